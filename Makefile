@@ -1,0 +1,49 @@
+# Needs make and Python 3.11 or newer, nothing else: uv comes from PyPI into .uv/ where there is none.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+RUN := .venv/bin
+export DO_NOT_TRACK := 1
+export RUNTIME__DLTHUB_TELEMETRY := false
+
+.PHONY: help install sync dev test check format bench
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.uv/bin/uv:
+	@echo "Fetching uv into .uv/ ..."
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .uv
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+# The stamp keeps a second `make sync` from asking uv again when nothing changed.
+.venv/.installed: pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
+	@echo "Installing from uv.lock into .venv/ ..."
+	@$(UV) sync --frozen --quiet
+	@touch $@
+
+install: .venv/.installed ## install everything from the lock
+
+sync: install ## one daily sync: seven lists, models, checks, publish
+	@$(RUN)/rivo sync
+
+dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
+	@$(RUN)/rivo dev
+
+test: install ## the whole test suite
+	@$(RUN)/python -m pytest
+
+check: install ## format, lint, types
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+
+format: install ## put the code into shape
+	@$(RUN)/ruff format .
+	@$(RUN)/ruff check --fix .
+
+bench: install ## benchmarks, printing ratios
+	@$(RUN)/python -m benchmarks

@@ -1,0 +1,1 @@
+"""Benchmarks, printing ratios from one run."""

@@ -1,0 +1,1 @@
+"""The dlt source for Rivo's Merchant REST API."""
