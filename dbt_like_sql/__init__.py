@@ -1,1 +1,41 @@
-"""The derived models as plain SQL, and the small runner that builds and tests them."""
+"""The derived models as plain SQL, and the small runner that builds and tests them.
+
+Drop `models/<layer>/<name>.sql`, one SELECT, and it is a table `<layer>.<name>` with the next
+build. What it reads is found in its SQL. Descriptions and tests stand beside it, in `*.yml`
+files of dbt's shape.
+
+    project = load_project()                        # or ProjectError: what is wrong, and where
+    for result in build(connection, project, select(project, "+dim_member")):
+        print(result.name, result.status, result.message)
+
+    project.upstream("dim_member")                  # all that it is built from
+    project.node("dim_member").columns[0].origins   # the raw columns behind a column
+"""
+
+from dbt_like_sql.build import NodeResult, build
+from dbt_like_sql.checking import TestResult
+from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest
+from dbt_like_sql.errors import ProjectError
+from dbt_like_sql.lineage import Origin
+from dbt_like_sql.loading import load_project
+from dbt_like_sql.project import LAYERS, Column, Model, Project, Seed, Source
+from dbt_like_sql.selection import select
+
+__all__ = [
+    "DOCUMENTED_COLUMNS",
+    "GENERIC_TESTS",
+    "LAYERS",
+    "Column",
+    "DataTest",
+    "Model",
+    "NodeResult",
+    "Origin",
+    "Project",
+    "ProjectError",
+    "Seed",
+    "Source",
+    "TestResult",
+    "build",
+    "load_project",
+    "select",
+]

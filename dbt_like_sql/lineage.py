@@ -1,0 +1,388 @@
+"""What a SELECT reads: its tables, and the columns each of its output columns comes from.
+
+The one module that uses sqlglot. sqlglot's own `lineage()` re-qualifies the whole query
+for every single column; here one walk over the tree answers both questions, with the
+scoping rules of DuckDB (tests hold them equal to DuckDB's own parser).
+
+What cannot be known from the text alone (`columns(...)`, a star over a table function) makes
+a relation *open*: it may have more columns than those listed. Nothing here raises because of
+it; a wrong column name is DuckDB's to report when the model runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+
+import sqlglot.errors
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+
+from dbt_like_sql.errors import ProjectError
+from dbt_like_sql.syntax import check_syntax
+
+
+@dataclass(frozen=True, order=True)
+class Origin:
+    """One column of one table, as in ('staging.stg_rivo__customers', 'customer_id')."""
+
+    relation: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.relation}.{self.column}"
+
+
+@dataclass(frozen=True, order=True)
+class Reference:
+    """A table that a query reads, lower case, and the line where it does."""
+
+    name: str
+    line: int
+
+
+Query = exp.Query
+"""A parsed SELECT, to be handed to `references` and `output_columns`."""
+
+Origins = frozenset[Origin]
+NONE: Origins = frozenset()
+
+
+@dataclass(frozen=True)
+class Relation:
+    """The columns of a table or query, in order, each with what it comes from.
+
+    `is_open`: there may be columns beyond those. They come from the column of the same
+    name in `open_tables`, or from anything in `rest`.
+    """
+
+    columns: Mapping[str, Origins]
+    is_open: bool = False
+    open_tables: frozenset[str] = frozenset()
+    rest: Origins = NONE
+
+    def origins(self, column: str) -> Origins:
+        """Return what a column comes from, whether it is listed or not."""
+        if column in self.columns:
+            return self.columns[column]
+        return self.rest.union(Origin(table, column) for table in self.open_tables)
+
+    def all_origins(self) -> Origins:
+        """Return what all the columns together come from."""
+        return self.rest.union(*self.columns.values())
+
+
+def table(name: str, columns: Iterable[str], *, is_open: bool) -> Relation:
+    """Describe a table by its columns, for `output_columns`."""
+    open_tables = frozenset([name]) if is_open else frozenset()
+    return Relation({c: frozenset([Origin(name, c)]) for c in columns}, is_open, open_tables)
+
+
+def parse(sql: str, path: PurePath) -> Query:
+    """Parse a file that must hold exactly one SELECT; anything else is a ProjectError."""
+    check_syntax(sql, path)
+    try:
+        tree = DuckDB().parse(sql)[0]
+    except sqlglot.errors.ParseError as error:
+        where = error.errors[0] if error.errors else {}
+        raise ProjectError(
+            f"{path}, line {where.get('line', '?')}, column {where.get('col', '?')}: DuckDB understands "
+            f"this, but the lineage parser does not, near {where.get('highlight', '')!r}. "
+            "Please write it another way."
+        ) from None
+    if not isinstance(tree, exp.Query):
+        raise ProjectError(f"{path} must be a plain SELECT.")
+    return tree
+
+
+def references(query: Query) -> tuple[Reference, ...]:
+    """List the tables a query reads, CTEs excluded, in the order of their lines."""
+    scope = _Scope({})
+    _query(query, scope)
+    return tuple(sorted(scope.references, key=lambda r: (r.line, r.name)))
+
+
+def output_columns(query: Query, known: Mapping[str, Relation]) -> Relation:
+    """Say which columns a query returns and what each comes from, given the tables it reads."""
+    return _query(query, _Scope(known))
+
+
+# The walk. One function a kind of node; each returns the relation that the node stands for.
+
+
+@dataclass(frozen=True)
+class _Source:
+    """One table or subquery of a FROM, under the names by which columns may call it."""
+
+    alias: str
+    relation: Relation
+    qualified: str = ""
+
+
+@dataclass
+class _Scope:
+    """The names that a part of a query can see."""
+
+    tables: Mapping[str, Relation]
+    references: set[Reference] = field(default_factory=set)
+    ctes: Mapping[str, Relation] = field(default_factory=dict)
+    sources: list[_Source] = field(default_factory=list)
+    merged: dict[str, Origins] = field(default_factory=dict)
+    """Columns joined by USING: they appear once."""
+    aliases: dict[str, Origins] = field(default_factory=dict)
+    """Columns of the same SELECT, which DuckDB lets later ones read."""
+    parent: _Scope | None = None
+
+    def inner(self) -> _Scope:
+        return _Scope(self.tables, self.references, self.ctes, parent=self)
+
+    def with_cte(self, name: str, relation: Relation) -> _Scope:
+        ctes = {**self.ctes, name: relation}
+        return _Scope(
+            self.tables, self.references, ctes, self.sources, self.merged, self.aliases, self.parent
+        )
+
+
+def _query(node: exp.Expr, scope: _Scope) -> Relation:
+    scope = _with_ctes(node, scope)
+    if isinstance(node, exp.Select):
+        return _select(node, scope.inner())
+    if isinstance(node, exp.SetOperation):
+        left, right = _query(node.this, scope.inner()), _query(node.expression, scope.inner())
+        _expressions(node, scope.inner(), skip=("this", "expression", "with_"))
+        return _union(left, right, by_name=bool(node.args.get("by_name")))
+    if isinstance(node, exp.Subquery):
+        relation = _query(node.this, scope.inner())
+        _expressions(node, scope.inner(), skip=("this", "with_", "alias"))
+        return relation
+    if isinstance(node, exp.Values):
+        rows = [[_expression(e, scope) for e in row.expressions] for row in node.expressions]
+        return Relation({f"col{i}": NONE.union(*column) for i, column in enumerate(zip(*rows, strict=False))})
+    inner = scope.inner()
+    _source(node, inner)
+    return _star(inner)
+
+
+def _with_ctes(node: exp.Expr, scope: _Scope) -> _Scope:
+    with_ = node.args.get("with_")
+    if not isinstance(with_, exp.With):
+        return scope
+    for cte in with_.expressions:
+        name = cte.alias.lower()
+        body = cte.this
+        # DuckDB: only the second half of a UNION in a WITH RECURSIVE sees the CTE itself.
+        if with_.args.get("recursive") and isinstance(body, exp.Union):
+            relation = _recursive(cte, name, body, _with_ctes(body, scope))
+        else:
+            relation = _renamed(_query(body, scope.inner()), cte)
+        scope = scope.with_cte(name, relation)
+    return scope
+
+
+def _recursive(cte: exp.CTE, name: str, body: exp.Union, scope: _Scope) -> Relation:
+    anchor = _query(body.this, scope.inner())
+    relation = _renamed(anchor, cte)
+    # Each round may carry an origin one column further; there are no more rounds than columns.
+    for _ in range(len(relation.columns) + 1):
+        step = _query(body.expression, scope.with_cte(name, relation).inner())
+        grown = _renamed(_union(anchor, step, by_name=bool(body.args.get("by_name"))), cte)
+        if grown == relation:
+            break
+        relation = grown
+    return relation
+
+
+def _select(node: exp.Select, scope: _Scope) -> Relation:
+    from_ = node.args.get("from_")
+    if from_:
+        _source(from_.this, scope)
+    _joins(node, scope)
+    parts = [_projection(p, scope) for p in node.expressions]
+    _expressions(node, scope, skip=("with_", "from_", "joins", "expressions"))
+    return _side_by_side(parts)
+
+
+def _projection(node: exp.Expr, scope: _Scope) -> Relation:
+    expression = node.unalias()
+    if isinstance(expression, exp.Star):
+        return _starred(expression, _star(scope), scope)
+    if isinstance(expression, exp.Column) and isinstance(expression.this, exp.Star):
+        return _starred(expression.this, _star(scope, expression.table.lower()), scope)
+    origins = _expression(expression, scope)
+    if expression.find(exp.Columns):
+        return Relation({}, is_open=True, rest=origins)
+    name = (node.alias_or_name or node.sql("duckdb")).lower()
+    scope.aliases.setdefault(name, origins)
+    return Relation({name: origins})
+
+
+def _side_by_side(parts: list[Relation]) -> Relation:
+    columns: dict[str, Origins] = {}
+    for part in parts:
+        for name, origins in part.columns.items():
+            columns.setdefault(name, origins)  # DuckDB gives a second one of the name another
+    return Relation(
+        columns,
+        any(part.is_open for part in parts),
+        frozenset().union(*(part.open_tables for part in parts)),
+        NONE.union(*(part.rest for part in parts)),
+    )
+
+
+def _joins(node: exp.Expr, scope: _Scope) -> None:
+    for join in node.args.get("joins") or ():
+        before = _side_by_side([_star(scope)])
+        _source(join.this, scope)
+        after = scope.sources[-1].relation
+        for key in join.args.get("using") or ():
+            name = key.name.lower()
+            left, right = before.origins(name), after.origins(name)
+            # The left value is kept, but for a right join; a full join takes whichever is there.
+            side = join.side.upper()
+            scope.merged[name] = right if side == "RIGHT" else left | right if side == "FULL" else left
+        _expressions(join, scope, skip=("this", "using"))
+
+
+def _source(node: exp.Expr, scope: _Scope) -> None:
+    """Add what stands in a FROM or JOIN to the scope; it sees the sources before it (lateral)."""
+    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+        _source(node.this, scope)  # a join in parentheses
+        _joins(node, scope)
+        return
+    alias, qualified = node.alias.lower(), ""
+    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+        relation = _table(node, scope)
+        qualified = "" if alias else ".".join(p.name for p in node.parts).lower()
+        alias = alias or node.name.lower()
+    elif isinstance(node, exp.Query | exp.Values):
+        relation = _query(node, scope)
+    elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Query):
+        relation = _query(node.this, scope)
+    else:  # a table function: each of its columns may come from each of its arguments
+        rest = _expressions(node, scope, skip=("alias", "joins", "pivots"))
+        relation = Relation({}, is_open=True, rest=rest)
+    relation = _renamed(relation, node)
+    for pivot in node.args.get("pivots") or ():
+        _expressions(pivot, scope.inner(), skip=("alias",))
+        alias = pivot.alias.lower() or alias
+        relation = Relation({}, is_open=True, rest=relation.all_origins())
+    scope.sources.append(_Source(alias, relation, qualified))
+    if not isinstance(node, exp.Query):
+        _joins(node, scope)
+
+
+def _table(node: exp.Table, scope: _Scope) -> Relation:
+    name = ".".join(part.name for part in node.parts).lower()
+    if len(node.parts) == 1 and name in scope.ctes:
+        return scope.ctes[name]
+    scope.references.add(Reference(name, node.this.meta.get("line", 1)))
+    return scope.tables.get(name) or table(name, (), is_open=True)
+
+
+def _renamed(relation: Relation, node: exp.Expr) -> Relation:
+    """Apply the column names of `... as t(a, b)`."""
+    alias = node.args.get("alias")
+    columns = alias.args.get("columns") if isinstance(alias, exp.TableAlias) else None
+    if not columns:
+        return relation
+    names = [c.name.lower() for c in columns]
+    if not relation.columns:  # a table function: these are its columns
+        return Relation(dict.fromkeys(names, relation.rest))
+    names += list(relation.columns)[len(names) :]
+    return replace(relation, columns=dict(zip(names, relation.columns.values(), strict=False)))
+
+
+def _union(left: Relation, right: Relation, *, by_name: bool) -> Relation:
+    if by_name:
+        names = [*left.columns, *(c for c in right.columns if c not in left.columns)]
+        pairs = [(left.columns.get(n, NONE), right.columns.get(n, NONE)) for n in names]
+    else:
+        names = list(left.columns)
+        others = list(right.columns.values()) + [NONE] * len(names)
+        pairs = list(zip(left.columns.values(), others, strict=False))
+    both = _side_by_side([left, right])
+    return replace(both, columns={n: a | b for n, (a, b) in zip(names, pairs, strict=True)})
+
+
+def _star(scope: _Scope, of: str | None = None) -> Relation:
+    star = _side_by_side([s.relation for s in scope.sources if of in (None, s.alias)])
+    if of is None:
+        return replace(star, columns={**star.columns, **scope.merged})
+    return star
+
+
+def _starred(star: exp.Star, relation: Relation, scope: _Scope) -> Relation:
+    """Apply `* exclude (...) replace (...) rename (...)`."""
+    dropped = {e.name.lower() for e in star.args.get("except_") or ()}
+    replaced = {e.alias.lower(): _expression(e.this, scope) for e in star.args.get("replace") or ()}
+    renamed = {e.this.name.lower(): e.alias.lower() for e in star.args.get("rename") or ()}
+    columns = {
+        renamed.get(name, name): replaced.get(name, origins)
+        for name, origins in relation.columns.items()
+        if name not in dropped
+    }
+    return replace(relation, columns=columns)
+
+
+def _expressions(node: exp.Expr, scope: _Scope, skip: tuple[str, ...]) -> Origins:
+    found: Origins = NONE
+    for key, value in node.args.items():
+        if key not in skip:
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, exp.Expr):
+                    found |= _expression(child, scope)
+    return found
+
+
+def _expression(node: exp.Expr, scope: _Scope) -> Origins:
+    """Return the columns that an expression reads, with those its subqueries return."""
+    found: set[Origin] = set()
+    todo = [node]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, exp.Column):
+            found |= _column([p.name.lower() for p in part.parts], scope)
+        elif isinstance(part, exp.Exists) and isinstance(part.this, exp.Query):
+            _query(part.this, scope)  # tells whether there are rows; no column of it is read
+        elif isinstance(part, exp.Query):
+            found |= _query(part, scope).all_origins()
+        elif isinstance(part, exp.Dot) and isinstance(part.this, exp.Identifier):
+            found |= _column([part.this.name.lower()], scope)  # `name.lower()`
+            todo.append(part.expression)
+        else:
+            todo.extend(part.iter_expressions())
+    return frozenset(found)
+
+
+def _column(parts: list[str], scope: _Scope) -> Origins:
+    """Look a column up: `a`, `t.a`, `schema.t.a`, or any of them followed by fields of a struct."""
+    name = parts[0]
+    for visible in _outwards(scope):
+        for source in reversed(visible.sources):
+            if source.alias == name and len(parts) > 1:
+                return source.relation.origins(parts[1])
+            if source.qualified == ".".join(parts[:2]) and len(parts) > 2:
+                return source.relation.origins(parts[2])
+        if name in visible.merged:
+            return visible.merged[name]
+        for source in visible.sources:
+            if name in source.relation.columns:
+                return source.relation.columns[name]
+        if name in visible.aliases:
+            return visible.aliases[name]
+    for visible in _outwards(scope):
+        for source in visible.sources:
+            if source.alias == name:
+                return source.relation.all_origins()  # a whole row
+        for source in visible.sources:
+            if source.relation.is_open:
+                return source.relation.origins(name)
+    return NONE
+
+
+def _outwards(scope: _Scope) -> Iterator[_Scope]:
+    visible: _Scope | None = scope
+    while visible:
+        yield visible
+        visible = visible.parent

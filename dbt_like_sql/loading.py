@@ -1,0 +1,317 @@
+"""A project read from its folder, and held against itself.
+
+    models/<layer>/<name>.sql   one SELECT each; the layer is the schema
+    models/**/*.yml             descriptions and tests, in dbt's shape
+    seeds/<name>.csv            small tables kept by hand
+    tests/<name>.sql            a SELECT that returns the rows that fail
+
+Dependencies and column lineage are inferred from the SQL; nobody declares them.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import Any
+
+from dbt_like_sql import lineage
+from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
+from dbt_like_sql.errors import ProjectError, did_you_mean
+from dbt_like_sql.lineage import Origin, Relation
+from dbt_like_sql.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
+from dbt_like_sql.properties import Entry, Properties, read_properties
+
+Tables = Mapping[str, Model | Seed | Source]
+"""Everything a SELECT may read, by the name it has in SQL."""
+
+
+def load_project(root: Path = Path(__file__).parent) -> Project:
+    """Read a project; whatever is wrong with it is a ProjectError."""
+    properties = read_properties(root)
+    sources = {name: _source(name, properties) for name in properties.sources}
+    seeds = [_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
+    models = [_model(path, root, properties) for path in sorted((root / "models").rglob("*.sql"))]
+    _check_described(properties.models, _names(models), "model")
+    _check_described(properties.seeds, _names(seeds), "seed")
+
+    nodes = _by_name([*seeds, *models])
+    tables: Tables = {**sources, **{node.relation: node for node in nodes.values()}}
+    queries = {model.name: lineage.parse(model.sql, model.path) for model in models}
+    for model in models:
+        nodes[model.name] = _connected(model, queries[model.name], tables)
+    tests = {name: _tests(node, _entry(node, properties), tables) for name, node in nodes.items()}
+    nodes = {name: nodes[name] for name in _build_order(nodes, tests)}
+    _add_columns(nodes, queries, sources, tests, properties)
+    return Project(
+        root, nodes, sources, _singular_tests(root, properties, tables, nodes), properties.column_descriptions
+    )
+
+
+def _source(name: str, properties: Properties) -> Source:
+    entry = properties.sources[name]
+    columns = tuple(
+        Column(c, _description(c, entry.columns, properties), raw.get("data_type"))
+        for c, raw in entry.columns.items()
+    )
+    return Source(name, entry.description, columns)
+
+
+def _seed(path: Path, root: Path, properties: Properties) -> Seed:
+    entry = properties.seeds.get(_name(path, root), Entry())
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = [name.strip().lower() for name in next(csv.reader(file), [])]
+    types = {str(c).lower(): str(t) for c, t in (entry.config.get("column_types") or {}).items()}
+    for column in types:
+        if column not in header:
+            hint = did_you_mean(column, header)
+            raise ProjectError(f"{entry.where}: column_types names {column}, which the CSV has not.{hint}")
+    return Seed(
+        "seed",
+        _name(path, root),
+        SEEDS,
+        path.relative_to(root),
+        description=entry.description,
+        meta=entry.config.get("meta") or {},
+        tags=_tags(entry),
+        columns=tuple(Column(name) for name in header),
+        column_types=types,
+    )
+
+
+def _model(path: Path, root: Path, properties: Properties) -> Model:
+    file = path.relative_to(root)
+    layer = file.parts[1]
+    if layer not in LAYERS or len(file.parts) < 3:
+        raise ProjectError(f"{file} must lie in one of the folders {', '.join(LAYERS)} of models.")
+    name = _name(path, root)
+    entry = properties.models.get(name, Entry())
+    return Model(
+        "model",
+        name,
+        layer,
+        file,
+        description=entry.description,
+        meta=entry.config.get("meta") or {},
+        tags=_tags(entry),
+        sql=path.read_text(encoding="utf-8"),
+    )
+
+
+def _connected(model: Model, query: lineage.Query, tables: Tables) -> Model:
+    """Find what a model reads among everything there is."""
+    nodes: list[str] = []
+    sources: list[str] = []
+    for reference, read in _read_tables(model.path, query, tables):
+        if isinstance(read, Source):
+            sources.append(read.relation)
+            continue
+        if isinstance(read, Model) and LAYERS.index(read.schema) > LAYERS.index(model.schema):
+            raise ProjectError(
+                f"{model.path}, line {reference.line}: {model.relation} reads {read.relation}, which lies "
+                f"above it. A model reads its own layer or a lower one ({' < '.join(LAYERS)})."
+            )
+        nodes.append(read.name)
+    return replace(model, depends_on=tuple(dict.fromkeys(nodes)), sources=tuple(dict.fromkeys(sources)))
+
+
+def _read_tables(
+    file: PurePath, query: lineage.Query, tables: Tables
+) -> list[tuple[lineage.Reference, Model | Seed | Source]]:
+    found = []
+    for reference in lineage.references(query):
+        if reference.name not in tables:
+            hint = did_you_mean(reference.name, tables)
+            raise ProjectError(
+                f"{file}, line {reference.line}: no model, seed or source is called {reference.name}.{hint}"
+            )
+        found.append((reference, tables[reference.name]))
+    return found
+
+
+def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
+    """Make the generic tests of a node; the names are unique within it."""
+
+    def resolve(name: str, where: str) -> tuple[str | None, str]:
+        # `ref('x')` and `source('a', 'b')` are what dbt writes here.
+        call = re.fullmatch(r"\s*(?:\{\{)?\s*(?:ref|source)\((.+)\)\s*(?:\}\})?\s*", name)
+        plain = re.sub(r"['\"\s]", "", call[1]).replace(",", ".") if call else name
+        for relation, table in tables.items():
+            if plain.lower() == relation or (not isinstance(table, Source) and plain.lower() == table.name):
+                return (None if isinstance(table, Source) else table.name), relation
+        hint = did_you_mean(plain, tables)
+        raise ProjectError(f"{where}: no model, seed or source is called {plain}.{hint}")
+
+    tests: list[DataTest] = []
+    places: list[tuple[str | None, Sequence[Any]]] = [(None, entry.data_tests)]
+    places += [(name, column.get("data_tests") or ()) for name, column in entry.columns.items()]
+    for column, entries in places:
+        where = f"{entry.where}, column {column}" if column else entry.where
+        for raw in entries:
+            test = build_test(
+                raw, node=node.name, relation=node.relation, column=column, where=where, resolve=resolve
+            )
+            same = [t for t in tests if re.fullmatch(rf"{re.escape(test.name)}(_\d+)?", t.name)]
+            tests.append(replace(test, name=f"{test.name}_{len(same) + 1}") if same else test)
+    if isinstance(node, Model):
+        tests.append(DataTest(DOCUMENTED_COLUMNS, node.name, f"describe {node.relation}", severity="warn"))
+    return tests
+
+
+def _singular_tests(
+    root: Path, properties: Properties, tables: Tables, nodes: Mapping[str, Model | Seed]
+) -> tuple[DataTest, ...]:
+    """Read the tests written as SELECTs; each goes with the last built of the nodes it reads."""
+    order = list(nodes)
+    tests = []
+    for path in sorted((root / "tests").glob("*.sql")):
+        name, file = _name(path, root), path.relative_to(root)
+        entry = properties.data_tests.get(name, Entry())
+        sql = path.read_text(encoding="utf-8")
+        read = {
+            t.name
+            for _, t in _read_tables(file, lineage.parse(sql, file), tables)
+            if not isinstance(t, Source)
+        }
+        if not read:
+            raise ProjectError(f"{file} reads no model and no seed, so there is nothing that it could test.")
+        *others, last = sorted(read, key=order.index)
+        tests.append(
+            DataTest(
+                name,
+                last,
+                sql,
+                severity=severity(entry.config, entry.where),
+                description=entry.description,
+                depends_on=tuple(others),
+            )
+        )
+    _check_described(properties.data_tests, _names(tests), "singular test")
+    return tuple(tests)
+
+
+def _build_order(nodes: Mapping[str, Model | Seed], tests: Mapping[str, Sequence[DataTest]]) -> list[str]:
+    """Sort the nodes so that each comes after what it reads, and after what its tests read.
+
+    The order depends on nothing but the names, so that two builds do the same.
+    """
+    order: list[str] = []
+    path: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in order:
+            return
+        if name in path:
+            circle = [nodes[n].relation for n in [*path[path.index(name) :], name]]
+            raise ProjectError(
+                "These read each other in a circle (a `relationships` test reads too): "
+                + " reads ".join(circle)
+                + "."
+            )
+        path.append(name)
+        for read in sorted({*nodes[name].depends_on, *(n for t in tests[name] for n in t.depends_on)}):
+            visit(read)
+        path.pop()
+        order.append(name)
+
+    for name in sorted(nodes, key=lambda n: (_height(nodes[n]), n)):
+        visit(name)
+    return order
+
+
+def _height(node: Model | Seed) -> int:
+    return LAYERS.index(node.schema) if isinstance(node, Model) else -1
+
+
+def _add_columns(
+    nodes: dict[str, Model | Seed],
+    queries: Mapping[str, lineage.Query],
+    sources: Mapping[str, Source],
+    tests: Mapping[str, Sequence[DataTest]],
+    properties: Properties,
+) -> None:
+    """Give each node its columns: inferred from the SQL, described in the property files."""
+    tables = {
+        s.relation: lineage.table(s.relation, _names(s.columns), is_open=True) for s in sources.values()
+    }
+    outputs: dict[str, Relation] = {}
+
+    def trace(origin: Origin) -> set[Origin]:
+        output = outputs.get(origin.relation)
+        if output is None:
+            return {origin}
+        return {ground for step in output.origins(origin.column) for ground in trace(step)}
+
+    for name, node in nodes.items():
+        entry = _entry(node, properties)
+        if isinstance(node, Model):
+            output = lineage.output_columns(queries[name], tables)
+            outputs[node.relation] = output
+            is_open = output.is_open
+        else:
+            output, is_open = Relation({c.name: frozenset() for c in node.columns}), False
+        columns = []
+        for column in dict.fromkeys([*output.columns, *entry.columns]):
+            if column not in output.columns and not is_open:
+                hint = did_you_mean(column, output.columns)
+                raise ProjectError(f"{entry.where}: {node.relation} has no column {column}.{hint}")
+            inputs = output.origins(column)
+            columns.append(
+                Column(
+                    column,
+                    _description(column, entry.columns, properties),
+                    data_type=None,
+                    data_tests=tuple(t for t in tests[name] if t.column == column),
+                    inputs=tuple(sorted(inputs)),
+                    origins=tuple(sorted({ground for step in inputs for ground in trace(step)})),
+                )
+            )
+        of_table = tuple(t for t in tests[name] if t.column is None)
+        node = replace(node, columns=tuple(columns), data_tests=of_table)
+        nodes[name] = replace(node, is_open=is_open) if isinstance(node, Model) else node
+        tables[node.relation] = lineage.table(node.relation, _names(columns), is_open=is_open)
+
+
+def _description(column: str, described: Mapping[str, Mapping[str, Any]], properties: Properties) -> str:
+    own = described.get(column, {}).get("description")
+    return str(own or properties.column_descriptions.get(column, ""))
+
+
+def _entry(node: Model | Seed, properties: Properties) -> Entry:
+    entries = properties.models if isinstance(node, Model) else properties.seeds
+    return entries.get(node.name, Entry())
+
+
+def _tags(entry: Entry) -> tuple[str, ...]:
+    tags = entry.config.get("tags") or []
+    return tuple(tags) if isinstance(tags, list) else (str(tags),)
+
+
+def _name(path: Path, root: Path) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", path.stem):
+        raise ProjectError(
+            f"{path.relative_to(root)}: the file's name becomes a name in SQL, so it must be lower-case "
+            "letters, digits and underscores."
+        )
+    return path.stem
+
+
+def _names(things: Iterable[Any]) -> list[str]:
+    return [thing.name for thing in things]
+
+
+def _by_name(nodes: Iterable[Model | Seed]) -> dict[str, Model | Seed]:
+    named: dict[str, Model | Seed] = {}
+    for node in nodes:
+        if node.name in named:
+            raise ProjectError(f"{named[node.name].path} and {node.path} have the same name: {node.name}.")
+        named[node.name] = node
+    return named
+
+
+def _check_described(entries: Mapping[str, Entry], names: Sequence[str], kind: str) -> None:
+    for name, entry in entries.items():
+        if name not in names:
+            raise ProjectError(f"{entry.where}: there is no {kind} {name}.{did_you_mean(name, names)}")

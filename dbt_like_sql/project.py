@@ -1,0 +1,142 @@
+"""A project in memory: models, seeds, sources, tests, and how they hang together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from dbt_like_sql.data_tests import DataTest
+from dbt_like_sql.errors import ProjectError, did_you_mean
+from dbt_like_sql.lineage import Origin
+
+LAYERS = ("staging", "intermediate", "marts", "reports")
+"""The folders of `models`, from the bottom up: a model reads its own layer or a lower one."""
+
+SEEDS = "seeds"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, with what it comes from."""
+
+    name: str
+    description: str = ""
+    data_type: str | None = None
+    data_tests: tuple[DataTest, ...] = ()
+    inputs: tuple[Origin, ...] = ()
+    """The columns it is made of, one step back."""
+    origins: tuple[Origin, ...] = ()
+    """The columns of sources and seeds it is made of in the end."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A table that somebody else loads."""
+
+    relation: str
+    description: str
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A table that the runner builds."""
+
+    kind: Literal["model", "seed"]
+    name: str
+    schema: str
+    path: PurePath
+    """Relative to the project's folder."""
+    description: str = ""
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    data_tests: tuple[DataTest, ...] = ()
+    """The tests of the whole table; those of a column are with the column."""
+    depends_on: tuple[str, ...] = ()
+    """The names of the models and seeds it reads."""
+    sources: tuple[str, ...] = ()
+    """The source tables it reads."""
+
+    @property
+    def relation(self) -> str:
+        """Its name in SQL."""
+        return f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Model(Node):
+    """A SELECT in a file. `is_open`: it may return columns that cannot be told from its text."""
+
+    sql: str = ""
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Seed(Node):
+    """A CSV file."""
+
+    column_types: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Project:
+    """All of it. `nodes` are the seeds and models in the order in which they are built."""
+
+    root: Path
+    nodes: Mapping[str, Model | Seed]
+    sources: Mapping[str, Source]
+    singular_tests: tuple[DataTest, ...] = ()
+    column_descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def models(self) -> tuple[Model, ...]:
+        """The models in the order in which they are built."""
+        return tuple(n for n in self.nodes.values() if isinstance(n, Model))
+
+    @cached_property
+    def seeds(self) -> tuple[Seed, ...]:
+        """The seeds."""
+        return tuple(n for n in self.nodes.values() if isinstance(n, Seed))
+
+    def tests_of(self, name: str) -> tuple[DataTest, ...]:
+        """The tests that run with a node: its own, its columns', and the singular ones it completes."""
+        node = self.node(name)
+        singular = [test for test in self.singular_tests if test.node == node.name]
+        return (*node.data_tests, *(t for c in node.columns for t in c.data_tests), *singular)
+
+    def node(self, name: str) -> Model | Seed:
+        """Return the model or seed of that name, with or without its schema."""
+        found = self.nodes.get(name.rsplit(".", 1)[-1])
+        if found is None or name not in (found.name, found.relation):
+            raise ProjectError(f"No model or seed is called {name}.{did_you_mean(name, self.nodes)}")
+        return found
+
+    def upstream(self, name: str) -> tuple[str, ...]:
+        """All models and seeds that `name` is built from, in build order."""
+        return self._reach(name, {n.name: n.depends_on for n in self.nodes.values()})
+
+    def downstream(self, name: str) -> tuple[str, ...]:
+        """All models that are built from `name`, in build order."""
+        return self._reach(name, self._readers)
+
+    @cached_property
+    def _readers(self) -> Mapping[str, Sequence[str]]:
+        readers: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for node in self.nodes.values():
+            for read in node.depends_on:
+                readers[read].append(node.name)
+        return readers
+
+    def _reach(self, name: str, edges: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        found: set[str] = set()
+        todo = list(edges[self.node(name).name])
+        while todo:
+            step = todo.pop()
+            if step not in found:
+                found.add(step)
+                todo.extend(edges[step])
+        return tuple(n for n in self.nodes if n in found)

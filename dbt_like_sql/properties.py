@@ -1,0 +1,157 @@
+"""The property files (`*.yml`): read, merged, and refused where they cannot be meant so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from dbt_like_sql.data_tests import check_keys, mapping
+from dbt_like_sql.errors import ProjectError
+
+# libyaml is ten times faster; it is in every wheel, but not in every build from source.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+COLUMN_DESCRIPTIONS = "column_descriptions.yml"
+
+_FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests"}
+_NODE_KEYS = {"name", "description", "config", "columns", "data_tests", "meta", "tags"}
+_COLUMN_KEYS = {"name", "description", "data_tests", "data_type"}
+_CONFIG_KEYS = {
+    "models": {"meta", "tags"},
+    "seeds": {"meta", "tags", "column_types"},
+    "data_tests": {"meta", "tags", "severity"},
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the property files say about one model, seed or singular test."""
+
+    where: str = ""
+    """The file and the name, to begin an error with."""
+    name: str = ""
+    description: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    data_tests: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """One table of a source; `relation` is its schema and name."""
+
+    relation: str
+    description: str
+    columns: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Properties:
+    """All property files of a project."""
+
+    models: Mapping[str, Entry]
+    seeds: Mapping[str, Entry]
+    data_tests: Mapping[str, Entry]
+    sources: Mapping[str, SourceEntry]
+    column_descriptions: Mapping[str, str]
+
+
+def read_properties(root: Path) -> Properties:
+    """Read every property file below `models`, `seeds` and `tests`."""
+    nodes: dict[str, dict[str, Entry]] = {kind: {} for kind in _CONFIG_KEYS}
+    sources: dict[str, SourceEntry] = {}
+    shared: dict[str, str] = {}
+    for path in _yaml_files(root):
+        file = path.relative_to(root)
+        content = mapping(_load(path, file), str(file))
+        if path.name == COLUMN_DESCRIPTIONS:
+            shared |= {column.lower(): _text(text) for column, text in content.items()}
+            continue
+        check_keys(content, _FILE_KEYS, str(file))
+        for kind, entries in nodes.items():
+            for raw in _entries(content.get(kind), f"{file}, {kind}"):
+                entry = _node(raw, kind, file)
+                if entry.name in entries:
+                    raise ProjectError(f"{entry.where} is described already in {entries[entry.name].where}.")
+                entries[entry.name] = entry
+        for raw in _entries(content.get("sources"), f"{file}, sources"):
+            for source in _source(raw, file):
+                sources[source.relation] = source
+    return Properties(nodes["models"], nodes["seeds"], nodes["data_tests"], sources, shared)
+
+
+def _yaml_files(root: Path) -> Iterator[Path]:
+    yield from sorted(root.glob(COLUMN_DESCRIPTIONS))
+    for folder in ("models", "seeds", "tests"):
+        for pattern in ("*.yml", "*.yaml"):
+            yield from sorted((root / folder).rglob(pattern))
+
+
+def _load(path: Path, file: PurePath) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ProjectError(f"{file}{line}: this is not valid YAML: {error.problem}.") from None
+
+
+def _node(raw: dict[str, Any], kind: str, file: PurePath) -> Entry:
+    where = f"{file}, {raw['name']}"
+    check_keys(raw, _NODE_KEYS, where)
+    config = mapping(raw.get("config"), where)
+    check_keys(config, _CONFIG_KEYS[kind], f"{where}, config")
+    # dbt takes these in either place.
+    config |= {key: raw[key] for key in ("meta", "tags") if key in raw}
+    return Entry(
+        where,
+        str(raw["name"]).lower(),
+        _text(raw.get("description")),
+        config,
+        _columns(raw, where),
+        tuple(raw.get("data_tests") or ()),
+    )
+
+
+def _source(raw: dict[str, Any], file: PurePath) -> Iterator[SourceEntry]:
+    where = f"{file}, source {raw['name']}"
+    check_keys(raw, {"name", "schema", "description", "tables", "config", "meta", "tags"}, where)
+    schema = str(raw.get("schema") or raw["name"]).lower()
+    for table in _entries(raw.get("tables"), where):
+        relation = f"{schema}.{str(table['name']).lower()}"
+        check_keys(table, {"name", "description", "columns", "config", "meta", "tags"}, f"{file}, {relation}")
+        columns = _columns(table, f"{file}, {relation}")
+        for column in columns.values():
+            if column.get("data_tests"):
+                raise ProjectError(
+                    f"{file}, {relation}: tests of sources are not run. Put them on the staging model."
+                )
+        yield SourceEntry(relation, _text(table.get("description")), columns)
+
+
+def _columns(raw: dict[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
+    columns: dict[str, Mapping[str, Any]] = {}
+    for column in _entries(raw.get("columns"), f"{where}, columns"):
+        check_keys(column, _COLUMN_KEYS, f"{where}, column {column['name']}")
+        name = str(column["name"]).lower()
+        if name in columns:
+            raise ProjectError(f"{where}: the column {name} is described twice.")
+        columns[name] = column | {"description": _text(column.get("description"))}
+    return columns
+
+
+def _entries(value: Any, where: str) -> Iterator[dict[str, Any]]:
+    if not isinstance(value or [], list):
+        raise ProjectError(f"{where}: expected a list (lines that begin with '- '), found {value!r}.")
+    for item in value or []:
+        entry = mapping(item, where)
+        if not entry.get("name"):
+            raise ProjectError(f"{where}: every entry needs a name, and this one has none: {item!r}.")
+        yield entry
+
+
+def _text(value: Any) -> str:
+    return str(value or "").strip()

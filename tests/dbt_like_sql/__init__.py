@@ -1,0 +1,1 @@
+"""Tests of the SQL runner, on small projects made on the spot."""
