@@ -154,14 +154,16 @@ def _query(node: exp.Expr, scope: _Scope) -> Relation:
         return _union(left, right, by_name=bool(node.args.get("by_name")))
     if isinstance(node, exp.Subquery):
         relation = _query(node.this, scope.inner())
-        _expressions(node, scope.inner(), skip=("this", "with_", "alias"))
+        _expressions(node, scope.inner(), skip=("this", "with_", "alias", "joins", "pivots"))
         return relation
     if isinstance(node, exp.Values):
         rows = [[_expression(e, scope) for e in row.expressions] for row in node.expressions]
         return Relation({f"col{i}": NONE.union(*column) for i, column in enumerate(zip(*rows, strict=False))})
+    # A PIVOT, whose output columns depend on the data.
     inner = scope.inner()
-    _source(node, inner)
-    return _star(inner)
+    _source(node.this, inner)
+    rest = _expressions(node, inner, skip=("this", "alias"))
+    return Relation({}, is_open=True, rest=rest | _star(inner).all_origins())
 
 
 def _with_ctes(node: exp.Expr, scope: _Scope) -> _Scope:
@@ -246,19 +248,24 @@ def _joins(node: exp.Expr, scope: _Scope) -> None:
 
 def _source(node: exp.Expr, scope: _Scope) -> None:
     """Add what stands in a FROM or JOIN to the scope; it sees the sources before it (lateral)."""
-    if isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
-        _source(node.this, scope)  # a join in parentheses
-        _joins(node, scope)
-        return
     alias, qualified = node.alias.lower(), ""
-    if isinstance(node, exp.Table) and isinstance(node.this, exp.Identifier):
+    inside = node.this
+    if isinstance(node, exp.Subquery) and isinstance(inside, exp.Table | exp.Subquery):
+        if not alias:  # parentheses around a join: what is inside keeps its names
+            _source(inside, scope)
+            _joins(node, scope)
+            return
+        inner = scope.inner()
+        _source(inside, inner)
+        relation = _star(inner)
+    elif isinstance(node, exp.Table) and isinstance(inside, exp.Identifier):
         relation = _table(node, scope)
         qualified = "" if alias else ".".join(p.name for p in node.parts).lower()
         alias = alias or node.name.lower()
     elif isinstance(node, exp.Query | exp.Values):
         relation = _query(node, scope)
-    elif isinstance(node, exp.Lateral) and isinstance(node.this, exp.Query):
-        relation = _query(node.this, scope)
+    elif isinstance(node, exp.Table | exp.Lateral) and isinstance(inside, exp.Query | exp.Values):
+        relation = _query(inside, scope)
     else:  # a table function: each of its columns may come from each of its arguments
         rest = _expressions(node, scope, skip=("alias", "joins", "pivots"))
         relation = Relation({}, is_open=True, rest=rest)
@@ -268,8 +275,7 @@ def _source(node: exp.Expr, scope: _Scope) -> None:
         alias = pivot.alias.lower() or alias
         relation = Relation({}, is_open=True, rest=relation.all_origins())
     scope.sources.append(_Source(alias, relation, qualified))
-    if not isinstance(node, exp.Query):
-        _joins(node, scope)
+    _joins(node, scope)
 
 
 def _table(node: exp.Table, scope: _Scope) -> Relation:
