@@ -1,1 +1,54 @@
-"""A Rivo-compatible store on localhost, for tests and the demo. Imports nothing of the product."""
+"""A Rivo-compatible store on localhost, for tests and the demo. Imports nothing of the product.
+
+A loyalty programme is simulated day by day (people, orders, points, tiers, codes, referrals, staff), and can
+be asked what Rivo's REST API would answer at any moment:
+
+    from datetime import UTC, datetime, timedelta
+    from sandbox import Fault, Program, ProgramOptions, serve
+
+    program = Program(ProgramOptions(seed=7, customers=200))
+    lists = program.snapshot(datetime(2026, 7, 1, tzinfo=UTC))      # {"customers": [{"id": ...}], ...}
+
+    with serve(program, faults=["http_500:customers=0.1", Fault("dropped", times=2)]) as server:
+        ...                                    # point a client to server.url with server.key
+        server.now += timedelta(days=7)        # the clock stands still until it is moved
+        server.faults = []
+        assert server.requests[-1].status == 200
+
+    program.override("vip_tiers", 552288, at=moment, name="Argent")
+    program.insert("points_events", {"customer": {"id": ...}, "points_diff": 50}, at=moment)
+    program.remove("customers", id, at=moment)
+    program.restore("customers", id, at=later)
+    program.truth.tier_spells(), program.truth.ledger(), program.truth.redemptions()
+
+The rule that holds for every customer at every moment T: `points_tally` is the sum of `points_diff` over the
+customer's points events that are visible at T and not revoked at T. The same goes for credits, whose sign is
+that of `credits_diff` where it comes, else negative for the source `points_purchase` and positive for all
+others. With `tally_rule="c"` hidden entries do not count either, with "d" nor do the unapproved and the
+future-dated. A tally changed by `program.override("customers", ...)` is the one way to break the rule.
+Another: a tier is held for the points earned in the last 365 days; one rises at once and falls by night.
+"""
+
+from sandbox.api import Request
+from sandbox.faults import KINDS, Fault
+from sandbox.options import DEFAULT_END, ProgramOptions
+from sandbox.program import Program
+from sandbox.rows import LISTS
+from sandbox.server import Server, serve
+from sandbox.truth import LedgerEntry, RedemptionFact, TierSpell, Truth
+
+__all__ = [
+    "DEFAULT_END",
+    "KINDS",
+    "LISTS",
+    "Fault",
+    "LedgerEntry",
+    "Program",
+    "ProgramOptions",
+    "RedemptionFact",
+    "Request",
+    "Server",
+    "TierSpell",
+    "Truth",
+    "serve",
+]

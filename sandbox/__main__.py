@@ -1,0 +1,111 @@
+"""`python -m sandbox`: a Rivo-compatible store on localhost."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sandbox.clock import parse
+from sandbox.faults import KINDS, Fault
+from sandbox.options import DEFAULT_END, TALLY_RULES, ProgramOptions
+from sandbox.program import Program
+from sandbox.server import serve
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not an ISO 8601 moment: {text}") from error
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    known = "\n".join(f"  {name:<18}{kind.about}" for name, kind in KINDS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox",
+        description="A Rivo-compatible store on localhost over a simulated loyalty programme.\n"
+        "Prints RIVO_API_KEY=... and RIVO_API_URL=... once it is ready, and runs until it is stopped.",
+        epilog=f"faults:\n{known}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add: Any = parser.add_argument
+    add("--host", default="127.0.0.1", help="a loopback address (127.0.0.1)")
+    add("--port", type=int, default=8765, help="0 for a free one (8765)")
+    add("--key", default="sandbox-key", help="the API key that is accepted (sandbox-key)")
+    add("--rate-limit", type=float, default=15, help="requests a second; 0 for none (15)")
+    add("--latency-ms", type=float, default=0, help="how long every answer takes at least (0)")
+    add("--fault", type=_fault, action="append", default=[], metavar="NAME[:list][=rate][@value]")
+    add("--now", type=_moment, help="the virtual time (default: the end of history)")
+    add("--seed", type=int, default=7, help="the same seed, the same programme (7)")
+    add("--customers", type=int, default=2_000, help="how many there are at the end; 0: an empty shop (2000)")
+    add("--months", type=int, default=18, help="how much history (18)")
+    add("--end", type=_moment, default=DEFAULT_END, help=f"where history ends ({DEFAULT_END.isoformat()})")
+    add("--tally-rule", choices=TALLY_RULES, default="b", help="which ledger entries a tally counts (b)")
+    add("--no-tiers", action="store_true", help="a shop without VIP tiers")
+    add("--credits-only", action="store_true", help="a shop that knows store credits alone")
+    add("--unknown-source", action="store_true", help="some entries come from an unheard-of source")
+    add("--legacy-keys", action="store_true", help="attribute names of an older version")
+    add("--exit-with-parent", action="store_true", help="stop when the parent process is gone")
+    return parser
+
+
+def _watch_parent(stop: threading.Event) -> None:
+    parent = os.getppid()
+    while not stop.wait(0.5):
+        if os.getppid() != parent:
+            stop.set()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM, Ctrl-C, or the end of the parent."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if args.exit_with_parent:
+        threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    try:
+        options = ProgramOptions(
+            seed=args.seed,
+            customers=args.customers,
+            months=args.months,
+            end=args.end,
+            tally_rule=args.tally_rule,
+            tiers=not args.no_tiers,
+            credits_only=args.credits_only,
+            unknown_source=args.unknown_source,
+            legacy_keys=args.legacy_keys,
+        )
+        program = Program(options)
+        now = args.now or options.end
+        running = serve(
+            program, now, args.port, args.key, args.fault, args.rate_limit, args.latency_ms, args.host
+        )
+        with running as server:
+            print(f"simulating {args.customers} customers up to {now.isoformat()} ...", file=sys.stderr)
+            program.view(now)
+            print(f"RIVO_API_KEY={server.key}", flush=True)
+            print(f"RIVO_API_URL={server.url}", flush=True)
+            stop.wait()
+    except (ValueError, OSError) as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""A request in, an answer out: routes, key, rate limit, faults. Knows nothing of sockets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import orjson
+
+from sandbox import paging
+from sandbox.clock import from_ms, http_date, parse, to_ms
+from sandbox.faults import KINDS, Fault, Switchboard
+from sandbox.program import Program
+from sandbox.rows import LISTS
+
+BASE = "/merchant_api/v1"
+CONTROL = "/_sandbox"
+JSON = "application/json; charset=utf-8"
+HTML = "text/html; charset=utf-8"
+
+_MESSAGES = {
+    400: "Bad request",
+    401: "Invalid API key",
+    403: "This API key is not allowed to do that",
+    404: "Not found",
+    405: "Method not allowed",
+    429: "Rate limit exceeded",
+    500: "Internal server error",
+}
+_PAGES_KEPT = 400
+_REQUESTS_KEPT = 100_000
+
+
+@dataclass
+class Answer:
+    """What goes back: and, where the wire misbehaves, how."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+    wire: list[Fault] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A line of the log. `params` are decoded; `faults` are the names of those that hit it."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+    status: int
+    faults: tuple[str, ...] = ()
+
+
+class Bucket:
+    """So many requests a second, in real time, with a second's worth at once."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self._left = rate
+        self._at = time.monotonic()
+        self._lock = Lock()
+
+    def take(self) -> bool:
+        """Whether a request may pass."""
+        if not self.rate:
+            return True
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self.rate, self._left + (now - self._at) * self.rate)
+            self._at = now
+            if self._left < 1:
+                return False
+            self._left -= 1
+            return True
+
+
+def failure(status: int, message: str | None = None, form: str = "error") -> Answer:
+    """An error in one of the forms that are met: error, message, errors, html."""
+    text = message or _MESSAGES.get(status, "Something went wrong")
+    if form == "html":
+        page = f"<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>{text}</h1></body></html>"
+        return Answer(status, page.encode(), HTML)
+    body = {"errors": [text]} if form == "errors" else {form: text}
+    return Answer(status, orjson.dumps(body))
+
+
+class Api:
+    """The API of one shop at a virtual time that stands still until it is moved."""
+
+    def __init__(
+        self,
+        program: Program,
+        now: datetime,
+        key: str,
+        faults: Iterable[str | Mapping[str, Any] | Fault] = (),
+        rate_limit: float = 15,
+    ) -> None:
+        self.program = program
+        self.key = key
+        self.board = Switchboard(program.options.seed, faults)
+        self.bucket = Bucket(rate_limit)
+        self.requests: list[Request] = []
+        self._now = to_ms(now)
+        self._pages: dict[tuple[Any, ...], bytes] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The virtual time."""
+        return from_ms(self._now)
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        self._now = to_ms(moment)
+
+    @property
+    def date(self) -> str:
+        """The virtual time as a `Date` header."""
+        return http_date(self._now)
+
+    def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Answer a request."""
+        parts = urlsplit(target)
+        params = dict(parse_qsl(parts.query, keep_blank_values=True))
+        if parts.path.startswith(CONTROL + "/"):
+            return self._control(method, parts.path[len(CONTROL) + 1 :], body)
+        answer = self._answer(method, parts.path, params, headers)
+        names = tuple(fault.name for fault in answer.wire)
+        self.requests.append(Request(method, unquote(parts.path), params, answer.status, names))
+        if len(self.requests) > _REQUESTS_KEPT:
+            del self.requests[: _REQUESTS_KEPT // 2]
+        return answer
+
+    def _answer(self, method: str, path: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+        if not path.startswith(BASE + "/"):
+            return failure(404)
+        if headers.get("Authorization") != self.key:
+            return failure(401)
+        if not self.bucket.take():
+            answer = failure(429, form="errors")
+            answer.headers["Retry-After"] = "1"
+            return answer
+        name, *rest = path[len(BASE) + 1 :].rstrip("/").split("/")
+        hits = self.board.for_request(name if name in LISTS else None)
+        answer = self._spoilt(hits) or self._route(method, path, name, rest, params, hits)
+        answer.wire = hits
+        return answer
+
+    def _spoilt(self, hits: list[Fault]) -> Answer | None:
+        for fault in hits:
+            if fault.kind.stage != "answer":
+                continue
+            setting = fault.kind.setting
+            answer = failure(setting["status"], form=setting["body"])
+            seconds = int(fault.value or 1)
+            if setting.get("retry_after") == "seconds":
+                answer.headers["Retry-After"] = str(seconds)
+            elif setting.get("retry_after") == "date":
+                answer.headers["Retry-After"] = http_date(self._now + seconds * 1000)
+            return answer
+        return None
+
+    def _route(
+        self, method: str, path: str, name: str, rest: list[str], params: dict[str, str], hits: list[Fault]
+    ) -> Answer:
+        if name not in LISTS or len(rest) > 1:
+            return failure(404)
+        if method != "GET":
+            return failure(405)
+        if rest:
+            return self._single(name, unquote(rest[0]))
+        crooked = frozenset(fault.name for fault in hits if fault.kind.stage == "paging")
+        try:
+            return Answer(200, self._page(path, name, params, crooked))
+        except paging.BadRequest as error:
+            return failure(400, str(error))
+
+    def _page(self, path: str, name: str, params: dict[str, str], crooked: frozenset[str]) -> bytes:
+        view = self.program.view(self._now)
+        key = (view.t, view.revision, self.board.faults, name, tuple(sorted(params.items())), crooked)
+        body = self._pages.get(key)
+        if body is None:
+            links, objects = paging.page(view, name, params, path, crooked)
+            self.board.spoil(name, objects)
+            body = orjson.dumps({"links": links, "data": objects})
+            if len(self._pages) >= _PAGES_KEPT:
+                self._pages.clear()
+            self._pages[key] = body
+        return body
+
+    def _single(self, name: str, identifier: str) -> Answer:
+        view = self.program.view(self._now)
+        row = None
+        if name == "customers":
+            row = paging.find_customer(view, identifier)
+        elif name == "vip_tiers" and identifier.isdecimal():
+            row = view.find(name, int(identifier))
+        if row is None:
+            return failure(404)
+        obj = view.object(name, row)
+        self.board.spoil(name, [obj])
+        return Answer(200, orjson.dumps({"data": obj}))
+
+    # -- the control address ------------------------------------------------------------------------
+
+    def _control(self, method: str, what: str, body: bytes) -> Answer:
+        if what not in ("clock", "faults"):
+            return failure(404)
+        try:
+            given = orjson.loads(body) if method == "POST" else None
+            if what == "clock":
+                return self._control_clock(given)
+            if given is not None:
+                self.board.set(given["faults"] if isinstance(given, dict) else given)
+        except (ValueError, KeyError, TypeError) as error:
+            return failure(400, str(error))
+        known = {name: kind.about for name, kind in KINDS.items()}
+        return Answer(200, orjson.dumps({"faults": self.board.as_json(), "known": known}))
+
+    def _control_clock(self, given: Any) -> Answer:
+        if given is not None:
+            if "now" in given:
+                self.now = parse(given["now"])
+            else:
+                self._now += int(float(given["advance_seconds"]) * 1000)
+            self.program.view(self._now)
+        return Answer(200, orjson.dumps({"now": from_ms(self._now).isoformat().replace("+00:00", "Z")}))

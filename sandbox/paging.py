@@ -1,0 +1,134 @@
+"""Both ways of paging, with their traps."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from sandbox.clock import parse
+from sandbox.view import Object, View, owner
+
+Params = Mapping[str, str]
+
+DEFAULT_SIZE = 25
+MOST = 250
+LAST_PAGE = 500
+
+
+class BadRequest(ValueError):
+    """A parameter that makes no sense."""
+
+
+def _number(params: Params, name: str, default: int, least: int) -> int:
+    text = params.get(f"pagination[{name}]")
+    if text is None or text == "":
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise BadRequest(f"pagination[{name}] must be a number of at least {least}")
+    return int(text)
+
+
+def is_cursor(params: Params) -> bool:
+    """Cursor mode: `since_id` without `per_page`, which would silently turn it off."""
+    return "pagination[since_id]" in params and "pagination[per_page]" not in params
+
+
+def page(
+    view: View, name: str, params: Params, path: str, faults: frozenset[str] = frozenset()
+) -> tuple[dict[str, Any], list[Object]]:
+    """The links and the objects of one page."""
+    rows, ids = _filtered(view, name, params)
+    if is_cursor(params):
+        links, chosen = _cursor_page(rows, ids, params, path, faults)
+    else:
+        links, chosen = _offset_page(_sorted(name, rows, params), params, path)
+    if "empty_page" in faults:
+        chosen = []
+        links = {**links, "next_since_id": None} if is_cursor(params) else {"self": links["self"]}
+    return links, [view.object(name, row) for row in chosen]
+
+
+def _filtered(view: View, name: str, params: Params) -> tuple[list[Any], list[int]]:
+    rows = view.rows(name)
+    identifier = params.get("filters[customer_identifier]")
+    used = params.get("filters[used]") if name == "points_redemptions" else None
+    if identifier is None and used is None:
+        return rows, view.ids(name)
+    if identifier is not None:
+        customer = find_customer(view, identifier)
+        wanted = None if customer is None else customer.id
+        if name == "customers":
+            rows = [row for row in rows if row.id == wanted]
+        elif name in ("points_events", "points_redemptions"):
+            rows = [row for row in rows if wanted is not None and owner(row) == wanted]
+        elif name == "referrals":
+            rows = [row for row in rows if wanted and row.attrs.get("referrer_customer_id") == wanted]
+    if used in ("true", "false"):
+        rows = [row for row in rows if (row.as_of(view.t).get("used_at") is not None) == (used == "true")]
+    return rows, [row.id for row in rows]
+
+
+def find_customer(view: View, identifier: str) -> Any | None:
+    """A customer by Shopify id or e-mail address."""
+    if identifier.isdecimal():
+        return view.find("customers", int(identifier))
+    for row in view.rows("customers"):
+        email = row.email if hasattr(row, "email") else row.attrs.get("email")
+        if email and email.lower() == identifier.lower():
+            return row
+    return None
+
+
+def _sorted(name: str, rows: list[Any], params: Params) -> list[Any]:
+    # Only "applied_at" is known as a key to sort by; it is ignored in cursor mode.
+    if params.get("sort[order_type]") == "applied_at" and name in ("points_events", "points_redemptions"):
+        rows = sorted(rows, key=_applied_at)
+    if params.get("sort[order_direction]") == "desc":
+        rows = rows[::-1]
+    return rows
+
+
+def _applied_at(row: Any) -> tuple[int, int]:
+    at = row.attrs.get("applied_at") or 0
+    if isinstance(at, str):
+        at = int(parse(at).timestamp() * 1000)
+    return at, row.id
+
+
+def _cursor_page(
+    rows: list[Any], ids: list[int], params: Params, path: str, faults: frozenset[str]
+) -> tuple[dict[str, Any], list[Any]]:
+    since_id = _number(params, "since_id", 0, 0)
+    limit = min(_number(params, "limit", DEFAULT_SIZE, 1), MOST)
+    first = 0 if "cursor_ignored" in faults else bisect_right(ids, since_id)
+    chosen = rows[first : first + limit]
+    has_more = first + limit < len(rows)
+    following = chosen[-1].id if has_more and chosen else None
+    if "old_links" in faults:
+        return {"self": _address(path, params)}, chosen
+    links: dict[str, Any] = {"since_id": since_id, "limit": limit, "next_since_id": following}
+    if "cursor_stuck" in faults and following is not None:
+        links["next_since_id"] = since_id
+    if "next_null" in faults:
+        links["next_since_id"] = None
+    if "next_missing" in faults:
+        del links["next_since_id"]
+    return links, chosen
+
+
+def _offset_page(rows: list[Any], params: Params, path: str) -> tuple[dict[str, Any], list[Any]]:
+    number = _number(params, "page", 1, 1)
+    size = _number(params, "per_page", DEFAULT_SIZE, 1)
+    if number > LAST_PAGE or size > MOST:
+        raise BadRequest(f"pagination goes to page {LAST_PAGE} with {MOST} records a page")
+    chosen = rows[(number - 1) * size : number * size]
+    links = {"self": _address(path, {**params, "pagination[page]": str(number)})}
+    if number * size < len(rows) and number < LAST_PAGE:
+        links["next"] = _address(path, {**params, "pagination[page]": str(number + 1)})
+    return links, chosen
+
+
+def _address(path: str, params: Params) -> str:
+    return f"{path}?{urlencode(params)}"

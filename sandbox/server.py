@@ -1,0 +1,184 @@
+"""The API over HTTP/1.1 on loopback, in a thread of its own."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from sandbox.api import BASE, Answer, Api, Request
+from sandbox.faults import Fault
+from sandbox.program import Program
+
+FaultLike = str | Mapping[str, Any] | Fault
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _HttpServer
+
+    def handle_one_request(self) -> None:
+        with suppress(ConnectionError):
+            super().handle_one_request()
+            return
+        self.close_connection = True
+
+    def do_GET(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else b""
+        headers = {"Authorization": self.headers.get("Authorization", "")}
+        api = self.server.api
+        answer = api.handle(self.command, self.path, headers, body)
+        if self.server.latency_ms:
+            self.server.wait(self.server.latency_ms / 1000)
+        self._send(answer, api.date)
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+
+    def _send(self, answer: Answer, date: str) -> None:
+        wire = {fault.name: fault.value for fault in answer.wire}
+        if "slow" in wire:
+            self.server.wait(float(wire["slow"] or 500) / 1000)
+        if "hang" in wire:
+            self.server.wait(float(wire["hang"] or 60))
+        if "hang" in wire or "dropped" in wire:
+            self.close_connection = True
+            return
+        reason = HTTPStatus(answer.status).phrase
+        head = {
+            "Date": date,
+            "Content-Type": answer.content_type,
+            "Content-Length": str(len(answer.body)),
+            **answer.headers,
+        }
+        body = answer.body
+        if "truncated" in wire:
+            self.close_connection = True
+            head["Connection"] = "close"
+            body = body[: len(body) // 2]
+        lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+        # One write: a head sent alone would wait for the other side's acknowledgement.
+        self.wfile.write(f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1") + body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: the log of requests is `Server.requests`."""
+
+
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], api: Api, latency_ms: float) -> None:
+        self.api = api
+        self.latency_ms = latency_ms
+        self._stopping = threading.Event()
+        self._open: set[socket.socket] = set()
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, _Handler)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not past the end of the server."""
+        self._stopping.wait(seconds)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not self._stopping.is_set():
+            super().handle_error(request, client_address)
+
+    def stop(self) -> None:
+        """Stop answering and close what is still open."""
+        self._stopping.set()
+        self.shutdown()
+        self.server_close()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+class Server:
+    """A running sandbox: where it is, what time it has, what it does wrong, what it was asked."""
+
+    def __init__(self, http: _HttpServer) -> None:
+        self._http = http
+        self._api = http.api
+        host, port = http.server_address[:2]
+        name = f"[{host!s}]" if ":" in str(host) else str(host)
+        self.root = f"http://{name}:{port}"
+        self.url = self.root + BASE
+        self.key = self._api.key
+        self.program = self._api.program
+
+    @property
+    def now(self) -> datetime:
+        """The virtual time. Set it to move the clock, forwards or backwards."""
+        return self._api.now
+
+    @now.setter
+    def now(self, moment: datetime) -> None:
+        self._api.now = moment
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults at work. Set them as Fault values, mappings, or texts like "http_500:customers=0.2"."""
+        return self._api.board.faults
+
+    @faults.setter
+    def faults(self, faults: Iterable[FaultLike]) -> None:
+        self._api.board.set(faults)
+
+    @property
+    def latency_ms(self) -> float:
+        """How long every answer takes at least."""
+        return self._http.latency_ms
+
+    @latency_ms.setter
+    def latency_ms(self, milliseconds: float) -> None:
+        self._http.latency_ms = milliseconds
+
+    @property
+    def requests(self) -> list[Request]:
+        """Every request to the API so far, in the order of the answers; clear it as you like."""
+        return self._api.requests
+
+
+@contextmanager
+def serve(
+    program: Program,
+    now: datetime | None = None,
+    port: int = 0,
+    key: str = "sandbox-key",
+    faults: Iterable[FaultLike] = (),
+    rate_limit: float = 15,
+    latency_ms: float = 0,
+    host: str = "127.0.0.1",
+) -> Iterator[Server]:
+    """Serve a programme on loopback for the length of a `with` block. Port 0 is a free port."""
+    if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+        raise ValueError(f"the sandbox listens on loopback only, not on {host}")
+    api = Api(program, now or program.options.end, key, faults, rate_limit)
+    http = _HttpServer((host, port), api, latency_ms)
+    thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
+    thread.start()
+    try:
+        yield Server(http)
+    finally:
+        http.stop()
+        thread.join()
+        time.sleep(0)
