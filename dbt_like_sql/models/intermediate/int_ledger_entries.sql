@@ -1,0 +1,166 @@
+with events as (
+    select * from staging.stg_rivo__points_events
+    -- An event that a complete read no longer holds is not in Rivo's balance either.
+    where not is_deleted
+),
+
+clock as (
+    select * from intermediate.int_clock
+),
+
+-- Points and credits share the list of events but never a sum: one entry for each unit that moved. An event
+-- that moved nothing keeps a points entry of 0, so that no event is lost.
+by_unit as (
+    select
+        event_id,
+        customer_id,
+        'points' as unit,
+        points_diff::decimal(18, 4) as amount,
+        source,
+        earning_rule_id,
+        redemption_id,
+        order_id,
+        entry_at,
+        approved_at,
+        revoked_at,
+        is_hidden
+    from events
+    where points_diff <> 0 or credits_diff = 0
+    union all
+    select
+        event_id,
+        customer_id,
+        'credits' as unit,
+        credits_diff as amount,
+        source,
+        earning_rule_id,
+        redemption_id,
+        order_id,
+        entry_at,
+        approved_at,
+        revoked_at,
+        is_hidden
+    from events
+    where credits_diff <> 0
+),
+
+-- Few distinct combinations are matched against the rules, not every entry.
+combinations as (
+    select distinct
+        source,
+        unit,
+        if(amount >= 0, '+', '-') as sign,
+        if(redemption_id is null, 'no', 'yes') as has_redemption
+    from by_unit
+),
+
+matched as (
+    select
+        combinations.source,
+        combinations.unit,
+        combinations.sign,
+        combinations.has_redemption,
+        arg_min(rules.entry_class, rules.rule_order) as entry_class,
+        arg_min(coalesce(rules.earn_basis, ''), rules.rule_order) as earn_basis
+    from combinations
+    inner join seeds.entry_class_rules as rules
+        on regexp_matches(combinations.source, rules.source_pattern)
+        and rules.sign in ('*', combinations.sign)
+        and rules.unit in ('*', combinations.unit)
+        and rules.has_redemption in ('*', combinations.has_redemption)
+    group by all
+),
+
+classified as (
+    select
+        by_unit.event_id,
+        by_unit.customer_id,
+        by_unit.unit,
+        by_unit.amount,
+        by_unit.source,
+        by_unit.earning_rule_id,
+        by_unit.redemption_id,
+        by_unit.order_id,
+        by_unit.entry_at,
+        by_unit.approved_at,
+        by_unit.revoked_at,
+        by_unit.is_hidden,
+        coalesce(matched.entry_class, 'unclassified') as entry_class,
+        nullif(matched.earn_basis, '') as earn_basis
+    from by_unit
+    left join matched
+        on matched.source is not distinct from by_unit.source
+        and matched.unit = by_unit.unit
+        and matched.sign = if(by_unit.amount >= 0, '+', '-')
+        and matched.has_redemption = if(by_unit.redemption_id is null, 'no', 'yes')
+),
+
+-- A revoked event counted until it was revoked: taking it back is an entry of its own, so that the balance of
+-- any past day stays what it was.
+legs as (
+    select
+        event_id,
+        customer_id,
+        unit,
+        'original' as leg,
+        entry_class,
+        earn_basis,
+        source,
+        earning_rule_id,
+        redemption_id,
+        order_id,
+        amount,
+        entry_at,
+        approved_at,
+        is_hidden,
+        revoked_at is not null as is_revoked
+    from classified
+    union all
+    select
+        event_id,
+        customer_id,
+        unit,
+        'revocation' as leg,
+        case
+            when entry_class = 'redeem' then 'redeem_return'
+            when entry_class in ('expire', 'adjust_negative') then entry_class
+            else 'issue_reversal'
+        end as entry_class,
+        earn_basis,
+        source,
+        earning_rule_id,
+        redemption_id,
+        order_id,
+        -amount as amount,
+        revoked_at as entry_at,
+        approved_at,
+        is_hidden,
+        true as is_revoked
+    from classified
+    where revoked_at is not null
+),
+
+final as (
+    select
+        legs.event_id || '-' || legs.unit || '-' || legs.leg as entry_id,
+        legs.event_id,
+        legs.customer_id,
+        legs.unit,
+        legs.leg,
+        legs.entry_class,
+        legs.earn_basis,
+        legs.source,
+        legs.earning_rule_id,
+        legs.redemption_id,
+        legs.order_id,
+        legs.amount,
+        legs.entry_at,
+        timezone(clock.timezone, legs.entry_at)::date as entry_date,
+        legs.approved_at,
+        legs.is_hidden,
+        legs.is_revoked
+    from legs
+    cross join clock
+)
+
+select * from final

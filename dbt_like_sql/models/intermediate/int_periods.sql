@@ -1,0 +1,75 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+calendar as (
+    select
+        unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
+    from clock
+    where history_start_date is not null
+),
+
+calendar_periods as (
+    select distinct 'week' as period_type, date_trunc('week', local_day)::date as period_start from calendar
+    union all
+    select distinct 'month' as period_type, date_trunc('month', local_day)::date as period_start from calendar
+    union all
+    select distinct 'quarter' as period_type, date_trunc('quarter', local_day)::date as period_start from calendar
+),
+
+bounded as (
+    select
+        period_type,
+        period_start,
+        case period_type
+            when 'week' then period_start + interval 7 day
+            when 'month' then period_start + interval 1 month
+            else period_start + interval 3 month
+        end::date as next_period_start
+    from calendar_periods
+),
+
+with_instants as (
+    select
+        bounded.period_type,
+        bounded.period_start,
+        (bounded.next_period_start - interval 1 day)::date as period_end,
+        timezone(clock.timezone, bounded.period_start::timestamp) as starts_at,
+        timezone(clock.timezone, bounded.next_period_start::timestamp) as next_starts_at
+    from bounded
+    cross join clock
+),
+
+-- A period that began before the first observation is absent: its first state is not known.
+inside_history as (
+    select
+        with_instants.period_type,
+        with_instants.period_start,
+        with_instants.period_end,
+        with_instants.starts_at,
+        least(with_instants.next_starts_at, clock.observed_at) as ends_at,
+        with_instants.next_starts_at <= clock.observed_at as is_complete
+    from with_instants
+    cross join clock
+    where with_instants.starts_at >= clock.history_start_at
+),
+
+to_date as (
+    select
+        'to_date' as period_type,
+        history_start_date as period_start,
+        local_date as period_end,
+        history_start_at as starts_at,
+        observed_at as ends_at,
+        false as is_complete
+    from clock
+    where history_start_at is not null
+),
+
+final as (
+    select period_type, period_start, period_end, starts_at, ends_at, is_complete from inside_history
+    union all
+    select period_type, period_start, period_end, starts_at, ends_at, is_complete from to_date
+)
+
+select * from final

@@ -1,0 +1,98 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+versions as (
+    select
+        customer_id,
+        case
+            when not is_member then 'not_member'
+            when vip_tier_id is null then 'no_tier'
+            else 'tier'
+        end as state_kind,
+        if(is_member, vip_tier_id, null) as tier_id,
+        valid_from,
+        valid_to
+    from staging.stg_rivo__customers_history
+),
+
+-- A version continues a spell when the state is the same and nothing lies between; balances may differ.
+flagged as (
+    select
+        customer_id,
+        state_kind,
+        tier_id,
+        valid_from,
+        valid_to,
+        coalesce(
+            lag(state_kind) over by_customer is not distinct from state_kind
+            and lag(tier_id) over by_customer is not distinct from tier_id
+            and lag(valid_to) over by_customer = valid_from,
+            false
+        ) as continues
+    from versions
+    window by_customer as (partition by customer_id order by valid_from)
+),
+
+numbered as (
+    select
+        customer_id,
+        state_kind,
+        tier_id,
+        valid_from,
+        valid_to,
+        sum(if(continues, 0, 1)) over (partition by customer_id order by valid_from) as spell_number
+    from flagged
+),
+
+spells as (
+    select
+        customer_id,
+        spell_number,
+        state_kind,
+        tier_id,
+        min(valid_from) as entered_at,
+        if(bool_or(valid_to is null), null, max(valid_to)) as exited_at
+    from numbered
+    group by customer_id, spell_number, state_kind, tier_id
+),
+
+-- The rank as of the day the spell began; a tier that had left the list keeps its last known rank.
+ranked as (
+    select
+        spells.customer_id,
+        spells.spell_number,
+        spells.state_kind,
+        spells.tier_id,
+        spells.entered_at,
+        spells.exited_at,
+        versions.tier_rank
+    from spells
+    asof left join intermediate.int_tier_versions as versions
+        on versions.tier_id = spells.tier_id
+        and versions.valid_from <= spells.entered_at
+),
+
+final as (
+    select
+        ranked.customer_id,
+        ranked.spell_number,
+        coalesce(tiers.tier_name, ranked.state_kind) as state,
+        ranked.state_kind,
+        ranked.tier_id,
+        case when ranked.state_kind = 'no_tier' then 0 else coalesce(ranked.tier_rank, tiers.tier_rank) end as tier_rank,
+        ranked.entered_at,
+        ranked.exited_at,
+        ranked.entered_at = clock.history_start_at as is_left_censored,
+        ranked.exited_at is null as is_right_censored,
+        date_diff(
+            'day',
+            timezone(clock.timezone, ranked.entered_at)::date,
+            timezone(clock.timezone, coalesce(ranked.exited_at, clock.customers_observed_at))::date
+        ) as days_in_state
+    from ranked
+    cross join clock
+    left join intermediate.int_tiers as tiers on tiers.tier_id = ranked.tier_id
+)
+
+select * from final

@@ -1,0 +1,31 @@
+with listed as (
+    select
+        tier_id,
+        arg_max(tier_name, valid_from) as tier_name,
+        arg_max(threshold, valid_from) as threshold,
+        arg_max(tier_rank, valid_from) as tier_rank,
+        bool_or(is_current) as is_current
+    from intermediate.int_tier_versions
+    group by tier_id
+),
+
+-- Members may hold a tier that the list of tiers does not show (any more).
+held as (
+    select distinct vip_tier_id as tier_id
+    from staging.stg_rivo__customers_history
+    where vip_tier_id is not null
+),
+
+final as (
+    select
+        coalesce(listed.tier_id, held.tier_id) as tier_id,
+        -- The present name, for history too: a renamed tier is the same tier.
+        coalesce(listed.tier_name, 'Tier ' || coalesce(listed.tier_id, held.tier_id)) as tier_name,
+        listed.threshold,
+        listed.tier_rank,
+        coalesce(listed.is_current, false) as is_current
+    from listed
+    full outer join held on held.tier_id = listed.tier_id
+)
+
+select * from final

@@ -1,0 +1,151 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+spells as (
+    select * from intermediate.int_tier_spells
+),
+
+observations as (
+    select
+        observed_at,
+        lag(observed_at) over (order by observed_at) as previous_observed_at
+    from (
+        select distinct observed_at
+        from staging.stg_rivo__sync_log
+        where list_name = 'customers' and is_complete
+    )
+),
+
+-- A move leads from one spell straight into the next; a customer who was absent in between has not moved.
+moves as (
+    select
+        spells.customer_id,
+        previous.state as from_state,
+        previous.state_kind as from_state_kind,
+        previous.tier_id as from_tier_id,
+        previous.tier_rank as from_rank_at_entry,
+        spells.state as to_state,
+        spells.state_kind as to_state_kind,
+        spells.tier_id as to_tier_id,
+        spells.tier_rank as to_rank,
+        spells.entered_at as changed_by,
+        case when previous.is_left_censored then null else previous.days_in_state end as days_in_previous
+    from spells
+    inner join spells as previous
+        on previous.customer_id = spells.customer_id
+        and previous.spell_number = spells.spell_number - 1
+        and previous.exited_at = spells.entered_at
+),
+
+-- Both ranks as of the move; where the tier just left is gone by then, its last known one.
+ranked as (
+    select
+        moves.customer_id,
+        moves.from_state,
+        moves.from_state_kind,
+        moves.from_tier_id,
+        coalesce(from_versions.tier_rank, moves.from_rank_at_entry) as from_rank,
+        moves.to_state,
+        moves.to_state_kind,
+        moves.to_tier_id,
+        moves.to_rank,
+        moves.changed_by,
+        moves.days_in_previous
+    from moves
+    asof left join intermediate.int_tier_versions as from_versions
+        on from_versions.tier_id = moves.from_tier_id
+        and from_versions.valid_from <= moves.changed_by
+),
+
+-- Tiers that appeared, went or got another threshold; a new name changes nobody's tier.
+tier_list_changes as (
+    select distinct valid_from as changed_at
+    from (
+        select
+            tier_id,
+            valid_from,
+            lag(threshold) over (partition by tier_id order by valid_from) as previous_threshold,
+            threshold
+        from staging.stg_rivo__vip_tiers_history
+    )
+    where previous_threshold is distinct from threshold
+        and valid_from > (select history_start_at from clock)
+    union
+    select ended.valid_to as changed_at
+    from staging.stg_rivo__vip_tiers_history as ended
+    left join staging.stg_rivo__vip_tiers_history as following
+        on following.tier_id = ended.tier_id
+        and following.valid_from = ended.valid_to
+    where ended.valid_to is not null
+        and following.tier_id is null
+),
+
+-- How many moved at each observation, out of how many members, and what is usual for this shop.
+moves_per_observation as (
+    select
+        observations.observed_at,
+        count(moves.customer_id) as moves
+    from observations
+    left join moves on moves.changed_by = observations.observed_at
+    group by observations.observed_at
+),
+
+members_per_observation as (
+    select
+        observations.observed_at,
+        count(*) as members
+    from observations
+    inner join spells
+        on spells.entered_at <= observations.observed_at
+        and (spells.exited_at is null or spells.exited_at > observations.observed_at)
+    where spells.state_kind <> 'not_member'
+    group by observations.observed_at
+),
+
+usual as (
+    select
+        observed_at,
+        moves,
+        median(moves) over trailing as trailing_median,
+        count(*) over trailing as trailing_observations
+    from moves_per_observation
+    window trailing as (order by observed_at rows between 28 preceding and 1 preceding)
+),
+
+mass_moves as (
+    select usual.observed_at
+    from usual
+    inner join members_per_observation as members on members.observed_at = usual.observed_at
+    where usual.moves > 5 * usual.trailing_median
+        and usual.moves > 0.02 * members.members
+        -- With fewer observations than this nothing can be called unusual. The first one has no moves by nature.
+        and usual.trailing_observations > 4
+),
+
+final as (
+    select
+        ranked.customer_id,
+        ranked.from_tier_id,
+        ranked.to_tier_id,
+        ranked.from_state,
+        ranked.to_state,
+        observations.previous_observed_at as changed_after,
+        ranked.changed_by,
+        timezone(clock.timezone, ranked.changed_by)::date as change_date,
+        case
+            when ranked.from_state_kind = 'not_member' then 'enter'
+            when ranked.to_state_kind = 'not_member' then 'leave'
+            when ranked.to_rank > ranked.from_rank then 'upgrade'
+            when ranked.to_rank < ranked.from_rank then 'downgrade'
+            else 'lateral'
+        end as direction,
+        ranked.changed_by in (select changed_at from tier_list_changes)
+        or ranked.changed_by in (select observed_at from mass_moves) as is_structural,
+        ranked.days_in_previous
+    from ranked
+    inner join observations on observations.observed_at = ranked.changed_by
+    cross join clock
+)
+
+select * from final

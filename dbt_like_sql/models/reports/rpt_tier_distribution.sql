@@ -1,0 +1,155 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+-- A day's state is that of its last instant, local midnight, or of the last observation while it runs.
+-- An observation at midnight itself still belongs to the day that ends there.
+spells as (
+    select
+        spells.customer_id,
+        spells.spell_number,
+        spells.state,
+        spells.state_kind,
+        spells.tier_id,
+        greatest(
+            timezone(clock.timezone, spells.entered_at - interval 1 microsecond)::date,
+            clock.history_start_date
+        ) as first_day,
+        timezone(clock.timezone, spells.exited_at - interval 1 microsecond)::date as end_day
+    from intermediate.int_tier_spells as spells
+    cross join clock
+),
+
+lasting as (
+    select * from spells
+    where end_day is null or end_day > first_day
+),
+
+daily_net as (
+    select
+        customer_id,
+        entry_date,
+        sum(amount)::bigint as points
+    from intermediate.int_ledger_entries
+    where unit = 'points'
+    group by customer_id, entry_date
+),
+
+balances as (
+    select
+        customer_id,
+        entry_date,
+        points,
+        sum(points) over (partition by customer_id order by entry_date) as balance
+    from daily_net
+),
+
+-- Members and balances change by entering, by leaving, and by what is booked in between: summing those up is
+-- the same as looking at every member on every day, without the members x days rows.
+entering as (
+    select
+        lasting.state,
+        lasting.state_kind,
+        lasting.tier_id,
+        lasting.first_day as local_day,
+        1 as members,
+        coalesce(balances.balance, 0) as points
+    from lasting
+    asof left join balances
+        on balances.customer_id = lasting.customer_id
+        and balances.entry_date <= lasting.first_day
+),
+
+leaving as (
+    select
+        lasting.state,
+        lasting.state_kind,
+        lasting.tier_id,
+        lasting.end_day as local_day,
+        -1 as members,
+        -coalesce(balances.balance, 0) as points
+    from (select * from lasting where end_day is not null) as lasting
+    asof left join balances
+        on balances.customer_id = lasting.customer_id
+        and balances.entry_date < lasting.end_day
+),
+
+booking as (
+    select
+        lasting.state,
+        lasting.state_kind,
+        lasting.tier_id,
+        daily_net.entry_date as local_day,
+        0 as members,
+        daily_net.points
+    from daily_net
+    inner join lasting
+        on lasting.customer_id = daily_net.customer_id
+        and daily_net.entry_date > lasting.first_day
+        and (lasting.end_day is null or daily_net.entry_date < lasting.end_day)
+),
+
+changes as (
+    select state, state_kind, tier_id, local_day, members, points from entering
+    union all
+    select state, state_kind, tier_id, local_day, members, points from leaving
+    union all
+    select state, state_kind, tier_id, local_day, members, points from booking
+),
+
+per_day as (
+    select
+        state,
+        state_kind,
+        tier_id,
+        local_day,
+        sum(members) as members,
+        sum(points) as points
+    from changes
+    group by state, state_kind, tier_id, local_day
+),
+
+states as (
+    select distinct state, state_kind, tier_id from changes
+),
+
+calendar as (
+    select unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
+    from clock
+    where history_start_date is not null
+),
+
+running as (
+    select
+        calendar.local_day,
+        states.state,
+        states.tier_id,
+        sum(coalesce(per_day.members, 0)) over running_total as members,
+        sum(coalesce(per_day.points, 0)) over running_total as points_outstanding
+    from calendar
+    cross join states
+    left join per_day
+        on per_day.local_day = calendar.local_day
+        and per_day.state_kind = states.state_kind
+        and per_day.tier_id is not distinct from states.tier_id
+    window running_total as (
+        partition by states.state_kind, states.tier_id
+        order by calendar.local_day
+    )
+),
+
+final as (
+    select
+        local_day,
+        state,
+        tier_id,
+        members::bigint as members,
+        members / sum(members) over (partition by local_day) as share,
+        points_outstanding::bigint as points_outstanding,
+        points_outstanding / nullif(members, 0) as avg_balance
+    from running
+    where members > 0
+)
+
+select * from final
+order by local_day, tier_id nulls first, state

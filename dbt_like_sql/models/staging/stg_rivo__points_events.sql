@@ -1,0 +1,40 @@
+with source as (
+    select * from rivo_raw.points_events
+),
+
+final as (
+    select
+        id as event_id,
+        customer_id,
+        points_diff,
+        points_amount,
+        -- Without credits_diff the sign follows the source: what is spent on a reward leaves the balance.
+        coalesce(
+            credits_diff,
+            case when source = 'points_purchase' then -abs(credits_amount) else credits_amount end,
+            0
+        ) as credits_diff,
+        source,
+        title,
+        -- An event without any time of its own counts from when it was first seen.
+        coalesce(applied_at, occurred_at, approved_at, _first_seen_at) as entry_at,
+        applied_at,
+        occurred_at,
+        approved_at,
+        coalesce(per_event_expiration_at, expires_at) as expires_at,
+        revoked_at,
+        coalesce(hidden, false) as is_hidden,
+        order_id,
+        earning_rule_id,
+        points_purchases_id as redemption_id,
+        sourceable_id,
+        custom_action_name,
+        external_note,
+        _first_seen_at as first_seen_at,
+        _last_seen_at as last_seen_at,
+        _deleted_at as deleted_at,
+        _deleted_at is not null as is_deleted
+    from source
+)
+
+select * from final

@@ -1,0 +1,21 @@
+"""Errors that are sentences: what happened, where, what it means, what to do next."""
+
+
+class RivoError(Exception):
+    """An error whose text is meant for the person running a sync; shown without a traceback."""
+
+
+class SettingsError(RivoError):
+    """A setting is missing or cannot be understood."""
+
+
+class WarehouseError(RivoError):
+    """The warehouse file cannot be read, written or locked."""
+
+
+class ApiError(RivoError):
+    """The API cannot be used at all: no list can be expected to do better (wrong key, no server)."""
+
+
+class ListError(RivoError):
+    """One list could not be read whole or must not be loaded; the other lists are not concerned."""

@@ -1,0 +1,285 @@
+"""Rows that were read -> `rivo_raw`: what is new or changed is merged by dlt, histories are kept as SCD2.
+
+dlt does the loading: load packages, schema evolution, the merge by id and the slowly changing dimension.
+What is done here is what only Rivo's lists need: telling new from changed from merely re-read rows, and
+marking the ones a complete read no longer holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.errors import RivoError
+from pipelines.rivo.cursor import Row, resource_id
+from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
+from pipelines.rivo.records import Rejected, schema, to_table, undeclared
+from pipelines.tables import HISTORY_META, existing_columns, history_name
+from pipelines.warehouse import RAW, Build
+
+_CHUNK_ROWS = 25_000
+_NATURAL_TYPES: dict[str, ColumnType] = {
+    "BIGINT": "bigint",
+    "VARCHAR": "text",
+    "BOOLEAN": "bool",
+    "DOUBLE": "double",
+    "JSON": "json",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
+}
+_DLT_TYPES: dict[ColumnType, dict[str, Any]] = {
+    "bigint": {"data_type": "bigint"},
+    "id": {"data_type": "bigint"},
+    "text": {"data_type": "text"},
+    "scalar": {"data_type": "text"},
+    "bool": {"data_type": "bool"},
+    "timestamp": {"data_type": "timestamp"},
+    "decimal": {"data_type": "decimal", "precision": 18, "scale": 4},
+    "double": {"data_type": "double"},
+    "json": {"data_type": "json"},
+}
+
+
+@dataclass
+class Counts:
+    """What one read of a list amounted to; the columns of the same names in `rivo_raw.sync_log`."""
+
+    rows_read: int = 0
+    rows_new: int = 0
+    rows_changed: int = 0
+    rows_deleted: int = 0
+    rows_quarantined: int = 0
+
+
+@dataclass
+class Landing:
+    """One list on its way into the warehouse, and what was found on that way."""
+
+    build: Build
+    endpoint: Endpoint
+    observed_at: datetime
+    columns: list[Column] = field(default_factory=list)
+    seen: array[int] = field(default_factory=lambda: array("q"))
+    rejected: list[Rejected] = field(default_factory=list)
+    new_columns: list[str] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        """The declared columns, and those that an earlier sync found undeclared."""
+        declared = {c.name for c in (*self.endpoint.columns, *META_COLUMNS)}
+        existing = existing_columns(self.build.connection)[self.endpoint.name]
+        self.columns = [
+            *self.endpoint.columns,
+            *(
+                Column(name, _NATURAL_TYPES.get(kind, "text"), "")
+                for name, kind in existing.items()
+                if name not in declared
+            ),
+        ]
+
+
+def load(landing: Landing, pages: Iterable[list[Row]]) -> None:
+    """Read all pages, then merge what is new or changed into the list's raw table by id.
+
+    Nothing is loaded when reading raises: dlt gathers everything in a load package first.
+    """
+    _run_dlt(
+        landing.build,
+        landing.endpoint.name,
+        _changes(landing, pages),
+        _hints((*landing.endpoint.columns, *META_COLUMNS)),
+        "merge",
+    )
+
+
+def mark_seen(landing: Landing, *, complete: bool) -> None:
+    """Write `_last_seen_at` for every row read and, after a complete read, `_deleted_at` for the others."""
+    connection, table = landing.build.connection, f"{RAW}.{landing.endpoint.name}"
+    seen = pa.table({"id": pa.array(landing.seen, pa.int64())})
+    connection.register("seen", seen)
+    connection.execute(
+        f"update {table} set _last_seen_at = $at where id in (select id from seen) "
+        "and _last_seen_at is distinct from $at",
+        {"at": landing.observed_at},
+    )
+    if complete:
+        result = connection.execute(
+            f"update {table} set _deleted_at = $at where _deleted_at is null "
+            "and id not in (select id from seen)",
+            {"at": landing.observed_at},
+        ).fetchone()
+        landing.counts.rows_deleted = result[0] if result else 0
+    connection.unregister("seen")
+
+
+def quarantine(landing: Landing, since_id: int) -> None:
+    """Replace the list's quarantined rows that this read covered by those it had to set apart now."""
+    connection = landing.build.connection
+    connection.execute(
+        f"delete from {RAW}._quarantine where list = ? and (id is null or id > ?)",
+        [landing.endpoint.name, since_id],
+    )
+    if landing.rejected:
+        connection.executemany(
+            f"insert into {RAW}._quarantine values (?, ?, ?, ?, ?)",
+            [(landing.endpoint.name, r.id, r.reason, r.row, landing.observed_at) for r in landing.rejected],
+        )
+
+
+def keep_history(landing: Landing) -> None:
+    """Bring the SCD2 history of a list up to its raw table: changed rows get a version, absent ones end."""
+    endpoint, connection = landing.endpoint, landing.build.connection
+    tracked = {column.name: column for column in endpoint.columns}
+    columns = [tracked["id"], *(tracked[name] for name in endpoint.history)]
+    names = ", ".join(f'"{c.name}"' for c in columns)
+    # Spelled out value by value: a version must not depend on how a release formats a whole row.
+    version = " || '|' || ".join(f"coalesce(\"{c.name}\"::varchar, '\\N')" for c in columns)
+    reader = connection.cursor().execute(
+        f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
+    )
+    table = reader.to_arrow_table()
+    _run_dlt(
+        landing.build,
+        history_name(endpoint),
+        iter([table]),
+        _hints((*columns, *HISTORY_META[:1])),
+        {
+            "disposition": "merge",
+            "strategy": "scd2",
+            "row_version_column_name": "_row_version",
+            "validity_column_names": ["valid_from", "valid_to"],
+            "boundary_timestamp": landing.observed_at.isoformat(),
+        },
+    )
+
+
+def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]:
+    """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
+    chunk: list[pa.Table] = []
+    for rows in pages:
+        landing.counts.rows_read += len(rows)
+        landing.seen.extend(row_id for row_id in map(resource_id, rows) if row_id is not None)
+        for column in undeclared(landing.columns, rows):
+            _add_column(landing, column)
+        table, rejected = to_table(landing.columns, rows)
+        landing.rejected += rejected
+        landing.counts.rows_quarantined += len(rejected)
+        chunk.append(table)
+        if sum(part.num_rows for part in chunk) >= _CHUNK_ROWS:
+            yield from _differing(landing, chunk)
+            chunk = []
+    if chunk:
+        yield from _differing(landing, chunk)
+
+
+def _add_column(landing: Landing, column: Column) -> None:
+    table, kind = f"{RAW}.{landing.endpoint.name}", DUCKDB_TYPES[column.type]
+    landing.build.connection.execute(f'alter table {table} add column if not exists "{column.name}" {kind}')
+    landing.columns.append(column)
+    landing.new_columns.append(column.name)
+
+
+def _differing(landing: Landing, parts: list[pa.Table]) -> Iterator[pa.Table]:
+    incoming = pa.concat_tables(parts, promote_options="default")
+    if not incoming.num_rows:
+        return
+    ids = pc.min_max(incoming["id"])
+    # Extra columns found after the first pages of this chunk are null in those.
+    columns = [c for c in landing.columns if c.name in incoming.column_names]
+    own = [c for c in columns if not c.volatile]
+    connection = landing.build.connection.cursor()
+    connection.register("incoming", incoming)
+    differing = connection.execute(
+        f"""
+        select {", ".join(f'c."{c.name}"' for c in columns)},
+            coalesce(s._first_seen_at, $at) as _first_seen_at,
+            $at as _last_seen_at,
+            null::timestamptz as _deleted_at,
+            case
+                when s.id is null then 'new'
+                when s._deleted_at is not null or {_differs(own)} then 'changed'
+                else 'touched'
+            end as _what
+        from incoming as c
+        left join {RAW}.{landing.endpoint.name} as s on s.id = c.id and s.id between $low and $high
+        where s.id is null or s._deleted_at is not null or {_differs(columns)}
+        """,
+        {"at": landing.observed_at, "low": ids["min"].as_py(), "high": ids["max"].as_py()},
+    ).to_arrow_table()
+    connection.unregister("incoming")
+    what = {entry["values"]: entry["counts"] for entry in pc.value_counts(differing["_what"]).to_pylist()}
+    landing.counts.rows_new += what.get("new", 0)
+    landing.counts.rows_changed += what.get("changed", 0)
+    if differing.num_rows:
+        target = pa.schema([*schema(columns), *schema(META_COLUMNS)])
+        yield differing.drop_columns("_what").cast(target)
+
+
+def _differs(columns: Iterable[Column]) -> str:
+    """SQL: whether incoming row c differs from stored row s; JSON is compared as the text it is stored as."""
+    ours, theirs = [], []
+    for column in columns:
+        ours.append(f'c."{column.name}"')
+        theirs.append(f's."{column.name}"' + ("::varchar" if column.type == "json" else ""))
+    return f"row({', '.join(ours)}) is distinct from row({', '.join(theirs)})"
+
+
+def _hints(columns: Iterable[Column]) -> dict[str, Any]:
+    return {
+        c.name: {
+            **_DLT_TYPES[c.type],
+            "description": c.description,
+            "nullable": not (c.name == "id" and c.required),
+        }
+        for c in columns
+    }
+
+
+def _run_dlt(
+    build: Build, table: str, chunks: Iterator[pa.Table], hints: dict[str, Any], disposition: Any
+) -> None:
+    """One dlt pipeline a table, all into the dataset `rivo_raw`; none at all when there is nothing to load."""
+    first = next(chunks, None)
+    if first is None:
+        return
+    resource = dlt.resource(
+        itertools.chain([first], chunks),
+        name=table,
+        write_disposition=disposition,
+        primary_key="id",
+        columns=hints,
+    )
+    pipeline = dlt.pipeline(
+        pipeline_name=f"rivo_{table}",
+        destination=dlt.destinations.duckdb(build.connection),
+        dataset_name=RAW,
+        pipelines_dir=str(build.scratch / "dlt"),
+    )
+    try:
+        pipeline.run(resource)
+    except Exception as error:
+        raise _plain_cause(error) from None
+
+
+def _plain_cause(error: BaseException) -> BaseException:
+    """The sentence inside dlt's wrapping of an error, or the error itself."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RivoError | OSError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
+
+
+def quiet_dlt() -> None:
+    """No telemetry; and no warnings about Arrow types, since every column's type is declared."""
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")

@@ -1,0 +1,255 @@
+"""HTTP to Rivo's Merchant REST API: the key, the rate limit, retries, and errors in plain words.
+
+Facts (authorization, pagination and rate limit pages of Rivo's documentation): the header is
+`Authorization: <raw key>`, without a prefix; 15 requests a second a store; 429 may carry `Retry-After`
+as seconds or as an HTTP date.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import urllib.request
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+import tenacity
+import urllib3
+
+from pipelines.errors import ApiError, ListError
+from pipelines.rivo.limiter import RateLimiter
+from pipelines.settings import Settings
+
+MAX_RETRY_AFTER_SECONDS = 120.0
+_TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_REFUSED = {
+    400: "says that the request is malformed (400)",
+    403: (
+        "is not allowed for this key (403): the shop's Rivo plan or the key may not include it. "
+        "The other lists are not concerned"
+    ),
+    404: (
+        "does not exist at this address (404). Check RIVO_API_URL: it must end in /merchant_api/v1, "
+        "without a list behind it"
+    ),
+    422: "says that it cannot process the request (422)",
+}
+
+
+class _RetryableError(Exception):
+    """Something that may go away by itself. `answered` is false when no server was reached."""
+
+    def __init__(self, what: str, *, answered: bool, retry_after: float | None = None) -> None:
+        super().__init__(what)
+        self.answered = answered
+        self.retry_after = retry_after
+
+
+class Client:
+    """A connection to one shop's API; safe to use from several threads.
+
+    Attributes:
+        requests: how many requests were sent so far, retries included.
+        observed_at: the `Date` header of the first answer (the local clock where there is none), UTC;
+            None until something answered.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ApiError (fatal) when there is no key."""
+        if settings.api_key is None:
+            raise ApiError("RIVO_API_KEY is not set.")
+        self._key = settings.api_key.get_secret_value()
+        self._base = settings.api_url
+        self._patience = settings.patience_seconds
+        self._limiter = RateLimiter(settings.rate_limit)
+        self._pool = _pool(settings.api_url)
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.observed_at: datetime | None = None
+
+    def get(self, path: str, params: Mapping[str, int | str], title: str) -> dict[str, Any]:
+        """One page of the list called `title` in messages: the parsed JSON object.
+
+        Transient failures (timeouts, dropped or truncated answers, 429, 5xx, HTML in place of JSON) are
+        retried with jitter until the patience (RIVO_PATIENCE_SECONDS) is used up.
+
+        Raises:
+            ListError: this list cannot be read.
+            ApiError: no list can be expected to do better: wrong key, or no server.
+        """
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_RetryableError),
+            wait=_wait,
+            stop=self._give_up,
+            reraise=True,
+        )
+        try:
+            return retrying(self._once, path, params, title)
+        except _RetryableError as error:
+            if self.observed_at is None and not error.answered:
+                raise ApiError(
+                    f"Nothing answers at {self._base} ({self._redact(str(error))}). "
+                    "Check RIVO_API_URL and this machine's network, then run the sync again.",
+                ) from None
+            raise ListError(
+                f"{title} could not be read: {self._redact(str(error))}, again and again for "
+                f"{self._patience:.0f} seconds (RIVO_PATIENCE_SECONDS). Nothing of it was loaded; "
+                "the next sync tries again."
+            ) from None
+
+    def _once(self, path: str, params: Mapping[str, int | str], title: str) -> dict[str, Any]:
+        self._limiter.acquire()
+        with self._lock:
+            self.requests += 1
+        url = f"{self._base}{path}?{urlencode(params)}"
+        try:
+            response = self._pool.request(
+                "GET",
+                url,
+                headers={
+                    "Authorization": self._key,
+                    "Accept": "application/json",
+                    "User-Agent": "rivo-warehouse",
+                },
+                retries=False,
+                redirect=False,
+                timeout=_TIMEOUT,
+            )
+        except (
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.ConnectTimeoutError,
+            urllib3.exceptions.ProxyError,
+        ) as error:
+            raise _RetryableError(_reason(error), answered=False) from None
+        except urllib3.exceptions.SSLError as error:
+            raise ApiError(
+                f"The certificate of {self._base} is not trusted by this machine ({_reason(error)}).",
+            ) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise _RetryableError(f"the connection broke ({_reason(error)})", answered=True) from None
+
+        date = _http_date(response.headers.get("Date"))
+        with self._lock:
+            if self.observed_at is None:
+                self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
+        if response.status == 200:
+            return self._parse(response)
+        self._raise_for(response, date, title)
+        raise AssertionError("unreachable")
+
+    def _parse(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+        kind = response.headers.get("Content-Type", "")
+        if "html" in kind.lower():
+            raise _RetryableError("an HTML page came in place of JSON", answered=True)
+        try:
+            payload = orjson.loads(response.data)
+        except orjson.JSONDecodeError:
+            raise _RetryableError("the answer is not valid JSON", answered=True) from None
+        if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
+            raise _RetryableError("the answer has no list called 'data'", answered=True)
+        return payload
+
+    def _raise_for(self, response: urllib3.BaseHTTPResponse, date: datetime | None, title: str) -> None:
+        status = response.status
+        if status in _RETRIED:
+            retry_after = None
+            if status == 429:
+                retry_after = _retry_after(response.headers.get("Retry-After"), date)
+                self._limiter.pause(retry_after)
+            raise _RetryableError(f"the server answers {status}", answered=True, retry_after=retry_after)
+        said = self._redact(_error_text(response))
+        if status == 401:
+            raise ApiError(
+                "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
+                "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + said,
+            )
+        if 300 <= status < 400:
+            raise ListError(
+                f"{title} could not be read: the server redirects ({status}). The key is not sent to another "
+                "address; set RIVO_API_URL to the final one."
+            )
+        reason = _REFUSED.get(status, f"is answered with {status}")
+        raise ListError(f"{title} could not be read: the list {reason}.{said}")
+
+    def _give_up(self, state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, _RetryableError) and not error.answered and self.observed_at is None:
+            # A wrong address is told at once; only what has answered before deserves patience.
+            return state.attempt_number >= 3
+        waited = time.monotonic() - state.start_time
+        return waited + _wait(state) > self._patience
+
+    def _redact(self, text: str) -> str:
+        return text.replace(self._key, "[key]")
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Seconds until the next try: none after a 429 (the limiter holds everyone), else growing with jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _RetryableError) and error.retry_after is not None:
+        return 0.0
+    return tenacity.wait_random_exponential(multiplier=0.5, max=20)(state)
+
+
+def _pool(base: str) -> urllib3.PoolManager:
+    """Connections to the API, through the environment's proxy where one is set for its host."""
+    parts = urlsplit(base)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    host = parts.hostname or ""
+    if proxy and not urllib.request.proxy_bypass(host) and host not in ("127.0.0.1", "localhost", "::1"):
+        return urllib3.ProxyManager(proxy, maxsize=16, ca_certs=os.environ.get("SSL_CERT_FILE"))
+    return urllib3.PoolManager(maxsize=16, ca_certs=os.environ.get("SSL_CERT_FILE"))
+
+
+def _http_date(value: str | None) -> datetime | None:
+    """An HTTP date as UTC, None where there is none or it cannot be read."""
+    try:
+        date = parsedate_to_datetime(value or "")
+    except (TypeError, ValueError):
+        return None
+    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
+
+
+def _retry_after(value: str | None, answered_at: datetime | None) -> float:
+    """Seconds to wait after a 429: as the header says, at most two minutes; one second without it.
+
+    A date counts from the answer's own `Date`, so that a wrong local clock does no harm.
+    """
+    seconds = 1.0
+    if value:
+        try:
+            seconds = float(value)
+        except ValueError:
+            until = _http_date(value)
+            if until is not None:
+                seconds = (until - (answered_at or datetime.now(UTC))).total_seconds()
+    return min(max(seconds, 0.1), MAX_RETRY_AFTER_SECONDS)
+
+
+def _error_text(response: urllib3.BaseHTTPResponse) -> str:
+    """What the server said of itself, as ' It says: ...', or nothing. The shape of errors is undocumented."""
+    if "json" not in response.headers.get("Content-Type", ""):
+        return ""
+    try:
+        body = orjson.loads(response.data)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(body, dict):
+        return ""
+    errors = body.get("errors")
+    said = (
+        body.get("error") or body.get("message") or (errors[0] if isinstance(errors, list) and errors else "")
+    )
+    return f" It says: {str(said)[:200]}" if said else ""
+
+
+def _reason(error: Exception) -> str:
+    """The last, most telling part of a urllib3 error, without addresses of Python objects."""
+    text = str(error).rsplit(": ", 1)[-1].strip("()'\" ")
+    return text[:150] or type(error).__name__

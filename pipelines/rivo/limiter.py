@@ -1,0 +1,43 @@
+"""One rate limit for all requests of a sync, whoever sends them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+# Network jitter may bring two requests closer together than they were sent.
+_MARGIN = 1.02
+
+
+class RateLimiter:
+    """Lets at most `rate` requests a second start, in any second, over all threads.
+
+    `pause` holds everyone back, which is how a 429 for one request slows all of them.
+    """
+
+    def __init__(self, rate: float) -> None:
+        """`rate`: requests per second, may be below 1."""
+        self._burst = max(1, int(rate))
+        self._window = self._burst / rate * _MARGIN
+        self._sent: deque[float] = deque(maxlen=self._burst)
+        self._not_before = 0.0
+        self._lock = threading.Lock()
+
+    def acquire(self) -> None:
+        """Wait until one more request may be sent, and count it as sent."""
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                ready = self._not_before
+                if len(self._sent) == self._burst:
+                    ready = max(ready, self._sent[0] + self._window)
+                if ready <= now:
+                    self._sent.append(now)
+                    return
+            time.sleep(ready - now)
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send for `seconds` from now."""
+        with self._lock:
+            self._not_before = max(self._not_before, time.monotonic() + seconds)

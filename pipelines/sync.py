@@ -1,0 +1,217 @@
+"""One sync of Rivo's lists into a working copy of the warehouse, list by list."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from pipelines.errors import ListError
+from pipelines.landing import Counts, Landing, keep_history, load, mark_seen, quarantine, quiet_dlt
+from pipelines.rivo.client import Client
+from pipelines.rivo.cursor import Row, read_list
+from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.settings import Settings
+from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse import RAW, Build
+
+FLOOR_DAYS = 180
+"""How far back an open redemption or referral is still looked at between sweeps."""
+SHRINK_LIMIT = 0.8
+"""A complete read with fewer rows than this share of the known ones is refused."""
+
+
+@dataclass(frozen=True)
+class ListResult:
+    """What became of one list in one sync: its row of `rivo_raw.sync_log`, and what only the summary tells."""
+
+    name: str
+    kind: str
+    complete: bool
+    observed_at: datetime
+    requests: int
+    counts: Counts
+    seconds: float = 0.0
+    error: str | None = None
+    rows_total: int = 0
+    new_columns: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SyncOptions:
+    """What to read: which lists (default all), whether completely, and where a shrinking list is accepted."""
+
+    only: Collection[str] = ()
+    full: bool = False
+    allow_shrink: Collection[str] = ()
+    progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
+    """Called with the list's name and the rows read so far."""
+
+
+def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = None) -> Iterator[ListResult]:
+    """Bring the raw tables of the working copy up to date, one list after the other.
+
+    Yields:
+        a result a list as it ends, also for one that failed (`complete` false, `error` a sentence):
+        the others are read all the same.
+
+    Raises:
+        ApiError: nothing can be read at all (wrong key, no server).
+    """
+    options = options or SyncOptions()
+    quiet_dlt()
+    ensure_tables(build.connection)
+    write_settings(build.connection, settings.timezone)
+    client = Client(settings)
+    for endpoint in ENDPOINTS.values():
+        if not options.only or endpoint.name in options.only:
+            yield _sync_list(build, client, settings, endpoint, options)
+
+
+def _sync_list(
+    build: Build, client: Client, settings: Settings, endpoint: Endpoint, options: SyncOptions
+) -> ListResult:
+    started, requests = time.monotonic(), client.requests
+    warnings: list[str] = []
+    since_id = 0
+    landing = None
+    error = None
+    try:
+        if endpoint.reading == "cursor" and not options.full:
+            since_id = _start(build.connection, endpoint, _observed_at(client, endpoint), settings)
+        pages = _counted(read_list(client, endpoint, since_id, warnings.append), endpoint, options)
+        first = next(pages, [])
+        landing = Landing(build, endpoint, _observed_at(client, endpoint))
+        load(landing, _guarded(landing, first, pages, since_id, options))
+        mark_seen(landing, complete=since_id == 0)
+        quarantine(landing, since_id)
+        if endpoint.history and _history_is_behind(landing):
+            keep_history(landing)
+    except ListError as caught:
+        error = str(caught)
+        landing = None
+    result = ListResult(
+        name=endpoint.name,
+        kind="incremental" if since_id else "full",
+        complete=landing is not None,
+        observed_at=client.observed_at or datetime.now(UTC),
+        requests=client.requests - requests,
+        seconds=round(time.monotonic() - started, 3),
+        error=error,
+        warnings=tuple(warnings),
+        rows_total=_count(build.connection, endpoint, "_deleted_at is null"),
+        counts=landing.counts if landing else Counts(),
+        new_columns=tuple(landing.new_columns) if landing else (),
+    )
+    _log(build.connection, result)
+    return result
+
+
+def _observed_at(client: Client, endpoint: Endpoint) -> datetime:
+    """The sync's observation time; asks the API for one row where nothing has been asked yet."""
+    if client.observed_at is None:
+        client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
+    return client.observed_at or datetime.now(UTC)
+
+
+def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions) -> Iterator[list[Row]]:
+    rows = 0
+    for page in pages:
+        rows += len(page)
+        options.progress(endpoint.name, rows)
+        yield page
+
+
+def _guarded(
+    landing: Landing, first: list[Row], rest: Iterator[list[Row]], since_id: int, options: SyncOptions
+) -> Iterator[list[Row]]:
+    """The pages; after the last one of a complete read, an error if far too few rows came."""
+    yield first
+    yield from rest
+    if since_id or landing.endpoint.name in options.allow_shrink:
+        return
+    known = _count(landing.build.connection, landing.endpoint, "_deleted_at is null")
+    came = len(set(landing.seen))
+    if came < known * SHRINK_LIMIT:
+        name, title = landing.endpoint.name, landing.endpoint.title
+        raise ListError(
+            f"{title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. A list that "
+            "shrinks by more than a fifth at once is more often a fault than a deletion. If the rows are really "
+            f"gone, run `uv run rivo sync --allow-shrink {name}` once."
+        )
+
+
+def _start(
+    connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, observed_at: datetime, settings: Settings
+) -> int:
+    """The since_id from which a cursor list must be read: 0 when a complete sweep is due.
+
+    That is just before the smallest id of the rows that can still change and of the quarantined ones;
+    what changed outside that window is caught by the next sweep.
+    """
+    swept = connection.execute(
+        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full'",
+        [endpoint.name],
+    ).fetchone()
+    if not swept or swept[0] is None or observed_at >= swept[0] + timedelta(days=settings.full_sweep_days):
+        return 0
+    row = connection.execute(
+        f"""
+        select least(
+            min(id) filter (where _deleted_at is null and {endpoint.open_rows}),
+            max(id) + 1,
+            (select min(id) from {RAW}._quarantine where list = $list)
+        ) - 1
+        from {RAW}.{endpoint.name}
+        cross join (
+            select
+                $observed_at as observed_at,
+                $observed_at - to_days($lookback_days) as lookback_start,
+                $observed_at - to_days($floor_days) as floor_start
+        )
+        """,
+        {
+            "list": endpoint.name,
+            "observed_at": observed_at,
+            "lookback_days": settings.lookback_days,
+            "floor_days": FLOOR_DAYS,
+        },
+    ).fetchone()
+    return row[0] if row and row[0] is not None else 0
+
+
+def _history_is_behind(landing: Landing) -> bool:
+    """Whether rows came, went or changed, or the history was never begun."""
+    if landing.counts.rows_new or landing.counts.rows_changed or landing.counts.rows_deleted:
+        return True
+    name = landing.endpoint.name
+    row = landing.build.connection.execute(
+        f"select exists (from {RAW}.{name}_history) or not exists (from {RAW}.{name})"
+    ).fetchone()
+    return not (row and row[0])
+
+
+def _count(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str) -> int:
+    row = connection.execute(f"select count(*) from {RAW}.{endpoint.name} where {condition}").fetchone()
+    return row[0] if row else 0
+
+
+def _log(connection: duckdb.DuckDBPyConnection, result: ListResult) -> None:
+    row = {
+        "list": result.name,
+        "observed_at": result.observed_at,
+        "kind": result.kind,
+        "complete": result.complete,
+        "requests": result.requests,
+        **asdict(result.counts),
+        "seconds": result.seconds,
+        "error": result.error,
+    }
+    connection.execute(
+        f"insert into {RAW}.sync_log ({', '.join(row)}) values ({', '.join('?' for _ in row)})",
+        list(row.values()),
+    )

@@ -1,0 +1,118 @@
+"""The tables of `rivo_raw` that must exist before anything is read, so that an empty shop has them too."""
+
+from __future__ import annotations
+
+import duckdb
+
+from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS, META_COLUMNS, Column, Endpoint
+from pipelines.warehouse import RAW
+
+HISTORY_META: tuple[Column, ...] = (
+    Column("_row_version", "text", "Hash of the tracked columns."),
+    Column("valid_from", "timestamp", "Observation time of the sync that first saw this version."),
+    Column(
+        "valid_to",
+        "timestamp",
+        "Observation time of the sync that no longer saw it; null while it is current.",
+    ),
+)
+
+SYNC_LOG: tuple[Column, ...] = (
+    Column("list", "text", "The Rivo list."),
+    Column("observed_at", "timestamp", "Observation time of the sync."),
+    Column("kind", "text", "'full' (read whole) or 'incremental' (from the rows that can still change)."),
+    Column("complete", "bool", "Whether the list was read to its end and landed."),
+    Column("requests", "bigint", "Requests sent for this list, retries included."),
+    Column("rows_read", "bigint", "Rows the API returned."),
+    Column("rows_new", "bigint", "Rows never seen before."),
+    Column("rows_changed", "bigint", "Rows seen before that differ now (or came back after a deletion)."),
+    Column("rows_deleted", "bigint", "Rows that a complete read no longer held."),
+    Column("rows_quarantined", "bigint", "Rows set apart in _quarantine by this read."),
+    Column("seconds", "double", "How long the list took."),
+    Column("error", "text", "Why the list is not complete."),
+)
+
+QUARANTINE: tuple[Column, ...] = (
+    Column("list", "text", "The Rivo list."),
+    Column("id", "bigint", "Id of the row, where it has one."),
+    Column("reason", "text", "Why the row could not be loaded."),
+    Column("row", "json", "The row as Rivo sent it."),
+    Column("observed_at", "timestamp", "Observation time of the sync that last read it."),
+)
+
+SETTINGS: tuple[Column, ...] = (
+    Column("timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE), in which local days are reported."),
+)
+
+
+def history_name(endpoint: Endpoint) -> str:
+    """Name of the SCD2 table of a list."""
+    return f"{endpoint.name}_history"
+
+
+def history_columns(endpoint: Endpoint) -> tuple[Column, ...]:
+    """The tracked columns of a list with their types, `id` first, and the validity columns."""
+    tracked = {column.name: column for column in endpoint.columns}
+    return (tracked["id"], *(tracked[name] for name in endpoint.history), *HISTORY_META)
+
+
+def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
+    """Every table of `rivo_raw`: name -> (description, columns)."""
+    tables = {e.name: (e.description, (*e.columns, *META_COLUMNS)) for e in ENDPOINTS.values()}
+    for endpoint in ENDPOINTS.values():
+        if endpoint.history:
+            tables[history_name(endpoint)] = (
+                f"History of {endpoint.title} (SCD2 on observation times, half-open [valid_from, valid_to)).",
+                history_columns(endpoint),
+            )
+    tables["sync_log"] = ("One row a list and sync.", SYNC_LOG)
+    tables["_quarantine"] = ("Rows that could not be loaded as they came, with the reason.", QUARANTINE)
+    tables["settings"] = ("One row: the settings that the models read.", SETTINGS)
+    return tables
+
+
+def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    """Put the settings that the models read where they can read them; models know no environment."""
+    connection.execute(f"delete from {RAW}.settings")
+    connection.execute(f"insert into {RAW}.settings values (?)", [timezone])
+
+
+def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables and columns that are missing, and describe them in the database itself."""
+    connection.execute(f"create schema if not exists {RAW}")
+    existing = existing_columns(connection)
+    for table, (description, columns) in raw_tables().items():
+        if table not in existing:
+            definitions = ", ".join(
+                f'"{c.name}" {DUCKDB_TYPES[c.type]}{" not null" if c.name == "id" and c.required else ""}'
+                for c in columns
+            )
+            connection.execute(f'create table {RAW}."{table}" ({definitions})')
+            connection.execute(f'comment on table {RAW}."{table}" is {_quoted(description)}')
+            for c in columns:
+                connection.execute(
+                    f'comment on column {RAW}."{table}"."{c.name}" is {_quoted(c.description)}'
+                )
+            continue
+        for c in columns:
+            if c.name not in existing[table]:
+                connection.execute(
+                    f'alter table {RAW}."{table}" add column "{c.name}" {DUCKDB_TYPES[c.type]}'
+                )
+
+
+def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """The tables that are there now: name -> column -> DuckDB type."""
+    found: dict[str, dict[str, str]] = {}
+    rows = connection.execute(
+        "select table_name, column_name, data_type from information_schema.columns "
+        "where table_schema = ? order by ordinal_position",
+        [RAW],
+    ).fetchall()
+    for table, column, kind in rows:
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

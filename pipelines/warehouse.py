@@ -1,0 +1,184 @@
+"""Where the data lives. Nothing outside this module knows that the warehouse is a file.
+
+Three files stand beside each other, for a warehouse called `rivo.duckdb`:
+
+- `rivo.duckdb`, published: what people read; only ever replaced whole, by a rename.
+- `rivo.build.duckdb`: the copy a running sync works in. A sync that dies leaves it behind; the next one
+  throws it away and starts again from the last complete state.
+- `rivo.pending.duckdb`: the complete result of a sync whose blocking checks failed. It is not shown to
+  readers, but the next sync starts from it, so that no observation is lost.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+
+from pipelines.errors import SettingsError, WarehouseError
+from pipelines.settings import PROJECT
+
+RAW = "rivo_raw"
+DEMO = "data/demo.duckdb"
+
+
+@dataclass(frozen=True)
+class Build:
+    """The working copy of the warehouse while a sync or a model build runs."""
+
+    path: Path
+    scratch: Path
+    """A folder for load packages; gone when the build ends."""
+    published: Path
+    connection: duckdb.DuckDBPyConnection
+    """The only connection to the working copy, in UTC; dlt and the models share it."""
+
+    def keep(self) -> None:
+        """Make the working copy the state the next sync starts from, without showing it to readers."""
+        # Closing writes everything into the file itself and leaves no log beside it.
+        self.connection.close()
+        _replace(self.path, _sibling(self.published, "pending"))
+
+    def publish(self) -> None:
+        """Make the working copy the published file, in one step; open readers keep what they have."""
+        self.keep()
+        _replace(_sibling(self.published, "pending"), self.published)
+
+
+def resolve(warehouse: str) -> Path:
+    """The file that a RIVO_WAREHOUSE value names: a path (relative ones from the project) or duckdb:///path.
+
+    Raises:
+        SettingsError: for any other kind of URL.
+    """
+    if "://" in warehouse:
+        parts = urlsplit(warehouse)
+        if parts.scheme != "duckdb" or parts.netloc:
+            raise SettingsError(
+                f"RIVO_WAREHOUSE: {parts.scheme}:// is not a kind of warehouse this release knows. "
+                "Use a path such as data/rivo.duckdb, or duckdb:///absolute/path.duckdb."
+            )
+        warehouse = parts.path
+    path = Path(warehouse).expanduser()
+    return path if path.is_absolute() else PROJECT / path
+
+
+@contextmanager
+def building(published: Path) -> Iterator[Build]:
+    """Hold the warehouse's lock and a working copy of its last complete state; nothing of it stays on an error.
+
+    The caller ends with `Build.publish` or `Build.keep`.
+
+    Raises:
+        WarehouseError: another sync holds the warehouse, the folder cannot be written, or the file is no
+            DuckDB database that this release can open.
+    """
+    build_path = _sibling(published, "build")
+    scratch = published.with_suffix(".scratch")
+    try:
+        published.parent.mkdir(parents=True, exist_ok=True)
+        lock = published.with_suffix(".lock").open("a+")
+    except OSError as error:
+        raise WarehouseError(_unwritable(published, error)) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise WarehouseError(
+                f"Another sync is working on {published} right now. Wait for it to end, then run this one again."
+            ) from None
+        connection = None
+        try:
+            _discard(build_path, scratch)
+            scratch.mkdir()
+            connection = _open_copy(published, build_path, scratch)
+            yield Build(build_path, scratch, published, connection)
+        except OSError as error:
+            raise WarehouseError(_unwritable(published, error)) from None
+        finally:
+            if connection is not None:
+                connection.close()
+            _discard(build_path, scratch)
+
+
+def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
+    pending = _sibling(published, "pending")
+    base = pending if pending.exists() else published
+    if base.exists():
+        shutil.copyfile(base, build_path)
+    try:
+        # Spilling beside the warehouse, not into a /tmp that may be small.
+        return duckdb.connect(
+            str(build_path), config={"TimeZone": "UTC", "temp_directory": str(scratch / "spill")}
+        )
+    except duckdb.Error as error:
+        raise WarehouseError(_unreadable(base, error)) from None
+
+
+def read_only(path: Path) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to a published warehouse, in UTC, that cannot reach other files.
+
+    Raises:
+        WarehouseError: it is not there, or cannot be opened.
+    """
+    if not path.exists():
+        raise WarehouseError(f"There is no warehouse at {path} yet. Run `make sync` first.")
+    try:
+        connection = duckdb.connect(str(path), read_only=True)
+    except duckdb.Error as error:
+        raise WarehouseError(_unreadable(path, error)) from None
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+    return connection
+
+
+def _sibling(published: Path, kind: str) -> Path:
+    return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
+
+
+def _discard(build_path: Path, scratch: Path) -> None:
+    for path in (build_path, Path(f"{build_path}.wal")):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replace(source: Path, target: Path) -> None:
+    """Rename after everything has reached the disk, so that a power cut shows the old file or the new one."""
+    wal = Path(f"{source}.wal")
+    if wal.exists():
+        raise WarehouseError(f"{source} still has unwritten changes ({wal.name}); it was not published.")
+    for path in (source, source.parent):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    source.replace(target)
+
+
+def _unreadable(path: Path, error: duckdb.Error) -> str:
+    said = str(error).splitlines()[0]
+    if "lock" in said.lower():
+        return (
+            f"{path} is opened for writing by another program. Close it there, or open it read-only; "
+            "syncs replace the file, they need no lock on it."
+        )
+    return (
+        f"{path} cannot be opened by DuckDB {duckdb.__version__}: it is no DuckDB database, damaged, or written by a "
+        f"newer DuckDB. Nothing was changed. Move it away or restore a copy, then run the sync again. ({said})"
+    )
+
+
+def _unwritable(published: Path, error: OSError) -> str:
+    return (
+        f"The warehouse {published} cannot be written ({error.strerror or error}). "
+        "Check RIVO_WAREHOUSE, the folder's permissions and the space on its disk. Nothing was published."
+    )
