@@ -183,7 +183,7 @@ class Api:
 
     def _page(self, path: str, name: str, params: dict[str, str], crooked: frozenset[str]) -> bytes:
         view = self.program.view(self._now)
-        key = (view.t, view.revision, self.board.faults, name, tuple(sorted(params.items())), crooked)
+        key = (view.t, view.revision, self.board.revision, name, tuple(sorted(params.items())), crooked)
         body = self._pages.get(key)
         if body is None:
             links, objects = paging.page(view, name, params, path, crooked)

@@ -157,6 +157,7 @@ class Switchboard:
     def __init__(self, seed: int, faults: Iterable[str | Mapping[str, Any] | Fault] = ()) -> None:
         self._seed = seed
         self._lock = Lock()
+        self.revision = 0
         self.set(faults)
 
     def set(self, faults: Iterable[str | Mapping[str, Any] | Fault]) -> None:
@@ -166,6 +167,7 @@ class Switchboard:
             self.faults: tuple[Fault, ...] = tuple(parsed)
             self._asked = [0] * len(parsed)
             self._happened = [0] * len(parsed)
+            self.revision += 1
 
     def for_request(self, list_name: str | None) -> list[Fault]:
         """The faults, other than of rows, that hit this request."""

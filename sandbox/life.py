@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from sandbox import people, spending, staff
-from sandbox.clock import DAY, HOUR, MINUTE, SECOND, YEAR
+from sandbox.clock import DAY, HOUR, MINUTE, SECOND, YEAR, iso
 from sandbox.rows import Customer, Event, Row
 from sandbox.simulation import Simulation
 
@@ -139,10 +139,9 @@ def follow(sim: Simulation, at: int, customer: Customer, trigger: str) -> None:
 
 def tell_birthday(sim: Simulation, at: int, customer: Customer) -> None:
     """A member gives its birthday and is congratulated from then on."""
-    day = int(sim.rng.random() * 365)
-    month = day // 31 + 1
-    sim.move(at, customer, dob=f"{month:02}-{day % 28 + 1:02}", dob_at=at)
-    sim.plan(at + int(sim.rng.random() * YEAR), birthday, customer)
+    moment = at + int(sim.rng.random() * YEAR)
+    sim.move(at, customer, dob=iso(moment)[5:10], dob_at=at)
+    sim.plan(moment, birthday, customer)
 
 
 def birthday(sim: Simulation, at: int, customer: Customer) -> None:

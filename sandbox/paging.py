@@ -16,6 +16,9 @@ DEFAULT_SIZE = 25
 MOST = 250
 LAST_PAGE = 500
 
+_FILTERS = ("filters[customer_identifier]", "filters[used]")
+_SORTS = ("sort[order_type]", "sort[order_direction]")
+
 
 class BadRequest(ValueError):
     """A parameter that makes no sense."""
@@ -39,23 +42,33 @@ def page(
     view: View, name: str, params: Params, path: str, faults: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Object]]:
     """The links and the objects of one page."""
-    rows, ids = _filtered(view, name, params)
     if is_cursor(params):
-        links, chosen = _cursor_page(rows, ids, params, path, faults)
+        rows = _asked(view, name, params, _FILTERS)
+        links, chosen = _cursor_page(rows, params, path, faults)
     else:
-        links, chosen = _offset_page(_sorted(name, rows, params), params, path)
+        rows = _asked(view, name, params, _FILTERS + _SORTS)
+        links, chosen = _offset_page(rows, params, path)
     if "empty_page" in faults:
         chosen = []
         links = {**links, "next_since_id": None} if is_cursor(params) else {"self": links["self"]}
     return links, [view.object(name, row) for row in chosen]
 
 
-def _filtered(view: View, name: str, params: Params) -> tuple[list[Any], list[int]]:
+def _asked(view: View, name: str, params: Params, heeded: tuple[str, ...]) -> list[Any]:
+    # The rows that the parameters ask for, worked out once for all pages.
+    given = {key: params[key] for key in heeded if key in params}
+    if not given:
+        return view.rows(name)
+    key = (name, *sorted(given.items()))
+    if key not in view.memo:
+        view.memo[key] = _sorted(name, _filtered(view, name, given), given)
+    return view.memo[key]
+
+
+def _filtered(view: View, name: str, params: Params) -> list[Any]:
     rows = view.rows(name)
     identifier = params.get("filters[customer_identifier]")
     used = params.get("filters[used]") if name == "points_redemptions" else None
-    if identifier is None and used is None:
-        return rows, view.ids(name)
     if identifier is not None:
         customer = find_customer(view, identifier)
         wanted = None if customer is None else customer.id
@@ -66,8 +79,13 @@ def _filtered(view: View, name: str, params: Params) -> tuple[list[Any], list[in
         elif name == "referrals":
             rows = [row for row in rows if wanted and row.attrs.get("referrer_customer_id") == wanted]
     if used in ("true", "false"):
-        rows = [row for row in rows if (row.as_of(view.t).get("used_at") is not None) == (used == "true")]
-    return rows, [row.id for row in rows]
+        wants = used == "true"
+        rows = [row for row in rows if (_attribute(view, name, row, "used_at") is not None) == wants]
+    return rows
+
+
+def _attribute(view: View, name: str, row: Any, key: str) -> Any:
+    return view.object(name, row)["attributes"].get(key)
 
 
 def find_customer(view: View, identifier: str) -> Any | None:
@@ -97,12 +115,16 @@ def _applied_at(row: Any) -> tuple[int, int]:
     return at, row.id
 
 
+def _id(row: Any) -> int:
+    return row.id
+
+
 def _cursor_page(
-    rows: list[Any], ids: list[int], params: Params, path: str, faults: frozenset[str]
+    rows: list[Any], params: Params, path: str, faults: frozenset[str]
 ) -> tuple[dict[str, Any], list[Any]]:
     since_id = _number(params, "since_id", 0, 0)
     limit = min(_number(params, "limit", DEFAULT_SIZE, 1), MOST)
-    first = 0 if "cursor_ignored" in faults else bisect_right(ids, since_id)
+    first = 0 if "cursor_ignored" in faults else bisect_right(rows, since_id, key=_id)
     chosen = rows[first : first + limit]
     has_more = first + limit < len(rows)
     following = chosen[-1].id if has_more and chosen else None

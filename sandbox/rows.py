@@ -58,6 +58,7 @@ class Customer:
         "lapses_at",
         "last_name",
         "log",
+        "progress",
         "rate",
         "redeems",
         "review_at",
@@ -76,7 +77,8 @@ class Customer:
         self.rate = 0.0  # orders per day while the customer is alive
         self.lapses_at = 0
         self.redeems = 0.0  # how likely an order is followed by a redemption
-        self.earns: list[tuple[int, int]] = []  # (applied at, points) that count towards a tier
+        self.earns: list[tuple[int, int]] = []  # a heap of (applied at, points) that count towards a tier
+        self.progress = 0  # their sum
         self.bonuses = 0  # how many tiers have paid their bonus
         self.expiry_planned = False
         self.review_at: int | None = None  # the next nightly look at the tier

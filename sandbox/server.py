@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -181,4 +180,3 @@ def serve(
     finally:
         http.stop()
         thread.join()
-        time.sleep(0)

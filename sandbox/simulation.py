@@ -30,6 +30,9 @@ IDS = {
 }
 FREE = 10
 
+# From so many new entries on, the collector is told to leave alone what there is.
+_MANY = 100_000
+
 # Entries that bring a customer nearer to a tier.
 EARNING = frozenset(
     {
@@ -116,11 +119,13 @@ class Simulation:
         if t < self.now:
             return
         # Millions of small objects, none of them garbage: the collector would only walk them over and over.
-        collects = gc.isenabled()
+        collects, known = gc.isenabled(), len(self.events)
         gc.disable()
         try:
             self._run_through(t)
         finally:
+            if len(self.events) - known > _MANY:
+                gc.freeze()
             if collects:
                 gc.enable()
 
@@ -222,7 +227,7 @@ class Simulation:
         if gains:
             self._watch_expiry(at, customer)
         if source in EARNING and points:
-            customer.earns.append((applied_at, points))
+            self._progress(customer, applied_at, points)
             if points < 0:
                 self._plan_review(at, customer)
             self.review_tier(at, customer, may_fall=False)
@@ -256,7 +261,7 @@ class Simulation:
         event.change(at, **attrs)
         self.settle(at, event)
         if "revoked_at" in attrs and event.attrs["source"] in EARNING and event.points:
-            event.customer.earns.append((event.attrs["applied_at"], -event.points))
+            self._progress(event.customer, event.attrs["applied_at"], -event.points)
             self._plan_review(at, event.customer)
 
     def _watch_expiry(self, at: int, customer: Customer) -> None:
@@ -277,16 +282,20 @@ class Simulation:
 
     # -- tiers --------------------------------------------------------------------------------------
 
+    def _progress(self, customer: Customer, applied_at: int, points: int) -> None:
+        heapq.heappush(customer.earns, (applied_at, points))
+        customer.progress += points
+
     def review_tier(self, at: int, customer: Customer, may_fall: bool) -> None:
         """Give a member the tier of the points earned in the last 365 days. Falls wait for the night."""
         if not self.ladder or not customer.is_member:
             return
-        since = at - YEAR
-        customer.earns = [earn for earn in customer.earns if earn[0] > since]
-        progress = sum(points for _, points in customer.earns)
+        earns = customer.earns
+        while earns and earns[0][0] <= at - YEAR:
+            customer.progress -= heapq.heappop(earns)[1]
         rank = 0
         for threshold, _ in self.ladder:
-            rank += threshold <= progress
+            rank += threshold <= customer.progress
         tiers = [None, *(id for _, id in self.ladder)]
         held = tiers.index(customer.now.tier)
         if rank > held or (rank < held and may_fall):
@@ -295,7 +304,7 @@ class Simulation:
             customer.bonuses = rank
             self._pay_bonus(at, customer, rank)
         if rank:
-            self._plan_review(min(applied_at for applied_at, _ in customer.earns) + YEAR, customer)
+            self._plan_review(earns[0][0] + YEAR, customer)
 
     def _pay_bonus(self, at: int, customer: Customer, rank: int) -> None:
         points = catalogue.TIER_BONUS[rank - 1]

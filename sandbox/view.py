@@ -29,6 +29,7 @@ class View:
         self._overlay = overlay
         self._rows: dict[str, list[Any]] = {}
         self._ids: dict[str, list[int]] = {}
+        self.memo: dict[tuple[Any, ...], list[Any]] = {}  # filtered and sorted rows
         self._tallies: dict[int, tuple[int, int]] = {}
         self._changed = {name for name in LISTS if overlay.changes_any(name)}
         self.tier_cards: dict[int, Attributes] = {}
