@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -145,6 +146,7 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
         raise ProjectError(f"{where}: no model, seed or source is called {plain}.{hint}")
 
     tests: list[DataTest] = []
+    taken: Counter[str] = Counter()
     places: list[tuple[str | None, Sequence[Any]]] = [(None, entry.data_tests)]
     places += [(name, column.get("data_tests") or ()) for name, column in entry.columns.items()]
     for column, entries in places:
@@ -153,8 +155,9 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
             test = build_test(
                 raw, node=node.name, relation=node.relation, column=column, where=where, resolve=resolve
             )
-            same = [t for t in tests if re.fullmatch(rf"{re.escape(test.name)}(_\d+)?", t.name)]
-            tests.append(replace(test, name=f"{test.name}_{len(same) + 1}") if same else test)
+            taken[test.name] += 1
+            again = taken[test.name]
+            tests.append(replace(test, name=f"{test.name}_{again}") if again > 1 else test)
     if isinstance(node, Model):
         tests.append(DataTest(DOCUMENTED_COLUMNS, node.name, f"describe {node.relation}", severity="warn"))
     return tests

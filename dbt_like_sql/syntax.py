@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import PurePath
 
@@ -28,17 +29,17 @@ def check_syntax(sql: str, path: PurePath) -> None:
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    return duckdb.connect()
+    # As JSON, errors tell their position as a number.
+    return duckdb.connect(config={"errors_as_json": True})
 
 
 def _syntax_error(sql: str, path: PurePath, error: duckdb.Error) -> ProjectError:
-    reason = str(error).partition("\n")[0].removeprefix("Parser Error: ")
-    # Only this function tells the position as a number; it counts bytes.
-    row = _parser().execute("select (json_serialize_sql($1) ->> 'position')::int", [sql]).fetchone()
-    if row is None or row[0] is None:
+    found = json.loads(str(error).removeprefix("Parser Error: "))
+    reason = found["exception_message"]
+    if "position" not in found:
         return ProjectError(f"{path}: {reason}.")
-    before = sql.encode()[: row[0]].decode(errors="ignore")
+    before = sql[: int(found["position"])]
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
-    text = (sql.splitlines() or [""])[min(line, len(sql.splitlines())) - 1].strip()
+    text = sql.split("\n")[line - 1].strip()
     return ProjectError(f"{path}, line {line}, column {column}: {reason}, in: {text}")

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dbt_like_sql import ProjectError, load_project
+
+from .conftest import SHOP, Write
+
+
+def refused(root: Path) -> str:
+    with pytest.raises(ProjectError) as error:
+        load_project(root)
+    return str(error.value)
+
+
+def test_a_project_knows_what_reads_what(shop: Path) -> None:
+    project = load_project(shop)
+    assert [m.relation for m in project.models] == [
+        "staging.stg_customers",
+        "staging.stg_events",
+        "marts.dim_member",
+        "marts.fct_event",
+        "reports.rpt_total",
+    ]
+    member = project.node("dim_member")
+    assert project.node("marts.dim_member") is member
+    assert member.depends_on == ("stg_customers", "stg_events")
+    assert project.node("stg_events").sources == ("rivo_raw.events",)
+    assert project.upstream("rpt_total") == ("stg_customers", "stg_events", "dim_member")
+    assert project.downstream("stg_events") == ("dim_member", "fct_event", "rpt_total")
+    with pytest.raises(
+        ProjectError, match=r"No model or seed is called dim_membr. Did you mean dim_member\?"
+    ):
+        project.node("dim_membr")
+
+
+def test_columns_are_inferred_described_and_traced(shop: Path) -> None:
+    member = load_project(shop).node("dim_member")
+    assert [(c.name, c.description) for c in member.columns] == [
+        ("customer_id", "The member."),
+        ("email", "The address."),
+        ("balance", "Points held."),
+    ]
+    balance = member.columns[2]
+    assert [str(o) for o in balance.inputs] == ["staging.stg_events.amount"]
+    assert [str(o) for o in balance.origins] == ["rivo_raw.events.amount"]
+    members, total = load_project(shop).node("rpt_total").columns
+    assert members.origins == ()
+    assert [str(o) for o in total.origins] == ["rivo_raw.events.amount"]
+
+
+def test_properties_are_dbts(write: Write) -> None:
+    root = write(
+        SHOP
+        | {
+            "models/marts/_marts.yml": """
+                version: 2
+                models:
+                  - name: dim_member
+                    description: "  One row a member.  "
+                    config:
+                      tags: daily
+                      meta: {grain: customer_id}
+                    columns:
+                      - name: balance
+                        description: Its own words.
+                        data_tests: [not_null]
+                """,
+            "tests/_tests.yml": """
+                data_tests:
+                  - {name: total_is_right, description: It adds up., config: {severity: warn}}
+                """,
+            "tests/total_is_right.sql": """
+                select * from reports.rpt_total
+                where balance != (select sum(balance) from marts.dim_member);
+                """,
+        }
+    )
+    project = load_project(root)
+    member = project.node("dim_member")
+    assert (member.description, member.tags, member.meta) == (
+        "One row a member.",
+        ("daily",),
+        {"grain": "customer_id"},
+    )
+    assert member.columns[2].description == "Its own words."
+    assert [t.name for t in project.tests_of("dim_member")] == [
+        "documented_columns",
+        "not_null_dim_member_balance",
+    ]
+    singular = project.tests_of("rpt_total")[-1]
+    assert (singular.name, singular.severity, singular.depends_on) == (
+        "total_is_right",
+        "warn",
+        ("dim_member",),
+    )
+    assert project.sources["rivo_raw.customers"].columns[0].description == "Rivo's id."
+
+
+def test_seeds_are_read_like_models(write: Write) -> None:
+    root = write(
+        SHOP
+        | {
+            "seeds/rules.csv": "pattern,priority\nx,1\n",
+            "seeds/_seeds.yml": "seeds: [{name: rules, config: {column_types: {pattern: varchar}}}]",
+            "models/intermediate/int_rules.sql": "select pattern from seeds.rules",
+        }
+    )
+    project = load_project(root)
+    assert [s.relation for s in project.seeds] == ["seeds.rules"]
+    assert next(iter(project.nodes)) == "rules"
+    assert [str(o) for o in project.node("int_rules").columns[0].origins] == ["seeds.rules.pattern"]
+
+
+def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
+    root = write(
+        SHOP
+        | {
+            "models/marts/a_first_by_name.sql": "select event_id, customer_id from staging.stg_events",
+            "models/marts/m.yml": """
+                models:
+                  - name: a_first_by_name
+                    columns:
+                      - name: customer_id
+                        data_tests:
+                          - relationships: {arguments: {to: ref('dim_member'), field: customer_id}}
+                """,
+        }
+    )
+    project = load_project(root)
+    order = list(project.nodes)
+    assert order.index("dim_member") < order.index("a_first_by_name")
+    assert project.node("a_first_by_name").depends_on == ("stg_events",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {
+                "models/marts/x.sql": "with a as (\n  select *\n  from staging.stg_custmers\n)\nselect * from a"
+            },
+            "models/marts/x.sql, line 3: no model, seed or source is called staging.stg_custmers. "
+            "Did you mean staging.stg_customers?",
+        ),
+        (
+            {"models/marts/x.sql": "select * from stg_customers"},
+            "models/marts/x.sql, line 1: no model, seed or source is called stg_customers. "
+            "Did you mean staging.stg_customers?",
+        ),
+        (
+            {"models/marts/x.sql": "select * from 'zebra.parquet'"},
+            "models/marts/x.sql, line 1: no model, seed or source is called zebra.parquet.",
+        ),
+        (
+            {"models/staging/x.sql": "-- up\nselect * from marts.dim_member"},
+            "models/staging/x.sql, line 2: staging.x reads marts.dim_member, which lies above it. "
+            "A model reads its own layer or a lower one (staging < intermediate < marts < reports).",
+        ),
+        (
+            {
+                "models/marts/a.sql": "select * from marts.b",
+                "models/marts/b.sql": "select * from marts.c",
+                "models/marts/c.sql": "select * from marts.a",
+            },
+            "These read each other in a circle (a `relationships` test reads too): "
+            "marts.a reads marts.b reads marts.c reads marts.a.",
+        ),
+        (
+            {"models/reports/dim_member.sql": "select 1 as one"},
+            "models/marts/dim_member.sql and models/reports/dim_member.sql have the same name: dim_member.",
+        ),
+        (
+            {"seeds/dim_member.csv": "a,b\n"},
+            "seeds/dim_member.csv and models/marts/dim_member.sql have the same name: dim_member.",
+        ),
+        (
+            {"models/marts/x.sql": "select 1 as a; select 2 as b"},
+            "models/marts/x.sql holds 2 statements: it must hold exactly one SELECT.",
+        ),
+        (
+            {"models/marts/x.sql": "create table y as select 1"},
+            "models/marts/x.sql holds a CREATE statement: it must be a plain SELECT.",
+        ),
+        (
+            {"models/marts/x.sql": "insert into y select 1"},
+            "models/marts/x.sql holds an INSERT statement: it must be a plain SELECT.",
+        ),
+        ({"models/marts/x.sql": "describe marts.dim_member"}, "models/marts/x.sql must be a plain SELECT."),
+        ({"models/marts/x.sql": "-- later\n"}, "models/marts/x.sql is empty: it must hold one SELECT."),
+        (
+            {"models/marts/x.sql": "select\n  'é' as e,\n  1 as a from from b\n"},
+            'models/marts/x.sql, line 3, column 15: syntax error at or near "from", in: 1 as a from from b',
+        ),
+        (
+            {"models/marts/x.sql": "select (1"},
+            "models/marts/x.sql, line 1, column 10: syntax error at end of input, in: select (1",
+        ),
+        (
+            {"models/finance/x.sql": "select 1 as a"},
+            "models/finance/x.sql must lie in one of the folders staging, intermediate, marts, reports of models.",
+        ),
+        (
+            {"models/marts/My Model.sql": "select 1 as a"},
+            "models/marts/My Model.sql: the file's name becomes a name in SQL, "
+            "so it must be lower-case letters, digits and underscores.",
+        ),
+        (
+            {"models/m.yml": "models: [{name: dim_membr}]"},
+            "models/m.yml, dim_membr: there is no model dim_membr. Did you mean dim_member?",
+        ),
+        (
+            {"models/m.yml": "models: [{name: dim_member, columns: [{name: emial}]}]"},
+            "models/m.yml, dim_member: marts.dim_member has no column emial. Did you mean email?",
+        ),
+        (
+            {"models/m.yml": "models: [{name: dim_member}]", "models/n.yml": "models: [{name: dim_member}]"},
+            "models/n.yml, dim_member is described already in models/m.yml, dim_member.",
+        ),
+        (
+            {"models/m.yml": "models: [{name: dim_member, columns: [{name: email, data_tests: [not_nul]}]}]"},
+            "models/m.yml, dim_member, column email: there is no test called not_nul. Did you mean not_null?",
+        ),
+        (
+            {"models/m.yml": "models: [{name: dim_member, colums: []}]"},
+            "models/m.yml, dim_member: the key 'colums' is not known here. Did you mean columns?",
+        ),
+        (
+            {"models/m.yml": "models:\n  - name: dim_member\n    columns: [\n"},
+            "models/m.yml, line 4: this is not valid YAML: did not find expected node content.",
+        ),
+        ({"models/m.yml": "models: dim_member"}, "models/m.yml, models: expected a list"),
+        ({"models/m.yml": "models: [{description: x}]"}, "models/m.yml, models: every entry needs a name"),
+        (
+            {
+                "models/m.yml": "sources: [{name: raw, tables: [{name: t, columns: [{name: a, data_tests: [unique]}]}]}]"
+            },
+            "models/m.yml, raw.t: tests of sources are not run. Put them on the staging model.",
+        ),
+        (
+            {
+                "seeds/rules.csv": "pattern\n",
+                "seeds/s.yml": "seeds: [{name: rules, config: {column_types: {patern: int}}}]",
+            },
+            "seeds/s.yml, rules: column_types names patern, which the CSV has not. Did you mean pattern?",
+        ),
+        (
+            {"tests/t.sql": "select * from rivo_raw.customers"},
+            "tests/t.sql reads no model and no seed, so there is nothing that it could test.",
+        ),
+        (
+            {"tests/t.sql": "select * from marts.dim_membr"},
+            "tests/t.sql, line 1: no model, seed or source is called marts.dim_membr. Did you mean marts.dim_member?",
+        ),
+        (
+            {"tests/t.yml": "data_tests: [{name: totals}]"},
+            "tests/t.yml, totals: there is no singular test totals.",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(write: Write, files: dict[str, str], message: str) -> None:
+    said = refused(write(SHOP | files))
+    assert said.startswith(message)
+    assert said == message or not message.endswith((".", "?"))
