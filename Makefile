@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test check format bench
+.PHONY: help install sync dev test check format sources bench
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ check: install ## format, lint, types
 format: install ## put the code into shape
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
+
+sources: install ## write the raw tables' property file anew
+	@$(RUN)/python -m pipelines.sources_yml > dbt_like_sql/models/staging/_rivo_raw__sources.yml
 
 bench: install ## benchmarks, printing ratios
 	@$(RUN)/python -m benchmarks

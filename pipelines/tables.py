@@ -41,7 +41,9 @@ QUARANTINE: tuple[Column, ...] = (
 )
 
 SETTINGS: tuple[Column, ...] = (
-    Column("timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE), in which local days are reported."),
+    Column(
+        "timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE), in which local days are reported."
+    ),
 )
 
 

@@ -115,11 +115,11 @@ def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckD
         shutil.copyfile(base, build_path)
     try:
         # Spilling beside the warehouse, not into a /tmp that may be small.
-        return duckdb.connect(
-            str(build_path), config={"TimeZone": "UTC", "temp_directory": str(scratch / "spill")}
-        )
+        connection = duckdb.connect(str(build_path), config={"temp_directory": str(scratch / "spill")})
     except duckdb.Error as error:
         raise WarehouseError(_unreadable(base, error)) from None
+    connection.execute("set global TimeZone = 'UTC'")
+    return connection
 
 
 def read_only(path: Path) -> duckdb.DuckDBPyConnection:

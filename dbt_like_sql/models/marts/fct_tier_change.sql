@@ -107,10 +107,10 @@ usual as (
     select
         observed_at,
         moves,
-        median(moves) over trailing as trailing_median,
-        count(*) over trailing as trailing_observations
+        median(moves) over earlier as trailing_median,
+        count(*) over earlier as trailing_observations
     from moves_per_observation
-    window trailing as (order by observed_at rows between 28 preceding and 1 preceding)
+    window earlier as (order by observed_at rows between 28 preceding and 1 preceding)
 ),
 
 mass_moves as (

@@ -1,0 +1,130 @@
+"""One run, whatever part of it is asked for: lists, models, publishing. Knows nothing of Dagster."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+from pydantic import SecretStr
+
+from dbt_like_sql import NodeResult, Project, build
+from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
+from pipelines.settings import Settings
+from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse import RAW, Build, building
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: `lists` to read (with which options), `models` and seeds to build, and whether to publish."""
+
+    lists: SyncOptions | None
+    models: Collection[str]
+    publish: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence on what begins now."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How the run ended. `published` is false when blocking checks failed or nothing could be read."""
+
+    warehouse: Path
+    published: bool
+    is_demo: bool
+    observed_at: datetime | None
+    size_bytes: int
+    problems: tuple[str, ...]
+    """Sentences on what went wrong; the run has failed when there is one."""
+
+
+Event = Step | ListResult | NodeResult | Finished
+
+
+def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
+    """Do it, in a working copy of the warehouse, and publish the whole at the end.
+
+    Yields:
+        results as they come, `Finished` last.
+
+    Raises:
+        RivoError: nothing could be done at all; readers and the next run see the state before.
+    """
+    where = target(settings)
+    problems: list[str] = []
+    results: list[ListResult] = []
+    with building(where.warehouse) as work:
+        ensure_tables(work.connection)
+        write_settings(work.connection, settings.timezone)
+        if plan.lists:
+            reading = (
+                _sync_demo(work, settings, plan.lists)
+                if where.is_demo
+                else sync_lists(work, settings, plan.lists)
+            )
+            for event in reading:
+                if isinstance(event, ListResult):
+                    results.append(event)
+                    problems += [event.error] if event.error else []
+                yield event
+        nothing_read = bool(results) and not any(result.complete for result in results)
+        blocked = False
+        if plan.models and not nothing_read:
+            yield Step("models")
+            for node in build(work.connection, project, plan.models):
+                if node.status in ("error", "failed"):
+                    blocked = True
+                    problems.append(f"{node.schema}.{node.name}: {node.message}")
+                yield node
+        observed_at = _last_observed_at(work.connection)
+        if plan.publish and not blocked and not nothing_read:
+            work.publish()
+        elif not nothing_read:
+            work.keep()
+        if blocked:
+            problems.append(
+                f"{where.warehouse} was left as it was, because a blocking check failed. What was read is kept "
+                "and will be published by the next run that passes."
+            )
+    exists = where.warehouse.exists()
+    yield Finished(
+        warehouse=where.warehouse,
+        published=plan.publish and not blocked and not nothing_read,
+        is_demo=where.is_demo,
+        observed_at=observed_at,
+        size_bytes=where.warehouse.stat().st_size if exists else 0,
+        problems=tuple(problems),
+    )
+
+
+def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterator[Step | ListResult]:
+    """Sync the sandbox store: thirteen weekly syncs at first, of which the last one's results are told."""
+    yield Step("Starting the sandbox store: RIVO_API_KEY is not set, so this is a demo with simulated data.")
+    with demo_store() as store:
+        settings = settings.model_copy(
+            update={"api_key": SecretStr(store.key), "api_url": store.url, "rate_limit": 10_000.0}
+        )
+        times = demo_times(store.now, _last_observed_at(work.connection))
+        for number, now in enumerate(times, 1):
+            if len(times) > 1:
+                yield Step(f"Replaying weekly sync {number} of {DEMO_SYNCS}, {now:%d %b %Y}")
+            store.set_clock(now)
+            last = number == len(times)
+            quiet = options if last else replace(options, progress=lambda _name, _rows: None)
+            for result in sync_lists(work, settings, quiet):
+                if last or not result.complete:
+                    yield result
+
+
+def _last_observed_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    row = connection.execute(f"select max(observed_at) from {RAW}.sync_log where complete").fetchone()
+    return row[0] if row else None

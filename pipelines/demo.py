@@ -1,0 +1,92 @@
+"""The store to sync with: Rivo's, or, without a key, the sandbox store as a demo that never mixes with real data."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipelines.errors import RivoError
+from pipelines.settings import PROJECT, Settings
+from pipelines.warehouse import DEMO, resolve
+
+DEMO_SYNCS = 13
+"""A first demo replays so many weekly syncs, so that tier migration has something to show."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a sync reads and where it writes."""
+
+    settings: Settings
+    warehouse: Path
+    is_demo: bool
+
+
+def target(settings: Settings) -> Target:
+    """The warehouse these settings lead to: RIVO_WAREHOUSE with a key, the demo's file without."""
+    if settings.api_key is None:
+        return Target(settings, resolve(DEMO), is_demo=True)
+    return Target(settings, resolve(settings.warehouse), is_demo=False)
+
+
+class DemoStore:
+    """A sandbox store in a process of its own, with a clock that can be set."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.key = key
+        self._clock = url.removesuffix("/merchant_api/v1") + "/_sandbox/clock"
+
+    @property
+    def now(self) -> datetime:
+        """The store's virtual time, UTC."""
+        with urllib.request.urlopen(self._clock, timeout=30) as answer:  # noqa: S310
+            return datetime.fromisoformat(json.load(answer)["now"]).astimezone(UTC)
+
+    def set_clock(self, now: datetime) -> None:
+        """Move the store to another virtual time."""
+        request = urllib.request.Request(  # noqa: S310
+            self._clock, data=json.dumps({"now": now.isoformat()}).encode(), method="POST"
+        )
+        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+
+
+@contextmanager
+def demo_store() -> Iterator[DemoStore]:
+    """Start the sandbox store on a free port of this machine; it ends with the block, or with this process.
+
+    Raises:
+        RivoError: it does not start.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        said = dict(process.stdout.readline().strip().partition("=")[::2] for _ in range(2))
+        if {"RIVO_API_KEY", "RIVO_API_URL"} - said.keys():
+            raise RivoError("The sandbox store did not start. Run `uv run rivo sandbox` to see why.")
+        yield DemoStore(said["RIVO_API_URL"], said["RIVO_API_KEY"])
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def demo_times(store_now: datetime, last_observed_at: datetime | None) -> list[datetime]:
+    """The virtual times of the syncs to run now: thirteen weekly ones at first, then a day later each time."""
+    if last_observed_at is None:
+        return [store_now - timedelta(weeks=DEMO_SYNCS - 1 - n) for n in range(DEMO_SYNCS)]
+    return [last_observed_at + timedelta(days=1)]
