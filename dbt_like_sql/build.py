@@ -35,7 +35,7 @@ class NodeResult:
     seconds: float = 0.0
     message: str = ""
     columns: tuple[tuple[str, str], ...] = ()
-    """Name and type of each column, of the version that is now in place."""
+    """Name and type of each column of the new version."""
     tests: tuple[TestResult, ...] = ()
     blocked_by: tuple[str, ...] = ()
     """If it was skipped: the models and seeds because of which."""
@@ -53,7 +53,7 @@ def _build(
     connection: duckdb.DuckDBPyConnection, project: Project, wanted: Collection[str]
 ) -> Iterator[NodeResult]:
     # A table that is not there must be an error, not whatever Python variable has its name.
-    connection.execute("set python_enable_replacement_scans = false")
+    connection.execute("set python_enable_replacements = false")
     _restore_leftovers(connection)
     broken: dict[str, str] = {}
     for node in project.nodes.values():
@@ -68,7 +68,7 @@ def _build(
                 node.schema,
                 node.kind,
                 "skipped",
-                message=f"Skipped, because of {names}.",
+                message=f"Skipped, because {names} failed.",
                 blocked_by=culprits,
             )
         else:
@@ -107,7 +107,7 @@ def _build_node(
     blocking = [test for test in tests if test.blocks]
     if blocking:
         _restore(connection, node.schema, node.name, kept=kept)
-        found = "; ".join(f"{test.name}: {test.message}" for test in blocking)
+        found = " ".join(f"{test.name}: {test.message}" for test in blocking)
         outcome = "The last good version stays." if kept else "There is no earlier version to keep."
         return replace(result, status="failed", tests=tests, message=f"{found} {outcome}")
     if kept:

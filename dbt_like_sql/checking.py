@@ -54,7 +54,7 @@ def run_test(
     if unavailable:
         status: Literal["warn", "error"] = "error" if test.severity == "error" else "warn"
         return replace(
-            result, status=status, message=f"Not run: it also reads {unavailable[0]}, not renewed now."
+            result, status=status, message=f"Not run, because {unavailable[0]} failed, which it reads too."
         )
     try:
         rows = connection.sql(test.sql)

@@ -216,7 +216,8 @@ def _projection(node: exp.Expr, scope: _Scope) -> Relation:
         return Relation({}, is_open=True, rest=origins)
     name = (node.alias_or_name or node.sql("duckdb")).lower()
     scope.aliases.setdefault(name, origins)
-    return Relation({name: origins})
+    # Without a name of its own, DuckDB makes one up.
+    return Relation({name: origins}, is_open=not node.alias_or_name)
 
 
 def _side_by_side(parts: list[Relation]) -> Relation:

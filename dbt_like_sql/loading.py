@@ -265,7 +265,7 @@ def _add_columns(
                 Column(
                     column,
                     _description(column, entry.columns, properties),
-                    data_type=None,
+                    entry.columns.get(column, {}).get("data_type"),
                     data_tests=tuple(t for t in tests[name] if t.column == column),
                     inputs=tuple(sorted(inputs)),
                     origins=tuple(sorted({ground for step in inputs for ground in trace(step)})),

@@ -52,7 +52,7 @@ def read_by_duckdb(sql: str) -> set[str]:
         "(from s.a)",
         "select list_transform([1], lambda x: x + (select 1 from s.b))",
         "select * from (pivot s.a on i in (1, 2) using sum(j))",
-        "select * from c.s.t asof join s.u on t.i >= u.i",
+        "select * from c.s.t positional join s.u",
     ],
 )
 def test_tables_are_those_of_duckdbs_own_parser(sql: str) -> None:

@@ -235,7 +235,7 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ({"models/m.yml": "models: [{description: x}]"}, "models/m.yml, models: every entry needs a name"),
         (
             {
-                "models/m.yml": "sources: [{name: raw, tables: [{name: t, columns: [{name: a, data_tests: [unique]}]}]}]"
+                "models/m.yml": "sources: [{name: raw, tables: [{name: t, columns: [{name: a, data_tests: [x]}]}]}]"
             },
             "models/m.yml, raw.t: tests of sources are not run. Put them on the staging model.",
         ),
