@@ -158,7 +158,9 @@ def _drop_keys(name: str, attrs: Attributes, id: int) -> Attributes:
     every, keys = ABSENT.get(name, (0, ()))
     if every and id % every == 0:
         for key in keys:
-            attrs.pop(key, None)
+            # An entry loses no more than what says nothing: tallies must be open to recomputing.
+            if name != "points_events" or not attrs.get(key):
+                attrs.pop(key, None)
     return attrs
 
 

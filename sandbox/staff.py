@@ -43,7 +43,7 @@ def adjust(sim: Simulation, at: int, customer: Customer) -> None:
         points = 5
     chance = rng.random()
     shift = (
-        -int(rng.random() * 60 * DAY) if chance < 0.3 else int(rng.random() * 9 * DAY) if chance < 0.36 else 0
+        -int(rng.random() * 60 * DAY) if chance < 0.3 else int(rng.random() * 20 * DAY) if chance < 0.4 else 0
     )
     reason = REASONS[int(rng.random() * len(REASONS))]
     attrs: dict[str, Any] = {
