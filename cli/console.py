@@ -1,0 +1,196 @@
+"""What a person sees of a sync: progress while it works, and a summary that reads in ten seconds."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+
+from assets.run import Event, Finished, Step
+from dbt_like_sql import NodeResult
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sync import ListResult
+
+FIRST_QUERY = (
+    "select from_state, to_state, direction, members, share from reports.rpt_tier_migration "
+    "where period_type = 'to_date' and direction <> 'unchanged'"
+)
+_QUIET_SECONDS = 5.0
+"""Off a terminal, a long list says how far it is this often."""
+
+
+def command() -> str:
+    """How `rivo` is called on this machine."""
+    return "uv run rivo" if shutil.which("uv") else ".venv/bin/rivo"
+
+
+class Terminal:
+    """Watches a run: a live line on a terminal, plain lines elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        # Lines break where the terminal ends, never in a file.
+        console.soft_wrap = True
+        self.console = console
+        self.lists: list[ListResult] = []
+        self.nodes: list[NodeResult] = []
+        self.finished: Finished | None = None
+        self.failure: str | None = None
+        self._started = time.monotonic()
+        self._said = 0.0
+        self._rows: dict[str, int] = {}
+        self._live = (
+            Live(Spinner("dots", "Starting"), console=console, transient=True, refresh_per_second=8)
+            if console.is_terminal
+            else None
+        )
+
+    def __enter__(self) -> Terminal:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live:
+            self._live.stop()
+
+    def progress(self, name: str, rows: int) -> None:
+        """A list has been read up to so many rows."""
+        self._rows[name] = rows
+        title = ENDPOINTS[name].title
+        if self._live:
+            self._show(f"Reading {title}: {rows:,} rows")
+        elif time.monotonic() - self._said > _QUIET_SECONDS:
+            self._said = time.monotonic()
+            self.console.print(f"  reading {title}: {rows:,} rows so far", highlight=False)
+
+    def event(self, event: Event) -> None:
+        """Something ended or begins."""
+        self._said = time.monotonic()
+        if isinstance(event, Step):
+            self._step(event)
+        elif isinstance(event, ListResult):
+            self.lists.append(event)
+            self._list(event)
+        elif isinstance(event, NodeResult):
+            self.nodes.append(event)
+            self._show(f"Building {event.schema}.{event.name}")
+        else:
+            self.finished = event
+
+    def error(self, message: str) -> None:
+        """The run cannot go on."""
+        self.failure = message
+
+    def _show(self, text: str) -> None:
+        if self._live:
+            self._live.update(Spinner("dots", text))
+
+    def _step(self, step: Step) -> None:
+        if step.text == "models":
+            self._show("Building models")
+        else:
+            self.console.print(step.text, highlight=False)
+
+    def _list(self, result: ListResult) -> None:
+        title = f"{ENDPOINTS[result.name].title:<19}"
+        if result.complete:
+            counts = result.counts
+            self.console.print(
+                f"  {title}{counts.rows_read:>10,} read {counts.rows_new:>9,} new {counts.rows_changed:>8,} changed"
+                f" {counts.rows_deleted:>6,} deleted   {result.seconds:.1f} s",
+                highlight=False,
+            )
+        else:
+            self.console.print(f"  {title}[red]failed[/red]", highlight=False)
+
+    def summary(self) -> None:
+        """Print how it went, what is worth knowing, and what to try next."""
+        print_ = self.console.print
+        if self.failure:
+            print_(f"\n[bold red]The sync failed.[/bold red] {self.failure}", highlight=False)
+            return
+        if self.finished is None:
+            print_("\n[bold red]The sync ended before it was done.[/bold red] Nothing was published.")
+            return
+        done, problems = self.finished, self.finished.problems
+        print_("")
+        self._print_models()
+        for line in self._warnings():
+            print_(f"[yellow]Note[/yellow]       {line}", highlight=False)
+        for problem in problems:
+            print_(f"[red]Problem[/red]    {problem}", highlight=False)
+        seconds = time.monotonic() - self._started
+        if done.published:
+            kind = " (a demo with simulated data)" if done.is_demo else ""
+            print_(
+                f"Warehouse  {_short(done.warehouse)}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
+                highlight=False,
+            )
+        outcome = "[bold red]Failed[/bold red]" if problems else "[bold green]Done[/bold green]"
+        print_(f"{outcome} in {seconds:.0f} s.", highlight=False)
+        if done.published:
+            print_(f'\nTry:\n  {command()} query "{FIRST_QUERY}"', highlight=False)
+
+    def _print_models(self) -> None:
+        if not self.nodes:
+            return
+        built = [node for node in self.nodes if node.kind == "model"]
+        status = Counter(node.status for node in built)
+        others = ", ".join(f"{count} {name}" for name, count in status.items() if name != "success")
+        self.console.print(
+            f"Models     {status['success']} built" + (f", {others}" if others else ""), highlight=False
+        )
+        tests = Counter(test.status for node in self.nodes for test in node.tests)
+        failed = tests["fail"] + tests["error"]
+        self.console.print(
+            f"Checks     {tests['pass']} passed, {tests['warn']} warnings, {failed} failed", highlight=False
+        )
+
+    def _warnings(self) -> list[str]:
+        lines = [f"{test.node}: {test.name}: {test.message}" for test in self._warned()]
+        for result in self.lists:
+            lines += result.warnings
+            title = ENDPOINTS[result.name].title
+            if result.counts.rows_quarantined:
+                lines.append(
+                    f"{title}: {result.counts.rows_quarantined} rows could not be loaded as they came; they wait, "
+                    "with the reason, in rivo_raw._quarantine."
+                )
+            if result.new_columns:
+                lines.append(f"{title}: new columns, unknown so far: {', '.join(result.new_columns)}.")
+        return lines
+
+    def _warned(self) -> list:
+        return [test for node in self.nodes for test in node.tests if test.status == "warn"]
+
+
+def result_table(columns: list[str], rows: list[tuple]) -> Table:
+    """A query's result as a readable table; numbers to the right."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for index, name in enumerate(columns):
+        numeric = all(
+            isinstance(row[index], int | float)
+            or row[index] is None
+            or type(row[index]).__name__ == "Decimal"
+            for row in rows
+        )
+        table.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if value is None else _shown(value) for value in row))
+    return table
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

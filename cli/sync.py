@@ -1,0 +1,47 @@
+"""Runs the Dagster job `daily_sync` in this process and tells how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import dagster as dg
+from rich.console import Console
+
+from assets.definitions import defs
+from assets.lineage import raw_key
+from cli.console import Terminal
+from cli.dagster_instance import prepare_dagster_home
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.tables import history_name
+
+
+def run_sync(*, full: bool, only: Collection[str], allow_shrink: Collection[str]) -> bool:
+    """One sync through Dagster, so that its UI shows it; True when all of it went well.
+
+    `only` leaves out the other lists; models, checks and publishing are done all the same.
+    """
+    prepare_dagster_home()
+    job = defs.resolve_job_def("daily_sync")
+    with Terminal(Console()) as terminal, dg.DagsterInstance.get() as instance:
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=_without_other_lists(job, only) if only else None,
+            resources={"reporter": terminal},
+            raise_on_error=False,
+            run_config={
+                "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+        )
+    terminal.summary()
+    return result.success
+
+
+def _without_other_lists(job: dg.JobDefinition, only: Collection[str]) -> list[dg.AssetKey]:
+    left_out = {
+        key
+        for name, endpoint in ENDPOINTS.items()
+        if name not in only
+        for key in (raw_key(name), raw_key(history_name(endpoint)))
+    }
+    return [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
