@@ -7,15 +7,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbox.clock import parse
 from sandbox.faults import KINDS, Fault
 from sandbox.options import DEFAULT_END, TALLY_RULES, ProgramOptions
 from sandbox.program import Program
 from sandbox.server import serve
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def _moment(text: str) -> datetime:
@@ -62,22 +65,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _watch_parent(stop: threading.Event) -> None:
+def _watch_parent() -> None:
     parent = os.getppid()
-    while not stop.wait(0.5):
-        if os.getppid() != parent:
-            stop.set()
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    """One signal is enough, also in the middle of a long simulation."""
+    for known in _SIGNALS:
+        signal.signal(known, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM, Ctrl-C, or the end of the parent."""
     parser = _parser()
     args = parser.parse_args(argv)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     if args.exit_with_parent:
-        threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+        threading.Thread(target=_watch_parent, daemon=True).start()
     try:
         options = ProgramOptions(
             seed=args.seed,
@@ -100,10 +108,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             program.view(now)
             print(f"RIVO_API_KEY={server.key}", flush=True)
             print(f"RIVO_API_URL={server.url}", flush=True)
-            stop.wait()
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return 0
     except (ValueError, OSError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

@@ -14,7 +14,7 @@ import orjson
 
 from sandbox import paging
 from sandbox.clock import from_ms, http_date, parse, to_ms
-from sandbox.faults import KINDS, Fault, Switchboard
+from sandbox.faults import KINDS, Fault, FaultLike, Switchboard
 from sandbox.program import Program
 from sandbox.rows import LISTS
 
@@ -99,7 +99,7 @@ class Api:
         program: Program,
         now: datetime,
         key: str,
-        faults: Iterable[str | Mapping[str, Any] | Fault] = (),
+        faults: Iterable[FaultLike] | FaultLike = (),
         rate_limit: float = 15,
     ) -> None:
         self.program = program

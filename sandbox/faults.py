@@ -151,17 +151,22 @@ class Fault:
         return KINDS[self.name]
 
 
+FaultLike = str | Mapping[str, Any] | Fault
+
+
 class Switchboard:
     """The faults at work, and how often each was asked and happened."""
 
-    def __init__(self, seed: int, faults: Iterable[str | Mapping[str, Any] | Fault] = ()) -> None:
+    def __init__(self, seed: int, faults: Iterable[FaultLike] | FaultLike = ()) -> None:
         self._seed = seed
         self._lock = Lock()
         self.revision = 0
         self.set(faults)
 
-    def set(self, faults: Iterable[str | Mapping[str, Any] | Fault]) -> None:
+    def set(self, faults: Iterable[FaultLike] | FaultLike) -> None:
         """Replace all faults; their counts start anew."""
+        if isinstance(faults, str | Mapping | Fault):
+            faults = [faults]
         parsed = [Fault.parse(fault) for fault in faults]
         with self._lock:
             self.faults: tuple[Fault, ...] = tuple(parsed)

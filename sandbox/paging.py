@@ -16,6 +16,8 @@ DEFAULT_SIZE = 25
 MOST = 250
 LAST_PAGE = 500
 
+_MEMO = 200
+
 _FILTERS = ("filters[customer_identifier]", "filters[used]")
 _SORTS = ("sort[order_type]", "sort[order_direction]")
 
@@ -61,6 +63,8 @@ def _asked(view: View, name: str, params: Params, heeded: tuple[str, ...]) -> li
         return view.rows(name)
     key = (name, *sorted(given.items()))
     if key not in view.memo:
+        if len(view.memo) >= _MEMO:
+            view.memo.clear()
         view.memo[key] = _sorted(name, _filtered(view, name, given), given)
     return view.memo[key]
 

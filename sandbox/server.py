@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from http import HTTPStatus
@@ -13,10 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sandbox.api import BASE, Answer, Api, Request
-from sandbox.faults import Fault
+from sandbox.faults import Fault, FaultLike
 from sandbox.program import Program
-
-FaultLike = str | Mapping[str, Any] | Fault
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -139,7 +137,7 @@ class Server:
         return self._api.board.faults
 
     @faults.setter
-    def faults(self, faults: Iterable[FaultLike]) -> None:
+    def faults(self, faults: Iterable[FaultLike] | FaultLike) -> None:
         self._api.board.set(faults)
 
     @property
@@ -163,7 +161,7 @@ def serve(
     now: datetime | None = None,
     port: int = 0,
     key: str = "sandbox-key",
-    faults: Iterable[FaultLike] = (),
+    faults: Iterable[FaultLike] | FaultLike = (),
     rate_limit: float = 15,
     latency_ms: float = 0,
     host: str = "127.0.0.1",

@@ -34,6 +34,8 @@ class View:
         self._changed = {name for name in LISTS if overlay.changes_any(name)}
         self.tier_cards: dict[int, Attributes] = {}
         self.next_tier_cards: dict[int | None, Attributes | None] = {}
+        for name in simulation.small:  # the others only grow at their ends, these do not
+            self.rows(name)
         self._see_tiers()
 
     def _see_tiers(self) -> None:

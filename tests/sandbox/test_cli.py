@@ -46,6 +46,18 @@ def test_serves_and_stops() -> None:
         assert process.stdout.read() == ""
 
 
+def test_stops_in_the_middle_of_a_simulation() -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "--customers", "30000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process.stdout, process.stderr:
+        assert process.stderr.readline().startswith(b"simulating 30000")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 0
+
+
 def test_ends_with_its_parent() -> None:
     script = (
         "import subprocess, sys, time\n"

@@ -135,7 +135,7 @@ def test_rates_are_deterministic(server: Server) -> None:
 
 
 def test_times(server: Server) -> None:
-    server.faults = (Fault("http_500", times=2),)
+    server.faults = {"name": "http_500", "times": 2}
     assert [call(server, "/vip_tiers").status for _ in range(4)] == [500, 500, 200, 200]
 
 
