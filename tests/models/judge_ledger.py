@@ -1,0 +1,209 @@
+"""Ledger entries, redemptions and members, worked out naively from the store's last answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tests.models.facts import Code, Event, World
+
+ISSUES = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual", "issue_reversal"}
+REDEEMS = {"redeem", "redeem_return"}
+
+_ACTIONS = {
+    "custom_action",
+    "visit_url",
+    "review_complete",
+    "customer_birthday",
+    "customer_member_enabled",
+    "instagram_follow",
+    "tiktok_follow",
+    "facebook_like",
+    "facebook_share",
+    "twitter_follow",
+    "twitter_share",
+}
+_GAINS = {
+    "order_placed": ("issue_purchase", "purchase"),
+    "referral_complete": ("issue_referral", "non_purchase"),
+    "vip_tier_upgrade": ("issue_tier", "non_purchase"),
+    **dict.fromkeys(_ACTIONS, ("issue_action", "non_purchase")),
+}
+
+
+class Entry(NamedTuple):
+    """One leg of an event in one unit."""
+
+    event: Event
+    unit: str
+    leg: str
+    entry_class: str
+    basis: str | None
+    amount: Decimal
+    at: Any
+
+
+def entries(world: World) -> list[Entry]:
+    """Every leg, in the order in which it counts."""
+    found = []
+    for event in world.events:
+        for unit, amount in (("points", Decimal(event.points)), ("credits", event.credits)):
+            if not amount:
+                continue
+            name, basis = _classify(event, amount)
+            found.append(Entry(event, unit, "original", name, basis, amount, event.at))
+            if event.revoked_at is not None:
+                back = {"redeem": "redeem_return", "expire": "expire", "adjust_negative": "adjust_negative"}
+                undone = back.get(name, "issue_reversal")
+                found.append(Entry(event, unit, "revocation", undone, basis, -amount, event.revoked_at))
+    return sorted(found, key=lambda entry: (entry.at, entry.event.id, entry.leg))
+
+
+def _classify(event: Event, amount: Decimal) -> tuple[str, str | None]:
+    source, gains = event.source, amount > 0
+    if "expir" in source:
+        return "expire", None
+    if source == "import":
+        return "issue_import", "import"
+    if source == "points_purchase":
+        return ("redeem_return" if gains else "redeem"), None
+    if source == "manual":
+        if not gains:
+            return "adjust_negative", None
+        return ("redeem_return", None) if event.redemption_id else ("issue_manual", "manual")
+    if source not in _GAINS:
+        return "unclassified", None
+    name, basis = _GAINS[source]
+    return (name if gains else "issue_reversal"), basis
+
+
+def ledger(world: World) -> dict[tuple[int, str, str], dict[str, Any]]:
+    """`fct_points_ledger` by event, unit and leg."""
+    balances: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
+    found = {}
+    for entry in entries(world):
+        event = entry.event
+        balances[event.customer_id, entry.unit] += entry.amount
+        state = world.states_at(entry.at).get(event.customer_id)
+        found[event.id, entry.unit, entry.leg] = {
+            "customer_id": event.customer_id,
+            "entry_class": entry.entry_class,
+            "earn_basis": entry.basis,
+            "source": event.source,
+            "earning_rule_id": event.rule_id,
+            "redemption_id": event.redemption_id,
+            "amount": entry.amount,
+            "entry_at": entry.at,
+            "entry_date": world.day(entry.at),
+            "balance_after": balances[event.customer_id, entry.unit],
+            "tier_id_at_entry": state.tier_id if state else None,
+        }
+    return found
+
+
+# -- redemptions --------------------------------------------------------------------------------------
+
+
+def redemptions(world: World) -> dict[int, dict[str, Any]]:
+    """`fct_redemption` by its id."""
+    return {
+        code.id: {
+            "customer_id": code.customer_id,
+            "reward_id": code.reward_id,
+            "reward_type": code.reward["reward_type"],
+            "claimed_at": code.claimed_at,
+            "points_spent": code.points,
+            "credits_spent": code.credits,
+            "redemption_value": _value(code),
+            "expires_at": code.expires_at,
+            "used_at": code.used_at,
+            "revoked_at": code.revoked_at,
+            "refunded_at": code.refunded_at,
+            "status": _status(code, world),
+            "hours_to_use": None
+            if code.used_at is None
+            else (code.used_at - code.claimed_at) / timedelta(hours=1),
+        }
+        for code in world.codes
+    }
+
+
+def _value(code: Code) -> Decimal | None:
+    if code.reward["reward_type"] in ("percentage", "free_shipping", "free_product"):
+        return None
+    value = Decimal(str(code.reward["reward_value"]))
+    if code.reward["points_type"] == "incremental":
+        value = value * (code.points or code.credits) / code.reward["points_amount"]
+    return value
+
+
+def _status(code: Code, world: World) -> str:
+    if code.revoked_at is not None:
+        return "revoked"
+    if code.refunded_at is not None:
+        return "refunded"
+    if code.used_at is not None:
+        return "used"
+    if code.expires_at is not None and code.expires_at <= world.now:
+        return "expired"
+    return "open"
+
+
+# -- members ------------------------------------------------------------------------------------------
+
+
+def members(world: World) -> dict[int, dict[str, Any]]:
+    """The columns of `dim_member` that the store itself can tell, by customer id, for those who exist."""
+    sums: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for entry in entries(world):
+        if entry.unit == "points":
+            sums[entry.event.customer_id][entry.entry_class] += entry.amount
+    last = world.observations[-1].lists
+    advocates = [
+        row["attributes"]["referrer_customer_id"]
+        for row in last["referrals"]
+        if row["attributes"]["status"] == "completed" and "referrer_customer_id" in row["attributes"]
+    ]
+    entered = _tier_entries(world)
+    found = {}
+    for row in last["customers"]:
+        id, attrs = row["id"], row["attributes"]
+        state = world.states_at(world.now)[id]
+        mine = sums[id]
+        codes = [code for code in world.codes if code.customer_id == id]
+        found[id] = {
+            "email": attrs["email"],
+            "loyalty_status": attrs["loyalty_status"],
+            "is_member": attrs["loyalty_status"] == "member",
+            "tier_id": state.tier_id,
+            "tier_name": None if state.tier_id is None else world.state_name(state),
+            "tier_entered_at": entered.get(id),
+            "points_balance": attrs["points_tally"],
+            "credits_balance": Decimal(attrs["credits_tally"]),
+            "points_issued_lifetime": sum((mine[name] for name in ISSUES), Decimal()),
+            "points_redeemed_lifetime": -sum((mine[name] for name in REDEEMS), Decimal()),
+            "points_expired_lifetime": -mine["expire"],
+            "first_redemption_at": min((code.claimed_at for code in codes), default=None),
+            "is_redeemer": any(code.stands for code in codes),
+            "referrals_completed": advocates.count(id),
+            "orders_count": attrs["orders_count"],
+            "total_spent": None if attrs["total_spent"] is None else Decimal(str(attrs["total_spent"])),
+            "is_deleted": False,
+        }
+    return found
+
+
+def _tier_entries(world: World) -> dict[int, Any]:
+    """When a customer was first seen in the tier held now, if it was seen without it before."""
+    entered: dict[int, Any] = {}
+    before: dict[int, Any] = {}
+    for seen in world.observations:
+        for id, state in world.states_at(seen.at).items():
+            if id in before and before[id] != state:
+                entered[id] = seen.at if state.tier_id is not None else None
+            before[id] = state
+    return entered
+
+

@@ -1,0 +1,87 @@
+"""The redemption rates of a period and a segment, worked out naively."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tests.models.facts import NOT_MEMBER, Period, World
+from tests.models.judge_ledger import ISSUES, REDEEMS, Entry, entries
+
+Key = tuple[str, date, str, int | None]
+Belongs = Callable[[int], bool]
+
+
+def rates(world: World) -> dict[Key, dict[str, Any]]:
+    """`rpt_redemption_rates` by period, start and segment."""
+    ledger = [entry for entry in entries(world) if entry.unit == "points"]
+    found: dict[Key, dict[str, Any]] = {}
+    for period in world.periods():
+        held = world.states_at(period.starts_at)
+        found[period.kind, period.first_day, "all", None] = _row(world, ledger, period, lambda _id: True)
+        for tier in {state for state in held.values() if state.tier_id is not None}:
+            ids = {id for id, state in held.items() if state == tier}
+            key = (period.kind, period.first_day, world.state_name(tier), tier.tier_id)
+            found[key] = _row(world, ledger, period, ids.__contains__)
+    return found
+
+
+def _row(world: World, ledger: list[Entry], period: Period, belongs: Belongs) -> dict[str, Any]:
+    mine = [entry for entry in ledger if belongs(entry.event.customer_id)]
+    before_end = [entry for entry in mine if entry.at < period.ends_at]
+    inside = [entry for entry in before_end if entry.at >= period.starts_at]
+    codes = [
+        code
+        for code in world.codes
+        if belongs(code.customer_id) and period.starts_at <= code.claimed_at < period.ends_at
+    ]
+    end = world.states_at(period.ends_at)
+    members = {id for id, state in end.items() if state != NOT_MEMBER and belongs(id)}
+    redeeming = {code.customer_id for code in codes if code.stands} & members
+    return {
+        "period_end": period.last_day,
+        "is_complete": period.is_complete,
+        **_ratio("points_redeemed_net", "points_issued_net", "points_burn_ratio", *_burned(inside)),
+        **_ratio(
+            "redeeming_members", "members_end", "member_redemption_rate", len(redeeming), len(members)
+        ),
+        **_ratio(
+            "points_redeemed_lifetime",
+            "points_issued_lifetime",
+            "points_burn_ratio_lifetime",
+            *_burned(before_end),
+        ),
+        **_capped(inside),
+        "codes_used": sum(code.used_at is not None for code in codes),
+        "codes_claimed": len(codes),
+    }
+
+
+def _ratio(above: str, below: str, name: str, numerator: Any, denominator: Any) -> dict[str, Any]:
+    value = float(Decimal(numerator) / Decimal(denominator)) if denominator else None
+    return {above: numerator, below: denominator, name: value}
+
+
+def _burned(ledger: list[Entry]) -> tuple[int, int]:
+    redeemed = -sum(int(entry.amount) for entry in ledger if entry.entry_class in REDEEMS)
+    issued = sum(int(entry.amount) for entry in ledger if entry.entry_class in ISSUES)
+    return redeemed, issued
+
+
+def _capped(inside: list[Entry]) -> dict[str, Any]:
+    """The mean of min(1, redeemed / earned) over those who earned anything."""
+    by_customer: dict[int, list[Entry]] = defaultdict(list)
+    for entry in inside:
+        by_customer[entry.event.customer_id].append(entry)
+    shares = []
+    for mine in by_customer.values():
+        redeemed, issued = _burned(mine)
+        if issued > 0:
+            shares.append(min(1.0, redeemed / issued))
+    return {
+        "active_members": len(shares),
+        "avg_member_redemption_rate_capped": sum(shares) / len(shares) if shares else None,
+    }

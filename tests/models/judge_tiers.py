@@ -1,0 +1,88 @@
+"""Tier moves, the migration matrix and the distribution, worked out naively from the observations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+from tests.models.facts import World
+from tests.models.judge_ledger import entries
+
+Cell = tuple[str, date, str, int | None, str, int | None]
+
+
+def changes(world: World) -> dict[tuple[int, Any], dict[str, Any]]:
+    """`fct_tier_change` by customer and `changed_by`: those seen in two states one after the other."""
+    found = {}
+    since: dict[int, Any] = {}
+    for earlier, later in pairwise(world.observations):
+        before, after = world.states_at(earlier.at), world.states_at(later.at)
+        for id in sorted(before.keys() & after.keys()):
+            if before[id] == after[id]:
+                continue
+            found[id, later.at] = {
+                "from_tier_id": before[id].tier_id,
+                "to_tier_id": after[id].tier_id,
+                "from_state": world.state_name(before[id]),
+                "to_state": world.state_name(after[id]),
+                "changed_after": earlier.at,
+                "change_date": world.day(later.at),
+                "direction": world.direction(before[id], after[id], later.at),
+                "days_in_previous": (world.day(later.at) - world.day(since[id])).days if id in since else None,
+            }
+            since[id] = later.at
+    return found
+
+
+def migration(world: World) -> dict[Cell, dict[str, Any]]:
+    """`rpt_tier_migration` by period, start, and the two states with their tier ids."""
+    found: dict[Cell, dict[str, Any]] = {}
+    for period in world.periods():
+        before, after = world.states_at(period.starts_at), world.states_at(period.ends_at)
+        starters = Counter(before.values())
+        moves = Counter((before.get(id), after.get(id)) for id in before.keys() | after.keys())
+        for (origin, goal), count in moves.items():
+            from_state = "(joined)" if origin is None else world.state_name(origin)
+            to_state = "(left)" if goal is None else world.state_name(goal)
+            key = (
+                period.kind,
+                period.first_day,
+                from_state,
+                origin.tier_id if origin else None,
+                to_state,
+                goal.tier_id if goal else None,
+            )
+            found[key] = {
+                "period_end": period.last_day,
+                "members": count,
+                "from_members": None if origin is None else starters[origin],
+                "share": None if origin is None else count / starters[origin],
+                "is_complete": period.is_complete,
+            }
+    return found
+
+
+def distribution(world: World) -> dict[tuple[date, str, int | None], dict[str, Any]]:
+    """`rpt_tier_distribution` by local day and state: the state and the balances at the end of the day."""
+    points = [entry for entry in entries(world) if entry.unit == "points"]
+    found = {}
+    for day in world.days():
+        end = min(world.midnight(day + timedelta(days=1)), world.now)
+        states = world.states_at(end)
+        balances: Counter[int] = Counter()
+        for entry in points:
+            if entry.at < end:
+                balances[entry.event.customer_id] += int(entry.amount)
+        for state in set(states.values()):
+            ids = [id for id, held in states.items() if held == state]
+            outstanding = sum(balances[id] for id in ids)
+            found[day, world.state_name(state), state.tier_id] = {
+                "members": len(ids),
+                "share": len(ids) / len(states),
+                "points_outstanding": outstanding,
+                "avg_balance": float(Decimal(outstanding) / len(ids)),
+            }
+    return found
