@@ -52,8 +52,6 @@ def build(
 def _build(
     connection: duckdb.DuckDBPyConnection, project: Project, wanted: Collection[str]
 ) -> Iterator[NodeResult]:
-    # A table that is not there must be an error, not whatever Python variable has its name.
-    connection.execute("set python_enable_replacements = false")
     _restore_leftovers(connection)
     broken: dict[str, str] = {}
     for node in project.nodes.values():

@@ -63,6 +63,8 @@ def test_a_build_makes_every_table(connection: duckdb.DuckDBPyConnection, shop: 
     assert (member.schema, member.kind, member.rows) == ("marts", "model", 3)
     assert member.columns == (("customer_id", "INTEGER"), ("email", "VARCHAR"), ("balance", "HUGEINT"))
     assert all(result.seconds > 0 for result in results.values())
+    # Staging has a column without a description: nobody reads it there.
+    assert [t.status for r in results.values() for t in r.tests] == ["pass"] * 5
 
 
 def test_results_come_as_the_tables_are_finished(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
@@ -185,8 +187,6 @@ def test_an_error_while_running_is_one_sentence(connection: duckdb.DuckDBPyConne
 
 
 def test_what_is_missing_is_named(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
-    stg_events: object = "a variable that DuckDB's Python driver would find"
-    assert stg_events
     result = run(connection, shop, "dim_member")["dim_member"]
     assert result.message == (
         "models/marts/dim_member.sql reads staging.stg_customers, which has not been built yet. "
@@ -294,6 +294,14 @@ def test_seeds_are_loaded_with_their_types(connection: duckdb.DuckDBPyConnection
     assert "rules.csv" in run(connection, root, "rules")["rules"].message
 
 
+def test_the_type_of_a_seeds_column_is_that_of_all_its_rows(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    numbers = "".join(f"{i}\n" for i in range(25_000))
+    result = run(connection, write({"seeds/codes.csv": f"code\n{numbers}late\n"}))["codes"]
+    assert (result.status, result.columns) == ("success", (("code", "VARCHAR"),))
+
+
 def test_a_singular_test_runs_with_the_last_model_it_reads(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
@@ -359,6 +367,43 @@ def test_what_is_documented_exists(connection: duckdb.DuckDBPyConnection, write:
     assert result.message == (
         "documented_columns: Documented, but not there: phone. There is no earlier version to keep."
     )
+
+
+def test_a_sample_is_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+    sql = "select r % 7 as day, 'secret' as note from range(20, 0, -1) as t(r)"
+    root = write(
+        SHOP
+        | {
+            "models/reports/rpt_day.sql": sql,
+            "models/m.yml": """
+                models:
+                  - name: rpt_day
+                    config: {meta: {grain: day}}
+                    columns: [{name: note, data_tests: [accepted_values: {values: [x]}]}]
+                """,
+        }
+    )
+    test = run(connection, root, "rpt_day")["rpt_day"].tests[1]
+    assert test.failures == 20
+    assert test.sample == tuple({"day": day} for day in range(5))
+    assert test.message == "20 failing rows, as in: day 0; day 1; day 2; day 3; day 4."
+
+
+def test_a_test_that_cannot_run_blocks_as_if_it_failed(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    entry = (
+        "models: [{name: dim_member, data_tests: [expression_is_true: {expression: blance > 0, config: %s}]}]"
+    )
+    result = run(connection, write(SHOP | {"models/m.yml": entry % "{}"}))["dim_member"]
+    assert result.status == "failed"
+    assert result.tests[0].status == "error"
+    assert result.tests[0].message.startswith(
+        'The test itself cannot run: Referenced column "blance" not found'
+    )
+    write({"models/m.yml": entry % "{severity: warn}"})
+    result = run(connection, write({}))["dim_member"]
+    assert (result.status, result.tests[0].status) == ("success", "error")
 
 
 def test_personal_data_does_not_come_with_a_failure(

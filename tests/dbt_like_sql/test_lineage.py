@@ -33,6 +33,7 @@ def read_by_duckdb(sql: str) -> set[str]:
         "with a as (select * from a) select * from a",
         "with a as (select * from b), b as (select 1) select * from a",
         "with a as (select 1) select * from s.a join a on true",
+        'with "s.a" as (select 1) select * from s.a, "s.a"',
         "with recursive a as (select * from b), b as (select 1) select * from a",
         "with recursive a as (select * from a) select * from a",
         "with recursive a as (select 1 as i from a union all select i + 1 from a) select * from a",
@@ -177,6 +178,10 @@ def columns(sql: str, tables: dict[str, lineage.Relation] = TABLES_KNOWN) -> dic
         (
             "with recursive r as (select id, x from s.a union all select x, id from r) select * from r",
             {"id": "s.a.id s.a.x", "x": "s.a.id s.a.x"},
+        ),
+        (
+            "with recursive r as (select id, x, z from s.c union all select x, z, z from r) select id from r",
+            {"id": "s.c.id s.c.x s.c.z"},
         ),
         ("select v.b from (values (1, 2)) as v(a, b)", {"b": ""}),
         ("from (select id from s.a) as t select t.id, struct_pack(x := id) as p", {"id": "s.a.id", "p": "s.a.id"}),

@@ -114,6 +114,25 @@ def test_seeds_are_read_like_models(write: Write) -> None:
     assert [str(o) for o in project.node("int_rules").columns[0].origins] == ["seeds.rules.pattern"]
 
 
+def test_two_tests_of_one_kind_have_two_names(write: Write) -> None:
+    root = write(
+        SHOP
+        | {
+            "models/m.yml": """
+                models:
+                  - name: dim_member
+                    data_tests:
+                      - expression_is_true: {expression: balance >= 0}
+                      - expression_is_true: {expression: balance != 0}
+                """
+        }
+    )
+    assert [t.name for t in load_project(root).tests_of("dim_member")][:-1] == [
+        "expression_is_true_dim_member_balance_0",
+        "expression_is_true_dim_member_balance_0_2",
+    ]
+
+
 def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
     root = write(
         SHOP
@@ -149,6 +168,11 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
             {"models/marts/x.sql": "select * from stg_customers"},
             "models/marts/x.sql, line 1: no model, seed or source is called stg_customers. "
             "Did you mean staging.stg_customers?",
+        ),
+        (
+            {"models/marts/x.sql": "select * from events"},
+            "models/marts/x.sql, line 1: no model, seed or source is called events. "
+            "Did you mean rivo_raw.events?",
         ),
         (
             {"models/marts/x.sql": "select * from 'zebra.parquet'"},
