@@ -1,0 +1,16 @@
+-- A spell that begins where another ends is one move, and there are no other moves.
+with consecutive as (
+    select entered.customer_id, entered.entered_at as changed_by
+    from intermediate.int_tier_spells as entered
+    inner join intermediate.int_tier_spells as left_behind
+        on left_behind.customer_id = entered.customer_id
+        and left_behind.exited_at = entered.entered_at
+)
+select customer_id, changed_by
+from (
+    select customer_id, changed_by, 1 as moves from consecutive
+    union all
+    select customer_id, changed_by, -1 as moves from marts.fct_tier_change
+)
+group by customer_id, changed_by
+having sum(moves) <> 0
