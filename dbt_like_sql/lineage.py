@@ -210,7 +210,10 @@ def _projection(node: exp.Expr, scope: _Scope) -> Relation:
     if isinstance(expression, exp.Star):
         return _starred(expression, _star(scope), scope)
     if isinstance(expression, exp.Column) and isinstance(expression.this, exp.Star):
-        return _starred(expression.this, _star(scope, expression.table.lower()), scope)
+        of = expression.table.lower()
+        if of not in [source.alias for source in scope.sources]:  # the fields of a struct
+            return Relation({}, is_open=True, rest=_column([of], scope))
+        return _starred(expression.this, _star(scope, of), scope)
     origins = _expression(expression, scope)
     if expression.find(exp.Columns):
         return Relation({}, is_open=True, rest=origins)
