@@ -217,10 +217,11 @@ def _projection(node: exp.Expr, scope: _Scope) -> Relation:
     origins = _expression(expression, scope)
     if expression.find(exp.Columns):
         return Relation({}, is_open=True, rest=origins)
-    name = (node.alias_or_name or node.sql("duckdb")).lower()
-    scope.aliases.setdefault(name, origins)
-    # Without a name of its own, DuckDB makes one up.
-    return Relation({name: origins}, is_open=not node.alias_or_name)
+    name = node.alias or (expression.name if isinstance(expression, exp.Column) else "")
+    relation = Relation({(name or node.sql("duckdb")).lower(): origins}, is_open=not name)
+    if name:  # without one, DuckDB makes one up
+        scope.aliases.setdefault(name.lower(), origins)
+    return relation
 
 
 def _side_by_side(parts: list[Relation]) -> Relation:
