@@ -86,6 +86,14 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         except RivoError as error:
             reporter.error(str(error))
             raise dg.Failure(description=str(error), allow_retries=False) from None
+        except (dg.Failure, GeneratorExit):
+            raise
+        except Exception as error:
+            reporter.error(
+                f"This should not have happened: {type(error).__name__}: {error} Nothing was published. The whole "
+                "story is in the run's log in the Dagster UI (`make dev`)."
+            )
+            raise
 
     return sync
 

@@ -43,7 +43,7 @@ class Terminal:
         self.finished: Finished | None = None
         self.failure: str | None = None
         self._started = time.monotonic()
-        self._said = 0.0
+        self._said = self._started
         self._rows: dict[str, int] = {}
         self._live = (
             Live(Spinner("dots", "Starting"), console=console, transient=True, refresh_per_second=8)

@@ -136,20 +136,21 @@ def quarantine(landing: Landing, since_id: int) -> None:
 
 def keep_history(landing: Landing) -> None:
     """Bring the SCD2 history of a list up to its raw table: changed rows get a version, absent ones end."""
-    endpoint, connection = landing.endpoint, landing.build.connection
+    endpoint = landing.endpoint
     tracked = {column.name: column for column in endpoint.columns}
     columns = [tracked["id"], *(tracked[name] for name in endpoint.history)]
     names = ", ".join(f'"{c.name}"' for c in columns)
     # Spelled out value by value: a version must not depend on how a release formats a whole row.
     version = " || '|' || ".join(f"coalesce(\"{c.name}\"::varchar, '\\N')" for c in columns)
-    reader = connection.cursor().execute(
+    present = (
         f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
     )
-    table = reader.to_arrow_table()
+    if not _differs_from_history(landing, present):
+        return
     _run_dlt(
         landing.build,
         history_name(endpoint),
-        iter([table]),
+        iter([landing.build.connection.cursor().execute(present).to_arrow_table()]),
         _hints((*columns, *HISTORY_META[:1])),
         {
             "disposition": "merge",
@@ -159,6 +160,21 @@ def keep_history(landing: Landing) -> None:
             "boundary_timestamp": landing.observed_at.isoformat(),
         },
     )
+
+
+def _differs_from_history(landing: Landing, present: str) -> bool:
+    row = landing.build.connection.execute(
+        f"""
+        with present as (select _row_version from ({present})),
+        open_versions as (
+            select _row_version from {RAW}.{history_name(landing.endpoint)} where valid_to is null
+        )
+        select
+            exists (from present anti join open_versions using (_row_version))
+            or exists (from open_versions anti join present using (_row_version))
+        """
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]:
@@ -277,6 +293,11 @@ def _plain_cause(error: BaseException) -> BaseException:
             return cause
         cause = cause.__cause__ or cause.__context__
     return error
+
+
+def drop_dlt_staging(build: Build) -> None:
+    """Remove what dlt merges from: it would be a second copy of the last rows in the published file."""
+    build.connection.execute(f"drop schema if exists {RAW}_staging cascade")
 
 
 def quiet_dlt() -> None:

@@ -10,7 +10,16 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from pipelines.errors import ListError
-from pipelines.landing import Counts, Landing, keep_history, load, mark_seen, quarantine, quiet_dlt
+from pipelines.landing import (
+    Counts,
+    Landing,
+    drop_dlt_staging,
+    keep_history,
+    load,
+    mark_seen,
+    quarantine,
+    quiet_dlt,
+)
 from pipelines.rivo.client import Client
 from pipelines.rivo.cursor import Row, read_list
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
@@ -70,6 +79,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     for endpoint in ENDPOINTS.values():
         if not options.only or endpoint.name in options.only:
             yield _sync_list(build, client, settings, endpoint, options)
+    drop_dlt_staging(build)
 
 
 def _sync_list(
@@ -89,7 +99,7 @@ def _sync_list(
         load(landing, _guarded(landing, first, pages, since_id, options))
         mark_seen(landing, complete=since_id == 0)
         quarantine(landing, since_id)
-        if endpoint.history and _history_is_behind(landing):
+        if endpoint.history:
             keep_history(landing)
     except ListError as caught:
         error = str(caught)
@@ -182,17 +192,6 @@ def _start(
         },
     ).fetchone()
     return row[0] if row and row[0] is not None else 0
-
-
-def _history_is_behind(landing: Landing) -> bool:
-    """Whether rows came, went or changed, or the history was never begun."""
-    if landing.counts.rows_new or landing.counts.rows_changed or landing.counts.rows_deleted:
-        return True
-    name = landing.endpoint.name
-    row = landing.build.connection.execute(
-        f"select exists (from {RAW}.{name}_history) or not exists (from {RAW}.{name})"
-    ).fetchone()
-    return not (row and row[0])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str) -> int:

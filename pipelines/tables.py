@@ -83,24 +83,26 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables and columns that are missing, and describe them in the database itself."""
     connection.execute(f"create schema if not exists {RAW}")
     existing = existing_columns(connection)
+    statements: list[str] = []
     for table, (description, columns) in raw_tables().items():
-        if table not in existing:
-            definitions = ", ".join(
-                f'"{c.name}" {DUCKDB_TYPES[c.type]}{" not null" if c.name == "id" and c.required else ""}'
-                for c in columns
-            )
-            connection.execute(f'create table {RAW}."{table}" ({definitions})')
-            connection.execute(f'comment on table {RAW}."{table}" is {_quoted(description)}')
-            for c in columns:
-                connection.execute(
-                    f'comment on column {RAW}."{table}"."{c.name}" is {_quoted(c.description)}'
-                )
-            continue
-        for c in columns:
-            if c.name not in existing[table]:
-                connection.execute(
-                    f'alter table {RAW}."{table}" add column "{c.name}" {DUCKDB_TYPES[c.type]}'
-                )
+        if table in existing:
+            missing = [c for c in columns if c.name not in existing[table]]
+            statements += [f'alter table {RAW}."{table}" add column {_definition(c)}' for c in missing]
+        else:
+            definitions = ", ".join(map(_definition, columns))
+            statements.append(f'create table {RAW}."{table}" ({definitions})')
+            statements.append(f'comment on table {RAW}."{table}" is {_quoted(description)}')
+            missing = list(columns)
+        statements += [
+            f'comment on column {RAW}."{table}"."{c.name}" is {_quoted(c.description)}' for c in missing
+        ]
+    connection.execute(";\n".join(["begin", *statements, "commit"]))
+
+
+def _definition(column: Column) -> str:
+    # Only the key is NOT NULL: such a column could not be added to a filled table.
+    not_null = " not null" if column.name == "id" and column.required else ""
+    return f'"{column.name}" {DUCKDB_TYPES[column.type]}{not_null}'
 
 
 def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
