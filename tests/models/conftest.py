@@ -12,33 +12,44 @@ from sandbox import Program, ProgramOptions
 from tests.models.facts import World
 from tests.models.shop import STATES, Shop, open_shop
 
-BRONZE = 552_270
+BRONZE, SILVER = 552_270, 552_288
 
 
 @dataclass(frozen=True)
 class Case:
-    """Which store is synced when. The first and the last sync read all lists, those between as many as needed."""
+    """Which store is synced when. The last sync reads all lists, the others what must be seen on the day."""
 
     name: str
     seed: int
+    months: int
     times: tuple[datetime, ...]
     timezone: str
-    every_list: bool = False
+    starts_whole: bool = False
+    """Whether the first sync reads all lists too, so that the last one has something to merge into."""
 
 
-def _days(first: datetime, offsets: range | tuple[int, ...]) -> tuple[datetime, ...]:
+def _days(first: datetime, *offsets: int) -> tuple[datetime, ...]:
     return tuple(first + timedelta(days=offset) for offset in offsets)
 
 
 CASES = (
-    Case("weekly", 7, _days(datetime(2026, 8, 31, 6, tzinfo=UTC), range(0, 36, 7)), "UTC", every_list=True),
-    # Half past two in the night of the next local day.
-    Case("daily", 11, _days(datetime(2026, 6, 19, 21, tzinfo=UTC), range(25)), "Asia/Kolkata"),
+    # First seen long before the weekly syncs: periods old enough that all their codes have run out.
+    Case(
+        "weekly",
+        7,
+        9,
+        (datetime(2026, 1, 31, 6, tzinfo=UTC), *_days(datetime(2026, 9, 7, 6, tzinfo=UTC), *range(0, 29, 7))),
+        "UTC",
+        starts_whole=True,
+    ),
+    # 02:30 in the night of the next local day, over the end of a quarter.
+    Case("daily", 11, 7, _days(datetime(2026, 6, 21, 21, tzinfo=UTC), *range(13)), "Asia/Kolkata"),
     # 23:30 on the local day before until the clocks change on 8 March, 00:30 from then on.
     Case(
         "new_york",
         23,
-        _days(datetime(2026, 3, 1, 4, 30, tzinfo=UTC), (0, 1, 4, 6, 7, 8, 9, 12, 16)),
+        6,
+        _days(datetime(2026, 3, 1, 4, 30, tzinfo=UTC), 0, 1, 6, 7, 8, 15),
         "America/New_York",
     ),
 )
@@ -47,13 +58,13 @@ CASES = (
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
 def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     case: Case = request.param
-    program = Program(ProgramOptions(seed=case.seed, customers=220, months=7, end=case.times[-1]))
+    program = Program(ProgramOptions(seed=case.seed, customers=220, months=case.months, end=case.times[-1]))
     _unsettle(program, case.times)
     with open_shop(program, tmp_path_factory.mktemp(case.name), case.timezone) as shop:
-        for number, at in enumerate(case.times, 1):
-            is_last = number == len(case.times)
-            whole = case.every_list or is_last or number == 1
-            shop.sync(at, only=() if whole else STATES, models=is_last)
+        for at in case.times[:-1]:
+            whole = case.starts_whole and at == case.times[0]
+            shop.sync(at, only=() if whole else STATES)
+        shop.sync(case.times[-1], models=True)
         yield shop
 
 
@@ -66,7 +77,8 @@ def _unsettle(program: Program, times: tuple[datetime, ...]) -> None:
     """Have happen what the simulation does not: customers vanish and return, a tier is given up."""
     middle = len(times) // 2
     before, after = times[middle - 1] + timedelta(hours=1), times[middle] + timedelta(hours=1)
-    ids = [row["id"] for row in program.snapshot(times[0])["customers"]]
+    customers = program.snapshot(before)["customers"]
+    ids = [row["id"] for row in customers]
     for id in ids[10:14]:
         program.remove("customers", id, at=before)
     for id in ids[12:14]:
@@ -74,4 +86,9 @@ def _unsettle(program: Program, times: tuple[datetime, ...]) -> None:
     program.override("customers", ids[13], at=after, vip_tier=None, loyalty_status="member")
     for id in ids[14:17]:
         program.override("customers", id, at=before, loyalty_status="guest")
+    # Bronze is given up; some of those who held it rise, the others fall.
+    tiers = {row["id"]: row["attributes"] for row in program.snapshot(after)["vip_tiers"]}
+    held = [r["id"] for r in customers[20:] if (r["attributes"]["vip_tier"] or {}).get("id") == BRONZE]
+    for id in held[:3]:
+        program.override("customers", id, at=after, loyalty_status="member", vip_tier=tiers[SILVER])
     program.remove("vip_tiers", BRONZE, at=after)

@@ -171,7 +171,9 @@ class World:
         if state.tier_id is None:
             return state.kind
         names = {
-            row["id"]: row["attributes"]["name"] for seen in self.observations for row in seen.lists["vip_tiers"]
+            row["id"]: row["attributes"]["name"]
+            for seen in self.observations
+            for row in seen.lists["vip_tiers"]
         }
         return str(names[state.tier_id])
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from tests.models.facts import Code, Event, World
@@ -122,9 +122,7 @@ def redemptions(world: World) -> dict[int, dict[str, Any]]:
             "revoked_at": code.revoked_at,
             "refunded_at": code.refunded_at,
             "status": _status(code, world),
-            "hours_to_use": None
-            if code.used_at is None
-            else (code.used_at - code.claimed_at) / timedelta(hours=1),
+            "hours_to_use": None if code.used_at is None else code.used_at - code.claimed_at,
         }
         for code in world.codes
     }
@@ -198,12 +196,11 @@ def members(world: World) -> dict[int, dict[str, Any]]:
 def _tier_entries(world: World) -> dict[int, Any]:
     """When a customer was first seen in the tier held now, if it was seen without it before."""
     entered: dict[int, Any] = {}
-    before: dict[int, Any] = {}
-    for seen in world.observations:
-        for id, state in world.states_at(seen.at).items():
-            if id in before and before[id] != state:
-                entered[id] = seen.at if state.tier_id is not None else None
-            before[id] = state
+    for earlier, later in pairwise(world.observations):
+        before = world.states_at(earlier.at)
+        for id, state in world.states_at(later.at).items():
+            if id not in before:
+                entered[id] = None
+            elif before[id] != state:
+                entered[id] = later.at if state.tier_id is not None else None
     return entered
-
-

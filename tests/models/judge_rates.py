@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.models.facts import NOT_MEMBER, Period, World
+from tests.models.facts import NOT_MEMBER, Code, Period, World
 from tests.models.judge_ledger import ISSUES, REDEEMS, Entry, entries
 
 Key = tuple[str, date, str, int | None]
@@ -20,23 +20,25 @@ def rates(world: World) -> dict[Key, dict[str, Any]]:
     ledger = [entry for entry in entries(world) if entry.unit == "points"]
     found: dict[Key, dict[str, Any]] = {}
     for period in world.periods():
+        if period.kind == "to_date":
+            continue
         held = world.states_at(period.starts_at)
         found[period.kind, period.first_day, "all", None] = _row(world, ledger, period, lambda _id: True)
-        for tier in {state for state in held.values() if state.tier_id is not None}:
-            ids = {id for id, state in held.items() if state == tier}
-            key = (period.kind, period.first_day, world.state_name(tier), tier.tier_id)
+        for segment in set(held.values()):
+            ids = {id for id, state in held.items() if state == segment}
+            key = (period.kind, period.first_day, world.state_name(segment), segment.tier_id)
             found[key] = _row(world, ledger, period, ids.__contains__)
     return found
 
 
 def _row(world: World, ledger: list[Entry], period: Period, belongs: Belongs) -> dict[str, Any]:
     mine = [entry for entry in ledger if belongs(entry.event.customer_id)]
-    before_end = [entry for entry in mine if entry.at < period.ends_at]
-    inside = [entry for entry in before_end if entry.at >= period.starts_at]
+    before_end = [entry for entry in mine if world.day(entry.at) <= period.last_day]
+    inside = [entry for entry in before_end if world.day(entry.at) >= period.first_day]
     codes = [
         code
         for code in world.codes
-        if belongs(code.customer_id) and period.starts_at <= code.claimed_at < period.ends_at
+        if belongs(code.customer_id) and period.first_day <= world.day(code.claimed_at) <= period.last_day
     ]
     end = world.states_at(period.ends_at)
     members = {id for id, state in end.items() if state != NOT_MEMBER and belongs(id)}
@@ -45,9 +47,7 @@ def _row(world: World, ledger: list[Entry], period: Period, belongs: Belongs) ->
         "period_end": period.last_day,
         "is_complete": period.is_complete,
         **_ratio("points_redeemed_net", "points_issued_net", "points_burn_ratio", *_burned(inside)),
-        **_ratio(
-            "redeeming_members", "members_end", "member_redemption_rate", len(redeeming), len(members)
-        ),
+        **_ratio("redeeming_members", "members_end", "member_redemption_rate", len(redeeming), len(members)),
         **_ratio(
             "points_redeemed_lifetime",
             "points_issued_lifetime",
@@ -55,8 +55,7 @@ def _row(world: World, ledger: list[Entry], period: Period, belongs: Belongs) ->
             *_burned(before_end),
         ),
         **_capped(inside),
-        "codes_used": sum(code.used_at is not None for code in codes),
-        "codes_claimed": len(codes),
+        **_used(world, period, codes),
     }
 
 
@@ -71,6 +70,21 @@ def _burned(ledger: list[Entry]) -> tuple[int, int]:
     return redeemed, issued
 
 
+def _used(world: World, period: Period, codes: list[Code]) -> dict[str, Any]:
+    """The share of codes used; unknown until no code claimed in the period can live any longer."""
+    row = _ratio(
+        "codes_used",
+        "codes_claimed",
+        "reward_use_rate",
+        sum(code.used_at is not None for code in codes),
+        len(codes),
+    )
+    longest = max(code.expires_at - code.claimed_at for code in world.codes if code.expires_at)
+    if period.ends_at + longest > world.now:
+        row["reward_use_rate"] = None
+    return row
+
+
 def _capped(inside: list[Entry]) -> dict[str, Any]:
     """The mean of min(1, redeemed / earned) over those who earned anything."""
     by_customer: dict[int, list[Entry]] = defaultdict(list)
@@ -80,7 +94,7 @@ def _capped(inside: list[Entry]) -> dict[str, Any]:
     for mine in by_customer.values():
         redeemed, issued = _burned(mine)
         if issued > 0:
-            shares.append(min(1.0, redeemed / issued))
+            shares.append(min(1.0, max(0, redeemed) / issued))
     return {
         "active_members": len(shares),
         "avg_member_redemption_rate_capped": sum(shares) / len(shares) if shares else None,

@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.models.facts import World
+from tests.models.facts import Period, State, World
 from tests.models.judge_ledger import entries
 
 Cell = tuple[str, date, str, int | None, str, int | None]
@@ -17,12 +17,15 @@ Cell = tuple[str, date, str, int | None, str, int | None]
 def changes(world: World) -> dict[tuple[int, Any], dict[str, Any]]:
     """`fct_tier_change` by customer and `changed_by`: those seen in two states one after the other."""
     found = {}
-    since: dict[int, Any] = {}
+    # Those who were there when history began may have been in their state for long.
+    since: dict[int, Any] = dict.fromkeys(world.states_at(world.beginning))
     for earlier, later in pairwise(world.observations):
         before, after = world.states_at(earlier.at), world.states_at(later.at)
+        since |= dict.fromkeys(after.keys() - before.keys(), later.at)
         for id in sorted(before.keys() & after.keys()):
             if before[id] == after[id]:
                 continue
+            entered = since[id]
             found[id, later.at] = {
                 "from_tier_id": before[id].tier_id,
                 "to_tier_id": after[id].tier_id,
@@ -31,7 +34,9 @@ def changes(world: World) -> dict[tuple[int, Any], dict[str, Any]]:
                 "changed_after": earlier.at,
                 "change_date": world.day(later.at),
                 "direction": world.direction(before[id], after[id], later.at),
-                "days_in_previous": (world.day(later.at) - world.day(since[id])).days if id in since else None,
+                "days_in_previous": None
+                if entered is None
+                else (world.day(later.at) - world.day(entered)).days,
             }
             since[id] = later.at
     return found
@@ -60,9 +65,18 @@ def migration(world: World) -> dict[Cell, dict[str, Any]]:
                 "members": count,
                 "from_members": None if origin is None else starters[origin],
                 "share": None if origin is None else count / starters[origin],
+                "direction": _direction(world, period, origin, goal),
                 "is_complete": period.is_complete,
             }
     return found
+
+
+def _direction(world: World, period: Period, origin: State | None, goal: State | None) -> str:
+    if origin is None:
+        return "enter"
+    if goal is None:
+        return "leave"
+    return "unchanged" if origin == goal else world.direction(origin, goal, period.ends_at)
 
 
 def distribution(world: World) -> dict[tuple[date, str, int | None], dict[str, Any]]:
@@ -70,7 +84,7 @@ def distribution(world: World) -> dict[tuple[date, str, int | None], dict[str, A
     points = [entry for entry in entries(world) if entry.unit == "points"]
     found = {}
     for day in world.days():
-        end = min(world.midnight(day + timedelta(days=1)), world.now)
+        end = world.midnight(day + timedelta(days=1))
         states = world.states_at(end)
         balances: Counter[int] = Counter()
         for entry in points:

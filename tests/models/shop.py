@@ -18,7 +18,7 @@ from dbt_like_sql import NodeResult, Project, load_project
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions
 from pipelines.warehouse import read_only
-from sandbox import Program, Server, serve
+from sandbox import LISTS, Fault, Program, Server, serve
 
 Object = dict[str, Any]
 Row = dict[str, Any]
@@ -57,7 +57,7 @@ class Shop:
     ) -> None:
         """One sync at a moment of the store's clock; `models` also builds everything and publishes."""
         self.server.now = at
-        self.server.faults = faults  # type: ignore[assignment]  # the setter takes texts
+        self.server.faults = tuple(Fault.parse(fault) for fault in faults)
         settings = Settings(
             api_key=SecretStr(self.server.key),
             api_url=self.server.url,
@@ -66,7 +66,11 @@ class Shop:
             rate_limit=10_000,
             patience_seconds=1,
         )
-        plan = Plan(SyncOptions(only=only), list(project().nodes) if models else [], publish=models)
+        plan = Plan(
+            SyncOptions(only=only, allow_shrink=LISTS),
+            list(project().nodes) if models else [],
+            publish=models,
+        )
         events = list(run(plan, settings, project()))
         self.results = [event for event in events if isinstance(event, ListResult)]
         self.nodes = [event for event in events if isinstance(event, NodeResult)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +33,8 @@ def compare(shop: Shop, table: str, key: tuple[str, ...], expected: Expected) ->
 
 
 def _same(got: Any, expected: Any) -> bool:
+    if isinstance(expected, timedelta):
+        return got is not None and abs(timedelta(hours=got) - expected) <= timedelta(seconds=1)
     if isinstance(expected, float) and got is not None and not isinstance(got, Decimal):
         return bool(got == pytest.approx(expected))
     return bool(got == expected)
