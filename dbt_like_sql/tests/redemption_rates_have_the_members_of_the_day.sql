@@ -4,10 +4,14 @@ with members as (
     from reports.rpt_tier_distribution
     where state <> 'not_member' or tier_id is not null
     group by local_day
+),
+rates as (
+    select if(rates.is_complete, rates.period_end, clock.local_date) as local_day, rates.members_end
+    from reports.rpt_redemption_rates as rates
+    cross join intermediate.int_clock as clock
+    where rates.segment = 'all' and rates.segment_tier_id is null
 )
-select rates.period_type, rates.period_start
-from reports.rpt_redemption_rates as rates
-cross join intermediate.int_clock as clock
-left join members on members.local_day = if(rates.is_complete, rates.period_end, clock.local_date)
-where rates.segment = 'all' and rates.segment_tier_id is null
-    and rates.members_end <> coalesce(members.members, 0)
+select distinct rates.local_day
+from rates
+left join members on members.local_day = rates.local_day
+where rates.members_end <> coalesce(members.members, 0)
