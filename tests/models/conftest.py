@@ -44,12 +44,12 @@ CASES = (
     ),
     # 02:30 in the night of the next local day, over the end of a quarter.
     Case("daily", 11, 7, _days(datetime(2026, 6, 21, 21, tzinfo=UTC), *range(13)), "Asia/Kolkata"),
-    # 23:30 on the local day before until the clocks change on 8 March, 00:30 from then on.
+    # Midnight itself until the clocks change on 8 March, one in the night from then on.
     Case(
         "new_york",
         23,
         6,
-        _days(datetime(2026, 3, 1, 4, 30, tzinfo=UTC), 0, 1, 6, 7, 8, 15),
+        _days(datetime(2026, 3, 1, 5, tzinfo=UTC), 0, 1, 6, 7, 8, 15),
         "America/New_York",
     ),
 )

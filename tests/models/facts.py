@@ -157,13 +157,16 @@ class World:
         times = [seen.at for seen in self.observations if seen.at <= at]
         return self._states[times[-1]] if times else {}
 
+    def thresholds_on(self, seen: Observation) -> dict[int, Any]:
+        """The thresholds of the tiers that an observation showed."""
+        return {row["id"]: row["attributes"]["threshold"] for row in seen.lists["vip_tiers"]}
+
     def thresholds_at(self, at: datetime) -> dict[int, Any]:
         """The thresholds of all tiers known by a moment; of vanished ones the last."""
         known: dict[int, Any] = {}
         for seen in self.observations:
             if seen.at <= at:
-                for row in seen.lists["vip_tiers"]:
-                    known[row["id"]] = row["attributes"]["threshold"]
+                known |= self.thresholds_on(seen)
         return known
 
     def state_name(self, state: State) -> str:

@@ -155,7 +155,10 @@ def _status(code: Code, world: World) -> str:
 def members(world: World) -> dict[int, dict[str, Any]]:
     """The columns of `dim_member` that the store itself can tell, by customer id, for those who exist."""
     sums: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    first_earned: dict[int, Any] = {}
     for entry in entries(world):
+        if entry.leg == "original" and entry.amount > 0 and entry.entry_class in ISSUES:
+            first_earned.setdefault(entry.event.customer_id, entry.at)
         if entry.unit == "points":
             sums[entry.event.customer_id][entry.entry_class] += entry.amount
     last = world.observations[-1].lists
@@ -183,6 +186,7 @@ def members(world: World) -> dict[int, dict[str, Any]]:
             "points_issued_lifetime": sum((mine[name] for name in ISSUES), Decimal()),
             "points_redeemed_lifetime": -sum((mine[name] for name in REDEEMS), Decimal()),
             "points_expired_lifetime": -mine["expire"],
+            "first_earn_at": first_earned.get(id),
             "first_redemption_at": min((code.claimed_at for code in codes), default=None),
             "is_redeemer": any(code.stands for code in codes),
             "referrals_completed": advocates.count(id),

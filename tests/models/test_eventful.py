@@ -98,6 +98,7 @@ def test_a_list_that_fails_is_no_exit(story: Story) -> None:
         day: sorted((row["state"], row["members"]) for row in rows if row["local_day"] == day) for day in days
     }
     assert len(set(map(tuple, counts.values()))) == 1
+    assert all(counts.values())
     moves = story.after["marts.fct_tier_change"]
     assert WEEKS[1] not in {row["changed_by"] for row in moves} | {row["changed_after"] for row in moves}
 

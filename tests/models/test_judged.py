@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -58,6 +59,17 @@ def test_the_tier_changes(shop: Shop, world: World) -> None:
     compare(shop, "marts.fct_tier_change", ("customer_id", "changed_by"), expected)
 
 
+def test_moves_are_structural_when_the_tiers_changed(shop: Shop, world: World) -> None:
+    changed = {
+        later.at
+        for earlier, later in pairwise(world.observations)
+        if world.thresholds_on(earlier) != world.thresholds_on(later)
+    }
+    rows = [row for row in shop.rows("from marts.fct_tier_change") if row["changed_by"] in changed]
+    assert rows
+    assert all(row["is_structural"] for row in rows)
+
+
 def test_the_migration_matrix(shop: Shop, world: World) -> None:
     expected = judge_tiers.migration(world)
     key = ("period_type", "period_start", "from_state", "from_tier_id", "to_state", "to_tier_id")
@@ -71,6 +83,8 @@ def test_the_distribution(shop: Shop, world: World) -> None:
 
 def test_the_redemption_rates(shop: Shop, world: World) -> None:
     expected = judge_rates.rates(world)
+    known = [row["reward_use_rate"] for row in expected.values() if row["reward_use_rate"] is not None]
+    assert bool(known) == (len(list(world.days())) > 200)
     key = ("period_type", "period_start", "segment", "segment_tier_id")
     compare(shop, "reports.rpt_redemption_rates", key, expected)
 
