@@ -168,6 +168,7 @@ def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
                 test.name,
                 asset=relation_key(node.relation),
                 description=test.description or None,
+                blocking=test.severity == "error",
                 metadata={"sql": dg.MetadataValue.md(f"```sql\n{test.sql}\n```")},
             )
 

@@ -35,6 +35,15 @@ class Step:
 
 
 @dataclass(frozen=True)
+class ListsRead:
+    """All lists asked for have been read, or have failed."""
+
+    observed_at: datetime | None
+    log_rows: int
+    """Rows of `rivo_raw.sync_log` now."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """How the run ended. `published` is false when blocking checks failed or nothing could be read."""
 
@@ -47,7 +56,7 @@ class Finished:
     """Sentences on what went wrong; the run has failed when there is one."""
 
 
-Event = Step | ListResult | NodeResult | Finished
+Event = Step | ListResult | ListsRead | NodeResult | Finished
 
 
 def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
@@ -76,6 +85,7 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
                     results.append(event)
                     problems += [event.error] if event.error else []
                 yield event
+            yield ListsRead(*_log_state(work.connection))
         nothing_read = bool(results) and not any(result.complete for result in results)
         blocked = False
         if plan.models and not nothing_read:
@@ -85,7 +95,7 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 yield node
-        observed_at = _last_observed_at(work.connection)
+        observed_at, _ = _log_state(work.connection)
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read:
@@ -113,7 +123,7 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
         settings = settings.model_copy(
             update={"api_key": SecretStr(store.key), "api_url": store.url, "rate_limit": 10_000.0}
         )
-        times = demo_times(store.now, _last_observed_at(work.connection))
+        times = demo_times(store.now, _log_state(work.connection)[0])
         for number, now in enumerate(times, 1):
             if len(times) > 1:
                 yield Step(f"Replaying weekly sync {number} of {DEMO_SYNCS}, {now:%d %b %Y}")
@@ -125,6 +135,9 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
                     yield result
 
 
-def _last_observed_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:
-    row = connection.execute(f"select max(observed_at) from {RAW}.sync_log where complete").fetchone()
-    return row[0] if row else None
+def _log_state(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, int]:
+    """The last observation time, and the number of rows of the log."""
+    row = connection.execute(
+        f"select max(observed_at) filter (where complete), count(*) from {RAW}.sync_log"
+    ).fetchone()
+    return row or (None, 0)

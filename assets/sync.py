@@ -4,17 +4,17 @@ One op for all, because one sync is one unit: it works in one copy of the wareho
 keep the models from being built with what there is, and everything is published together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
 
 from assets import lineage
-from assets.run import Event, Finished, Plan, Step, run
+from assets.run import Event, Finished, ListsRead, Plan, Step, run
 from dbt_like_sql import NodeResult, Project
 from pipelines.errors import RivoError
-from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions
 from pipelines.tables import history_name, raw_tables
@@ -72,7 +72,7 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         reporter: Reporter = context.resources.reporter
         selected = context.selected_asset_keys
         checks = context.selected_asset_check_keys
-        plan = _plan(selected, config, reporter, project)
+        plan = _plan(selected, checks, config, reporter, project)
         try:
             for event in run(plan, Settings.load(), project):
                 reporter.event(event)
@@ -98,7 +98,13 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
     return sync
 
 
-def _plan(selected: set[dg.AssetKey], config: SyncConfig, reporter: Reporter, project: Project) -> Plan:
+def _plan(
+    selected: Set[dg.AssetKey],
+    checks: Set[dg.AssetCheckKey],
+    config: SyncConfig,
+    reporter: Reporter,
+    project: Project,
+) -> Plan:
     lists = [
         name
         for name, endpoint in ENDPOINTS.items()
@@ -107,9 +113,11 @@ def _plan(selected: set[dg.AssetKey], config: SyncConfig, reporter: Reporter, pr
     options = SyncOptions(
         only=lists, full=config.full, allow_shrink=config.allow_shrink, progress=reporter.progress
     )
+    # A check is run by building its table again: the same raw rows give the same table.
+    wanted = selected | {check.asset_key for check in checks}
     return Plan(
         lists=options if lists else None,
-        models=[n.name for n in project.nodes.values() if lineage.relation_key(n.relation) in selected],
+        models=[n.name for n in project.nodes.values() if lineage.relation_key(n.relation) in wanted],
         publish=lineage.PUBLISHED in selected,
     )
 
@@ -129,6 +137,15 @@ def _results(project: Project, event: Event) -> Iterator[dg.MaterializeResult | 
         yield from _list_results(event)
     elif isinstance(event, NodeResult):
         yield from _node_results(project, event)
+    elif isinstance(event, ListsRead):
+        yield dg.MaterializeResult(
+            asset_key=lineage.raw_key("sync_log"),
+            metadata={
+                "dagster/row_count": event.log_rows,
+                "observed_at": str(event.observed_at),
+                "dagster/column_schema": _raw_schema("sync_log"),
+            },
+        )
     elif isinstance(event, Finished) and event.published:
         yield dg.MaterializeResult(
             asset_key=lineage.PUBLISHED,
@@ -207,7 +224,9 @@ def _check(
 
 def _raw_schema(table: str) -> dg.TableSchema:
     _, columns = raw_tables()[table]
-    return dg.TableSchema([dg.TableColumn(c.name, c.type, description=c.description) for c in columns])
+    return dg.TableSchema(
+        [dg.TableColumn(c.name, DUCKDB_TYPES[c.type], description=c.description) for c in columns]
+    )
 
 
 def _node_results(project: Project, result: NodeResult) -> Iterator[dg.MaterializeResult | _Check]:

@@ -81,7 +81,7 @@ class Terminal:
         elif isinstance(event, NodeResult):
             self.nodes.append(event)
             self._show(f"Building {event.schema}.{event.name}")
-        else:
+        elif isinstance(event, Finished):
             self.finished = event
 
     def error(self, message: str) -> None:

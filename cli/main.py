@@ -144,6 +144,7 @@ def dev(port: int) -> None:
 
     Settings.load()
     prepare_dagster_home()
-    os.chdir(PROJECT)
+    os.chdir(os.environ["DAGSTER_HOME"])
     dagster = str(Path(sys.executable).parent / "dagster")
-    os.execv(dagster, [dagster, "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+    workspace = str(PROJECT / "workspace.yaml")
+    os.execv(dagster, [dagster, "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606

@@ -55,7 +55,7 @@ final as (
         case
             when valued.type_basis = 'assumed' then valued.assumed_value
             when valued.type_basis <> 'reward_value' then null
-            when valued.points_type = 'fixed' or valued.spent = valued.reward_price then valued.reward_value
+            when valued.points_type = 'fixed' then valued.reward_value
             when valued.reward_price > 0
                 then (valued.reward_value * valued.spent / valued.reward_price)::decimal(18, 4)
             else valued.reward_value
@@ -63,8 +63,9 @@ final as (
         case
             when valued.type_basis = 'assumed' and valued.assumed_value is not null then 'assumed'
             when valued.type_basis <> 'reward_value' or valued.reward_value is null then 'unknown'
-            when valued.points_type = 'fixed' or valued.spent = valued.reward_price then 'fixed'
-            when coalesce(valued.reward_price, 0) = 0 then 'fixed'
+            when valued.points_type = 'fixed' or coalesce(valued.reward_price, 0) = 0 then 'fixed'
+            -- Where the kind of reward is unknown, one that cost exactly its price is a fixed one.
+            when valued.points_type is null and valued.spent = valued.reward_price then 'fixed'
             else 'incremental'
         end as value_basis,
         valued.expires_at,

@@ -141,8 +141,9 @@ final as (
         members / from_members as share,
         case
             when from_kind = to_kind and from_tier_id is not distinct from to_tier_id then 'unchanged'
+            when to_kind = '(left)' then 'leave'
             when from_kind in ('(joined)', 'not_member') then 'enter'
-            when to_kind in ('(left)', 'not_member') then 'leave'
+            when to_kind = 'not_member' then 'leave'
             when to_rank > from_rank then 'upgrade'
             when to_rank < from_rank then 'downgrade'
             else 'lateral'
