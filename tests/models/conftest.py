@@ -12,20 +12,21 @@ from sandbox import Program, ProgramOptions
 from tests.models.facts import World
 from tests.models.shop import STATES, Shop, open_shop
 
+JUDGED = (*STATES, "points_events", "points_redemptions", "referrals")
 BRONZE, SILVER = 552_270, 552_288
 
 
 @dataclass(frozen=True)
 class Case:
-    """Which store is synced when. The last sync reads all lists, the others what must be seen on the day."""
+    """Which store is synced when. The last sync reads what is judged, those before what must be seen on the day."""
 
     name: str
     seed: int
     months: int
     times: tuple[datetime, ...]
     timezone: str
-    starts_whole: bool = False
-    """Whether the first sync reads all lists too, so that the last one has something to merge into."""
+    is_whole: bool = False
+    """Whether the first and the last sync read all seven lists, so that the last one merges into the first."""
 
 
 def _days(first: datetime, *offsets: int) -> tuple[datetime, ...]:
@@ -38,12 +39,15 @@ CASES = (
         "weekly",
         7,
         9,
-        (datetime(2026, 1, 31, 6, tzinfo=UTC), *_days(datetime(2026, 9, 7, 6, tzinfo=UTC), *range(0, 29, 7))),
+        (
+            datetime(2026, 1, 31, 6, tzinfo=UTC),
+            *_days(datetime(2026, 9, 14, 6, tzinfo=UTC), *range(0, 22, 7)),
+        ),
         "UTC",
-        starts_whole=True,
+        is_whole=True,
     ),
     # 02:30 in the night of the next local day, over the end of a quarter.
-    Case("daily", 11, 7, _days(datetime(2026, 6, 21, 21, tzinfo=UTC), *range(13)), "Asia/Kolkata"),
+    Case("daily", 11, 7, _days(datetime(2026, 6, 21, 21, tzinfo=UTC), *range(11)), "Asia/Kolkata"),
     # Midnight itself until the clocks change on 8 March, one in the night from then on.
     Case(
         "new_york",
@@ -62,9 +66,8 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     _unsettle(program, case.times)
     with open_shop(program, tmp_path_factory.mktemp(case.name), case.timezone) as shop:
         for at in case.times[:-1]:
-            whole = case.starts_whole and at == case.times[0]
-            shop.sync(at, only=() if whole else STATES)
-        shop.sync(case.times[-1], models=True)
+            shop.sync(at, only=() if case.is_whole and at == case.times[0] else STATES)
+        shop.sync(case.times[-1], only=() if case.is_whole else JUDGED, models=True)
         yield shop
 
 

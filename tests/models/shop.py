@@ -64,7 +64,7 @@ class Shop:
             warehouse=str(self.path),
             timezone=self.timezone,
             rate_limit=10_000,
-            patience_seconds=1,
+            patience_seconds=0.5,
         )
         plan = Plan(
             SyncOptions(only=only, allow_shrink=LISTS),

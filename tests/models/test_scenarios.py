@@ -92,6 +92,11 @@ def test_an_unknown_source_is_unclassified_and_counted(credits_shop: Shop) -> No
     rows = credits_shop.rows("from marts.fct_points_ledger where entry_class = 'unclassified'")
     assert {row["event_id"] for row in rows} == spins
     assert {(row["source"], row["earn_basis"]) for row in rows} == {("gamification_spin", None)}
+    [warning] = [
+        test for node in credits_shop.nodes for test in node.tests if test.name == "sources_are_classified"
+    ]
+    assert (warning.status, warning.failures) == ("warn", 1)
+    assert "gamification_spin" in warning.message
 
 
 @pytest.mark.xfail(strict=True, reason="balances follow rule b, also where another one reconciles")
