@@ -5,6 +5,8 @@ keep the models from being built with what there is, and everything is published
 """
 
 from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 import dagster as dg
@@ -47,6 +49,19 @@ class Silent:
         """Nothing."""
 
 
+_watching: ContextVar[Reporter | None] = ContextVar("watching", default=None)
+
+
+@contextmanager
+def watched_by(reporter: Reporter) -> Iterator[None]:
+    """Tell `reporter` of the runs that this process executes inside the block."""
+    token = _watching.set(reporter)
+    try:
+        yield
+    finally:
+        _watching.reset(token)
+
+
 class SyncConfig(dg.Config):
     """What a run may be told: read every list completely, and accept lists that shrank a lot."""
 
@@ -66,10 +81,9 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         ],
         check_specs=lineage.check_specs(project),
         can_subset=True,
-        required_resource_keys={"reporter"},
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
-        reporter: Reporter = context.resources.reporter
+        reporter = _watching.get() or Silent()
         selected = context.selected_asset_keys
         checks = context.selected_asset_check_keys
         plan = _plan(selected, checks, config, reporter, project)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from assets.definitions import defs
 from assets.lineage import raw_key
+from assets.sync import watched_by
 from cli.console import Terminal
 from cli.dagster_instance import prepare_dagster_home
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -22,11 +23,11 @@ def run_sync(*, full: bool, only: Collection[str], allow_shrink: Collection[str]
     """
     prepare_dagster_home()
     job = defs.resolve_job_def("daily_sync")
-    with Terminal(Console()) as terminal, dg.DagsterInstance.get() as instance:
+    terminal = Terminal(Console())
+    with terminal, watched_by(terminal), dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance,
             asset_selection=_without_other_lists(job, only) if only else None,
-            resources={"reporter": terminal},
             raise_on_error=False,
             run_config={
                 "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
