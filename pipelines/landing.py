@@ -11,7 +11,7 @@ import itertools
 import os
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +20,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import RivoError
-from pipelines.rivo.cursor import Row, resource_id
+from pipelines.rivo.cursor import Row, likely_id
 from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
-from pipelines.rivo.records import Rejected, schema, to_table, undeclared
+from pipelines.rivo.records import (
+    MISFIT,
+    UNDECLARED,
+    Rejected,
+    misfit_column,
+    schema,
+    to_table,
+    undeclared,
+)
 from pipelines.tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build
 
@@ -68,6 +76,8 @@ class Landing:
     observed_at: datetime
     columns: list[Column] = field(default_factory=list)
     seen: array[int] = field(default_factory=lambda: array("q"))
+    unidentified: int = 0
+    """Rows that came without any id although they say something: any known row could be one of them."""
     rejected: list[Rejected] = field(default_factory=list)
     new_columns: list[str] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
@@ -76,14 +86,15 @@ class Landing:
         """The declared columns, and those that an earlier sync found undeclared."""
         declared = {c.name for c in (*self.endpoint.columns, *META_COLUMNS)}
         existing = existing_columns(self.build.connection)[self.endpoint.name]
-        self.columns = [
-            *self.endpoint.columns,
-            *(
-                Column(name, _NATURAL_TYPES.get(kind, "text"), "")
-                for name, kind in existing.items()
-                if name not in declared
-            ),
-        ]
+        found = {
+            name: Column(name, _NATURAL_TYPES.get(kind, "text"), UNDECLARED, lenient=True)
+            for name, kind in existing.items()
+            if name not in declared
+        }
+        for column in list(found.values()):
+            if column.name + MISFIT in found:
+                found[column.name + MISFIT] = misfit_column(column)
+        self.columns = [*self.endpoint.columns, *found.values()]
 
 
 def load(landing: Landing, pages: Iterable[list[Row]]) -> None:
@@ -110,7 +121,7 @@ def mark_seen(landing: Landing, *, complete: bool) -> None:
         "and _last_seen_at is distinct from $at",
         {"at": landing.observed_at},
     )
-    if complete:
+    if complete and not landing.unidentified:
         result = connection.execute(
             f"update {table} set _deleted_at = $at where _deleted_at is null "
             "and id not in (select id from seen)",
@@ -121,16 +132,25 @@ def mark_seen(landing: Landing, *, complete: bool) -> None:
 
 
 def quarantine(landing: Landing, since_id: int) -> None:
-    """Replace the list's quarantined rows that this read covered by those it had to set apart now."""
+    """Replace the list's quarantined rows that this read covered by those it had to set apart now.
+
+    Where a row without any id stands in its list is not known, so that only a complete read lets go of it.
+    """
     connection = landing.build.connection
+    rejected = list(dict.fromkeys(landing.rejected))
     connection.execute(
-        f"delete from {RAW}._quarantine where list = ? and (id is null or id > ?)",
-        [landing.endpoint.name, since_id],
+        f"delete from {RAW}._quarantine where list = $list and "
+        '(id > $since_id or id is null and ($since_id = 0 or list_contains($rows, "row"::varchar)))',
+        {
+            "list": landing.endpoint.name,
+            "since_id": since_id,
+            "rows": [each.row for each in rejected if each.id is None],
+        },
     )
-    if landing.rejected:
+    if rejected:
         connection.executemany(
             f"insert into {RAW}._quarantine values (?, ?, ?, ?, ?)",
-            [(landing.endpoint.name, r.id, r.reason, r.row, landing.observed_at) for r in landing.rejected],
+            [(landing.endpoint.name, r.id, r.reason, r.row, landing.observed_at) for r in rejected],
         )
 
 
@@ -182,7 +202,12 @@ def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]
     chunk: list[pa.Table] = []
     for rows in pages:
         landing.counts.rows_read += len(rows)
-        landing.seen.extend(row_id for row_id in map(resource_id, rows) if row_id is not None)
+        ids = list(map(likely_id, rows))
+        landing.seen.extend(row_id for row_id in ids if row_id is not None)
+        if None in ids:
+            landing.unidentified += sum(
+                id is None and _says_something(row) for id, row in zip(ids, rows, strict=True)
+            )
         for column in undeclared(landing.columns, rows):
             _add_column(landing, column)
         table, rejected = to_table(landing.columns, rows)
@@ -196,11 +221,37 @@ def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]
         yield from _differing(landing, chunk)
 
 
+def _says_something(row: object) -> bool:
+    """Whether a row is more than one of the all-null ones that Rivo lists for what was never set up."""
+    attributes = row.get("attributes") if isinstance(row, dict) else row
+    if isinstance(attributes, dict):
+        return any(value is not None for value in attributes.values())
+    return attributes is not None
+
+
 def _add_column(landing: Landing, column: Column) -> None:
+    for index, known in enumerate(landing.columns):
+        if known.name == column.name:
+            # Found by an earlier sync under a name that is not the attribute's own: now the attribute is known.
+            landing.columns[index] = replace(known, path=column.path)
+            for place, other in enumerate(landing.columns):
+                if other.name == column.name + MISFIT:
+                    landing.columns[place] = misfit_column(landing.columns[index])
+            return
     table, kind = f"{RAW}.{landing.endpoint.name}", DUCKDB_TYPES[column.type]
-    landing.build.connection.execute(f'alter table {table} add column if not exists "{column.name}" {kind}')
+    about = column.description.replace("'", "''")
+    landing.build.connection.execute(
+        f'alter table {table} add column "{column.name}" {kind}; '
+        f"comment on column {table}.\"{column.name}\" is '{about}'"
+    )
     landing.columns.append(column)
     landing.new_columns.append(column.name)
+
+
+def drop_new_columns(landing: Landing) -> None:
+    """Take back the columns that a read added which was then given up."""
+    for name in landing.new_columns:
+        landing.build.connection.execute(f'alter table {RAW}.{landing.endpoint.name} drop column "{name}"')
 
 
 def _differing(landing: Landing, parts: list[pa.Table]) -> Iterator[pa.Table]:

@@ -19,6 +19,7 @@ from pipelines.rivo.endpoints import Endpoint
 
 PAGE_SIZE = 250
 MAX_OFFSET_PAGE = 500
+LARGEST_ID = 2**63 - 1
 _MAX_EMPTY_PAGES = 3
 
 Row = dict[str, Any]
@@ -30,10 +31,27 @@ class _CursorIgnoredError(Exception):
 
 def resource_id(row: object) -> int | None:
     """The resource-level id of a row as a number (digits in quotes are read too), None where there is none."""
-    value = row.get("id") if isinstance(row, dict) else None
-    if isinstance(value, str) and value.isdigit():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return _number(row.get("id")) if isinstance(row, dict) else None
+
+
+def likely_id(row: object) -> int | None:
+    """The resource-level id, else the one in the attributes: a number or `[shop_id, id]`.
+
+    Good enough to know again a row that came spoilt, not to load it.
+    """
+    found = resource_id(row)
+    attributes = row.get("attributes") if isinstance(row, dict) else None
+    if found is None and isinstance(attributes, dict):
+        value = attributes.get("id")
+        found = _number(value[-1] if isinstance(value, list) and value else value)
+    return found
+
+
+def _number(value: object) -> int | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    is_id = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_ID
+    return value if is_id else None  # type: ignore[return-value]
 
 
 def read_list(

@@ -35,6 +35,9 @@ class Column:
     names of the same attribute, used where the present one is absent. `fallback` is a second path, used
     where the first gives null. `volatile` columns are nested snapshots that may differ from one answer
     to the next although the row itself did not change.
+
+    For attributes that this release does not declare: `lenient` columns leave null what does not fit their
+    type, rather than setting the row apart; a second column with `misfit_of` that type takes just these values.
     """
 
     name: str
@@ -45,6 +48,8 @@ class Column:
     fallback: tuple[str, ...] = ()
     required: bool = False
     volatile: bool = False
+    lenient: bool = False
+    misfit_of: ColumnType | None = None
 
 
 @dataclass(frozen=True)

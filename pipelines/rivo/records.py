@@ -7,18 +7,20 @@ value, to find the rows to set apart.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from types import NoneType
 from typing import Any
+from zlib import crc32
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rivo.cursor import Row, resource_id
+from pipelines.rivo.cursor import Row, likely_id, resource_id
 from pipelines.rivo.endpoints import Column, ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -33,13 +35,19 @@ ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "json": pa.string(),
 }
 
+UNDECLARED = "Not declared by this release; as Rivo sends it."
+MISFIT = "_misfit"
 _SMALLEST_STEP = Decimal("0.0001")
-_LARGEST_INT = 2**63 - 1
+_FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
+_LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
+_LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
+_SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row set apart: its id where it has one, why, and the whole row as JSON."""
+    """A row set apart: its (likely) id where it has one, why, and the whole row as JSON."""
 
     id: int | None
     reason: str
@@ -83,7 +91,8 @@ def schema(columns: Iterable[Column]) -> pa.Schema:
 def undeclared(columns: Iterable[Column], rows: list[Row]) -> list[Column]:
     """Columns for the attributes that no column reads, typed by the values of these rows.
 
-    An attribute that is null in all of these rows is left until a value shows its type.
+    An attribute that is null in all of these rows is left until a value shows its type. Where values do not
+    fit the column that an undeclared attribute has got, a second column for these is among them.
     """
     known = {"id"}
     for column in columns:
@@ -92,14 +101,43 @@ def undeclared(columns: Iterable[Column], rows: list[Row]) -> list[Column]:
         row["attributes"] for row in rows if isinstance(row, dict) and isinstance(row.get("attributes"), dict)
     ]
     names = sorted(set().union(*attributes) - known) if attributes else []
-    found = []
+    found: list[Column] = []
     for name in names:
         values = [value for value in (a.get(name) for a in attributes) if value is not None]
         if values:
-            found.append(
-                Column(name, natural_type(values), "Not declared by this release; as Rivo sends it.")
-            )
+            own = column_name(name)
+            path = () if own == name else (name,)
+            found.append(Column(own, natural_type(values), UNDECLARED, path=path, lenient=True))
+    taken = {column.name for column in columns}
+    readable = [row for row in rows if isinstance(row, dict) and isinstance(row.get("attributes"), dict)]
+    for column in columns:
+        other = misfit_column(column)
+        if (
+            column.lenient
+            and other.name not in taken
+            and any(value is not None for value in _values(other, readable))
+        ):
+            found.append(other)
     return found
+
+
+def misfit_column(column: Column) -> Column:
+    """The column beside an undeclared attribute's own one, for its values of other types."""
+    about = f"Values of {column.name} that do not fit its type; as Rivo sends them."
+    path = column.path or (column.name,)
+    return Column(f"{column.name}{MISFIT}", "json", about, path=path, misfit_of=column.type)
+
+
+def column_name(attribute: str) -> str:
+    """The column of an undeclared attribute: its own name, or a lasting one made of it where that cannot be.
+
+    Plain snake case alone means the same to Rivo, to DuckDB, which does not tell capitals, and to dlt,
+    which rewrites names; a name like `_deleted_at` is not the API's to set.
+    """
+    if _PLAIN_NAME.fullmatch(attribute):
+        return attribute
+    words = re.findall(r"[a-z0-9]+", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", attribute).lower())
+    return "_".join(["attribute", *words, f"{crc32(attribute.encode()):08x}"])
 
 
 def natural_type(values: Sequence[Any]) -> ColumnType:
@@ -108,7 +146,7 @@ def natural_type(values: Sequence[Any]) -> ColumnType:
     if kinds == {bool}:
         return "bool"
     if kinds == {int}:
-        return "bigint" if all(abs(value) <= _LARGEST_INT for value in values) else "double"
+        return "bigint" if all(_SMALLEST_INT <= value <= _LARGEST_INT for value in values) else "double"
     if kinds <= {int, float}:
         return "double"
     if kinds == {str}:
@@ -131,7 +169,7 @@ def _convert(columns: Sequence[Column], rows: list[Row]) -> tuple[list[pa.Array]
         values = _values(column, rows)
         array = _fast(column.type, values)
         if array is None:
-            array = _slow(column, values, bad)
+            array = _slow(column, values, {} if column.lenient else bad)
         if column.required and array.null_count:
             for index, missing in enumerate(array.is_null().to_pylist()):
                 if missing:
@@ -144,7 +182,9 @@ def _values(column: Column, rows: list[Row]) -> list[Any]:
     if column.name == "id":
         return [resource_id(row) for row in rows]
     if column.path:
-        return [_nested(row["attributes"], column.path) for row in rows]
+        values = [_nested(row["attributes"], column.path) for row in rows]
+        kind = column.misfit_of
+        return values if kind is None else _misfits(kind, values)
     name = column.name
     values = [row["attributes"].get(name) for row in rows]
     if column.aliases or column.fallback:
@@ -156,6 +196,14 @@ def _values(column: Column, rows: list[Row]) -> list[Any]:
                     _nested(attributes, column.fallback) if column.fallback else None,
                 )
     return values
+
+
+def _misfits(kind: ColumnType, values: list[Any]) -> list[Any]:
+    """The values that do not fit a type, null in place of the others."""
+    bad: dict[int, str] = {}
+    if _fast(kind, values) is None:
+        _slow(Column("", kind, ""), values, bad)
+    return [value if index in bad else None for index, value in enumerate(values)]
 
 
 def _nested(value: Any, path: tuple[str, ...]) -> Any:
@@ -189,13 +237,20 @@ def _fast(kind: ColumnType, values: list[Any]) -> pa.Array | None:
     target = ARROW_TYPES[kind]
     try:
         if kind == "timestamp":
-            return pc.cast(pa.array(values, pa.string()), target)
+            array = pc.cast(pa.array(values, pa.string()), target)
+            return array if _has_possible_years(array) else None
         if kind == "decimal":
             texts = values if kinds <= {str, NoneType} else [None if v is None else str(v) for v in values]
             return pc.cast(pa.array(texts, pa.string()), target)
         return pa.array(values, target)
     except (pa.ArrowException, OverflowError):
         return None
+
+
+def _has_possible_years(array: pa.Array) -> bool:
+    """Whether Python, and with it every reader, can represent these timestamps."""
+    ends = pc.min_max(array.cast(pa.int64())).as_py()
+    return ends["min"] is None or (ends["min"] >= _FIRST_MICROSECOND and ends["max"] <= _LAST_MICROSECOND)
 
 
 def _slow(column: Column, values: list[Any], bad: dict[int, str]) -> pa.Array:
@@ -215,13 +270,15 @@ def _parse_bigint(value: Any) -> int:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError("is not a whole number")
-    if abs(value) > _LARGEST_INT:
+    if not _SMALLEST_INT <= value <= _LARGEST_INT:
         raise ValueError("is too large")
     return value
 
 
 def _parse_id(value: Any) -> int:
-    return _parse_bigint(int(value) if isinstance(value, str) and value.isdigit() else value)
+    is_digits = isinstance(value, str) and value.isascii() and value.isdigit()
+    # More than a thousand digits Python would not even read; twenty are too many already.
+    return _parse_bigint(int(value[:20]) if is_digits else value)
 
 
 def _parse_text(value: Any) -> str:
@@ -249,10 +306,10 @@ def _parse_timestamp(value: Any) -> datetime | None:
         return None
     try:
         parsed = datetime.fromisoformat(value.strip())
-    except ValueError:
+        # Rivo's times are UTC; one without a zone is one of them.
+        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError("is not a possible date and time") from None
-    # Rivo's times are UTC; one without a zone is one of them.
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 def _parse_decimal(value: Any) -> Decimal | None:
@@ -262,12 +319,14 @@ def _parse_decimal(value: Any) -> Decimal | None:
         return None
     try:
         # str() of a float is the shortest text that means it, so 290.16 stays 290.16.
-        number = Decimal(str(value).strip()).quantize(_SMALLEST_STEP, ROUND_HALF_EVEN)
+        number = Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("is not a number") from None
-    if not number.is_finite() or abs(number) >= Decimal(10) ** 14:
+    if not number.is_finite():
+        raise ValueError("is not a number")
+    if abs(number) >= _LARGEST_DECIMAL:
         raise ValueError("is too large")
-    return number
+    return number.quantize(_SMALLEST_STEP, ROUND_HALF_EVEN)
 
 
 def _parse_double(value: Any) -> float:
@@ -295,7 +354,7 @@ _PARSERS: dict[ColumnType, Callable[[Any], Any]] = {
 
 
 def _reject(row: Any, reason: str) -> Rejected:
-    return Rejected(resource_id(row), reason, orjson.dumps(row).decode())
+    return Rejected(likely_id(row), reason, orjson.dumps(row).decode())
 
 
 def _short(value: Any) -> str:

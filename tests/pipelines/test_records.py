@@ -1,0 +1,350 @@
+"""A page of JSON -> a typed table: every type, good and bad values; the whole-column way and the careful way agree."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pipelines.rivo import records
+from pipelines.rivo.endpoints import ENDPOINTS, Column, ColumnType
+from pipelines.rivo.records import ARROW_TYPES, natural_type, to_table, undeclared
+from sandbox import Program
+
+ID = Column("id", "id", "", required=True)
+
+
+def one(kind: ColumnType, value: Any, **more: Any) -> tuple[Any, str | None]:
+    """What becomes of one value: (value, None) or (None, reason)."""
+    table, rejected = to_table(
+        [ID, Column("x", kind, "", **more)], [{"id": 1, "attributes": {"id": 1, "x": value}}]
+    )
+    if rejected:
+        assert table.num_rows == 0
+        assert rejected[0].id == 1
+        assert json.loads(rejected[0].row)["attributes"]["x"] == value
+        return None, rejected[0].reason
+    return table["x"][0].as_py(), None
+
+
+def at(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+GOOD: list[tuple[ColumnType, Any, Any]] = [
+    ("bigint", 0, 0),
+    ("bigint", -3, -3),
+    ("bigint", 2**53 + 1, 2**53 + 1),
+    ("bigint", 2**63 - 1, 2**63 - 1),
+    ("bigint", 12.0, 12),
+    ("id", 7198630248648, 7198630248648),
+    ("id", "7198630248648", 7198630248648),
+    ("id", 2**63 - 1, 2**63 - 1),
+    ("text", "", ""),
+    ("text", "Grüße, 世界 \x00 '\" \\N", "Grüße, 世界 \x00 '\" \\N"),
+    ("scalar", "a", "a"),
+    ("scalar", 12, "12"),
+    ("scalar", True, "true"),
+    ("scalar", 1.5, "1.5"),
+    ("bool", False, False),
+    ("bool", True, True),
+    ("timestamp", "2026-08-17T21:51:37.000Z", at(2026, 8, 17, 21, 51, 37)),
+    ("timestamp", "2026-08-17T21:51:37Z", at(2026, 8, 17, 21, 51, 37)),
+    ("timestamp", "2026-02-26T01:20:20.484Z", at(2026, 2, 26, 1, 20, 20, 484_000)),
+    ("timestamp", "2026-08-17T21:51:37+02:00", at(2026, 8, 17, 19, 51, 37)),
+    ("timestamp", "2026-08-17T21:51:37", at(2026, 8, 17, 21, 51, 37)),
+    ("timestamp", "2026-08-17", at(2026, 8, 17)),
+    ("timestamp", "2026-08-17T21:51:37.123456789Z", at(2026, 8, 17, 21, 51, 37, 123_456)),
+    ("timestamp", "", None),
+    ("decimal", "0.0", Decimal("0.0000")),
+    ("decimal", "25.50", Decimal("25.5000")),
+    ("decimal", "-1000.0", Decimal("-1000.0000")),
+    ("decimal", 290.16, Decimal("290.1600")),
+    ("decimal", 0, Decimal("0.0000")),
+    ("decimal", "1.23456", Decimal("1.2346")),
+    ("decimal", "", None),
+    ("decimal", "99999999999999.9999", Decimal("99999999999999.9999")),
+    ("double", 1, 1.0),
+    ("double", 1.25, 1.25),
+    ("json", {"b": 1, "a": [2**53 + 1]}, '{"a":[9007199254740993],"b":1}'),
+    ("json", [], "[]"),
+    ("json", "text", '"text"'),
+]
+
+BAD: list[tuple[ColumnType, Any, str]] = [
+    ("bigint", "12 pts", "is not a whole number"),
+    ("bigint", "12", "is not a whole number"),
+    ("bigint", 1.5, "is not a whole number"),
+    ("bigint", True, "is not a whole number"),
+    ("bigint", 2**63, "is too large"),
+    ("bigint", [1], "is not a whole number"),
+    ("id", "abc", "is not a whole number"),
+    ("id", "²", "is not a whole number"),
+    ("id", "9" * 30, "is too large"),
+    ("text", 12, "is not text"),
+    ("text", {"a": 1}, "is not text"),
+    ("scalar", {"a": 1}, "is not a single value"),
+    ("scalar", [1], "is not a single value"),
+    ("bool", 1, "is neither true nor false"),
+    ("bool", "true", "is neither true nor false"),
+    ("timestamp", "2026-02-30T00:00:00Z", "is not a possible date and time"),
+    ("timestamp", "May 02, 2026", "is not a possible date and time"),
+    ("timestamp", 1755467497, "is not a date and time"),
+    ("timestamp", "0000-01-01T00:00:00Z", "is not a possible date and time"),
+    ("timestamp", "0001-01-01T00:00:00+23:00", "is not a possible date and time"),
+    ("timestamp", "9999-12-31T23:59:59-23:00", "is not a possible date and time"),
+    ("decimal", "12 pts", "is not a number"),
+    ("decimal", True, "is not a number"),
+    ("decimal", "NaN", "is not a number"),
+    ("decimal", "Infinity", "is not a number"),
+    ("decimal", "1e30", "is too large"),
+    ("decimal", "100000000000000", "is too large"),
+    ("decimal", {"amount": 1}, "is not a number"),
+    ("double", "1.5", "is not a number"),
+    ("double", False, "is not a number"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "result"), GOOD)
+def test_good_values(kind: ColumnType, value: Any, result: Any) -> None:
+    assert one(kind, value) == (result, None)
+
+
+@pytest.mark.parametrize(("kind", "value", "reason"), BAD)
+def test_bad_values_set_the_row_apart_with_a_reason(kind: ColumnType, value: Any, reason: str) -> None:
+    result, said = one(kind, value)
+    assert result is None
+    assert said is not None
+    assert said.startswith(f"x {reason}"), said
+
+
+@pytest.mark.parametrize("kind", ARROW_TYPES)
+def test_null_and_absent_are_null_in_every_type(kind: ColumnType) -> None:
+    assert one(kind, None) == (None, None)
+    table, rejected = to_table([ID, Column("x", kind, "")], [{"id": 1, "attributes": {}}])
+    assert (table["x"].to_pylist(), rejected) == ([None], [])
+
+
+def test_a_long_value_is_shortened_in_the_reason() -> None:
+    _, said = one("bigint", "1" * 5000)
+    assert said is not None
+    assert len(said) < 130
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        7,
+        "text",
+        [],
+        {},
+        {"id": 1},
+        {"id": 1, "attributes": None},
+        {"id": None, "attributes": {}},
+        {"attributes": {}},
+        {"id": True, "attributes": {}},
+        {"id": 1.5, "attributes": {}},
+        {"id": [1, 2], "attributes": {}},
+        {"id": "²", "attributes": {}},
+        {"id": 2**63, "attributes": {}},
+        {"id": "9" * 5000, "attributes": {}},
+    ],
+)
+def test_things_that_are_no_rows_are_set_apart(row: Any) -> None:
+    table, rejected = to_table([ID], [row, {"id": 5, "attributes": {}}])
+    assert table["id"].to_pylist() == [5]
+    assert len(rejected) == 1
+    assert json.loads(rejected[0].row) == row
+    assert rejected[0].reason
+
+
+def test_a_row_without_its_id_is_known_by_the_one_in_its_attributes() -> None:
+    rows = [
+        {"id": None, "attributes": {"id": 7}},
+        {"attributes": {"id": [68112345, 8]}},
+        {"attributes": {"id": []}},
+    ]
+    table, rejected = to_table([ID], rows)  # type: ignore[arg-type]
+    assert table.num_rows == 0
+    assert [r.id for r in rejected] == [7, 8, None]
+    assert {r.reason for r in rejected} == {"the row has no usable id"}
+
+
+def test_the_resource_level_id_counts_not_the_array_in_the_attributes() -> None:
+    table, _ = to_table([ID], [{"id": 35813638, "attributes": {"id": [68112345, 35813638]}}])
+    assert table["id"].to_pylist() == [35813638]
+
+
+def test_required_columns_aliases_fallbacks_and_paths() -> None:
+    columns = [
+        ID,
+        Column("diff", "bigint", "", required=True),
+        Column("tally", "bigint", "", aliases=("old_tally", "older_tally")),
+        Column("customer_id", "id", "", fallback=("customer", "id")),
+        Column("tier_id", "id", "", path=("tier", "id")),
+    ]
+
+    def read(**attributes: Any) -> Any:
+        table, rejected = to_table(columns, [{"id": 1, "attributes": attributes}])
+        return rejected[0].reason if rejected else tuple(table.to_pylist()[0].values())[1:]
+
+    assert read() == "diff is missing"
+    assert read(diff=None) == "diff is missing"
+    assert read(diff="x") == 'diff is not a whole number: "x"'
+    assert read(diff=0) == (0, None, None, None)
+    assert read(diff=0, tally=0, old_tally=5) == (0, 0, None, None)
+    assert read(diff=0, old_tally=0, older_tally=5) == (0, 0, None, None)
+    assert read(diff=0, tally=None, older_tally=5) == (0, 5, None, None)
+    assert read(diff=0, customer={"id": 3}) == (0, None, 3, None)
+    assert read(diff=0, customer_id=4, customer={"id": 3}) == (0, None, 4, None)
+    assert read(diff=0, customer=None, tier={"id": 9}) == (0, None, None, 9)
+    assert read(diff=0, customer="gone", tier=[1]) == (0, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([True, False], "bool"),
+        ([1, 2**53 + 1], "bigint"),
+        ([1, 2**63], "double"),
+        ([1, 2.5], "double"),
+        (["2026-08-17T21:51:37Z"], "timestamp"),
+        (["2026-08-17T21:51:37Z", "later"], "text"),
+        (["2026-08-17"], "text"),
+        (["0001-01-01T00:00:00+23:00"], "text"),
+        (["a"], "text"),
+        ([True, 1], "json"),
+        ([1, "a"], "json"),
+        ([{"a": 1}], "json"),
+        ([[1]], "json"),
+    ],
+)
+def test_natural_types(values: list[Any], kind: ColumnType) -> None:
+    assert natural_type(values) == kind
+
+
+def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None:
+    columns = [
+        ID,
+        Column("tally", "bigint", "", aliases=("old",)),
+        Column("t", "id", "", path=("tier", "id")),
+    ]
+    rows: list[Any] = [
+        {"id": 1, "attributes": {"id": 1, "old": 1, "tier": {"id": 2}, "t": 3, "new": None, "never": None}},
+        {"id": 2, "attributes": {"new": 5}},
+        {"id": 3, "attributes": None},
+        None,
+    ]
+    assert [(c.name, c.type) for c in undeclared(columns, rows)] == [("new", "bigint")]
+    assert undeclared(columns, []) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["newAttribute", "with space", 'quo"te', "a__b", "Tally", "2fa", "ü", "a-b", "a_", "", "_deleted_at"],
+)
+def test_an_undeclared_name_that_cannot_be_a_column_gets_one_that_can(name: str) -> None:
+    columns = [ID, Column("tally", "bigint", "")]
+    rows = [{"id": 1, "attributes": {name: 5}}]
+    (column,) = undeclared(columns, rows)
+    assert column.name not in ("", "tally", "_deleted_at")
+    assert column.name.isascii()
+    assert column.name.isidentifier()
+    assert column.name == column.name.lower()
+    assert undeclared(columns, rows) == [column], "always the same one"
+    assert undeclared([*columns, column], rows) == []
+    table, rejected = to_table([*columns, column], rows)
+    assert (table[column.name].to_pylist(), rejected) == ([5], [])
+
+
+def test_an_undeclared_attribute_of_another_type_costs_no_row_and_no_value() -> None:
+    column = Column("size", "bigint", "", lenient=True)
+    rows = [{"id": n, "attributes": {"size": size}} for n, size in enumerate([4, 2.5, "XL", None, [], 7.0])]
+    (other,) = undeclared([ID, column], rows)
+    assert (other.name, other.type) == ("size_misfit", "json")
+    table, rejected = to_table([ID, column, other], rows)
+    assert rejected == []
+    assert table["size"].to_pylist() == [4, None, None, None, None, 7]
+    assert table["size_misfit"].to_pylist() == [None, "2.5", '"XL"', None, "[]", None]
+    assert undeclared([ID, column, other], rows) == []
+    assert undeclared([ID, column], rows[:1]) == []
+
+
+# -- the two ways agree ----------------------------------------------------------------------------
+
+numbers = st.integers(-(2**63) - 5, 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+times = st.datetimes(timezones=st.none() | st.just(UTC)).map(
+    lambda t: t.isoformat().replace("+00:00", "Z")
+) | st.from_regex(
+    r"[0-9]{4}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?)?"
+    r"(Z|[+-][0-2][0-9]:?[0-9]{2})?",
+    fullmatch=True,
+)
+amounts = st.from_regex(r"[+-]?[0-9]{0,16}\.?[0-9]{0,6}(e[+-]?[0-9]{1,2})?", fullmatch=True)
+texts = st.text(st.characters(codec="utf-8"), max_size=8)
+scalars = st.none() | st.booleans() | numbers | texts | times | amounts
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
+    max_leaves=3,
+)
+LIKELY: dict[ColumnType, st.SearchStrategy[Any]] = {
+    "bigint": st.none() | st.integers(-(2**63), 2**63 - 1),
+    "id": st.none() | st.integers(-(2**63), 2**63 - 1),
+    "text": st.none() | texts,
+    "scalar": st.none() | texts,
+    "bool": st.none() | st.booleans(),
+    "timestamp": st.none() | times,
+    "decimal": st.none() | amounts | numbers,
+    "double": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    "json": values,
+}
+KINDS = tuple(LIKELY)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType, data: st.DataObject) -> None:
+    column = data.draw(st.lists(LIKELY[kind], max_size=4), label="column")
+    fast = records._fast(kind, column)
+    if fast is not None:
+        bad: dict[int, str] = {}
+        slow = records._slow(Column("x", kind, ""), column, bad)
+        assert not bad
+        assert fast.to_pylist() == slow.to_pylist()
+        assert fast.type == slow.type == ARROW_TYPES[kind]
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> None:
+    kinds = data.draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), label="kinds")
+    columns = [ID, *(Column(f"c{n}", kind, "", required=n == 0) for n, kind in enumerate(kinds))]
+    attributes = st.fixed_dictionaries(
+        {}, optional={f"c{n}": LIKELY[kind] | scalars for n, kind in enumerate(kinds)}
+    )
+    row = st.fixed_dictionaries({"id": st.integers(1, 2**63 - 1) | scalars, "attributes": attributes})
+    rows: list[Any] = data.draw(st.lists(row | scalars, max_size=6), label="rows")
+    table, rejected = to_table(columns, rows)
+    assert table.num_rows + len(rejected) == len(rows)
+    assert table.schema == records.schema(columns)
+    kept = [each for each in rows if to_table(columns, [each])[0].num_rows]
+    alone = [to_table(columns, [each])[0].to_pylist()[0] for each in kept]
+    assert table.to_pylist() == alone
+    assert all(r.reason and isinstance(r.row, str) for r in rejected)
+
+
+def test_every_declared_column_reads_what_the_store_answers(quiet_program: Program) -> None:
+    lists = quiet_program.snapshot(quiet_program.options.end)
+    for name, endpoint in ENDPOINTS.items():
+        table, rejected = to_table(endpoint.columns, lists[name])
+        assert not rejected
+        assert table["id"].to_pylist() == [row["id"] for row in lists[name]]
+        assert undeclared(endpoint.columns, lists[name]) == []
