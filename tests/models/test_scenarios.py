@@ -97,9 +97,3 @@ def test_an_unknown_source_is_unclassified_and_counted(credits_shop: Shop) -> No
     ]
     assert (warning.status, warning.failures) == ("warn", 1)
     assert "gamification_spin" in warning.message
-
-
-@pytest.mark.xfail(strict=True, reason="balances follow rule b, also where another one reconciles")
-def test_balances_follow_the_rule_that_reconciles_best(tmp_path: Path) -> None:
-    options = ProgramOptions(seed=5, customers=60, months=6, tally_rule="c", tiers=False)
-    assert_balances(synced(options, tmp_path, lists=("customers", "points_events")))

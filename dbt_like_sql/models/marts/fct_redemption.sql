@@ -79,7 +79,7 @@ final as (
             when valued.expires_at <= clock.observed_at then 'expired'
             else 'open'
         end as status,
-        date_diff('second', valued.claimed_at, valued.used_at) / 3600.0::double as hours_to_use
+        date_diff('millisecond', valued.claimed_at, valued.used_at) / 3600000.0::double as hours_to_use
     from valued
     cross join clock
 )

@@ -24,11 +24,9 @@ moves as (
         previous.state as from_state,
         previous.state_kind as from_state_kind,
         previous.tier_id as from_tier_id,
-        previous.tier_rank as from_rank_at_entry,
         spells.state as to_state,
         spells.state_kind as to_state_kind,
         spells.tier_id as to_tier_id,
-        spells.tier_rank as to_rank,
         spells.entered_at as changed_by,
         case when previous.is_left_censored then null else previous.days_in_state end as days_in_previous
     from spells
@@ -38,24 +36,26 @@ moves as (
         and previous.exited_at = spells.entered_at
 ),
 
--- Both ranks as of the move; where the tier just left is gone by then, its last known one.
+-- Both thresholds as of the move; where the tier just left is gone by then, its last known one. Not the ranks:
+-- those of a tier that is gone and of one that is there count different tiers. -1 is below every tier.
+with_from_threshold as (
+    select
+        moves.*,
+        if(moves.from_state_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as from_threshold
+    from moves
+    asof left join intermediate.int_tier_versions as versions
+        on versions.tier_id = moves.from_tier_id
+        and versions.valid_from <= moves.changed_by
+),
+
 ranked as (
     select
-        moves.customer_id,
-        moves.from_state,
-        moves.from_state_kind,
-        moves.from_tier_id,
-        coalesce(from_versions.tier_rank, moves.from_rank_at_entry) as from_rank,
-        moves.to_state,
-        moves.to_state_kind,
-        moves.to_tier_id,
-        moves.to_rank,
-        moves.changed_by,
-        moves.days_in_previous
-    from moves
-    asof left join intermediate.int_tier_versions as from_versions
-        on from_versions.tier_id = moves.from_tier_id
-        and from_versions.valid_from <= moves.changed_by
+        with_from_threshold.*,
+        if(with_from_threshold.to_state_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as to_threshold
+    from with_from_threshold
+    asof left join intermediate.int_tier_versions as versions
+        on versions.tier_id = with_from_threshold.to_tier_id
+        and versions.valid_from <= with_from_threshold.changed_by
 ),
 
 -- Tiers that appeared, went or got another threshold; a new name changes nobody's tier.
@@ -136,8 +136,8 @@ final as (
         case
             when ranked.from_state_kind = 'not_member' then 'enter'
             when ranked.to_state_kind = 'not_member' then 'leave'
-            when ranked.to_rank > ranked.from_rank then 'upgrade'
-            when ranked.to_rank < ranked.from_rank then 'downgrade'
+            when ranked.to_threshold > ranked.from_threshold then 'upgrade'
+            when ranked.to_threshold < ranked.from_threshold then 'downgrade'
             else 'lateral'
         end as direction,
         ranked.changed_by in (select changed_at from tier_list_changes)

@@ -106,25 +106,26 @@ with_periods as (
         and periods.period_start = cells.period_start
 ),
 
--- Ranks as of the period's end; 0 is below every tier.
-with_from_rank as (
+-- Thresholds as of the period's end, of tiers gone by then the last known ones. Not the ranks: those of a tier
+-- that is gone and of one that is there count different tiers. -1 is below every tier.
+with_from_threshold as (
     select
         with_periods.*,
-        if(with_periods.from_kind = 'no_tier', 0, versions.tier_rank) as from_rank
+        if(with_periods.from_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as from_threshold
     from with_periods
     asof left join intermediate.int_tier_versions as versions
         on versions.tier_id = with_periods.from_tier_id
         and versions.valid_from <= with_periods.ends_at
 ),
 
-with_ranks as (
+with_thresholds as (
     select
-        with_from_rank.*,
-        if(with_from_rank.to_kind = 'no_tier', 0, versions.tier_rank) as to_rank
-    from with_from_rank
+        with_from_threshold.*,
+        if(with_from_threshold.to_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as to_threshold
+    from with_from_threshold
     asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = with_from_rank.to_tier_id
-        and versions.valid_from <= with_from_rank.ends_at
+        on versions.tier_id = with_from_threshold.to_tier_id
+        and versions.valid_from <= with_from_threshold.ends_at
 ),
 
 final as (
@@ -144,13 +145,13 @@ final as (
             when to_kind = '(left)' then 'leave'
             when from_kind in ('(joined)', 'not_member') then 'enter'
             when to_kind = 'not_member' then 'leave'
-            when to_rank > from_rank then 'upgrade'
-            when to_rank < from_rank then 'downgrade'
+            when to_threshold > from_threshold then 'upgrade'
+            when to_threshold < from_threshold then 'downgrade'
             else 'lateral'
         end as direction,
         structural_members,
         is_complete
-    from with_ranks
+    from with_thresholds
 )
 
 select * from final
