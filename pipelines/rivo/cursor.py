@@ -20,7 +20,7 @@ from pipelines.rivo.endpoints import Endpoint
 PAGE_SIZE = 250
 MAX_OFFSET_PAGE = 500
 LARGEST_ID = 2**63 - 1
-_MAX_EMPTY_PAGES = 3
+_MAX_PAGES_WITHOUT_ROWS = 3
 
 Row = dict[str, Any]
 
@@ -87,7 +87,12 @@ def read_list(
 
 
 def _by_cursor(client: Client, endpoint: Endpoint, since_id: int) -> Iterator[list[Row]]:
-    empty = 0
+    """Pages by cursor. Only a short last page is believed at once; a full or an empty one is asked behind.
+
+    Otherwise one empty answer would pass for the end of the list, and the rows behind it for deleted.
+    """
+    without_rows = 0
+    end_was_said = False
     while True:
         payload = client.get(
             endpoint.path,
@@ -98,15 +103,23 @@ def _by_cursor(client: Client, endpoint: Endpoint, since_id: int) -> Iterator[li
         following = _next_cursor(payload, rows, since_id)
         if rows:
             yield rows
-        if following is None:
+        says_end = following is None
+        if says_end and (len(rows) < PAGE_SIZE if rows else end_was_said):
             return
-        empty = 0 if rows else empty + 1
-        if empty == _MAX_EMPTY_PAGES:
+        ids = [row_id for row_id in map(resource_id, rows) if row_id is not None]
+        without_rows = 0 if ids else without_rows + 1
+        if without_rows == _MAX_PAGES_WITHOUT_ROWS:
             raise ListError(
-                f"{endpoint.title} could not be read whole: {_MAX_EMPTY_PAGES} pages in a row were empty although "
+                f"{endpoint.title} could not be read whole: {without_rows} pages in a row were empty although "
                 "the server said that more rows follow. Nothing of it was loaded; the next sync tries again."
             )
-        since_id = following
+        end_was_said = says_end
+        since_id = following or (ids[-1] if ids else since_id)
+
+
+def _has_next_key(payload: dict[str, Any]) -> bool:
+    """Whether this is an answer of the present kind, which names the next cursor or says that there is none."""
+    return isinstance(payload.get("links"), dict) and "next_since_id" in payload["links"]
 
 
 def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int | None:
@@ -116,14 +129,13 @@ def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int
         raise _CursorIgnoredError(f"asked for ids above {since_id}, got {ids[0]}")
     if any(later <= earlier for earlier, later in pairwise(ids)):
         raise _CursorIgnoredError("ids do not ascend")
-    links = payload.get("links")
-    links = links if isinstance(links, dict) else {}
-    if "next_since_id" in links:
-        following = links["next_since_id"]
-        if following is None:
+    if _has_next_key(payload):
+        said = payload["links"]["next_since_id"]
+        if said is None:
             return None
-        if not isinstance(following, int) or isinstance(following, bool):
-            raise _CursorIgnoredError(f"next_since_id is {following!r}")
+        following = _number(said)
+        if following is None:
+            raise _CursorIgnoredError(f"next_since_id is {said!r}")
         if following <= since_id:
             raise _CursorIgnoredError(f"next_since_id stands still at {following}")
         if ids and following < ids[-1]:
@@ -138,16 +150,31 @@ def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int
 
 
 def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[list[Row]]:
-    for page in range(1, MAX_OFFSET_PAGE + 1):
+    """Pages by number. A full page is followed whatever its links say; an empty one is asked for twice."""
+    before: list[Row] = []
+    page, empty = 1, 0
+    while page <= MAX_OFFSET_PAGE:
         payload = client.get(
             endpoint.path, {"pagination[page]": page, "pagination[per_page]": PAGE_SIZE}, endpoint.title
         )
         rows: list[Row] = payload["data"]
         links = payload.get("links")
+        goes_on = isinstance(links, dict) and bool(links.get("next"))
+        if rows and rows == before:
+            raise ListError(
+                f"{endpoint.title} could not be read whole: the server ignores since_id, and page number {page} "
+                "is the same page again. Nothing of it was loaded; please report this to Rivo's support."
+            )
         if rows:
             yield rows
-        if not rows or not (isinstance(links, dict) and links.get("next")):
-            return
+            page, empty = page + 1, 0
+            if len(rows) < PAGE_SIZE and not goes_on:
+                return
+        else:
+            empty += 1
+            if empty == 2:
+                return
+        before = rows or before
     raise ListError(
         f"{endpoint.title} could not be read whole: the server ignores since_id, and the list is longer than the "
         f"{MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that paging by number can reach. Nothing of it was loaded; "
