@@ -1,0 +1,140 @@
+"""`make bench`: each benchmark measures against something in the same run and prints the ratio.
+
+Machines are noisy, so absolute times mean little. `python -m benchmarks cost speed` runs some of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOAD = {"points_events": 200_000, "customers": 50_000, "points_redemptions": 40_000}
+ROWS = sum(LOAD.values())
+
+
+@contextmanager
+def store(latency_ms: float = 0, rate: float = 0, keep_pages: bool = False, **sizes: int) -> Iterator[str]:
+    """A benchmark store in a process of its own; gives its address."""
+    command = [sys.executable, "-m", "benchmarks.store", f"--latency-ms={latency_ms}", f"--rate={rate}"]
+    command += [f"--{name}={size}" for name, size in sizes.items()]
+    command += ["--keep-pages"] if keep_pages else []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def read(how: str, url: str, folder: str | None = None, rate: float = 100_000) -> dict[str, float]:
+    """Figures of one way to read the store, in a fresh folder or in the one given."""
+    with tempfile.TemporaryDirectory() as fresh:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.readers", how, url, folder or fresh],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "BENCH_RATE": str(rate)},
+        )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def stats(url: str) -> dict[str, int]:
+    """How many requests the store has had, and refused."""
+    with urllib.request.urlopen(url.removesuffix("/merchant_api/v1") + "/stats") as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def cost() -> None:
+    """End to end against the floor, at no latency."""
+    with store(keep_pages=True, **LOAD) as url:
+        read("floor", url)  # the store makes its pages
+        floor, ours = read("floor", url), read("ours", url)
+    print(f"  floor {floor['seconds']:.1f} s, ours {ours['seconds']:.1f} s for {ROWS:,} rows")
+    print(f"  rows a second over the floor's: {floor['seconds'] / ours['seconds']:.2f} (at least 0.5)")
+
+
+def speed() -> None:
+    """How much of the permitted rate is reached at 200 ms a request."""
+    events = 15 * 70 * 250
+    with store(latency_ms=200, rate=16, points_events=events) as url:
+        ours = read("ours", url, rate=15)
+        seen = stats(url)
+    reached = seen["requests"] / ours["seconds"]
+    print(f"  {seen['requests']} requests in {ours['seconds']:.1f} s, {seen['refused']} refused")
+    print(f"  requests a second over the permitted 15: {reached / 15:.2f} (at least 0.95)")
+
+
+def memory() -> None:
+    """Peak at a million events over the peak at 200,000."""
+    peaks = []
+    for events in (200_000, 1_000_000):
+        with store(points_events=events) as url:
+            peaks.append(read("ours", url)["peak_mb"])
+    print(f"  peak {peaks[0]:.0f} MB at 200,000 events, {peaks[1]:.0f} MB at 1,000,000 (under 700)")
+    print(f"  ratio: {peaks[1] / peaks[0]:.2f} (at most 1.2)")
+
+
+def quiet_night() -> None:
+    """Requests and seconds of a sync with nothing new."""
+    with store(points_events=1_000_000, customers=50_000) as url, tempfile.TemporaryDirectory() as folder:
+        first = read("ours", url, folder)
+        before = stats(url)["requests"]
+        quiet = read("ours", url, folder)
+        made = stats(url)["requests"] - before
+        least = least_requests(Path(folder) / "rivo.duckdb")
+    print(f"  first load {first['seconds']:.1f} s, quiet night {quiet['seconds']:.1f} s")
+    print(f"  requests over the least possible: {made} / {least} = {made / least:.3f} (at most 1)")
+
+
+def least_requests(warehouse: Path) -> int:
+    """The customers' pages, the rewound tails, and one request for each other list."""
+    import duckdb
+
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        row = connection.execute(
+            "select sum(ceil(greatest(rows_read, 1) / 250.0)) from rivo_raw.sync_log "
+            "where rowid >= (select count(*) - 7 from rivo_raw.sync_log)"
+        ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def beside_rest_api() -> None:
+    """The same first load through dlt's own rest_api source with its defaults."""
+    with store(keep_pages=True, **LOAD) as url:
+        read("floor", url)
+        ours, theirs = read("ours", url), read("rest_api", url)
+    print(f"  ours {ours['seconds']:.1f} s and {ours['peak_mb']:.0f} MB")
+    print(f"  rest_api {theirs['seconds']:.1f} s and {theirs['peak_mb']:.0f} MB")
+    print(f"  times faster: {theirs['seconds'] / ours['seconds']:.1f} (at least 10)")
+
+
+BENCHMARKS: dict[str, Callable[[], None]] = {
+    "cost": cost,
+    "speed": speed,
+    "memory": memory,
+    "quiet_night": quiet_night,
+    "beside_rest_api": beside_rest_api,
+}
+
+
+def main() -> None:
+    """Run the benchmarks named, or all."""
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
+        BENCHMARKS[name]()
+
+
+if __name__ == "__main__":
+    main()

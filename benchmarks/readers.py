@@ -1,0 +1,107 @@
+"""Ways to bring the benchmark store's lists into DuckDB, each in a process of its own so that its peak is its own.
+
+`python -m benchmarks.readers HOW URL FOLDER` prints one line of JSON: seconds and peak memory in MB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+LISTS = ("customers", "points_events", "points_redemptions")
+
+
+def ours(url: str, folder: Path) -> None:
+    """The product's own sync of all lists, published."""
+    from pydantic import SecretStr
+
+    from pipelines.settings import Settings
+    from pipelines.sync import sync_lists
+    from pipelines.warehouse import building
+
+    rate = float(os.environ.get("BENCH_RATE", "100000"))
+    settings = Settings(api_key=SecretStr("benchmark-key"), api_url=url, rate_limit=rate)
+    with building(folder / "rivo.duckdb") as build:
+        results = list(sync_lists(build, settings))
+        build.publish()
+    assert all(result.complete for result in results), results
+
+
+def floor(url: str, folder: Path) -> None:
+    """As little as can be done: fetch the bodies one after the other, load them with DuckDB's JSON reader."""
+    import duckdb
+    import orjson
+    import urllib3
+
+    pool = urllib3.PoolManager()
+    connection = duckdb.connect(str(folder / "floor.duckdb"))
+    for name in LISTS:
+        since_id: int | None = 0
+        page = 0
+        while since_id is not None:
+            address = f"{url}/{name}?pagination[since_id]={since_id}&pagination[limit]=250"
+            body = pool.request("GET", address, headers={"Authorization": "benchmark-key"}).data
+            (folder / f"{name}-{page:06}.json").write_bytes(body)
+            # The links stand first, so the cursor is found without parsing the rows.
+            since_id = orjson.loads(body[body.index(b"{", 1) : body.index(b"}") + 1])["next_since_id"]
+            page += 1
+        connection.execute(
+            f"create table {name} as select unnest(item.attributes) from (select unnest(data) as item "
+            f"from read_json('{folder}/{name}-*.json', maximum_object_size = 100000000))"
+        )
+    connection.close()
+
+
+def rest_api(url: str, folder: Path) -> None:
+    """What dlt's declarative rest_api source does with its defaults."""
+    import dlt
+    from dlt.sources.rest_api import rest_api_source
+
+    source = rest_api_source(
+        {
+            "client": {
+                "base_url": url,
+                "headers": {"Authorization": "benchmark-key"},
+                "paginator": {
+                    "type": "cursor",
+                    "cursor_path": "links.next_since_id",
+                    "cursor_param": "pagination[since_id]",
+                },
+            },
+            "resources": [
+                {
+                    "name": name,
+                    "endpoint": {"path": name, "params": {"pagination[limit]": 250}, "data_selector": "data"},
+                }
+                for name in LISTS
+            ],
+        }
+    )
+    pipeline = dlt.pipeline(
+        "benchmark",
+        destination=dlt.destinations.duckdb(str(folder / "rest_api.duckdb")),
+        dataset_name="rivo",
+        pipelines_dir=str(folder / "dlt"),
+    )
+    pipeline.run(source)
+
+
+def main() -> None:
+    """Run one way and print its figures."""
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
+    how, url, folder = sys.argv[1:4]
+    ways = {"ours": ours, "floor": floor, "rest_api": rest_api}
+    started = time.perf_counter()
+    ways[how](url, Path(folder))
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": round(seconds, 2), "peak_mb": round(peak)}))
+
+
+if __name__ == "__main__":
+    main()
