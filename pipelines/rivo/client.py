@@ -27,7 +27,8 @@ from pipelines.settings import Settings
 
 MAX_RETRY_AFTER_SECONDS = 120.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
-_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+_RETRIED = frozenset({408, 425, 429})
+"""Retried like everything from 500 on: proxies in between have numbers of their own there."""
 _REFUSED = {
     400: "says that the request is malformed (400)",
     403: (
@@ -157,13 +158,14 @@ class Client:
 
     def _raise_for(self, response: urllib3.BaseHTTPResponse, date: datetime | None, title: str) -> None:
         status = response.status
-        if status in _RETRIED:
+        if status in _RETRIED or status >= 500:
             retry_after = None
             if status == 429:
                 retry_after = _retry_after(response.headers.get("Retry-After"), date)
                 self._limiter.pause(retry_after)
             raise _RetryableError(f"the server answers {status}", answered=True, retry_after=retry_after)
-        said = self._redact(_error_text(response))
+        text = self._redact(_error_text(response))
+        said = f" It says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
                 "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
@@ -229,11 +231,11 @@ def _retry_after(value: str | None, answered_at: datetime | None) -> float:
             until = _http_date(value)
             if until is not None:
                 seconds = (until - (answered_at or datetime.now(UTC))).total_seconds()
-    return min(max(seconds, 0.1), MAX_RETRY_AFTER_SECONDS)
+    return min(max(0.1, seconds), MAX_RETRY_AFTER_SECONDS)
 
 
 def _error_text(response: urllib3.BaseHTTPResponse) -> str:
-    """What the server said of itself, as ' It says: ...', or nothing. The shape of errors is undocumented."""
+    """What the server said of itself, or nothing. The shape of errors is undocumented."""
     if "json" not in response.headers.get("Content-Type", ""):
         return ""
     try:
@@ -246,7 +248,7 @@ def _error_text(response: urllib3.BaseHTTPResponse) -> str:
     said = (
         body.get("error") or body.get("message") or (errors[0] if isinstance(errors, list) and errors else "")
     )
-    return f" It says: {str(said)[:200]}" if said else ""
+    return " ".join(str(said).split()) if said else ""
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,8 @@ class RateLimiter:
     def __init__(self, rate: float) -> None:
         """`rate`: requests per second, may be below 1."""
         self._burst = max(1, int(rate))
-        self._window = self._burst / rate * _MARGIN
+        # Never shorter than a second: 2.9 a second are 2 in any one second, not 2 in each 0.7.
+        self._window = max(1.0, self._burst / rate) * _MARGIN
         self._sent: deque[float] = deque(maxlen=self._burst)
         self._not_before = 0.0
         self._lock = threading.Lock()

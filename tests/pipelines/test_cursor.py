@@ -245,7 +245,8 @@ def test_the_next_id_may_be_text_or_lie_behind_the_last_id() -> None:
 
 
 def test_links_may_be_missing_or_strange() -> None:
-    for links in (None, [], "x"):
+    strange: list[Any] = [None, [], "x"]
+    for links in strange:
         body = {"links": links, "data": [{"id": 1, "attributes": {}}]}
         with answering(scripted(Reply(body), page([]))) as stub:
             assert read(stub.url)[:2] == ([1], [])
@@ -300,4 +301,5 @@ def test_likely_ids() -> None:
     assert likely_id({"id": 1, "attributes": {"id": 2}}) == 1
     assert likely_id({"id": None, "attributes": {"id": 2}}) == 2
     assert likely_id({"attributes": {"id": [9, 2]}}) == 2
-    assert [likely_id(x) for x in (None, 5, {}, {"attributes": []}, {"attributes": {"id": []}})] == [None] * 5
+    nameless: list[Any] = [None, 5, {}, {"attributes": []}, {"attributes": {"id": []}}]
+    assert [likely_id(row) for row in nameless] == [None] * 5

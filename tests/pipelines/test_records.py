@@ -265,9 +265,8 @@ def test_an_undeclared_name_that_cannot_be_a_column_gets_one_that_can(name: str)
 
 def test_an_undeclared_attribute_of_another_type_costs_no_row_and_no_value() -> None:
     column = Column("size", "bigint", "", lenient=True)
-    rows: list[Any] = [
-        {"id": n, "attributes": {"size": size}} for n, size in enumerate([4, 2.5, "XL", None, [], 7.0])
-    ]
+    sizes: list[Any] = [4, 2.5, "XL", None, [], 7.0]
+    rows: list[Any] = [{"id": n, "attributes": {"size": size}} for n, size in enumerate(sizes)]
     (other,) = undeclared([ID, column], rows)
     assert (other.name, other.type) == ("size_misfit", "json")
     table, rejected = to_table([ID, column, other], rows)

@@ -1,0 +1,284 @@
+"""HTTP: errors as sentences, patience with what may pass, the key in no message, the clock of the API."""
+
+from __future__ import annotations
+
+import socket
+import time
+import traceback
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pipelines.errors import ApiError, ListError, RivoError
+from pipelines.rivo import client as client_module
+from pipelines.rivo.client import Client, _retry_after
+from sandbox import Server
+from tests.pipelines.shop import make_settings
+from tests.pipelines.stub import DATE, Asked, Reply, answering, page
+
+KEY = "rv-k3y-0123456789-abcdefghij"
+NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)
+
+
+def connect(url: str, key: str = KEY, **settings: Any) -> Client:
+    return Client(make_settings(api_key=key, api_url=url, **settings))
+
+
+def get(client: Client) -> list[Any]:
+    rows: list[Any] = client.get("/rewards", {"pagination[since_id]": 0}, "Rewards")["data"]
+    return rows
+
+
+def error_of(client: Client) -> RivoError:
+    with pytest.raises(RivoError) as caught:
+        get(client)
+    said = str(caught.value)
+    assert client._key not in said
+    assert "\n" not in said
+    assert "object at 0x" not in said
+    assert client._key not in "".join(traceback.format_exception(caught.value))
+    return caught.value
+
+
+def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
+    with answering(lambda asked, n: page([1])) as stub:
+        get(connect(stub.url))
+    (asked,) = stub.asked
+    assert asked.headers["Authorization"] == KEY
+    assert KEY not in asked.path + str(asked.params)
+    assert asked.path == "/merchant_api/v1/rewards"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sentence"),
+    [
+        (
+            400,
+            ListError,
+            "Rewards could not be read: the list says that the request is malformed (400). It says: no",
+        ),
+        (403, ListError, "Rewards could not be read: the list is not allowed for this key (403)"),
+        (
+            404,
+            ListError,
+            "Rewards could not be read: the list does not exist at this address (404). Check RIVO_API",
+        ),
+        (418, ListError, "Rewards could not be read: the list is answered with 418"),
+        (422, ListError, "Rewards could not be read: the list says that it cannot process the request (422)"),
+        (302, ListError, "Rewards could not be read: the server redirects (302)"),
+        (401, ApiError, "Rivo refused the key (401). RIVO_API_KEY must be the raw key"),
+    ],
+)
+def test_refusals_are_told_at_once(status: int, kind: type[RivoError], sentence: str) -> None:
+    with answering(lambda asked, n: Reply({"error": "no"}, status, headers={"Location": "/x"})) as stub:
+        error = error_of(connect(stub.url))
+        assert len(stub.asked) == 1
+    assert type(error) is kind
+    assert str(error).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": "E"}, "E"),
+        ({"message": "M"}, "M"),
+        ({"errors": ["first", "second"]}, "first"),
+        ({"errors": [{"detail": "D"}]}, "{'detail': 'D'}"),
+        ({"errors": {"a": 1}}, None),
+        ({"error": None}, None),
+        ([], None),
+        (b"{broken", None),
+        (b"", None),
+    ],
+)
+def test_what_the_server_says_of_itself_is_passed_on(body: Any, said: str | None) -> None:
+    with answering(lambda asked, n: Reply(body, 400)) as stub:
+        text = str(error_of(connect(stub.url)))
+    assert (f"It says: {said}" in text) if said else ("It says" not in text)
+
+
+@pytest.mark.parametrize("before", [0, 150, 180, 190, 199, 500])
+def test_a_key_that_the_server_repeats_is_not_shown_not_even_in_part(before: int) -> None:
+    for status in (400, 401):
+        with answering(lambda asked, n, s=status: Reply({"error": "x" * before + KEY}, s)) as stub:  # type: ignore[misc]
+            assert KEY[:6] not in str(error_of(connect(stub.url)))
+
+
+def test_the_wrong_key_at_the_real_store(server: Server) -> None:
+    error = error_of(connect(server.url))
+    assert isinstance(error, ApiError)
+    assert "(401)" in str(error)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "rate_limited",
+        "rate_limited_date",
+        "rate_limited_bare",
+        "http_500",
+        "http_502",
+        "http_503",
+        "http_504",
+        "html",
+        "truncated",
+        "dropped",
+        "hang@0.1",
+        "slow@100",
+    ],
+)
+def test_what_passes_by_itself_is_waited_for(server: Server, fault: str) -> None:
+    name, _, value = fault.partition("@")
+    server.faults = [{"name": name, "times": 1, "value": float(value) if value else None}]
+    client = connect(server.url, server.key)
+    assert len(get(client)) == 10
+    # A fresh connection is used where the old one broke.
+    assert client.requests == len(server.requests) == (1 if name == "slow" else 2)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("http_500", "the server answers 500"),
+        ("http_503", "the server answers 503"),
+        ("html", "an HTML page came in place of JSON"),
+        ("truncated", "the connection broke"),
+        ("dropped", "the connection broke"),
+        ("rate_limited", "the server answers 429"),
+    ],
+)
+def test_what_does_not_pass_ends_when_patience_does(server: Server, fault: str, sentence: str) -> None:
+    server.faults = [fault]
+    started = time.monotonic()
+    error = error_of(connect(server.url, server.key, patience_seconds=0.4))
+    assert time.monotonic() - started < 3
+    assert type(error) is ListError
+    assert str(error).startswith(f"Rewards could not be read: {sentence}")
+    assert "(RIVO_PATIENCE_SECONDS)" in str(error)
+
+
+@pytest.mark.parametrize("status", [520, 522, 524, 599])
+def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
+    with answering(lambda asked, n: page([1]) if n else Reply(b"", status, "text/html")) as stub:
+        assert len(get(connect(stub.url))) == 1
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply([]),
+        Reply({}),
+        Reply({"data": None}),
+        Reply({"data": {"id": 1}}),
+        Reply(b"{"),
+        Reply(b""),
+        Reply(b"<html></html>", kind="TEXT/HTML"),
+        Reply(b'{"data": [{"id": NaN}]}'),
+    ],
+)
+def test_an_answer_that_is_no_page_is_asked_for_again(reply: Reply) -> None:
+    with answering(lambda asked, n: page([1]) if n else reply) as stub:
+        assert len(get(connect(stub.url))) == 1
+
+
+def test_nothing_listening_is_told_soon() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/merchant_api/v1"
+    started = time.monotonic()
+    error = error_of(connect(url, patience_seconds=300))
+    assert time.monotonic() - started < 10
+    assert isinstance(error, ApiError)
+    assert str(error).startswith(f"Nothing answers at {url} (")
+    error = error_of(connect("http://no-such-host.invalid/merchant_api/v1"))
+    assert str(error).startswith("Nothing answers at http://no-such-host.invalid")
+
+
+def test_a_server_that_answers_too_late(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_TIMEOUT", client_module.urllib3.Timeout(connect=1, read=0.2))
+    server.faults = ["slow@2000"]
+    error = error_of(connect(server.url, server.key, patience_seconds=0.3))
+    assert type(error) is ListError
+    assert "the connection broke" in str(error)
+
+
+def test_a_proxy_of_the_machine_is_not_asked_for_a_store_on_it(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert len(get(connect(server.url, server.key))) == 10
+
+
+def test_a_429_holds_back_the_other_threads_as_well(server: Server) -> None:
+    server.faults = [{"name": "rate_limited", "times": 1}]
+    client = connect(server.url, server.key)
+    started = time.monotonic()
+    get(client)
+    assert 0.9 < time.monotonic() - started < 2
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+def test_the_time_observed_is_the_date_of_the_first_answer(server: Server) -> None:
+    client = connect(server.url, server.key)
+    assert client.observed_at is None
+    server.faults = [{"name": "http_500", "times": 1}]
+    get(client)
+    server.now += timedelta(hours=1)
+    get(client)
+    assert client.observed_at == NOW
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday", "99999"])
+def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
+    with answering(lambda asked, n: Reply({"data": []}, date=date)) as stub:
+        client = connect(stub.url)
+        get(client)
+    assert client.observed_at is not None
+    assert abs(datetime.now(UTC) - client.observed_at) < timedelta(seconds=5)
+    assert client.observed_at.microsecond == 0
+
+
+def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
+    # Both lie in the past of this machine's clock, or in its future.
+    for year in ("2020", "2040"):
+
+        def answer(asked: Asked, n: int, year: str = year) -> Reply:
+            if n:
+                return page([1])
+            return Reply(
+                None,
+                429,
+                headers={"Retry-After": DATE.replace("2026", year).replace("06:00:00", "06:00:01")},
+                date=DATE.replace("2026", year),
+            )
+
+        with answering(answer) as stub:
+            started = time.monotonic()
+            get(connect(stub.url))
+        assert 0.9 < time.monotonic() - started < 2, year
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, 1),
+        ("", 1),
+        ("5", 5),
+        ("2.5", 2.5),
+        ("0", 0.1),
+        ("-5", 0.1),
+        ("100000", 120),
+        ("inf", 120),
+        ("nan", 0.1),
+        ("soon", 1),
+        ("Mon, 05 Oct 2026 06:00:30 GMT", 30),
+        ("Mon, 05 Oct 2026 05:00:00 GMT", 0.1),
+        ("Mon, 05 Oct 2026 09:00:00 GMT", 120),
+    ],
+)
+def test_retry_after(value: str | None, seconds: float) -> None:
+    assert _retry_after(value, NOW) == seconds
