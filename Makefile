@@ -17,7 +17,7 @@ help: ## this list
 	@echo "Fetching uv into .uv/ ..."
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv .uv
-	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@.uv/bin/python -m pip install -qq --disable-pip-version-check uv
 
 # The stamp keeps a second `make sync` from asking uv again when nothing changed.
 .venv/.installed: pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))

@@ -102,7 +102,7 @@ def query(sql: str, form: str) -> None:
         console = Console(width=width)
         console.print(result_table(columns, rows[:_TABLE_ROWS]))
         more = f", the first {_TABLE_ROWS} shown (--format csv has all)" if len(rows) > _TABLE_ROWS else ""
-        console.print(f"{len(rows):,} rows{more}", style="dim", highlight=False)
+        console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{more}", style="dim", highlight=False)
 
 
 def _readable_warehouse() -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -93,7 +93,9 @@ def _sync_list(
     try:
         if endpoint.reading == "cursor" and not options.full:
             since_id = _start(build.connection, endpoint, _observed_at(client, endpoint), settings)
-        pages = _counted(read_list(client, endpoint, since_id, warnings.append), endpoint, options)
+        known_ids = _known_ids(build.connection, endpoint, since_id)
+        reading = read_list(client, endpoint, since_id, warnings.append, known_ids)
+        pages = _counted(reading, endpoint, options)
         first = next(pages, [])
         landing = Landing(build, endpoint, _observed_at(client, endpoint))
         load(landing, _guarded(landing, first, pages, since_id, options))
@@ -192,6 +194,14 @@ def _start(
         },
     ).fetchone()
     return row[0] if row and row[0] is not None else 0
+
+
+def _known_ids(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, since_id: int) -> Sequence[int]:
+    """The ids of the rows that a read behind `since_id` should find again, ascending."""
+    ids: Sequence[int] = connection.execute(
+        f"select id from {RAW}.{endpoint.name} where _deleted_at is null and id > ? order by id", [since_id]
+    ).fetchnumpy()["id"]
+    return ids
 
 
 def _count(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str) -> int:

@@ -1,4 +1,5 @@
-"""Paging through one list by `since_id`, every page verified; by page number where the cursor is ignored.
+"""Reading one list by `since_id`, every page verified, long lists by several workers side by side; by page number
+where the cursor is ignored.
 
 Documented (reference/pagination): `pagination[since_id]` gives records with a greater id, ascending;
 `pagination[limit]` is at most 250; the end is `links.next_since_id` null. Offset paging reaches page 500
@@ -9,17 +10,22 @@ of 250 rows, 125,000 rows in all. An older version of the page shows cursor answ
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import pairwise
+from queue import Empty, Queue
+from threading import Thread
 from typing import Any
 
 from pipelines.errors import ListError
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import Endpoint
+from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 
-PAGE_SIZE = 250
 MAX_OFFSET_PAGE = 500
 LARGEST_ID = 2**63 - 1
+WORKERS = 8
+"""So many requests under way at once: 15 a second at half a second each."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 
 Row = dict[str, Any]
@@ -55,11 +61,17 @@ def _number(value: object) -> int | None:
 
 
 def read_list(
-    client: Client, endpoint: Endpoint, since_id: int, warn: Callable[[str], None]
+    client: Client,
+    endpoint: Endpoint,
+    since_id: int,
+    warn: Callable[[str], None],
+    known_ids: Sequence[int] = (),
+    workers: int = WORKERS,
 ) -> Iterator[list[Row]]:
-    """Pages of the rows with an id greater than `since_id`; each row once.
+    """Pages of the rows with an id greater than `since_id`; each row once, long lists in no particular order.
 
-    `warn` gets a sentence when the server ignored the cursor and offset paging had to be used.
+    `warn` gets a sentence when the server ignored the cursor and offset paging had to be used. `known_ids` are
+    those that the warehouse holds, ascending: where to cut the list for the workers, and where it should not end.
 
     Raises:
         ListError: the list cannot be read whole; says what the server did.
@@ -67,7 +79,7 @@ def read_list(
     # Rows handed out before the cursor turned out to be ignored must not come twice.
     handed_out = array("q")
     try:
-        for rows in _by_cursor(client, endpoint, since_id):
+        for rows in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers), workers):
             yield rows
             handed_out.extend(row_id for row_id in map(resource_id, rows) if row_id is not None)
     except _CursorIgnoredError as error:
@@ -86,35 +98,94 @@ def read_list(
             yield fresh
 
 
-def _by_cursor(client: Client, endpoint: Endpoint, since_id: int) -> Iterator[list[Row]]:
-    """Pages by cursor. Only a short last page is believed at once; a full or an empty one is asked behind.
-
-    Otherwise one empty answer would pass for the end of the list, and the rows behind it for deleted.
-    """
-    without_rows = 0
-    end_was_said = False
-    while True:
-        payload = client.get(
-            endpoint.path,
-            {"pagination[since_id]": since_id, "pagination[limit]": PAGE_SIZE},
-            endpoint.title,
-        )
-        rows: list[Row] = payload["data"]
-        following = _next_cursor(payload, rows, since_id)
+def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> Iterator[list[Row]]:
+    """Pages by cursor: one after the other while there is little to share, else side by side."""
+    while len(plan.ranges) == 1 and not (workers > 1 and plan.is_worth_sharing):
+        if plan.ranges[0].done:
+            return
+        rows = _read_page(client, endpoint, plan, plan.ranges[0])
         if rows:
             yield rows
-        says_end = following is None
-        if says_end and (len(rows) < PAGE_SIZE if rows else end_was_said):
-            return
-        ids = [row_id for row_id in map(resource_id, rows) if row_id is not None]
-        without_rows = 0 if ids else without_rows + 1
-        if without_rows == _MAX_PAGES_WITHOUT_ROWS:
-            raise ListError(
-                f"{endpoint.title} could not be read whole: {without_rows} pages in a row were empty although "
-                "the server said that more rows follow. Nothing of it was loaded; the next sync tries again."
-            )
-        end_was_said = says_end
-        since_id = following or (ids[-1] if ids else since_id)
+    yield from _side_by_side(lambda current: _read_page(client, endpoint, plan, current), plan, workers)
+
+
+def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: int) -> Iterator[list[Row]]:
+    """Pages as the workers read them. An error of one worker ends all of them and is raised here."""
+    # Bounded, so that fast workers wait for a slow consumer and memory stays flat.
+    pages: Queue[list[Row] | BaseException | None] = Queue(maxsize=2 * workers)
+
+    def work() -> None:
+        try:
+            while (current := plan.claim()) is not None:
+                while not current.done and not plan.stopped:
+                    rows = read_page(current)
+                    if rows:
+                        pages.put(rows)
+            pages.put(None)
+        except BaseException as error:
+            pages.put(error)
+
+    threads = [Thread(target=work, daemon=True) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    running = workers
+    try:
+        while running:
+            got = pages.get()
+            if isinstance(got, BaseException):
+                raise got
+            if got is None:
+                running -= 1
+            else:
+                yield got
+    finally:
+        plan.stop()
+        while any(thread.is_alive() for thread in threads) and running:
+            # A worker may be waiting for a place to put its last page.
+            with suppress(Empty):
+                got = pages.get(timeout=0.1)
+                running -= got is None or isinstance(got, BaseException)
+
+
+def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -> list[Row]:
+    """The rows of the page behind the range's position that belong to it; the plan is told of them.
+
+    An end is believed at once where a short page has it, or where the warehouse knows of no rows behind. Else
+    it is asked for again: one empty answer would pass for the end, and the rows behind it for deleted.
+    """
+    position = current.position
+    rows: list[Row] = []
+    for attempt in range(_MAX_PAGES_WITHOUT_ROWS):
+        payload = client.get(
+            endpoint.path,
+            {"pagination[since_id]": position, "pagination[limit]": PAGE_SIZE},
+            endpoint.title,
+        )
+        page: list[Row] = payload["data"]
+        following = _next_cursor(payload, page, position)
+        ids = [row_id for row_id in map(resource_id, page) if row_id is not None]
+        rows += page
+        if ids or (following is None and (page or attempt or plan.expects_end_at(position))):
+            break
+        position = following or position
+    else:
+        raise ListError(
+            f"{endpoint.title} could not be read whole: {_MAX_PAGES_WITHOUT_ROWS} pages in a row were empty although "
+            "the server said that more rows follow. Nothing of it was loaded; the next sync tries again."
+        )
+    ended = following is None and not (ids and len(page) >= PAGE_SIZE and not plan.expects_end_at(ids[-1]))
+    gap = (ids[-1] - ids[0]) / len(ids) if ids else 1.0
+    end = plan.advance(current, following or (ids[-1] if ids else None), gap, ended=ended)
+    return rows if end is None or not ids or ids[-1] <= end else _up_to(rows, end)
+
+
+def _up_to(rows: list[Row], end: int) -> list[Row]:
+    """The rows before the first one with an id greater than `end`."""
+    for index, row in enumerate(rows):
+        row_id = resource_id(row)
+        if row_id is not None and row_id > end:
+            return rows[:index]
+    return rows
 
 
 def _has_next_key(payload: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 PAGE_SIZE = 250
 _PAGES_WORTH_A_RANGE = 4
 """A range is not cut below this many pages: a cut may cost a page that is asked for twice."""
-_PAGES_BEFORE_JUMPING = 2
+_PAGES_BEFORE_JUMPING = 4
 """So many pages of unknown ids are read one after the other first: small lists stay sequential."""
 _FIRST_JUMP_PAGES = 8
 
@@ -43,6 +43,8 @@ class Plan:
     ranges: list[Range]
     known_to: int
     """The largest id known before; up to it the cuts are final."""
+    knows: bool
+    """Whether any ids were known."""
     _jump_pages: int = _FIRST_JUMP_PAGES
     _jumping: Range | None = None
     _end_is_known: bool = False
@@ -87,6 +89,15 @@ class Plan:
                 self._end_is_known = True
             self._changed.notify_all()
             return end
+
+    def expects_end_at(self, row_id: int) -> bool:
+        """Whether the list may well end there, by what was known before."""
+        return self.knows and row_id >= self.known_to
+
+    @property
+    def is_worth_sharing(self) -> bool:
+        """Whether so many unknown pages came that more are to be expected."""
+        return self.ranges[-1].pages >= _PAGES_BEFORE_JUMPING
 
     def stop(self) -> None:
         """Let every worker end."""
@@ -145,4 +156,4 @@ def plan_ranges(since_id: int, known_ids: Sequence[int], workers: int) -> Plan:
     cuts = [int(known_ids[first + pages * n // count * PAGE_SIZE - 1]) for n in range(1, count)]
     known_to = int(known_ids[-1]) if len(known_ids) else since_id
     ranges = [Range(start, end) for start, end in zip([since_id, *cuts], [*cuts, None], strict=True)]
-    return Plan(ranges, max(known_to, since_id))
+    return Plan(ranges, max(known_to, since_id), knows=len(known_ids) > 0)
