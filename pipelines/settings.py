@@ -32,17 +32,20 @@ class Settings(BaseSettings):
     warehouse: str = "data/rivo.duckdb"
     timezone: str = "UTC"
     sync_cron: str = "0 3 * * *"
-    rate_limit: float = Field(15, gt=0)
+    rate_limit: float = Field(15, gt=0, allow_inf_nan=False)
     """Requests per second, over all lists together."""
-    lookback_days: int = Field(30, ge=0)
-    full_sweep_days: int = Field(7, ge=0)
-    patience_seconds: float = Field(300, gt=0)
+    lookback_days: int = Field(30, ge=0, le=36_500)
+    full_sweep_days: int = Field(7, ge=0, le=36_500)
+    patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
     """How long one request is retried before its list is given up."""
 
     @field_validator("api_key")
     @classmethod
     def _strip_key(cls, key: SecretStr | None) -> SecretStr | None:
         text = key.get_secret_value().strip() if key else ""
+        # Anything else cannot stand in a header, and the error of the HTTP library would show it.
+        if not all("!" <= character <= "~" for character in text):
+            raise ValueError("must be the raw key: printable ASCII, no spaces, without 'Bearer' before it")
         return SecretStr(text) if text else None
 
     @field_validator("api_url")
@@ -55,7 +58,7 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _check_timezone(cls, name: str) -> str:
-        if name not in available_timezones():
+        if name not in available_timezones() - {"localtime"}:
             raise ValueError(f"'{name}' is not an IANA time zone such as Europe/Berlin or America/New_York")
         return name
 

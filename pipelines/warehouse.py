@@ -11,14 +11,16 @@ Three files stand beside each other, for a warehouse called `rivo.duckdb`:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -27,6 +29,14 @@ from pipelines.settings import PROJECT
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
+_KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
+_STORAGE_ERRORS = frozenset(
+    {
+        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EMFILE, errno.ENAMETOOLONG),
+    }
+)
+"""What an OSError must be to mean that the warehouse cannot be written; a network has such errors too."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +68,18 @@ def resolve(warehouse: str) -> Path:
     Raises:
         SettingsError: for any other kind of URL.
     """
-    if "://" in warehouse:
+    kind = _KIND.match(warehouse)
+    if kind:
         parts = urlsplit(warehouse)
-        if parts.scheme != "duckdb" or parts.netloc:
+        if not warehouse.startswith("duckdb:///"):
             raise SettingsError(
-                f"RIVO_WAREHOUSE: {parts.scheme}:// is not a kind of warehouse this release knows. "
+                f"RIVO_WAREHOUSE: {kind[0]} is not a kind of warehouse this release knows. "
                 "Use a path such as data/rivo.duckdb, or duckdb:///absolute/path.duckdb."
             )
-        warehouse = parts.path
+        warehouse = unquote(parts.path)
     path = Path(warehouse).expanduser()
+    if not path.name:
+        raise SettingsError("RIVO_WAREHOUSE: this names no file. Use a path such as data/rivo.duckdb.")
     return path if path.is_absolute() else PROJECT / path
 
 
@@ -101,6 +114,8 @@ def building(published: Path) -> Iterator[Build]:
             connection = _open_copy(published, build_path, scratch)
             yield Build(build_path, scratch, published, connection)
         except OSError as error:
+            if error.errno not in _STORAGE_ERRORS:
+                raise
             raise WarehouseError(_unwritable(published, error)) from None
         finally:
             if connection is not None:
@@ -134,7 +149,7 @@ def read_only(path: Path) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(path), read_only=True)
     except duckdb.Error as error:
         raise WarehouseError(_unreadable(path, error)) from None
-    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection

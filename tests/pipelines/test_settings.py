@@ -1,0 +1,113 @@
+"""Settings: defaults, `.env`, bad values as one sentence each, and the key never shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from pipelines.errors import SettingsError
+from pipelines.settings import PROJECT, RIVO_API_URL, Settings, dagster_home
+
+KEY = "rv-k3y-0123456789-abcdefghij"
+
+
+def test_defaults() -> None:
+    settings = Settings.load()
+    assert settings.api_key is None
+    assert settings.api_url == RIVO_API_URL == "https://developer-api.rivo.io/merchant_api/v1"
+    assert settings.warehouse == "data/rivo.duckdb"
+    assert (settings.timezone, settings.zone) == ("UTC", ZoneInfo("UTC"))
+    assert settings.sync_cron == "0 3 * * *"
+    assert settings.rate_limit == 15
+    assert (settings.lookback_days, settings.full_sweep_days) == (30, 7)
+    assert settings.patience_seconds == 300
+
+
+def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    env = tmp_path / ".env"
+    env.write_text(
+        f"RIVO_API_KEY=  {KEY}\nRIVO_TIMEZONE=Europe/Berlin\nRIVO_RATE_LIMIT=\nRIVO_UNKNOWN=1\nOTHER=2\n"
+    )
+    monkeypatch.setitem(Settings.model_config, "env_file", env)
+    monkeypatch.setenv("RIVO_TIMEZONE", "Asia/Kolkata")
+    monkeypatch.setenv("RIVO_API_URL", "http://127.0.0.1:8080/merchant_api/v1/")
+    settings = Settings.load()
+    assert settings.api_key is not None
+    assert settings.api_key.get_secret_value() == KEY
+    assert settings.timezone == "Asia/Kolkata", "the environment wins"
+    assert settings.rate_limit == 15, "empty counts as absent"
+    assert settings.api_url == "http://127.0.0.1:8080/merchant_api/v1"
+
+
+@pytest.mark.parametrize("key", ["", "   "])
+def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_API_KEY", key)
+    assert Settings.load().api_key is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("RIVO_RATE_LIMIT", "fast", "RIVO_RATE_LIMIT: Input should be a valid number"),
+        ("RIVO_RATE_LIMIT", "0", "RIVO_RATE_LIMIT: Input should be greater than 0"),
+        ("RIVO_RATE_LIMIT", "-1", "RIVO_RATE_LIMIT: Input should be greater than 0"),
+        ("RIVO_RATE_LIMIT", "inf", "RIVO_RATE_LIMIT: Input should be a finite number"),
+        ("RIVO_RATE_LIMIT", "nan", "RIVO_RATE_LIMIT: Input should be"),
+        ("RIVO_PATIENCE_SECONDS", "inf", "RIVO_PATIENCE_SECONDS: Input should be a finite number"),
+        ("RIVO_LOOKBACK_DAYS", "-1", "RIVO_LOOKBACK_DAYS: Input should be greater than or equal to 0"),
+        ("RIVO_LOOKBACK_DAYS", "1.5", "RIVO_LOOKBACK_DAYS: Input should be a valid integer"),
+        ("RIVO_LOOKBACK_DAYS", "99999999999", "RIVO_LOOKBACK_DAYS: Input should be less than or equal to"),
+        ("RIVO_FULL_SWEEP_DAYS", "weekly", "RIVO_FULL_SWEEP_DAYS: Input should be a valid integer"),
+        (
+            "RIVO_FULL_SWEEP_DAYS",
+            "99999999999",
+            "RIVO_FULL_SWEEP_DAYS: Input should be less than or equal to",
+        ),
+        ("RIVO_TIMEZONE", "Berlin", "RIVO_TIMEZONE: 'Berlin' is not an IANA time zone such as"),
+        ("RIVO_TIMEZONE", "localtime", "RIVO_TIMEZONE: 'localtime' is not an IANA time zone such as"),
+        ("RIVO_SYNC_CRON", "daily", "RIVO_SYNC_CRON: 'daily' is not a cron line of five fields"),
+        ("RIVO_API_URL", "developer-api.rivo.io", "RIVO_API_URL: must start with https://"),
+        ("RIVO_API_KEY", f"{KEY}\nx", "RIVO_API_KEY: must be the raw key"),
+        ("RIVO_API_KEY", f"Bearer {KEY}", "RIVO_API_KEY: must be the raw key"),
+        ("RIVO_API_KEY", f"{KEY}é", "RIVO_API_KEY: must be the raw key"),
+    ],
+)
+def test_bad_values_are_told_in_one_sentence_without_secrets(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIVO_API_KEY", KEY)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    text = str(caught.value)
+    assert text.startswith("Some settings cannot be used (environment or .env): ")
+    assert said in text
+    assert text.count("RIVO_") == 1
+    assert "\n" not in text
+    assert KEY not in text
+    assert caught.value.__suppress_context__
+
+
+def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_TIMEZONE", "Mars")
+    monkeypatch.setenv("RIVO_RATE_LIMIT", "x")
+    with pytest.raises(
+        SettingsError, match=r"RIVO_TIMEZONE: .*; .*RIVO_RATE_LIMIT: |RATE_LIMIT.*; .*TIMEZONE"
+    ):
+        Settings.load()
+
+
+def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_API_KEY", KEY)
+    settings = Settings.load()
+    for text in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
+        assert KEY not in text
+
+
+def test_the_home_of_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    assert dagster_home() == PROJECT / ".dagster"
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    assert dagster_home() == tmp_path

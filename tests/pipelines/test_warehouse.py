@@ -1,0 +1,290 @@
+"""The file people read: replaced whole, never half; who builds, who reads, and what cannot be a warehouse."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.errors import SettingsError, WarehouseError
+from pipelines.settings import PROJECT
+from pipelines.warehouse import building, read_only, resolve
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "rivo.duckdb"
+
+
+def publish(path: Path, value: int) -> None:
+    with building(path) as work:
+        work.connection.execute(f"create or replace table t as select {value} as x")
+        work.publish()
+
+
+def value_in(path: Path) -> int:
+    connection = read_only(path)
+    try:
+        row = connection.execute("select x from t").fetchone()
+        assert row
+        return int(row[0])
+    finally:
+        connection.close()
+
+
+def files(path: Path) -> set[str]:
+    return {file.name for file in path.parent.iterdir()} - {"rivo.lock"}
+
+
+# -- publishing ------------------------------------------------------------------------------------
+
+
+def test_a_reader_keeps_what_it_opened_and_a_new_one_sees_the_new(path: Path) -> None:
+    publish(path, 1)
+    reader = read_only(path)
+    for value in (2, 3):
+        publish(path, value)
+        assert reader.execute("select x from t").fetchone() == (1,)
+    reader.close()
+    assert value_in(path) == 3
+    assert files(path) == {"rivo.duckdb"}
+
+
+def test_a_reader_in_another_process_does_not_hinder_a_build(path: Path) -> None:
+    publish(path, 1)
+    code = f"""
+import duckdb
+connection = duckdb.connect({str(path)!r}, read_only=True)
+print("open", flush=True)
+input()
+print(connection.execute("select x from t").fetchone()[0], flush=True)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdin
+        assert reader.stdout
+        assert reader.stdout.readline() == "open\n"
+        publish(path, 2)
+        reader.stdin.write("\n")
+        reader.stdin.flush()
+        assert reader.stdout.readline() == "1\n"
+    assert value_in(path) == 2
+
+
+def test_nothing_of_a_build_that_fails_stays(path: Path) -> None:
+    publish(path, 1)
+    build = building(path)
+    work = build.__enter__()
+    work.connection.execute("create or replace table t as select 2 as x")
+    error = ZeroDivisionError()
+    assert not build.__exit__(type(error), error, None)
+    assert value_in(path) == 1
+    assert files(path) == {"rivo.duckdb"}
+    with building(path):
+        pass
+    assert value_in(path) == 1
+    assert files(path) == {"rivo.duckdb"}
+
+
+def test_the_leftovers_of_a_build_that_was_killed_are_thrown_away(path: Path) -> None:
+    publish(path, 1)
+    path.with_name("rivo.build.duckdb").write_bytes(b"half a file")
+    path.with_name("rivo.build.duckdb.wal").write_bytes(b"half a log")
+    scratch = path.with_name("rivo.scratch")
+    (scratch / "dlt").mkdir(parents=True)
+    (scratch / "dlt" / "package").write_text("x")
+    with building(path) as work:
+        assert work.connection.execute("select x from t").fetchone() == (1,)
+        assert list(work.scratch.iterdir()) == []
+        work.publish()
+    assert files(path) == {"rivo.duckdb"}
+
+
+def test_what_was_kept_is_the_next_base_and_readers_do_not_see_it(path: Path) -> None:
+    publish(path, 1)
+    with building(path) as work:
+        work.connection.execute("update t set x = 2")
+        work.keep()
+    assert value_in(path) == 1
+    assert files(path) == {"rivo.duckdb", "rivo.pending.duckdb"}
+    with building(path) as work:
+        assert work.connection.execute("select x from t").fetchone() == (2,)
+        work.connection.execute("update t set x = x + 1")
+        work.publish()
+    assert value_in(path) == 3
+    assert files(path) == {"rivo.duckdb"}
+
+
+def test_a_cursor_that_is_still_open_does_not_lose_what_was_written(path: Path) -> None:
+    with building(path) as work:
+        work.connection.execute("create table t as select 5 as x")
+        forgotten = work.connection.cursor()
+        forgotten.execute("select x from t")
+        work.publish()
+    assert value_in(path) == 5
+    del forgotten
+
+
+def test_a_build_is_in_utc_and_so_is_a_reader(path: Path) -> None:
+    with building(path) as work:
+        for connection in (work.connection, work.connection.cursor()):
+            assert connection.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
+        work.publish()
+    reader = read_only(path)
+    for connection in (reader, reader.cursor()):
+        assert connection.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
+    reader.close()
+
+
+# -- one at a time ---------------------------------------------------------------------------------
+
+
+def test_a_second_build_is_told_to_wait(path: Path) -> None:
+    with building(path) as work:
+        with pytest.raises(WarehouseError, match=r"^Another sync is working on .* right now\. Wait"):
+            building(path).__enter__()
+        assert work.connection.execute("select 1").fetchone() == (1,), "the first one is not disturbed"
+        assert work.scratch.exists()
+    publish(path, 1)
+
+
+# -- what cannot be --------------------------------------------------------------------------------
+
+
+def one_sentence(error: Exception) -> str:
+    text = str(error)
+    assert "\n" not in text
+    assert "Traceback" not in text
+    return text
+
+
+@pytest.mark.parametrize("which", ["rivo.duckdb", "rivo.pending.duckdb"])
+def test_a_file_that_is_no_database_is_left_alone(path: Path, which: str) -> None:
+    path.parent.mkdir()
+    broken = path.with_name(which)
+    broken.write_bytes(b"These are not the bytes of a database. " * 500)
+    with pytest.raises(WarehouseError) as caught:
+        building(path).__enter__()
+    assert f"{broken} cannot be opened by DuckDB" in one_sentence(caught.value)
+    assert files(path) == {which}
+    if which == path.name:
+        with pytest.raises(WarehouseError, match="cannot be opened by DuckDB"):
+            read_only(path)
+
+
+def test_a_folder_in_place_of_the_file(path: Path) -> None:
+    path.mkdir(parents=True)
+    with pytest.raises(WarehouseError) as caught:
+        building(path).__enter__()
+    assert "cannot be written" in one_sentence(caught.value)
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WarehouseError) as caught:
+        building(tmp_path / "file" / "data" / "rivo.duckdb").__enter__()
+    text = one_sentence(caught.value)
+    assert "cannot be written" in text
+    assert "RIVO_WAREHOUSE" in text
+
+
+def test_an_error_that_is_not_about_files_is_not_told_as_one(path: Path) -> None:
+    with pytest.raises(ConnectionRefusedError), building(path):
+        raise ConnectionRefusedError(111, "Connection refused")
+    with pytest.raises(TimeoutError), building(path):
+        raise TimeoutError("timed out")
+    with pytest.raises(WarehouseError, match=r"No space left on device"), building(path):
+        raise OSError(28, "No space left on device")
+
+
+def test_a_warehouse_that_another_program_writes(path: Path) -> None:
+    publish(path, 1)
+    code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout
+        writer.stdout.readline()
+        with pytest.raises(WarehouseError, match="is opened for writing by another program"):
+            read_only(path)
+        publish(path, 2)
+        writer.communicate("\n")
+
+
+def test_no_warehouse_yet(path: Path) -> None:
+    with pytest.raises(WarehouseError, match=r"There is no warehouse at .* yet\. Run `make sync` first"):
+        read_only(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("data/rivo.duckdb", PROJECT / "data/rivo.duckdb"),
+        ("/srv/rivo.duckdb", Path("/srv/rivo.duckdb")),
+        ("~/rivo.duckdb", Path.home() / "rivo.duckdb"),
+        ("duckdb:///srv/rivo.duckdb", Path("/srv/rivo.duckdb")),
+        ("duckdb:///srv/my%20shop.duckdb", Path("/srv/my shop.duckdb")),
+    ],
+)
+def test_paths_and_urls(given: str, path: Path) -> None:
+    assert resolve(given) == path
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "postgres://user:s3cret@host/db",
+        "s3://bucket/rivo.duckdb",
+        "duckdb://host/rivo.duckdb",
+        "duckdb:///",
+        "md:rivo",
+        "ducklake:postgres:dbname=x",
+        ":memory:",
+        "/",
+    ],
+)
+def test_what_is_no_warehouse_of_this_release(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"^RIVO_WAREHOUSE: ") as caught:
+        resolve(given)
+    assert "s3cret" not in one_sentence(caught.value)
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "create table u (x int)",
+        "insert into t values (9)",
+        "drop table t",
+        "from read_csv('{folder}/other.csv')",
+        "from read_text('{folder}/other.csv')",
+        "from '{folder}/other.csv'",
+        "from glob('{folder}/*')",
+        "copy t to '{folder}/out.csv'",
+        "export database '{folder}/out'",
+        "attach '{folder}/other.duckdb'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "set lock_configuration = false",
+        "set TimeZone = 'Asia/Tokyo'",
+    ],
+)
+def test_a_reader_cannot_write_nor_reach_other_files(path: Path, sql: str) -> None:
+    publish(path, 1)
+    (path.parent / "other.csv").write_text("a\n1\n")
+    before = files(path)
+    connection = read_only(path)
+    try:
+        with pytest.raises(duckdb.Error):
+            connection.execute(sql.format(folder=path.parent)).fetchall()
+    finally:
+        connection.close()
+    assert files(path) == before
+    assert value_in(path) == 1
