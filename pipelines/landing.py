@@ -34,6 +34,7 @@ from pipelines.rivo.records import (
 from pipelines.tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build
 
+_BATCH_ROWS = 5_000
 _CHUNK_ROWS = 25_000
 _NATURAL_TYPES: dict[str, ColumnType] = {
     "BIGINT": "bigint",
@@ -160,8 +161,10 @@ def keep_history(landing: Landing) -> None:
     tracked = {column.name: column for column in endpoint.columns}
     columns = [tracked["id"], *(tracked[name] for name in endpoint.history)]
     names = ", ".join(f'"{c.name}"' for c in columns)
-    # Spelled out value by value: a version must not depend on how a release formats a whole row.
-    version = " || '|' || ".join(f"coalesce(\"{c.name}\"::varchar, '\\N')" for c in columns)
+    # Spelled out value by value: a version must not depend on how a release formats a whole row. The lengths
+    # keep two neighbouring texts apart, whatever stands in them.
+    texts = [f'"{c.name}"::varchar' for c in columns]
+    version = " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
     present = (
         f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
     )
@@ -179,6 +182,10 @@ def keep_history(landing: Landing) -> None:
             "validity_column_names": ["valid_from", "valid_to"],
             "boundary_timestamp": landing.observed_at.isoformat(),
         },
+    )
+    # Two syncs within one second of the API's clock: what the second one saw holds for that second.
+    landing.build.connection.execute(
+        f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from"
     )
 
 
@@ -200,7 +207,7 @@ def _differs_from_history(landing: Landing, present: str) -> bool:
 def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]:
     """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
     chunk: list[pa.Table] = []
-    for rows in pages:
+    for rows in _batches(pages):
         landing.counts.rows_read += len(rows)
         ids = list(map(likely_id, rows))
         landing.seen.extend(row_id for row_id in ids if row_id is not None)
@@ -219,6 +226,18 @@ def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]
             chunk = []
     if chunk:
         yield from _differing(landing, chunk)
+
+
+def _batches(pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
+    """Several pages at once: a column of many rows is typed for little more than one of few."""
+    batch: list[Row] = []
+    for rows in pages:
+        batch += rows
+        if len(batch) >= _BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _says_something(row: object) -> bool:
@@ -281,7 +300,7 @@ def _differing(landing: Landing, parts: list[pa.Table]) -> Iterator[pa.Table]:
         """,
         {"at": landing.observed_at, "low": ids["min"].as_py(), "high": ids["max"].as_py()},
     ).to_arrow_table()
-    connection.unregister("incoming")
+    connection.close()
     what = {entry["values"]: entry["counts"] for entry in pc.value_counts(differing["_what"]).to_pylist()}
     landing.counts.rows_new += what.get("new", 0)
     landing.counts.rows_changed += what.get("changed", 0)

@@ -8,12 +8,15 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.errors import ListError
+from pipelines.errors import ApiError, ListError
 from pipelines.landing import (
     Counts,
     Landing,
     drop_dlt_staging,
+    drop_new_columns,
     keep_history,
     load,
     mark_seen,
@@ -69,7 +72,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         the others are read all the same.
 
     Raises:
-        ApiError: nothing can be read at all (wrong key, no server).
+        ApiError: nothing can be read at all (wrong key, no server), or the API's clock ran backwards.
     """
     options = options or SyncOptions()
     quiet_dlt()
@@ -92,12 +95,13 @@ def _sync_list(
     error = None
     try:
         if endpoint.reading == "cursor" and not options.full:
-            since_id = _start(build.connection, endpoint, _observed_at(client, endpoint), settings)
+            observed_at = _observed_at(build.connection, client, endpoint)
+            since_id = _start(build.connection, endpoint, observed_at, settings)
         known_ids = _known_ids(build.connection, endpoint, since_id)
         reading = read_list(client, endpoint, since_id, warnings.append, known_ids)
         pages = _counted(reading, endpoint, options)
         first = next(pages, [])
-        landing = Landing(build, endpoint, _observed_at(client, endpoint))
+        landing = Landing(build, endpoint, _observed_at(build.connection, client, endpoint))
         load(landing, _guarded(landing, first, pages, since_id, options))
         mark_seen(landing, complete=since_id == 0)
         quarantine(landing, since_id)
@@ -105,6 +109,8 @@ def _sync_list(
             keep_history(landing)
     except ListError as caught:
         error = str(caught)
+        if landing:
+            drop_new_columns(landing)
         landing = None
     result = ListResult(
         name=endpoint.name,
@@ -123,11 +129,24 @@ def _sync_list(
     return result
 
 
-def _observed_at(client: Client, endpoint: Endpoint) -> datetime:
-    """The sync's observation time; asks the API for one row where nothing has been asked yet."""
+def _observed_at(connection: duckdb.DuckDBPyConnection, client: Client, endpoint: Endpoint) -> datetime:
+    """The sync's observation time; asks the API for one row where nothing has been asked yet.
+
+    Raises:
+        ApiError: it lies before what the warehouse holds, so that histories would run backwards.
+    """
     if client.observed_at is None:
         client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
-    return client.observed_at or datetime.now(UTC)
+    observed_at = client.observed_at or datetime.now(UTC)
+    row = connection.execute(f"select max(observed_at) from {RAW}.sync_log where complete").fetchone()
+    if row and row[0] and observed_at < row[0]:
+        raise ApiError(
+            f"The API's clock says {observed_at:%Y-%m-%d %H:%M:%S} UTC, but the warehouse holds a sync of "
+            f"{row[0]:%Y-%m-%d %H:%M:%S} UTC: histories cannot run backwards. Run the sync again after that time, "
+            "or, if this is another shop or a sandbox started anew, set RIVO_WAREHOUSE to another file. "
+            "Nothing was changed."
+        )
+    return observed_at
 
 
 def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions) -> Iterator[list[Row]]:
@@ -147,7 +166,7 @@ def _guarded(
     if since_id or landing.endpoint.name in options.allow_shrink:
         return
     known = _count(landing.build.connection, landing.endpoint, "_deleted_at is null")
-    came = len(set(landing.seen))
+    came = pc.count_distinct(pa.array(landing.seen, pa.int64())).as_py()
     if came < known * SHRINK_LIMIT:
         name, title = landing.endpoint.name, landing.endpoint.title
         raise ListError(

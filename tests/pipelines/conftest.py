@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -38,18 +39,34 @@ def server(quiet_program: Program) -> Iterator[Server]:
 OpenShop = Callable[..., Shop]
 
 
+OPTIONS = {"seed": 7, "customers": 40, "months": 4}
+
+
+@pytest.fixture(scope="session")
+def first_load(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse after the first sync of the usual store: the same options give the same store again."""
+    path = tmp_path_factory.mktemp("first") / "rivo.duckdb"
+    with serve(Program(ProgramOptions(**OPTIONS)), rate_limit=0) as running:
+        Shop(running, path).sync()
+    return path
+
+
 @pytest.fixture
-def open_shop(tmp_path: Path) -> Iterator[OpenShop]:
-    """Opens stores of one's own, each with a warehouse: `open_shop(customers=20)`."""
+def open_shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpenShop]:
+    """Opens stores of one's own, each with a warehouse: `open_shop(loaded=True)` has seen its first sync."""
     closing = []
 
-    def open_one(program: Program | None = None, **options: int | bool) -> Shop:
-        settings = {"seed": 7, "customers": 40, "months": 4, **options}
-        program = program or Program(ProgramOptions(**settings))  # type: ignore[arg-type]
+    def open_one(loaded: bool = False, **options: int | bool) -> Shop:
+        assert not (loaded and options)
+        program = Program(ProgramOptions(**OPTIONS | options))  # type: ignore[arg-type]
         context = serve(program, rate_limit=0)
         running = context.__enter__()
         closing.append(context)
-        return Shop(running, tmp_path / f"shop{len(closing)}" / "rivo.duckdb")
+        path = tmp_path / f"shop{len(closing)}" / "rivo.duckdb"
+        if loaded:
+            path.parent.mkdir()
+            shutil.copyfile(request.getfixturevalue("first_load"), path)
+        return Shop(running, path)
 
     yield open_one
     for context in closing:
