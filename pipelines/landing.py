@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -98,15 +98,15 @@ class Landing:
         self.columns = [*self.endpoint.columns, *found.values()]
 
 
-def load(landing: Landing, pages: Iterable[list[Row]]) -> None:
-    """Read all pages, then merge what is new or changed into the list's raw table by id.
+def load(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]) -> None:
+    """Read all pages, `check` what came, then merge what is new or changed into the list's raw table by id.
 
-    Nothing is loaded when reading raises: dlt gathers everything in a load package first.
+    Nothing is loaded when reading or checking raises: dlt gathers everything in a load package first.
     """
     _run_dlt(
         landing.build,
         landing.endpoint.name,
-        _changes(landing, pages),
+        _changes(landing, pages, check),
         _hints((*landing.endpoint.columns, *META_COLUMNS)),
         "merge",
     )
@@ -204,7 +204,9 @@ def _differs_from_history(landing: Landing, present: str) -> bool:
     return bool(row and row[0])
 
 
-def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]:
+def _changes(
+    landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]
+) -> Iterator[pa.Table]:
     """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
     chunk: list[pa.Table] = []
     for rows in _batches(pages):
@@ -224,6 +226,7 @@ def _changes(landing: Landing, pages: Iterable[list[Row]]) -> Iterator[pa.Table]
         if sum(part.num_rows for part in chunk) >= _CHUNK_ROWS:
             yield from _differing(landing, chunk)
             chunk = []
+    check()
     if chunk:
         yield from _differing(landing, chunk)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -102,7 +103,9 @@ def _sync_list(
         pages = _counted(reading, endpoint, options)
         first = next(pages, [])
         landing = Landing(build, endpoint, _observed_at(build.connection, client, endpoint))
-        load(landing, _guarded(landing, first, pages, since_id, options))
+        load(
+            landing, itertools.chain([first], pages), lambda: _refuse_shrinking(landing, since_id, options)
+        )
         mark_seen(landing, complete=since_id == 0)
         quarantine(landing, since_id)
         if endpoint.history:
@@ -157,12 +160,8 @@ def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOption
         yield page
 
 
-def _guarded(
-    landing: Landing, first: list[Row], rest: Iterator[list[Row]], since_id: int, options: SyncOptions
-) -> Iterator[list[Row]]:
-    """The pages; after the last one of a complete read, an error if far too few rows came."""
-    yield first
-    yield from rest
+def _refuse_shrinking(landing: Landing, since_id: int, options: SyncOptions) -> None:
+    """Raise ListError after a complete read with far too few rows."""
     if since_id or landing.endpoint.name in options.allow_shrink:
         return
     known = _count(landing.build.connection, landing.endpoint, "_deleted_at is null")
