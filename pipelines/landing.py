@@ -7,10 +7,12 @@ marking the ones a complete read no longer holds.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import RivoError
-from pipelines.rivo.cursor import Row, likely_id
+from pipelines.rivo.cursor import Row, likely_id, resource_ids
 from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.records import (
     MISFIT,
@@ -34,7 +36,7 @@ from pipelines.rivo.records import (
 from pipelines.tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build
 
-_BATCH_ROWS = 5_000
+_BATCH_ROWS = 1_000
 _CHUNK_ROWS = 25_000
 _NATURAL_TYPES: dict[str, ColumnType] = {
     "BIGINT": "bigint",
@@ -103,13 +105,27 @@ def load(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]
 
     Nothing is loaded when reading or checking raises: dlt gathers everything in a load package first.
     """
-    _run_dlt(
-        landing.build,
-        landing.endpoint.name,
-        _changes(landing, pages, check),
-        _hints((*landing.endpoint.columns, *META_COLUMNS)),
-        "merge",
-    )
+    table = f"{RAW}.{landing.endpoint.name}"
+    row = landing.build.connection.execute(f"select exists (from {table})").fetchone()
+    with _without_cycle_collection():
+        _run_dlt(
+            landing.build,
+            landing.endpoint.name,
+            _changes(landing, pages, check),
+            _hints((*landing.endpoint.columns, *META_COLUMNS)),
+            # Into an empty table there is nothing to merge: a first load need not be written twice.
+            "merge" if row and row[0] else "append",
+        )
+
+
+@contextmanager
+def _without_cycle_collection() -> Iterator[None]:
+    """Rows of JSON hold no cycles, but looking for some among a million of them costs half of parsing them."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def mark_seen(landing: Landing, *, complete: bool) -> None:
@@ -211,7 +227,9 @@ def _changes(
     chunk: list[pa.Table] = []
     for rows in _batches(pages):
         landing.counts.rows_read += len(rows)
-        ids = list(map(likely_id, rows))
+        ids = resource_ids(rows)
+        if None in ids:
+            ids = list(map(likely_id, rows))
         landing.seen.extend(row_id for row_id in ids if row_id is not None)
         if None in ids:
             landing.unidentified += sum(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -216,10 +217,10 @@ def _start(
 
 def _known_ids(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, since_id: int) -> Sequence[int]:
     """The ids of the rows that a read behind `since_id` should find again, ascending."""
-    ids: Sequence[int] = connection.execute(
+    found: Any = connection.execute(
         f"select id from {RAW}.{endpoint.name} where _deleted_at is null and id > ? order by id", [since_id]
     ).fetchnumpy()["id"]
-    return ids
+    return found
 
 
 def _count(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str) -> int:

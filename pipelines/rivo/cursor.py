@@ -40,6 +40,16 @@ def resource_id(row: object) -> int | None:
     return _number(row.get("id")) if isinstance(row, dict) else None
 
 
+def resource_ids(rows: list[Row]) -> list[int | None]:
+    """`resource_id` of each row; a whole page at once where all are plain numbers, as they should be."""
+    try:
+        ids = [row["id"] for row in rows]
+    except (TypeError, KeyError):
+        return [resource_id(row) for row in rows]
+    plain = set(map(type, ids)) == {int} and min(ids) >= -LARGEST_ID and max(ids) <= LARGEST_ID
+    return ids if plain else [resource_id(row) for row in rows]
+
+
 def likely_id(row: object) -> int | None:
     """The resource-level id, else the one in the attributes: a number or `[shop_id, id]`.
 
@@ -81,7 +91,7 @@ def read_list(
     try:
         for rows in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers), workers):
             yield rows
-            handed_out.extend(row_id for row_id in map(resource_id, rows) if row_id is not None)
+            handed_out.extend(row_id for row_id in resource_ids(rows) if row_id is not None)
     except _CursorIgnoredError as error:
         warn(
             f"{endpoint.title}: the server does not page by since_id ({error}); read by page number instead, "
@@ -112,7 +122,7 @@ def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> 
 def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: int) -> Iterator[list[Row]]:
     """Pages as the workers read them. An error of one worker ends all of them and is raised here."""
     # Bounded, so that fast workers wait for a slow consumer and memory stays flat.
-    pages: Queue[list[Row] | BaseException | None] = Queue(maxsize=2 * workers)
+    pages: Queue[list[Row] | BaseException | None] = Queue(maxsize=4)
 
     def work() -> None:
         try:
@@ -163,7 +173,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
         )
         page: list[Row] = payload["data"]
         following = _next_cursor(payload, page, position)
-        ids = [row_id for row_id in map(resource_id, page) if row_id is not None]
+        ids = [row_id for row_id in resource_ids(page) if row_id is not None]
         rows += page
         if ids or (following is None and (page or attempt or plan.expects_end_at(position))):
             break
@@ -195,7 +205,7 @@ def _has_next_key(payload: dict[str, Any]) -> bool:
 
 def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int | None:
     """The next since_id, None at the end; raises _CursorIgnoredError where the page breaks the cursor's rules."""
-    ids = [row_id for row_id in map(resource_id, rows) if row_id is not None]
+    ids = [row_id for row_id in resource_ids(rows) if row_id is not None]
     if ids and ids[0] <= since_id:
         raise _CursorIgnoredError(f"asked for ids above {since_id}, got {ids[0]}")
     if any(later <= earlier for earlier, later in pairwise(ids)):

@@ -20,7 +20,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rivo.cursor import Row, likely_id, resource_id
+from pipelines.rivo.cursor import Row, likely_id, resource_ids
 from pipelines.rivo.endpoints import Column, ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
@@ -66,10 +66,10 @@ def to_table(columns: Sequence[Column], rows: list[Row]) -> tuple[pa.Table, list
     """
     rejected: list[Rejected] = []
     good: list[Row] = []
-    for row in rows:
+    for row, row_id in zip(rows, resource_ids(rows), strict=True):
         if not isinstance(row, dict) or not isinstance(row.get("attributes"), dict):
             rejected.append(_reject(row, "the row is not an object with attributes"))
-        elif resource_id(row) is None:
+        elif row_id is None:
             rejected.append(_reject(row, "the row has no usable id"))
         else:
             good.append(row)
@@ -180,7 +180,7 @@ def _convert(columns: Sequence[Column], rows: list[Row]) -> tuple[list[pa.Array]
 
 def _values(column: Column, rows: list[Row]) -> list[Any]:
     if column.name == "id":
-        return [resource_id(row) for row in rows]
+        return list(resource_ids(rows))
     if column.path:
         values = [_nested(row["attributes"], column.path) for row in rows]
         kind = column.misfit_of
@@ -232,7 +232,9 @@ def _fast(kind: ColumnType, values: list[Any]) -> pa.Array | None:
     if kind == "json":
         return pa.array([_parse_json(value) for value in values], pa.string())
     kinds = set(map(type, values))
-    if not kinds <= _FAST[kind]:
+    if kind == "scalar" and kinds <= {int, NoneType}:
+        kind, values = "text", [None if value is None else str(value) for value in values]
+    elif not kinds <= _FAST[kind]:
         return None
     target = ARROW_TYPES[kind]
     try:
