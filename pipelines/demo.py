@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.errors import RivoError
+from pipelines.errors import RivoError, SettingsError
 from pipelines.settings import PROJECT, Settings
 from pipelines.warehouse import DEMO, resolve
 
@@ -31,10 +31,21 @@ class Target:
 
 
 def target(settings: Settings) -> Target:
-    """The warehouse these settings lead to: RIVO_WAREHOUSE with a key, the demo's file without."""
+    """The warehouse these settings lead to: RIVO_WAREHOUSE with a key, the demo's file without.
+
+    Raises:
+        SettingsError: RIVO_WAREHOUSE is none of this release, or with a key the demo's own file.
+    """
+    demo = resolve(DEMO)
     if settings.api_key is None:
-        return Target(settings, resolve(DEMO), is_demo=True)
-    return Target(settings, resolve(settings.warehouse), is_demo=False)
+        return Target(settings, demo, is_demo=True)
+    warehouse = resolve(settings.warehouse)
+    if warehouse.resolve() == demo.resolve():
+        raise SettingsError(
+            f"RIVO_WAREHOUSE: {warehouse} is the demo's file, and simulated data must not mix with the shop's. "
+            "Use another path such as data/rivo.duckdb."
+        )
+    return Target(settings, warehouse, is_demo=False)
 
 
 class DemoStore:
@@ -48,15 +59,22 @@ class DemoStore:
     @property
     def now(self) -> datetime:
         """The store's virtual time, UTC."""
-        with urllib.request.urlopen(self._clock, timeout=30) as answer:  # noqa: S310
-            return datetime.fromisoformat(json.load(answer)["now"]).astimezone(UTC)
+        return datetime.fromisoformat(self._ask(None)["now"]).astimezone(UTC)
 
     def set_clock(self, now: datetime) -> None:
         """Move the store to another virtual time."""
-        request = urllib.request.Request(  # noqa: S310
-            self._clock, data=json.dumps({"now": now.isoformat()}).encode(), method="POST"
-        )
-        urllib.request.urlopen(request, timeout=120).close()  # noqa: S310
+        self._ask({"now": now.isoformat()})
+
+    def _ask(self, body: dict[str, str] | None) -> dict[str, str]:
+        data = None if body is None else json.dumps(body).encode()
+        # No proxy of the machine can reach its own loopback.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(urllib.request.Request(self._clock, data), timeout=120) as answer:  # noqa: S310
+                clock: dict[str, str] = json.load(answer)
+                return clock
+        except (OSError, ValueError) as error:
+            raise RivoError(f"The sandbox store does not answer any more ({error}).") from None
 
 
 @contextmanager

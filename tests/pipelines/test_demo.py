@@ -1,0 +1,73 @@
+"""Without a key a demo, in a file of its own, that never meets the shop's."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
+from pipelines.errors import SettingsError
+from pipelines.rivo.client import Client
+from pipelines.settings import PROJECT
+from tests.pipelines.shop import make_settings
+
+DEMO = PROJECT / "data/demo.duckdb"
+NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)
+
+
+def test_without_a_key_the_demo_whatever_the_warehouse() -> None:
+    for warehouse in ("data/rivo.duckdb", "/srv/shop.duckdb", "postgres://host/db"):
+        where = target(make_settings(warehouse=warehouse))
+        assert (where.warehouse, where.is_demo) == (DEMO, True)
+
+
+def test_with_a_key_the_warehouse(tmp_path: Path) -> None:
+    where = target(make_settings(api_key="k", warehouse=str(tmp_path / "shop.duckdb")))
+    assert (where.warehouse, where.is_demo) == (tmp_path / "shop.duckdb", False)
+
+
+def test_real_data_does_not_go_into_the_file_of_the_demo(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(PROJECT / "data")
+    for warehouse in (
+        "data/demo.duckdb",
+        str(DEMO),
+        "duckdb://" + str(DEMO),
+        "./data/../data/demo.duckdb",
+        f"{link}/demo.duckdb",
+    ):
+        with pytest.raises(SettingsError, match="RIVO_WAREHOUSE"):
+            target(make_settings(api_key="k", warehouse=warehouse))
+
+
+def test_the_demo_does_not_go_into_the_file_of_the_shop() -> None:
+    where = target(make_settings(warehouse="data/demo.duckdb"))
+    assert where.is_demo
+
+
+def test_thirteen_weeks_at_first_then_a_day_each_time() -> None:
+    times = demo_times(NOW, None)
+    assert len(times) == DEMO_SYNCS == 13
+    assert times[-1] == NOW
+    assert {later - earlier for earlier, later in pairwise(times)} == {timedelta(weeks=1)}
+    assert demo_times(NOW, NOW) == [NOW + timedelta(days=1)]
+
+
+def test_the_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_API_KEY", "a real key")
+    with demo_store() as store:
+        assert store.key not in ("", "a real key")
+        store.set_clock(NOW + timedelta(days=3))
+        assert store.now == NOW + timedelta(days=3)
+        client = Client(make_settings(api_key=store.key, api_url=store.url))
+        assert client.get("/vip_tiers", {"pagination[since_id]": 0}, "VIP Tiers")["data"]
+        assert client.observed_at == NOW + timedelta(days=3)
+        url = store.url
+    assert os.environ["RIVO_API_KEY"] == "a real key"
+    gone = Client(make_settings(api_key="k", api_url=url, patience_seconds=0.1))
+    with pytest.raises(Exception, match="Nothing answers"):
+        gone.get("/vip_tiers", {}, "VIP Tiers")

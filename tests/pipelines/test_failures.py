@@ -1,0 +1,175 @@
+"""Lists that fail: the others land, the log says so, nothing of the failed one stays; and the shrink guard."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.errors import ApiError
+from pipelines.sync import SyncOptions, sync_lists
+from pipelines.warehouse import building
+from tests.pipelines.conftest import OpenShop
+from tests.pipelines.shop import Shop, make_settings
+
+FEW = ("vip_tiers", "rewards", "customers", "referrals")
+
+
+def state(shop: Shop, name: str) -> object:
+    """The list's table, its history and its columns."""
+    contents = shop.contents()
+    columns = shop.query(
+        "select column_name, data_type from duckdb_columns() "
+        "where schema_name = 'rivo_raw' and table_name = ? order by 1",
+        name,
+    )
+    return contents[name], contents.get(f"{name}_history"), contents["_quarantine"], columns
+
+
+@pytest.mark.parametrize(
+    ("fault", "name", "sentence"),
+    [
+        (
+            "http_500:customers",
+            "customers",
+            "Customers could not be read: the server answers 500, again and again",
+        ),
+        (
+            "http_403:rewards",
+            "rewards",
+            "Rewards could not be read: the list is not allowed for this key (403)",
+        ),
+        ("html:referrals", "referrals", "Referrals could not be read: an HTML page came in place of JSON"),
+    ],
+)
+def test_a_list_that_fails_leaves_the_others_landed(
+    open_shop: OpenShop, fault: str, name: str, sentence: str
+) -> None:
+    shop = open_shop(loaded=True)
+    shop.settings = {"patience_seconds": 0.3}
+    before = state(shop, name)
+    now = shop.wait()
+    results = shop.sync(*FEW, faults=[fault])
+    assert [result.name for result in results.values() if not result.complete] == [name]
+    assert state(shop, name) == before
+    for other in set(FEW) - {name}:
+        assert shop.rows(other).keys() == shop.objects(other).keys()
+    log = {
+        row["list"]: row
+        for row in shop.dicts("from rivo_raw.sync_log where observed_at = ? and not complete", now)
+    }
+    assert log.keys() == {name}
+    assert log[name]["error"].startswith(sentence)
+    assert log[name]["error"] == results[name].error
+    assert (log[name]["rows_read"], log[name]["rows_deleted"]) == (0, 0)
+    assert log[name]["requests"] >= 1
+    assert shop.sync(name)[name].complete, "and the next sync mends it"
+    assert shop.rows(name).keys() == shop.objects(name).keys()
+
+
+@pytest.mark.parametrize("chunk", [100, 25_000])
+def test_a_list_that_fails_midway_leaves_nothing(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    # With small chunks part of the list is inside dlt already when the second page fails.
+    monkeypatch.setattr("pipelines.landing._CHUNK_ROWS", chunk)
+    monkeypatch.setattr("pipelines.landing._BATCH_ROWS", 100, raising=False)
+    shop = open_shop(customers=60, months=6)
+    shop.settings = {"patience_seconds": 0.3}
+    shop.sync("points_events")
+    objects = shop.objects("points_events")
+    assert len(objects) > 300
+    before = state(shop, "points_events")
+    for id in objects:
+        shop.program.override("points_events", id, at=shop.now, title="changed", new_attribute="new")
+    shop.wait(0.1)
+    settings = make_settings(shop.server, **shop.settings)
+    failing: list[object] = []
+
+    def fail_after_the_first_page(name: str, rows: int) -> None:
+        failing.append(rows)
+        shop.server.faults = ["http_500:points_events"]  # type: ignore[assignment]
+
+    with building(shop.path) as work:
+        options = SyncOptions(only=("points_events",), full=True, progress=fail_after_the_first_page)
+        (result,) = sync_lists(work, settings, options)
+        assert not result.complete
+        assert result.error
+        assert result.error.startswith("Points Events could not be read: the server answers 500")
+        assert result.new_columns == ()
+        # The same build goes on to a second sync, as the first demo does.
+        shop.server.faults = ()
+        (again,) = sync_lists(work, settings, SyncOptions(only=("rewards",)))
+        assert again.complete
+        work.publish()
+    assert failing == [250]
+    assert state(shop, "points_events") == before
+    result = shop.sync("points_events", full=True)["points_events"]
+    assert (result.counts.rows_changed, result.new_columns) == (len(objects), ("new_attribute",))
+    rows = shop.rows("points_events")
+    assert {rows[id]["title"] for id in objects} == {"changed"}
+
+
+def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    before = shop.contents()
+    shop.wait()
+    with pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
+        shop.sync(faults=["http_401:earning_rules"])
+    assert shop.contents() == before
+    assert {file.name for file in shop.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
+
+
+def test_an_empty_answer_does_not_empty_a_table(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    before = state(shop, "customers")
+    shop.wait()
+    result = shop.sync("customers", faults=["empty_page:customers"])["customers"]
+    count = len(shop.objects("customers"))
+    assert not result.complete
+    assert result.error == (
+        f"Customers was refused: Rivo returned 0 rows where the warehouse holds {count}. A list that shrinks by more "
+        "than a fifth at once is more often a fault than a deletion. If the rows are really gone, run "
+        "`uv run rivo sync --allow-shrink customers` once."
+    )
+    assert state(shop, "customers") == before
+
+
+@pytest.mark.parametrize(("share", "refused"), [(0.2, False), (0.25, True), (1.0, True)])
+def test_a_list_may_shrink_by_a_fifth(open_shop: OpenShop, share: float, refused: bool) -> None:
+    shop = open_shop(loaded=True)
+    ids = list(shop.rows("customers"))
+    gone = ids[: int(len(ids) * share)]
+    for id in gone:
+        shop.program.remove("customers", id, at=shop.now)
+    result = shop.sync("customers")["customers"]
+    assert result.complete is not refused
+    assert result.counts.rows_deleted == (0 if refused else len(gone))
+    if refused:
+        result = shop.sync("customers", allow_shrink=["rewards"])["customers"]
+        assert not result.complete
+        result = shop.sync("customers", allow_shrink=["customers"])["customers"]
+        assert (result.complete, result.counts.rows_deleted) == (True, len(gone))
+    assert shop.rows("customers").keys() == shop.objects("customers").keys()
+    assert shop.sync("customers")["customers"].complete, "the smaller list is the measure from now on"
+
+
+def test_the_guard_holds_for_sweeps_and_not_for_incremental_reads(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    ids = list(shop.rows("points_events"))
+    for id in ids[: len(ids) // 2]:
+        shop.program.remove("points_events", id, at=shop.now)
+    assert shop.sync("rewards", "points_events")["points_events"].complete
+    result = shop.sync("points_events", full=True)["points_events"]
+    assert not result.complete
+    assert "--allow-shrink points_events" in str(result.error)
+
+
+def test_a_full_list_read_by_page_number_is_whole_and_says_so(open_shop: OpenShop) -> None:
+    shop = open_shop(customers=300, months=1)
+    for _ in range(2):
+        result = shop.sync("customers", faults=["cursor_ignored"])["customers"]
+        assert result.complete
+        assert len(result.warnings) == 1
+        assert result.warnings[0].startswith("Customers: the server does not page by since_id")
+        assert result.counts.rows_deleted == 0
+        assert shop.rows("customers").keys() == shop.objects("customers").keys()
+    assert (result.counts.rows_new, result.counts.rows_changed) == (0, 0)

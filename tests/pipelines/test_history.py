@@ -1,0 +1,175 @@
+"""Deletions, returns, and the histories kept of them: half-open, one open version a row, true times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from sandbox import DEFAULT_END
+from tests.pipelines.conftest import OpenShop
+from tests.pipelines.shop import DAY, Row, Shop
+
+START = DEFAULT_END
+
+
+def history(shop: Shop, name: str, id: int) -> list[Row]:
+    return shop.dicts(f"from rivo_raw.{name}_history where id = ? order by valid_from", id)
+
+
+def spells(shop: Shop, name: str, id: int, column: str) -> list[tuple[Any, datetime, datetime | None]]:
+    return [(row[column], row["valid_from"], row["valid_to"]) for row in history(shop, name, id)]
+
+
+def assert_sound(shop: Shop) -> None:
+    """What must hold for every history at any time."""
+    for name in ("customers", "vip_tiers", "rewards", "earning_rules"):
+        times = {
+            row[0] for row in shop.query("select observed_at from rivo_raw.sync_log where list = ?", name)
+        }
+        versions: dict[int, list[Row]] = {}
+        for row in shop.dicts(f"from rivo_raw.{name}_history order by id, valid_from"):
+            versions.setdefault(row["id"], []).append(row)
+        alive = shop.rows(name)
+        for id, rows in versions.items():
+            assert {row["valid_from"] for row in rows} <= times
+            assert {row["valid_to"] for row in rows} <= times | {None}
+            assert all(row["valid_to"] is None or row["valid_from"] < row["valid_to"] for row in rows)
+            for earlier, later in pairwise(rows):
+                assert earlier["valid_to"] is not None
+                assert earlier["valid_to"] <= later["valid_from"], "no overlap"
+                if earlier["valid_to"] == later["valid_from"]:
+                    assert earlier["_row_version"] != later["_row_version"], "a version for a change"
+            assert (rows[-1]["valid_to"] is None) == (id in alive), "open while it is there"
+            if id in alive:
+                for column in rows[-1].keys() - {"_row_version", "valid_from", "valid_to"}:
+                    assert rows[-1][column] == alive[id][column]
+        assert alive.keys() <= versions.keys()
+
+
+def test_a_row_that_goes_and_returns(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    gone = list(shop.rows("customers"))[:3]
+    for id in gone:
+        shop.program.remove("customers", id, at=START + DAY)
+        shop.program.restore("customers", id, at=START + 2 * DAY)
+    first = shop.wait()
+    assert shop.sync("customers")["customers"].counts.rows_deleted == 3
+    assert not gone & shop.rows("customers").keys()
+    rows = shop.rows("customers", alive=False)
+    for id in gone:
+        row = rows[id]
+        assert (row["_first_seen_at"], row["_last_seen_at"], row["_deleted_at"]) == (START, START, first)
+        assert [v["valid_to"] for v in history(shop, "customers", id)] == [first]
+    assert_sound(shop)
+    assert shop.sync("customers")["customers"].counts.rows_deleted == 0, "once is enough"
+    second = shop.wait()
+    counts = shop.sync("customers")["customers"].counts
+    assert (counts.rows_new, counts.rows_deleted) == (0, 0)
+    assert counts.rows_changed >= 3
+    rows = shop.rows("customers")
+    for id in gone:
+        row = rows[id]
+        assert (row["_first_seen_at"], row["_last_seen_at"], row["_deleted_at"]) == (START, second, None)
+        assert [(v["valid_from"], v["valid_to"]) for v in history(shop, "customers", id)] == [
+            (START, first),
+            (second, None),
+        ], "a gap while it was away"
+    assert_sound(shop)
+
+
+def test_events_that_vanish_are_deleted_by_the_sweep_alone(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    last = max(shop.rows("points_events"))
+    shop.program.remove("points_events", last, at=START)
+    shop.wait()
+    assert shop.sync("points_events")["points_events"].counts.rows_deleted == 0
+    assert last in shop.rows("points_events"), "an incomplete read proves no absence"
+    now = shop.wait()
+    assert shop.sync("points_events", full=True)["points_events"].counts.rows_deleted == 1
+    assert shop.rows("points_events", alive=False)[last]["_deleted_at"] == now
+
+
+def test_a_tier_that_is_renamed_and_named_back(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    id, row = min(shop.rows("vip_tiers").items())
+    days = [START + n * DAY for n in range(5)]
+    shop.program.override("vip_tiers", id, at=days[1], name="Argent")
+    shop.program.override("vip_tiers", id, at=days[3], name=row["name"])
+    for day in days[1:]:
+        shop.server.now = day
+        shop.sync("vip_tiers")
+    assert spells(shop, "vip_tiers", id, "name") == [
+        (row["name"], days[0], days[1]),
+        ("Argent", days[1], days[3]),
+        (row["name"], days[3], None),
+    ]
+    assert_sound(shop)
+
+
+def test_what_is_not_tracked_makes_no_version(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    id = min(shop.rows("customers"))
+    shop.program.override("customers", id, at=START, first_name="Another", dob="01-02")
+    assert shop.sync("customers")["customers"].counts.rows_changed == 1
+    assert len(history(shop, "customers", id)) == 1
+    assert shop.rows("customers")[id]["first_name"] == "Another"
+
+
+def test_a_nested_snapshot_that_differs_is_no_change_but_is_kept(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    id = min(shop.rows("points_events"))
+    shop.program.override("points_events", id, at=START, customer={"id": 1, "points_tally": 77})
+    counts = shop.sync("points_events", full=True)["points_events"].counts
+    # The customer's id is a column of its own, taken from the snapshot: that is a change.
+    assert counts.rows_changed == 1
+    shop.program.override("points_events", id, at=START, customer={"points_tally": 78, "id": 1})
+    counts = shop.sync("points_events", full=True)["points_events"].counts
+    assert (counts.rows_new, counts.rows_changed) == (0, 0)
+    assert shop.rows("points_events")[id]["customer"] == '{"id":1,"points_tally":78}'
+
+
+def test_two_syncs_at_one_time_leave_the_later_reading(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    id, row = min(shop.rows("vip_tiers").items())
+    now = shop.wait()
+    for name in ("First", "Second"):
+        shop.program.override("vip_tiers", id, at=now, name=name)
+        shop.sync("vip_tiers")
+    assert spells(shop, "vip_tiers", id, "name") == [(row["name"], START, now), ("Second", now, None)]
+    assert_sound(shop)
+
+
+def test_texts_that_only_look_alike_make_a_version(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    id = max(shop.rows("rewards"))
+    for text in ({"points_type": "a|b", "reward_type": "c"}, {"points_type": "a", "reward_type": "b|c"}):
+        shop.wait()
+        shop.program.override("rewards", id, at=shop.now, **text)
+        shop.sync("rewards")
+    shop.program.override("rewards", id, at=shop.wait(), reward_type=None)
+    shop.sync("rewards")
+    shop.program.override("rewards", id, at=shop.wait(), reward_type="\\N")
+    shop.sync("rewards")
+    found = [(row["points_type"], row["reward_type"]) for row in history(shop, "rewards", id)]
+    assert found[1:] == [("a|b", "c"), ("a", "b|c"), ("a", None), ("a", "\\N")]
+
+
+def test_weeks_of_customers_are_a_sound_history(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    seen = {(START, id): row["points_tally"] for id, row in shop.rows("customers").items()}
+    for days in (1, 6, 14):
+        now = shop.wait(days)
+        shop.sync("customers")
+        seen |= {(now, id): o["attributes"]["points_tally"] for id, o in shop.objects("customers").items()}
+    assert_sound(shop)
+    versions = shop.dicts("from rivo_raw.customers_history")
+    for (at, id), tally in seen.items():
+        held = [
+            row["points_tally"]
+            for row in versions
+            if row["id"] == id
+            and row["valid_from"] <= at
+            and (row["valid_to"] is None or at < row["valid_to"])
+        ]
+        assert held == [tally]
