@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -104,9 +105,8 @@ def _sync_list(
         pages = _counted(reading, endpoint, options)
         first = next(pages, [])
         landing = Landing(build, endpoint, _observed_at(build.connection, client, endpoint))
-        load(
-            landing, itertools.chain([first], pages), lambda: _refuse_shrinking(landing, since_id, options)
-        )
+        check = partial(_refuse_shrinking, landing, since_id, options)
+        load(landing, itertools.chain([first], pages), check)
         mark_seen(landing, complete=since_id == 0)
         quarantine(landing, since_id)
         if endpoint.history:

@@ -6,9 +6,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.rivo import client
 from pipelines.settings import Settings
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.pipelines.shop import Shop
@@ -21,6 +23,13 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         if name.startswith("RIVO_"):
             monkeypatch.delenv(name)
     monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten retries in the time of one; what a server asks for by Retry-After stays as it is."""
+    unhurried = client._wait
+    monkeypatch.setattr(client, "_wait", lambda state: unhurried(state) / 10)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +48,7 @@ def server(quiet_program: Program) -> Iterator[Server]:
 OpenShop = Callable[..., Shop]
 
 
-OPTIONS = {"seed": 7, "customers": 40, "months": 4}
+OPTIONS: dict[str, Any] = {"seed": 7, "customers": 40, "months": 4}
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +67,7 @@ def open_shop(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpenSh
 
     def open_one(loaded: bool = False, **options: int | bool) -> Shop:
         assert not (loaded and options)
-        program = Program(ProgramOptions(**OPTIONS | options))  # type: ignore[arg-type]
+        program = Program(ProgramOptions(**OPTIONS | options))
         context = serve(program, rate_limit=0)
         running = context.__enter__()
         closing.append(context)

@@ -243,23 +243,17 @@ def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
 
 
 def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
-    # Both lie in the past of this machine's clock, or in its future.
-    for year in ("2020", "2040"):
+    # Both lie in the past of this machine's clock: by that there would be nothing to wait for.
+    date = DATE.replace("2026", "2020")
 
-        def answer(asked: Asked, n: int, year: str = year) -> Reply:
-            if n:
-                return page([1])
-            return Reply(
-                None,
-                429,
-                headers={"Retry-After": DATE.replace("2026", year).replace("06:00:00", "06:00:01")},
-                date=DATE.replace("2026", year),
-            )
+    def answer(asked: Asked, n: int) -> Reply:
+        return page([1]) if n else Reply(None, 429, headers={"Retry-After": later}, date=date)
 
-        with answering(answer) as stub:
-            started = time.monotonic()
-            get(connect(stub.url))
-        assert 0.9 < time.monotonic() - started < 2, year
+    later = date.replace("06:00:00", "06:00:01")
+    with answering(answer) as stub:
+        started = time.monotonic()
+        get(connect(stub.url))
+    assert 0.9 < time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
-from pipelines.errors import SettingsError
+from pipelines.errors import RivoError, SettingsError
 from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT
 from tests.pipelines.shop import make_settings
@@ -71,3 +71,11 @@ def test_the_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch) 
     gone = Client(make_settings(api_key="k", api_url=url, patience_seconds=0.1))
     with pytest.raises(Exception, match="Nothing answers"):
         gone.get("/vip_tiers", {}, "VIP Tiers")
+
+
+def test_a_store_that_is_gone_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with demo_store() as store:
+        assert store.now
+    with pytest.raises(RivoError, match="does not answer any more"):
+        store.set_clock(NOW)

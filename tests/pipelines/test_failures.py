@@ -10,8 +10,6 @@ from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
 
-FEW = ("vip_tiers", "rewards", "customers", "referrals")
-
 
 def state(shop: Shop, name: str) -> object:
     """The list's table, its history and its columns."""
@@ -47,10 +45,11 @@ def test_a_list_that_fails_leaves_the_others_landed(
     shop.settings = {"patience_seconds": 0.3}
     before = state(shop, name)
     now = shop.wait()
-    results = shop.sync(*FEW, faults=[fault])
+    lists = {"vip_tiers", "earning_rules", "points_redemptions", name}
+    results = shop.sync(*lists, faults=[fault])
     assert [result.name for result in results.values() if not result.complete] == [name]
     assert state(shop, name) == before
-    for other in set(FEW) - {name}:
+    for other in lists - {name}:
         assert shop.rows(other).keys() == shop.objects(other).keys()
     log = {
         row["list"]: row
@@ -86,7 +85,7 @@ def test_a_list_that_fails_midway_leaves_nothing(
 
     def fail_after_the_first_page(name: str, rows: int) -> None:
         failing.append(rows)
-        shop.server.faults = ["http_500:points_events"]  # type: ignore[assignment]
+        shop.server.faults = ["http_500:points_events"]
 
     with building(shop.path) as work:
         options = SyncOptions(only=("points_events",), full=True, progress=fail_after_the_first_page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def traces_in_tables(path: Path) -> list[str]:
 
 
 @pytest.fixture
-def store(quiet_program: Program) -> Server:  # type: ignore[misc]
+def store(quiet_program: Program) -> Iterator[Server]:
     with serve(quiet_program, key=KEY, rate_limit=0) as running:
         yield running
 
@@ -64,7 +65,7 @@ def test_the_key_leaves_no_trace(
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "data" / "rivo.duckdb"
     said: list[str] = []
-    store.faults = [fault] if fault else ()  # type: ignore[assignment]
+    store.faults = [fault] if fault else ()
     settings = make_settings(store, patience_seconds=0.2)
     try:
         with building(path) as work:
