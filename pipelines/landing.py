@@ -220,9 +220,7 @@ def _differs_from_history(landing: Landing, present: str) -> bool:
     return bool(row and row[0])
 
 
-def _changes(
-    landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]
-) -> Iterator[pa.Table]:
+def _changes(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]) -> Iterator[pa.Table]:
     """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
     chunk: list[pa.Table] = []
     for rows in _batches(pages):
