@@ -117,6 +117,18 @@ def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_shop:
     assert {file.name for file in shop.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
 
 
+def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(open_shop: OpenShop) -> None:
+    shop = open_shop(customers=60, months=6)
+
+    def refuse_from_now_on(name: str, rows: int) -> None:
+        shop.server.faults = ["http_401"]
+
+    options = SyncOptions(only=("points_events",), progress=refuse_from_now_on)
+    with building(shop.path) as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
+        list(sync_lists(work, make_settings(shop.server), options))
+    assert not shop.path.exists()
+
+
 def test_an_empty_answer_does_not_empty_a_table(open_shop: OpenShop) -> None:
     shop = open_shop(loaded=True)
     before = state(shop, "customers")
