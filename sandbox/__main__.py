@@ -72,10 +72,15 @@ def _watch_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+_stopping = threading.Event()
+
+
 def _interrupt(*_: object) -> NoReturn:
     """One signal is enough, also in the middle of a long simulation."""
     for known in _SIGNALS:
         signal.signal(known, signal.SIG_IGN)
+    # Where Python swallows the exception (it may strike inside a destructor), the event still ends the wait.
+    _stopping.set()
     raise KeyboardInterrupt
 
 
@@ -108,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             program.view(now)
             print(f"RIVO_API_KEY={server.key}", flush=True)
             print(f"RIVO_API_URL={server.url}", flush=True)
-            threading.Event().wait()
+            _stopping.wait()
     except KeyboardInterrupt:
         return 0
     except (ValueError, OSError) as error:
