@@ -35,7 +35,6 @@ def state(shop: Shop, name: str) -> object:
             "rewards",
             "Rewards could not be read: the list is not allowed for this key (403)",
         ),
-        ("html:referrals", "referrals", "Referrals could not be read: an HTML page came in place of JSON"),
     ],
 )
 def test_a_list_that_fails_leaves_the_others_landed(
@@ -168,7 +167,7 @@ def test_the_guard_holds_for_sweeps_and_not_for_incremental_reads(open_shop: Ope
     ids = list(shop.rows("points_events"))
     for id in ids[: len(ids) // 2]:
         shop.program.remove("points_events", id, at=shop.now)
-    assert shop.sync("rewards", "points_events")["points_events"].complete
+    assert shop.sync("earning_rules", "points_events")["points_events"].complete
     result = shop.sync("points_events", full=True)["points_events"]
     assert not result.complete
     assert "--allow-shrink points_events" in str(result.error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,7 +20,6 @@ def quarantined(shop: Shop, name: str) -> list[Row]:
     ("fault", "name", "reason"),
     [
         ("type_change", "customers", 'points_tally is not a whole number: "'),
-        ("null_id", "customers", "the row has no usable id"),
         ("missing_id", "customers", "the row has no usable id"),
         ("missing_diff", "points_events", "points_diff is missing"),
         ("bad_date", "points_events", 'applied_at is not a possible date and time: "2026-02-30T00:00:00Z"'),
@@ -69,17 +69,17 @@ def test_a_row_set_apart_long_ago_is_still_read_again(open_shop: OpenShop) -> No
     shop.sync("points_events", full=True)
     for _ in range(2):
         shop.wait()
-        result = shop.sync("rewards", "points_events")["points_events"]
+        result = shop.sync("earning_rules", "points_events")["points_events"]
         assert result.kind == "incremental"
         assert int(shop.sent("points_events")[0]["pagination[since_id]"]) == old - 1
         assert [row["id"] for row in quarantined(shop, "points_events")] == [old]
     shop.program.override("points_events", old, at=shop.now, points_diff=4321)
     shop.wait()
-    shop.sync("rewards", "points_events")
+    shop.sync("earning_rules", "points_events")
     assert quarantined(shop, "points_events") == []
     assert shop.rows("points_events")[old]["points_diff"] == 4321
     shop.wait()
-    shop.sync("rewards", "points_events")
+    shop.sync("earning_rules", "points_events")
     assert int(shop.sent("points_events")[0]["pagination[since_id]"]) > old
 
 
@@ -139,34 +139,34 @@ def columns(shop: Shop, name: str) -> dict[str, tuple[str, str | None]]:
     return {column: (kind, about) for column, kind, about in shop.query(sql, name)}
 
 
-@pytest.mark.parametrize(
-    ("value", "kind", "stored"),
-    [
-        ("surprise", "VARCHAR", "surprise"),
-        (7, "BIGINT", 7),
-        (2.5, "DOUBLE", 2.5),
-        (True, "BOOLEAN", True),
-        ({"b": 1, "a": [2]}, "JSON", '{"a":[2],"b":1}'),
-    ],
-)
-def test_a_new_attribute_becomes_a_column(open_shop: OpenShop, value: Any, kind: str, stored: Any) -> None:
+NEW: dict[str, tuple[Any, str, Any]] = {
+    "new_text": ("surprise", "VARCHAR", "surprise"),
+    "new_number": (7, "BIGINT", 7),
+    "new_fraction": (2.5, "DOUBLE", 2.5),
+    "new_flag": (True, "BOOLEAN", True),
+    "new_time": ("2026-01-01T00:00:00Z", "TIMESTAMP WITH TIME ZONE", datetime(2026, 1, 1, tzinfo=UTC)),
+    "new_object": ({"b": 1, "a": [2]}, "JSON", '{"a":[2],"b":1}'),
+}
+
+
+def test_new_attributes_become_columns_of_their_natural_types(open_shop: OpenShop) -> None:
     shop = open_shop(loaded=True)
-    id = min(shop.rows("rewards"))
-    shop.program.override("rewards", id, at=shop.now, new_attribute=value)
+    one, other = sorted(shop.rows("rewards"))[:2]
+    values = {name: value for name, (value, _, _) in NEW.items()}
+    shop.program.override("rewards", one, at=shop.now, **values)
     result = shop.sync("rewards")["rewards"]
-    assert result.new_columns == ("new_attribute",)
+    assert set(result.new_columns) == NEW.keys()
     assert result.counts.rows_changed == 1
-    found, about = columns(shop, "rewards")["new_attribute"]
-    assert found == kind
-    assert about
-    assert {i: row["new_attribute"] for i, row in shop.rows("rewards").items() if row["new_attribute"]} == {
-        id: stored
-    }
+    found, rows = columns(shop, "rewards"), shop.rows("rewards")
+    for name, (_, kind, stored) in NEW.items():
+        assert found[name][0] == kind
+        assert found[name][1], "described in the database itself"
+        assert (rows[one][name], rows[other][name]) == (stored, None)
     again = shop.sync("rewards")["rewards"]
     assert (again.new_columns, again.counts.rows_changed) == ((), 0)
-    shop.program.override("rewards", id, at=shop.wait(), new_attribute=None)
-    assert shop.sync("rewards")["rewards"].counts.rows_changed == 1
-    assert shop.rows("rewards")[id]["new_attribute"] is None
+    shop.program.override("rewards", one, at=shop.wait(), **dict.fromkeys(NEW))
+    assert shop.sync("rewards")["rewards"].counts.rows_changed >= 1
+    assert {shop.rows("rewards")[one][name] for name in NEW} == {None}
 
 
 ODD = {

@@ -117,7 +117,7 @@ def test_events_are_read_from_the_smallest_id_of_the_lookback_on(open_shop: Open
     shop.settings = {"lookback_days": lookback}
     held = {id: row["applied_at"] for id, row in shop.rows("points_events").items()}
     shop.wait(0.5)
-    shop.sync("rewards", "points_events")
+    shop.sync("earning_rules", "points_events")
     recent = [id for id, applied_at in held.items() if applied_at >= shop.now - lookback * DAY]
     assert first_since_id(shop, "points_events") == (min(recent) - 1 if recent else max(held))
     assert {p["pagination[limit]"] for p in shop.sent("points_events")} == {"250"}
@@ -127,7 +127,7 @@ def test_redemptions_and_referrals_are_read_from_the_smallest_open_id_on(open_sh
     shop = open_shop(loaded=True)
     redemptions, referrals = shop.rows("points_redemptions"), shop.rows("referrals")
     shop.wait()
-    shop.sync("rewards", "points_redemptions", "referrals")
+    shop.sync("earning_rules", "points_redemptions", "referrals")
     floor = shop.now - 180 * DAY
     open_redemptions = [
         id
@@ -154,12 +154,12 @@ def test_a_late_revocation_is_seen_inside_the_lookback_and_by_the_sweep_outside(
     later = shop.wait()
     for id in (old, recent):
         shop.program.override("points_events", id, at=later, revoked_at=later)
-    result = shop.sync("rewards", "points_events")["points_events"]
+    result = shop.sync("earning_rules", "points_events")["points_events"]
     assert result.kind == "incremental"
     assert shop.rows("points_events")[recent]["revoked_at"] == later
     assert shop.rows("points_events")[old]["revoked_at"] is None
     shop.wait(6)
-    assert shop.sync("rewards", "points_events")["points_events"].kind == "full", (
+    assert shop.sync("earning_rules", "points_events")["points_events"].kind == "full", (
         "seven days after the last one"
     )
     assert shop.rows("points_events")[old]["revoked_at"] == later
@@ -174,7 +174,7 @@ def test_back_dated_events_arrive_with_their_new_ids(open_shop: OpenShop) -> Non
         {"customer": {"id": customer}, "points_diff": 50, "applied_at": now - 300 * DAY},
         at=now,
     )
-    shop.sync("rewards", "points_events")
+    shop.sync("earning_rules", "points_events")
     assert shop.rows("points_events")[id]["applied_at"] == now - 300 * DAY
 
 
