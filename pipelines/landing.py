@@ -1,27 +1,22 @@
-"""Rows that were read -> `rivo_raw`: what is new or changed is merged by dlt, histories are kept as SCD2.
+"""Rows that were read -> `rivo_raw`: what is new or changed is merged by dlt.
 
-dlt does the loading: load packages, schema evolution, the merge by id and the slowly changing dimension.
-What is done here is what only Rivo's lists need: telling new from changed from merely re-read rows, and
-marking the ones a complete read no longer holds.
+What is done here is what only Rivo's lists need: telling new from changed from merely re-read rows, setting
+apart what cannot be read, and marking the rows that a complete read no longer holds.
 """
 
 from __future__ import annotations
 
 import gc
-import itertools
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
 
-import dlt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import RivoError
+from pipelines.loading import run_dlt
 from pipelines.rivo.cursor import Row, likely_id, resource_ids
 from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.records import (
@@ -33,7 +28,7 @@ from pipelines.rivo.records import (
     to_table,
     undeclared,
 )
-from pipelines.tables import HISTORY_META, existing_columns, history_name
+from pipelines.tables import existing_columns
 from pipelines.warehouse import RAW, Build
 
 _BATCH_ROWS = 1_000
@@ -45,17 +40,6 @@ _NATURAL_TYPES: dict[str, ColumnType] = {
     "DOUBLE": "double",
     "JSON": "json",
     "TIMESTAMP WITH TIME ZONE": "timestamp",
-}
-_DLT_TYPES: dict[ColumnType, dict[str, Any]] = {
-    "bigint": {"data_type": "bigint"},
-    "id": {"data_type": "bigint"},
-    "text": {"data_type": "text"},
-    "scalar": {"data_type": "text"},
-    "bool": {"data_type": "bool"},
-    "timestamp": {"data_type": "timestamp"},
-    "decimal": {"data_type": "decimal", "precision": 18, "scale": 4},
-    "double": {"data_type": "double"},
-    "json": {"data_type": "json"},
 }
 
 
@@ -108,11 +92,11 @@ def load(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]
     table = f"{RAW}.{landing.endpoint.name}"
     row = landing.build.connection.execute(f"select exists (from {table})").fetchone()
     with _without_cycle_collection():
-        _run_dlt(
+        run_dlt(
             landing.build,
             landing.endpoint.name,
             _changes(landing, pages, check),
-            _hints((*landing.endpoint.columns, *META_COLUMNS)),
+            (*landing.endpoint.columns, *META_COLUMNS),
             # Into an empty table there is nothing to merge: a first load need not be written twice.
             "merge" if row and row[0] else "append",
         )
@@ -169,55 +153,6 @@ def quarantine(landing: Landing, since_id: int) -> None:
             f"insert into {RAW}._quarantine values (?, ?, ?, ?, ?)",
             [(landing.endpoint.name, r.id, r.reason, r.row, landing.observed_at) for r in rejected],
         )
-
-
-def keep_history(landing: Landing) -> None:
-    """Bring the SCD2 history of a list up to its raw table: changed rows get a version, absent ones end."""
-    endpoint = landing.endpoint
-    tracked = {column.name: column for column in endpoint.columns}
-    columns = [tracked["id"], *(tracked[name] for name in endpoint.history)]
-    names = ", ".join(f'"{c.name}"' for c in columns)
-    # Spelled out value by value: a version must not depend on how a release formats a whole row. The lengths
-    # keep two neighbouring texts apart, whatever stands in them.
-    texts = [f'"{c.name}"::varchar' for c in columns]
-    version = " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
-    present = (
-        f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
-    )
-    if not _differs_from_history(landing, present):
-        return
-    _run_dlt(
-        landing.build,
-        history_name(endpoint),
-        iter([landing.build.connection.cursor().execute(present).to_arrow_table()]),
-        _hints((*columns, *HISTORY_META[:1])),
-        {
-            "disposition": "merge",
-            "strategy": "scd2",
-            "row_version_column_name": "_row_version",
-            "validity_column_names": ["valid_from", "valid_to"],
-            "boundary_timestamp": landing.observed_at.isoformat(),
-        },
-    )
-    # Two syncs within one second of the API's clock: what the second one saw holds for that second.
-    landing.build.connection.execute(
-        f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from"
-    )
-
-
-def _differs_from_history(landing: Landing, present: str) -> bool:
-    row = landing.build.connection.execute(
-        f"""
-        with present as (select _row_version from ({present})),
-        open_versions as (
-            select _row_version from {RAW}.{history_name(landing.endpoint)} where valid_to is null
-        )
-        select
-            exists (from present anti join open_versions using (_row_version))
-            or exists (from open_versions anti join present using (_row_version))
-        """
-    ).fetchone()
-    return bool(row and row[0])
 
 
 def _changes(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]) -> Iterator[pa.Table]:
@@ -335,61 +270,3 @@ def _differs(columns: Iterable[Column]) -> str:
         ours.append(f'c."{column.name}"')
         theirs.append(f's."{column.name}"' + ("::varchar" if column.type == "json" else ""))
     return f"row({', '.join(ours)}) is distinct from row({', '.join(theirs)})"
-
-
-def _hints(columns: Iterable[Column]) -> dict[str, Any]:
-    return {
-        c.name: {
-            **_DLT_TYPES[c.type],
-            "description": c.description,
-            "nullable": not (c.name == "id" and c.required),
-        }
-        for c in columns
-    }
-
-
-def _run_dlt(
-    build: Build, table: str, chunks: Iterator[pa.Table], hints: dict[str, Any], disposition: Any
-) -> None:
-    """One dlt pipeline a table, all into the dataset `rivo_raw`; none at all when there is nothing to load."""
-    first = next(chunks, None)
-    if first is None:
-        return
-    resource = dlt.resource(
-        itertools.chain([first], chunks),
-        name=table,
-        write_disposition=disposition,
-        primary_key="id",
-        columns=hints,
-    )
-    pipeline = dlt.pipeline(
-        pipeline_name=f"rivo_{table}",
-        destination=dlt.destinations.duckdb(build.connection),
-        dataset_name=RAW,
-        pipelines_dir=str(build.scratch / "dlt"),
-    )
-    try:
-        pipeline.run(resource)
-    except Exception as error:
-        raise _plain_cause(error) from None
-
-
-def _plain_cause(error: BaseException) -> BaseException:
-    """The sentence inside dlt's wrapping of an error, or the error itself."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RivoError | OSError):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
-
-
-def drop_dlt_staging(build: Build) -> None:
-    """Remove what dlt merges from: it would be a second copy of the last rows in the published file."""
-    build.connection.execute(f"drop schema if exists {RAW}_staging cascade")
-
-
-def quiet_dlt() -> None:
-    """No telemetry; and no warnings about Arrow types, since every column's type is declared."""
-    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
-    os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")

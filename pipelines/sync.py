@@ -15,17 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import ApiError, ListError
-from pipelines.landing import (
-    Counts,
-    Landing,
-    drop_dlt_staging,
-    drop_new_columns,
-    keep_history,
-    load,
-    mark_seen,
-    quarantine,
-    quiet_dlt,
-)
+from pipelines.history import keep_history
+from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
+from pipelines.loading import drop_dlt_staging, quiet_dlt
 from pipelines.rivo.client import Client
 from pipelines.rivo.cursor import Row, read_list
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
@@ -110,7 +102,7 @@ def _sync_list(
         mark_seen(landing, complete=since_id == 0)
         quarantine(landing, since_id)
         if endpoint.history:
-            keep_history(landing)
+            keep_history(build, endpoint, landing.observed_at)
     except ListError as caught:
         error = str(caught)
         if landing:
