@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.lineage import rivo_specs
-from assets.sync import sync_assets
+from assets.op import sync_assets
 from dbt_like_sql import load_project
 from pipelines.settings import Settings
 

@@ -98,7 +98,8 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
         observed_at, _ = _log_state(work.connection)
         if plan.publish and not blocked and not nothing_read:
             work.publish()
-        elif not nothing_read:
+        elif not nothing_read or where.warehouse.exists():
+            # Also where no list could be read: that it failed stands in the log.
             work.keep()
         if blocked:
             problems.append(

@@ -10,8 +10,10 @@ from pathlib import Path
 from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.spinner import Spinner
 from rich.table import Table
+from rich.text import Text
 
 from assets.run import Event, Finished, Step
 from dbt_like_sql import NodeResult
@@ -96,7 +98,7 @@ class Terminal:
         if step.text == "models":
             self._show("Building models")
         else:
-            self.console.print(step.text, highlight=False)
+            self.console.print(escape(step.text), highlight=False)
 
     def _list(self, result: ListResult) -> None:
         title = f"{ENDPOINTS[result.name].title:<19}"
@@ -114,7 +116,7 @@ class Terminal:
         """Print how it went, what is worth knowing, and what to try next."""
         print_ = self.console.print
         if self.failure:
-            print_(f"\n[bold red]The sync failed.[/bold red] {self.failure}", highlight=False)
+            print_(f"\n[bold red]The sync failed.[/bold red] {escape(self.failure)}", highlight=False)
             return
         if self.finished is None:
             print_("\n[bold red]The sync ended before it was done.[/bold red] Nothing was published.")
@@ -123,14 +125,14 @@ class Terminal:
         print_("")
         self._print_models()
         for line in self._warnings():
-            print_(f"[yellow]Note[/yellow]       {line}", highlight=False)
+            print_(f"[yellow]Note[/yellow]       {escape(line)}", highlight=False)
         for problem in problems:
-            print_(f"[red]Problem[/red]    {problem}", highlight=False)
+            print_(f"[red]Problem[/red]    {escape(problem)}", highlight=False)
         seconds = time.monotonic() - self._started
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
-                f"Warehouse  {_short(done.warehouse)}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"Warehouse  {escape(_short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )
@@ -182,9 +184,9 @@ def result_table(columns: list[str], rows: list[tuple]) -> Table:
             or type(row[index]).__name__ == "Decimal"
             for row in rows
         )
-        table.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
+        table.add_column(Text(name), justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else _shown(value) for value in row))
+        table.add_row(*(Text("" if value is None else _shown(value)) for value in row))
     return table
 
 

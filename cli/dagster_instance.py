@@ -6,7 +6,7 @@ import os
 import shutil
 
 from pipelines.errors import SettingsError
-from pipelines.settings import PROJECT, dagster_home
+from pipelines.settings import PROJECT, Settings
 
 
 def prepare_dagster_home() -> None:
@@ -15,7 +15,7 @@ def prepare_dagster_home() -> None:
     Raises:
         SettingsError: the folder cannot be written.
     """
-    home = dagster_home()
+    home = Settings.load().dagster_home
     try:
         home.mkdir(parents=True, exist_ok=True)
         if not (home / "dagster.yaml").exists():

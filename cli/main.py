@@ -60,7 +60,7 @@ def sync(full: bool, only: list[str], allow_shrink: list[str]) -> None:
 
     With RIVO_API_KEY from Rivo into RIVO_WAREHOUSE; without it a demo into data/demo.duckdb.
     """
-    from cli.sync import run_sync
+    from cli.run_job import run_sync
 
     Settings.load()
     sys.exit(0 if run_sync(full=full, only=only, allow_shrink=allow_shrink) else 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo, available_timezones
@@ -21,7 +22,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix="RIVO_",
-        env_file=PROJECT / ".env",
+        # Another file, or none, by RIVO_ENV_FILE: tests must not read the settings of whoever runs them.
+        env_file=os.environ.get("RIVO_ENV_FILE", PROJECT / ".env"),
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -36,6 +38,8 @@ class Settings(BaseSettings):
     """Requests per second, over all lists together."""
     lookback_days: int = Field(30, ge=0, le=36_500)
     full_sweep_days: int = Field(7, ge=0, le=36_500)
+    dagster_home: Path = Field(PROJECT / ".dagster", validation_alias="DAGSTER_HOME")
+    """Where Dagster keeps runs and events; relative paths from the project."""
     patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
     """How long one request is retried before its list is given up."""
 
@@ -65,9 +69,15 @@ class Settings(BaseSettings):
     @field_validator("sync_cron")
     @classmethod
     def _check_cron(cls, cron: str) -> str:
-        if len(cron.split()) != 5:
+        fields = cron.split()
+        if len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON_LIMITS)):
             raise ValueError(f"'{cron}' is not a cron line of five fields such as 0 3 * * *")
         return cron
+
+    @field_validator("dagster_home")
+    @classmethod
+    def _from_project(cls, path: Path) -> Path:
+        return PROJECT / path.expanduser()
 
     @property
     def zone(self) -> ZoneInfo:
@@ -86,8 +96,7 @@ class Settings(BaseSettings):
             return cls()
         except ValidationError as error:
             problems = [
-                f"RIVO_{'_'.join(str(part) for part in problem['loc']).upper()}: "
-                + problem["msg"].removeprefix("Value error, ")
+                _variable(problem["loc"]) + ": " + problem["msg"].removeprefix("Value error, ")
                 for problem in error.errors(include_input=False, include_url=False)
             ]
             raise SettingsError(
@@ -95,6 +104,23 @@ class Settings(BaseSettings):
             ) from None
 
 
-def dagster_home() -> Path:
-    """The folder of Dagster's own storage: DAGSTER_HOME, by default `.dagster` in the project."""
-    return Path(os.environ.get("DAGSTER_HOME") or PROJECT / ".dagster").absolute()
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = "_".join(map(str, location)).upper()
+    return name if name == "DAGSTER_HOME" else f"RIVO_{name}"
+
+
+_CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_NAMES = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat", re.I)
+
+
+def _is_cron_field(text: str, limits: tuple[int, int]) -> bool:
+    """Whether a field of a cron line can be meant: `*`, numbers, ranges, steps, lists, names."""
+    for part in text.split(","):
+        match = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part)
+        if not match or match[3] == "0":
+            return False
+        for value in match.group(1, 2):
+            number = value and value.isdigit() and limits[0] <= int(value) <= limits[1]
+            if value not in (None, "*") and not number and not _CRON_NAMES.fullmatch(value or ""):
+                return False
+    return True

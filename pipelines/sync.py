@@ -192,7 +192,6 @@ def _start(
         from {RAW}.{endpoint.name}
         cross join (
             select
-                $observed_at as observed_at,
                 $observed_at - to_days($lookback_days) as lookback_start,
                 $observed_at - to_days($floor_days) as floor_start
         )

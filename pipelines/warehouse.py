@@ -33,7 +33,16 @@ _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 _STORAGE_ERRORS = frozenset(
     {
         *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-        *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EMFILE, errno.ENAMETOOLONG),
+        *(
+            errno.ENOENT,
+            errno.ENOTDIR,
+            errno.EISDIR,
+            errno.EEXIST,
+            errno.EMFILE,
+            errno.ENAMETOOLONG,
+            errno.EBUSY,
+            errno.EXDEV,
+        ),
     }
 )
 """What an OSError must be to mean that the warehouse cannot be written; a network has such errors too."""
@@ -59,7 +68,12 @@ class Build:
     def publish(self) -> None:
         """Make the working copy the published file, in one step; open readers keep what they have."""
         self.keep()
-        _replace(_sibling(self.published, "pending"), self.published)
+        pending = _sibling(self.published, "pending")
+        if self.published.exists():
+            shutil.copymode(self.published, pending)
+        # Left by a reader that wrote and died; DuckDB would replay it into the new file.
+        Path(f"{self.published}.wal").unlink(missing_ok=True)
+        _replace(pending, self.published)
 
 
 def resolve(warehouse: str) -> Path:
@@ -80,7 +94,8 @@ def resolve(warehouse: str) -> Path:
     path = Path(warehouse).expanduser()
     if not path.name:
         raise SettingsError("RIVO_WAREHOUSE: this names no file. Use a path such as data/rivo.duckdb.")
-    return path if path.is_absolute() else PROJECT / path
+    # Behind a link stands the file that people read: that one is to be replaced.
+    return (path if path.is_absolute() else PROJECT / path).resolve()
 
 
 @contextmanager
@@ -99,7 +114,7 @@ def building(published: Path) -> Iterator[Build]:
         published.parent.mkdir(parents=True, exist_ok=True)
         lock = published.with_suffix(".lock").open("a+")
     except OSError as error:
-        raise WarehouseError(_unwritable(published, error)) from None
+        raise WarehouseError(_unwritable(published, error.strerror or str(error))) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -116,7 +131,9 @@ def building(published: Path) -> Iterator[Build]:
         except OSError as error:
             if error.errno not in _STORAGE_ERRORS:
                 raise
-            raise WarehouseError(_unwritable(published, error)) from None
+            raise WarehouseError(_unwritable(published, error.strerror or str(error))) from None
+        except duckdb.IOException as error:
+            raise WarehouseError(_unwritable(published, str(error).splitlines()[0])) from None
         finally:
             if connection is not None:
                 connection.close()
@@ -192,8 +209,8 @@ def _unreadable(path: Path, error: duckdb.Error) -> str:
     )
 
 
-def _unwritable(published: Path, error: OSError) -> str:
+def _unwritable(published: Path, reason: str) -> str:
     return (
-        f"The warehouse {published} cannot be written ({error.strerror or error}). "
+        f"The warehouse {published} cannot be written ({reason}). "
         "Check RIVO_WAREHOUSE, the folder's permissions and the space on its disk. Nothing was published."
     )

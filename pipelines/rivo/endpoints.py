@@ -57,8 +57,8 @@ class Endpoint:
     """One list: where it is, what its rows hold, and how it is kept in sync.
 
     `reading` is 'full' (read whole every time) or 'cursor' (from the smallest id that can still change).
-    `open_rows` is, for cursor lists, a SQL condition over the raw table that holds for the rows that can
-    still change; it may also use the instants `observed_at`, `lookback_start` (RIVO_LOOKBACK_DAYS before it)
+    `open_rows` is, for cursor lists, a SQL condition over the raw table that holds for the rows that may have
+    changed since they were last read; it may also use the instants `lookback_start` (RIVO_LOOKBACK_DAYS before it)
     and `floor_start` (180 days before it). `history` names the columns tracked as SCD2 in `<name>_history`.
     """
 
@@ -71,11 +71,6 @@ class Endpoint:
     columns: tuple[Column, ...]
     history: tuple[str, ...] = ()
     open_rows: str = ""
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names of the declared columns, `id` first."""
-        return tuple(column.name for column in self.columns)
 
 
 META_COLUMNS: tuple[Column, ...] = (
@@ -128,7 +123,7 @@ CUSTOMERS = Endpoint(
         Column("points_expire_at", "text", "When the points expire, as display text: 'May 02, 2026'."),
         Column("credits_expire_at", "scalar", "When the credits expire, as Rivo shows it."),
         Column("dob", "text", "Birthday as MM-DD."),
-        Column("dob_last_updated_at", "timestamp", "When the birthday was last changed."),
+        Column("dob_last_updated_at", "scalar", "When the birthday was last changed."),
         Column("referral_url", "text", "The customer's referral link."),
         Column("referral_code", "text", "The customer's referral code."),
         Column("vip_tier_id", "id", "Id of the VIP tier held now; null for none.", path=("vip_tier", "id")),
@@ -177,7 +172,7 @@ POINTS_EVENTS = Endpoint(
         Column("hidden", "bool", "Whether the event is hidden from the customer."),
         Column("source", "text", "What caused the event: order_placed, points_purchase, manual, ..."),
         Column("sourceable_id", "scalar", "Id of what caused the event."),
-        Column("order_id", "id", "The order, for events caused by one."),
+        Column("order_id", "scalar", "The order, for events caused by one."),
         Column("earning_rule_id", "id", "The earning rule applied."),
         Column("points_purchases_id", "id", "The redemption paid by this event (inferred)."),
         Column("custom_action_name", "text", "Name of the custom action."),
@@ -196,7 +191,7 @@ POINTS_REDEMPTIONS = Endpoint(
     docs_url="https://developer-docs.rivo.io/reference/points_redemptions",
     reading="cursor",
     open_rows=(
-        "used_at is null and revoked_at is null and (expires_at is null or expires_at >= observed_at)"
+        "used_at is null and revoked_at is null and (expires_at is null or expires_at >= _last_seen_at)"
         " and (applied_at is null or applied_at >= floor_start)"
     ),
     columns=(
@@ -253,7 +248,7 @@ REWARDS = Endpoint(
         Column("purchase_type", "text", "One-time or subscription purchases."),
         Column("recurring_cycle_limit", "bigint", "Subscription cycles it applies to."),
         Column("icon_url", "text", "Icon."),
-        Column("product_id", "id", "The free product."),
+        Column("product_id", "scalar", "The free product."),
         Column("variant_ids", "json", "Variants of the free product, an array."),
         Column("customer_points_get", "bigint", "Points given by the reward."),
         Column("increment_points_value", "bigint", "Points of one increment."),
@@ -371,9 +366,9 @@ REFERRALS = Endpoint(
         Column("referrer_discount_code_used_at", "timestamp", "When the advocate's code was used."),
         Column("referred_discount_code", "text", "The friend's code."),
         Column("referred_discount_code_used_at", "timestamp", "When the friend's code was used."),
-        Column("referrer_order_id", "id", "The advocate's order."),
-        Column("referred_order_id", "id", "The friend's order."),
-        Column("referral_campaign_id", "id", "The campaign."),
+        Column("referrer_order_id", "scalar", "The advocate's order."),
+        Column("referred_order_id", "scalar", "The friend's order."),
+        Column("referral_campaign_id", "scalar", "The campaign."),
         Column("advocate_reward_status", "text", "Whether the advocate got the reward."),
         Column("block_reason", "text", "Why it was blocked."),
         Column("additional_details", "json", "Whatever else Rivo keeps."),

@@ -30,6 +30,7 @@ def rivo(tmp_path: Path, store: Server) -> Rivo:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
+            "RIVO_ENV_FILE": os.devnull,
             "DAGSTER_HOME": str(tmp_path / "dagster"),
             "RIVO_API_KEY": KEY,
             "RIVO_API_URL": store.url,

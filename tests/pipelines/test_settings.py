@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.settings import PROJECT, RIVO_API_URL, Settings, dagster_home
+from pipelines.settings import PROJECT, RIVO_API_URL, Settings
 
 KEY = "rv-k3y-0123456789-abcdefghij"
 
@@ -108,6 +108,26 @@ def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_home_of_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    assert dagster_home() == PROJECT / ".dagster"
+    assert Settings.load().dagster_home == PROJECT / ".dagster"
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    assert dagster_home() == tmp_path
+    assert Settings.load().dagster_home == tmp_path
+
+
+def test_the_home_of_dagster_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    (tmp_path / "env").write_text(f"DAGSTER_HOME={tmp_path}/dagster\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "env")
+    assert Settings.load().dagster_home == tmp_path / "dagster"
+
+
+@pytest.mark.parametrize("cron", ["0 3 * * *", "*/15 0-6,20 1,15 jan-mar mon", "5 4 * * 7"])
+def test_cron_lines(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    monkeypatch.setenv("RIVO_SYNC_CRON", cron)
+    assert Settings.load().sync_cron == cron
+
+
+@pytest.mark.parametrize("cron", ["99 3 * * *", "0 25 * * *", "0 3 * *", "0 3 * * */0", "at three * * *"])
+def test_cron_lines_that_cannot_work(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+    monkeypatch.setenv("RIVO_SYNC_CRON", cron)
+    with pytest.raises(SettingsError, match="RIVO_SYNC_CRON"):
+        Settings.load()

@@ -2,19 +2,19 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-first_day as (
+-- Entries may be dated before history began, and, where the caller of the API dated them so, after today.
+ends as (
     select
-        least(
-            (select min(entry_date) from intermediate.int_ledger_entries),
-            (select history_start_date from clock)
-        ) as date_day
+        least(min(entries.entry_date), min(clock.history_start_date)) as first_day,
+        greatest(max(entries.entry_date), min(clock.local_date)) as last_day
+    from clock
+    left join intermediate.int_ledger_entries as entries on true
 ),
 
 days as (
-    select unnest(generate_series(first_day.date_day, clock.local_date, interval 1 day))::date as date_day
-    from clock
-    cross join first_day
-    where first_day.date_day is not null
+    select unnest(generate_series(first_day, last_day, interval 1 day))::date as date_day
+    from ends
+    where first_day is not null
 ),
 
 final as (

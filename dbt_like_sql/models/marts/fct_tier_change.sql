@@ -59,8 +59,8 @@ ranked as (
 ),
 
 -- Tiers that appeared, went or got another threshold; a new name changes nobody's tier.
-tier_list_changes as (
-    select distinct valid_from as changed_at
+tier_list_instants as (
+    select valid_from as changed_at
     from (
         select
             tier_id,
@@ -70,7 +70,9 @@ tier_list_changes as (
         from staging.stg_rivo__vip_tiers_history
     )
     where previous_threshold is distinct from threshold
-        and valid_from > (select history_start_at from clock)
+        and valid_from > (
+            select min(observed_at) from staging.stg_rivo__sync_log where list_name = 'vip_tiers' and is_complete
+        )
     union
     select ended.valid_to as changed_at
     from staging.stg_rivo__vip_tiers_history as ended
@@ -79,6 +81,12 @@ tier_list_changes as (
         and following.valid_from = ended.valid_to
     where ended.valid_to is not null
         and following.tier_id is null
+),
+
+tier_list_changes as (
+    select distinct timezone(clock.timezone, tier_list_instants.changed_at)::date as change_date
+    from tier_list_instants
+    cross join clock
 ),
 
 -- How many moved at each observation, out of how many members, and what is usual for this shop.
@@ -140,7 +148,7 @@ final as (
             when ranked.to_threshold < ranked.from_threshold then 'downgrade'
             else 'lateral'
         end as direction,
-        ranked.changed_by in (select changed_at from tier_list_changes)
+        timezone(clock.timezone, ranked.changed_by)::date in (select change_date from tier_list_changes)
         or ranked.changed_by in (select observed_at from mass_moves) as is_structural,
         ranked.days_in_previous
     from ranked

@@ -13,7 +13,8 @@ final as (
         purchase_type,
         coalesce(abs(points_amount), 0) as points_spent,
         coalesce(abs(credits_amount), 0) as credits_spent,
-        applied_at as claimed_at,
+        -- A redemption without a time of its own counts from when it was first seen.
+        coalesce(applied_at, _first_seen_at) as claimed_at,
         expires_at,
         used_at,
         refunded_at,

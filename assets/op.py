@@ -87,16 +87,20 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         selected = context.selected_asset_keys
         checks = context.selected_asset_check_keys
         plan = _plan(selected, checks, config, reporter, project)
+        events: list[Event] = []
         try:
             for event in run(plan, Settings.load(), project):
                 reporter.event(event)
                 _log(context, event)
+                events.append(event)
+            # Only now: what a run throws away when it breaks off must not show as materialized.
+            for event in events:
                 for result in _results(project, event):
                     key = result.check_key if isinstance(result, _Check) else result.asset_key
                     if key in selected or key in checks:
                         yield result.result if isinstance(result, _Check) else result
-                if isinstance(event, Finished) and event.problems:
-                    raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
+            if isinstance(event, Finished) and event.problems:
+                raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
         except RivoError as error:
             reporter.error(str(error))
             raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from assets.definitions import defs
 from assets.lineage import raw_key
-from assets.sync import watched_by
+from assets.op import watched_by
 from cli.console import Terminal
 from cli.dagster_instance import prepare_dagster_home
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -1,0 +1,16 @@
+"""What a terminal shows is what the data says: text that looks like markup is text."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from cli.console import result_table
+
+
+def test_values_that_look_like_markup_are_shown_as_they_are() -> None:
+    console = Console(width=80)
+    with console.capture() as captured:
+        console.print(result_table(["[name]"], [("[/x]",), ("[key] a [red]b",)]))
+
+    for text in ("[name]", "[/x]", "[key] a [red]b"):
+        assert text in captured.get()

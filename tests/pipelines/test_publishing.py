@@ -1,0 +1,67 @@
+"""What stands beside, before and behind the published file when it is replaced."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+
+from pipelines.warehouse import building, resolve
+
+
+def publish(path: Path, value: int) -> None:
+    with building(path) as build:
+        build.connection.execute("create or replace table t as select ? as x", [value])
+        build.publish()
+
+
+def rows(path: Path) -> list[tuple[int]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        found: list[tuple[int]] = connection.execute("select x from t order by x").fetchall()
+    return found
+
+
+def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "rivo.duckdb"
+    publish(path, 1)
+    aside = tmp_path / "aside.duckdb"
+    shutil.copyfile(path, aside)
+    script = (
+        "import duckdb, os, sys\n"
+        "c = duckdb.connect(sys.argv[1])\n"
+        "c.execute('insert into t values (99)')\n"
+        "os._exit(1)\n"
+    )
+    subprocess.run([sys.executable, "-c", script, str(aside)], check=False)
+    wal = Path(f"{aside}.wal")
+    assert wal.exists()
+    with building(path) as build:
+        build.connection.execute("create or replace table t as select 2 as x")
+        shutil.copyfile(wal, Path(f"{path}.wal"))
+        build.publish()
+
+    assert rows(path) == [(2,)]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    real, link = tmp_path / "elsewhere" / "real.duckdb", tmp_path / "rivo.duckdb"
+    publish(real, 1)
+    link.symlink_to(real)
+
+    publish(resolve(str(link)), 2)
+
+    assert link.is_symlink()
+    assert rows(real) == [(2,)]
+
+
+def test_the_permissions_of_the_file_stay(tmp_path: Path) -> None:
+    path = tmp_path / "rivo.duckdb"
+    publish(path, 1)
+    path.chmod(0o640)
+
+    publish(path, 2)
+
+    assert path.stat().st_mode & 0o777 == 0o640
