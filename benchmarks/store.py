@@ -92,15 +92,19 @@ class Store:
         self.recent: deque[float] = deque()
         self.requests = 0
         self.refused = 0
+        self.first_at = self.last_at = 0.0
         self.made: dict[str, bytes] | None = {} if keep_pages else None
 
     def answer(self, target: str) -> tuple[int, bytes]:
         """Status and body for a request's target."""
         parts = urlsplit(target)
         if parts.path == "/stats":
-            return 200, f'{{"requests":{self.requests},"refused":{self.refused}}}'.encode()
+            seconds = self.last_at - self.first_at
+            figures = f'"requests":{self.requests},"refused":{self.refused},"seconds":{seconds}'
+            return 200, f"{{{figures}}}".encode()
         self.requests += 1
-        now = time.monotonic()
+        now = self.last_at = time.monotonic()
+        self.first_at = self.first_at or now
         while self.recent and now - self.recent[0] >= 1.0:
             self.recent.popleft()
         if self.rate and len(self.recent) >= self.rate:

@@ -57,6 +57,7 @@ class Client:
 
     Attributes:
         requests: how many requests were sent so far, retries included.
+        latency: seconds that an answer takes, as of late.
         observed_at: the `Date` header of the first answer (the local clock where there is none), UTC;
             None until something answered.
     """
@@ -72,6 +73,7 @@ class Client:
         self._pool = _pool(settings.api_url)
         self._lock = threading.Lock()
         self.requests = 0
+        self.latency = 0.0
         self.observed_at: datetime | None = None
 
     def get(self, path: str, params: Mapping[str, int | str], title: str) -> dict[str, Any]:
@@ -109,6 +111,7 @@ class Client:
         with self._lock:
             self.requests += 1
         url = f"{self._base}{path}?{urlencode(params)}"
+        started = time.monotonic()
         try:
             response = self._pool.request(
                 "GET",
@@ -136,7 +139,9 @@ class Client:
             raise _RetryableError(f"the connection broke ({_reason(error)})", answered=True) from None
 
         date = _http_date(response.headers.get("Date"))
+        took = time.monotonic() - started
         with self._lock:
+            self.latency += (took - self.latency) * (0.2 if self.latency else 1.0)
             if self.observed_at is None:
                 self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
         if response.status == 200:

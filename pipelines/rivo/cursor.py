@@ -9,6 +9,7 @@ of 250 rows, 125,000 rows in all. An older version of the page shows cursor answ
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -25,7 +26,9 @@ from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 MAX_OFFSET_PAGE = 500
 LARGEST_ID = 2**63 - 1
 WORKERS = 8
-"""So many requests under way at once: 15 a second at half a second each."""
+"""So many requests under way at once, at most: 15 a second at half a second each."""
+_LATENCY_WORTH_A_WORKER = 0.005
+"""Seconds. Where answers come faster, reading them is what takes the time, and threads of Python only compete."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 
 Row = dict[str, Any]
@@ -110,13 +113,19 @@ def read_list(
 
 def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> Iterator[list[Row]]:
     """Pages by cursor: one after the other while there is little to share, else side by side."""
-    while len(plan.ranges) == 1 and not (workers > 1 and plan.is_worth_sharing):
-        if plan.ranges[0].done:
-            return
-        rows = _read_page(client, endpoint, plan, plan.ranges[0])
-        if rows:
-            yield rows
-    yield from _side_by_side(lambda current: _read_page(client, endpoint, plan, current), plan, workers)
+
+    def useful_workers() -> int:
+        return min(workers, math.ceil(client.latency / _LATENCY_WORTH_A_WORKER))
+
+    for current in plan.ranges:
+        while not current.done and not (plan.is_worth_sharing and useful_workers() > 1):
+            rows = _read_page(client, endpoint, plan, current)
+            if rows:
+                yield rows
+    if not all(current.done for current in plan.ranges):
+        yield from _side_by_side(
+            lambda current: _read_page(client, endpoint, plan, current), plan, useful_workers()
+        )
 
 
 def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: int) -> Iterator[list[Row]]:

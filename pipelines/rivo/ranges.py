@@ -96,8 +96,8 @@ class Plan:
 
     @property
     def is_worth_sharing(self) -> bool:
-        """Whether so many unknown pages came that more are to be expected."""
-        return self.ranges[-1].pages >= _PAGES_BEFORE_JUMPING
+        """Whether there is more than one range, or so many unknown pages came that more are to be expected."""
+        return len(self.ranges) > 1 or self.ranges[-1].pages >= _PAGES_BEFORE_JUMPING
 
     def stop(self) -> None:
         """Let every worker end."""
