@@ -1,0 +1,98 @@
+"""Several workers read one list over real HTTP: exactly its rows, whatever happens on the way."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+
+import pytest
+
+from pipelines.errors import ListError
+from pipelines.rivo import cursor
+from pipelines.rivo.client import Client
+from pipelines.rivo.cursor import read_list, resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from tests.pipelines.shop import make_settings
+from tests.pipelines.stub import Asked, Reply, answering, page
+
+EVENTS = ENDPOINTS["points_events"]
+IDS = [7_000_000_000 + n * 330 - n * n // 100 + (10**7 if n > 2_000 else 0) for n in range(6_000)]
+
+
+@pytest.fixture(autouse=True)
+def _every_answer_is_worth_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cursor, "_LATENCY_WORTH_A_WORKER", 1e-9)
+
+
+def answer(asked: Asked, number: int) -> Reply:
+    """A store that holds IDS and keeps the rules of the cursor."""
+    start = bisect_right(IDS, int(asked.params["pagination[since_id]"]))
+    rows = IDS[start : start + 250]
+    more = start + 250 < len(IDS)
+    return page(rows, next_since_id=rows[-1] if more else None)
+
+
+def read(url: str, known: list[int], since_id: int = 0) -> tuple[list[int | None], Client]:
+    client = Client(make_settings(api_key="sandbox-key", api_url=url))
+    reading = read_list(client, EVENTS, since_id, pytest.fail, known)
+    return [resource_id(row) for rows in reading for row in rows], client
+
+
+@pytest.mark.parametrize(
+    "known", [[], IDS, IDS[:3_000], IDS[1_000:4_000:3]], ids=["none", "all", "half", "some"]
+)
+def test_every_row_comes_once(known: list[int]) -> None:
+    with answering(answer) as stub:
+        ids, client = read(stub.url, known)
+
+    assert sorted(filter(None, ids)) == IDS
+    # More than one was under way, or rows would have come in order.
+    assert ids != sorted(filter(None, ids))
+    assert client.requests < 1.6 * len(IDS) / 250
+
+
+def test_a_quiet_night_asks_for_no_page_twice() -> None:
+    with answering(answer) as stub:
+        _, client = read(stub.url, IDS)
+        assert client.requests == len(IDS) / 250
+        _, client = read(stub.url, IDS, since_id=IDS[-1])
+        assert client.requests == 1
+
+
+def test_one_worker_that_fails_ends_the_list_with_its_sentence() -> None:
+    def refusing(asked: Asked, number: int) -> Reply:
+        if int(asked.params["pagination[since_id]"]) > IDS[3_000]:
+            return Reply({"error": "no"}, status=403)
+        return answer(asked, number)
+
+    with answering(refusing) as stub, pytest.raises(ListError, match="403"):
+        read(stub.url, IDS)
+
+
+def test_whoever_stops_reading_leaves_no_worker_behind() -> None:
+    with answering(answer) as stub:
+        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        reading = read_list(client, EVENTS, 0, pytest.fail, IDS)
+        next(reading)
+        reading.close()  # type: ignore[attr-defined]
+
+        sent = client.requests
+        time.sleep(0.2)
+        assert client.requests == sent < len(IDS) / 250
+
+
+def test_a_cursor_ignored_by_one_answer_leads_to_page_numbers_without_doubles() -> None:
+    def forgetful(asked: Asked, number: int) -> Reply:
+        if "pagination[page]" in asked.params:
+            start = (int(asked.params["pagination[page]"]) - 1) * 250
+            return page(IDS[start : start + 250], next="more" if start + 250 < len(IDS) else None)
+        return page(IDS[:250], next_since_id=IDS[249]) if number == 12 else answer(asked, number)
+
+    warnings: list[str] = []
+    with answering(forgetful) as stub:
+        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        reading = read_list(client, EVENTS, 0, warnings.append, IDS)
+        ids = [resource_id(row) for rows in reading for row in rows]
+
+    assert sorted(filter(None, ids)) == IDS
+    assert len(warnings) == 1
