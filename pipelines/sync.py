@@ -206,8 +206,15 @@ def _start(
     return row[0] if row and row[0] is not None else 0
 
 
-def _known_ids(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, since_id: int) -> Sequence[int]:
-    """The ids of the rows that a read behind `since_id` should find again, ascending."""
+def _known_ids(
+    connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, since_id: int
+) -> Sequence[int] | None:
+    """The ids of the rows that a read behind `since_id` should find again, ascending; None on a first load."""
+    read_before = connection.execute(
+        f"select exists (from {RAW}.sync_log where list = ? and complete)", [endpoint.name]
+    ).fetchone()
+    if not (read_before and read_before[0]):
+        return None
     found: Any = connection.execute(
         f"select id from {RAW}.{endpoint.name} where _deleted_at is null and id > ? order by id", [since_id]
     ).fetchnumpy()["id"]

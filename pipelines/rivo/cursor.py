@@ -78,13 +78,14 @@ def read_list(
     endpoint: Endpoint,
     since_id: int,
     warn: Callable[[str], None],
-    known_ids: Sequence[int] = (),
+    known_ids: Sequence[int] | None = None,
     workers: int = WORKERS,
 ) -> Iterator[list[Row]]:
     """Pages of the rows with an id greater than `since_id`; each row once, long lists in no particular order.
 
     `warn` gets a sentence when the server ignored the cursor and offset paging had to be used. `known_ids` are
-    those that the warehouse holds, ascending: where to cut the list for the workers, and where it should not end.
+    those that the warehouse holds, ascending: where to cut the list for the workers, and where it should not end;
+    None where it was never read before.
 
     Raises:
         ListError: the list cannot be read whole; says what the server did.

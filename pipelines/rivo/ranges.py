@@ -44,7 +44,7 @@ class Plan:
     known_to: int
     """The largest id known before; up to it the cuts are final."""
     knows: bool
-    """Whether any ids were known."""
+    """Whether the list was read before."""
     _jump_pages: int = _FIRST_JUMP_PAGES
     _jumping: Range | None = None
     _end_is_known: bool = False
@@ -141,14 +141,17 @@ def _pages_left(r: Range) -> float:
     return 0.0 if r.end is None else (r.end - r.position) / (r.gap * PAGE_SIZE)
 
 
-def plan_ranges(since_id: int, known_ids: Sequence[int], workers: int) -> Plan:
+def plan_ranges(since_id: int, known_ids: Sequence[int] | None, workers: int) -> Plan:
     """Cut the ids behind `since_id` for so many workers.
 
     Args:
         since_id: rows with a greater id are to be read.
-        known_ids: the ids that the warehouse holds, ascending; smaller ones may be among them.
+        known_ids: the ids that the warehouse holds, ascending; smaller ones may be among them. None: the list
+            was never read before.
         workers: how many will read.
     """
+    if known_ids is None:
+        return Plan([Range(since_id, None)], since_id, knows=False)
     first = bisect_right(known_ids, since_id)
     pages = (len(known_ids) - first) // PAGE_SIZE
     count = max(1, min(workers, pages // _PAGES_WORTH_A_RANGE))
@@ -156,4 +159,4 @@ def plan_ranges(since_id: int, known_ids: Sequence[int], workers: int) -> Plan:
     cuts = [int(known_ids[first + pages * n // count * PAGE_SIZE - 1]) for n in range(1, count)]
     known_to = int(known_ids[-1]) if len(known_ids) else since_id
     ranges = [Range(start, end) for start, end in zip([since_id, *cuts], [*cuts, None], strict=True)]
-    return Plan(ranges, max(known_to, since_id), knows=len(known_ids) > 0)
+    return Plan(ranges, max(known_to, since_id), knows=True)

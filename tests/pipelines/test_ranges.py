@@ -116,7 +116,7 @@ def test_a_quiet_tail_takes_one_request() -> None:
     ids=["even", "skewed"],
 )
 def test_a_first_load_fills_every_worker_and_asks_little_in_vain(ids: list[int]) -> None:
-    plan = plan_ranges(0, [], 8)
+    plan = plan_ranges(0, None, 8)
 
     read, requests = run(plan, ids, 8, seed=3, arriving=[])
 
