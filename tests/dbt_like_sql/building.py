@@ -1,0 +1,49 @@
+"""Building a small project in a test, and looking at what came of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dbt_like_sql import NodeResult, build, load_project, select
+
+ONE_ROW_A_MEMBER = """
+    models:
+      - name: dim_member
+        description: It's everyone.
+        config: {meta: {grain: [customer_id]}}
+        columns:
+          - name: customer_id
+            data_tests: [not_null, unique]
+          - name: balance
+            data_tests:
+              - expression_is_true: {expression: ">= 0"}
+    """
+
+
+def run(connection: duckdb.DuckDBPyConnection, root: Path, selectors: str = "") -> dict[str, NodeResult]:
+    project = load_project(root)
+    return {result.name: result for result in build(connection, project, select(project, selectors))}
+
+
+def statuses(results: dict[str, NodeResult]) -> dict[str, str]:
+    return {name: result.status for name, result in results.items()}
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...]]:
+    return connection.execute(sql).fetchall()
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
+    """Return every table but the raw ones, with its columns' comments."""
+    names = rows(
+        connection,
+        "select schema_name || '.' || table_name, comment from duckdb_tables() "
+        "where schema_name != 'rivo_raw' order by 1",
+    )
+    found = {name: [comment, *rows(connection, f"from {name} order by all")] for name, comment in names}
+    return found | {
+        "comments": rows(connection, "select table_name, column_name, comment from duckdb_columns()")
+    }
