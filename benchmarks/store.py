@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
 
-KEY = "benchmark-key"
 _BASE = "/merchant_api/v1/"
 _DATE = b"Mon, 05 Oct 2026 06:00:00 GMT"
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -78,11 +78,6 @@ class Settings(BaseSettings):
     @classmethod
     def _from_project(cls, path: Path) -> Path:
         return PROJECT / path.expanduser()
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The shop's time zone, in which local days are reported."""
-        return ZoneInfo(self.timezone)
 
     @classmethod
     def load(cls) -> Self:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,7 +17,7 @@ def test_defaults() -> None:
     assert settings.api_key is None
     assert settings.api_url == RIVO_API_URL == "https://developer-api.rivo.io/merchant_api/v1"
     assert settings.warehouse == "data/rivo.duckdb"
-    assert (settings.timezone, settings.zone) == ("UTC", ZoneInfo("UTC"))
+    assert settings.timezone == "UTC"
     assert settings.sync_cron == "0 3 * * *"
     assert settings.rate_limit == 15
     assert (settings.lookback_days, settings.full_sweep_days) == (30, 7)
