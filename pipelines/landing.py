@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.loading import run_dlt
-from pipelines.rivo.cursor import Row, likely_id, resource_ids
+from pipelines.rivo.cursor import Row, likely_id
 from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.records import (
     MISFIT,
     UNDECLARED,
     Rejected,
+    batch,
     misfit_column,
     schema,
     to_table,
@@ -31,7 +32,7 @@ from pipelines.rivo.records import (
 from pipelines.tables import existing_columns
 from pipelines.warehouse import RAW, Build
 
-_BATCH_ROWS = 1_000
+_BATCH_ROWS = 500
 _CHUNK_ROWS = 25_000
 _NATURAL_TYPES: dict[str, ColumnType] = {
     "BIGINT": "bigint",
@@ -63,6 +64,8 @@ class Landing:
     observed_at: datetime
     columns: list[Column] = field(default_factory=list)
     seen: array[int] = field(default_factory=lambda: array("q"))
+    found: dict[str, bool] = field(default_factory=dict)
+    """The attributes that came, and whether any row had a value there."""
     unidentified: int = 0
     """Rows that came without any id although they say something: any known row could be one of them."""
     rejected: list[Rejected] = field(default_factory=list)
@@ -91,14 +94,15 @@ def load(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]
     """
     table = f"{RAW}.{landing.endpoint.name}"
     row = landing.build.connection.execute(f"select exists (from {table})").fetchone()
+    # Into an empty table there is nothing to merge: a first load is neither compared nor written twice.
+    prepare, disposition = (_differing, "merge") if row and row[0] else (_all_new, "append")
     with _without_cycle_collection():
         run_dlt(
             landing.build,
             landing.endpoint.name,
-            _changes(landing, pages, check),
+            _changes(landing, pages, check, prepare),
             (*landing.endpoint.columns, *META_COLUMNS),
-            # Into an empty table there is nothing to merge: a first load need not be written twice.
-            "merge" if row and row[0] else "append",
+            disposition,
         )
 
 
@@ -155,43 +159,61 @@ def quarantine(landing: Landing, since_id: int) -> None:
         )
 
 
-def _changes(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]) -> Iterator[pa.Table]:
+def _changes(
+    landing: Landing,
+    pages: Iterable[list[Row]],
+    check: Callable[[], None],
+    prepare: Callable[[Landing, list[Column], pa.Table], Iterator[pa.Table]],
+) -> Iterator[pa.Table]:
     """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
-    chunk: list[pa.Table] = []
+    parts: list[pa.Table] = []
     for rows in _batches(pages):
-        landing.counts.rows_read += len(rows)
-        ids = resource_ids(rows)
-        if None in ids:
-            ids = list(map(likely_id, rows))
-        landing.seen.extend(row_id for row_id in ids if row_id is not None)
-        if None in ids:
-            landing.unidentified += sum(
-                id is None and _says_something(row) for id, row in zip(ids, rows, strict=True)
-            )
-        for column in undeclared(landing.columns, rows):
-            _add_column(landing, column)
-        table, rejected = to_table(landing.columns, rows)
-        landing.rejected += rejected
-        landing.counts.rows_quarantined += len(rejected)
-        chunk.append(table)
-        if sum(part.num_rows for part in chunk) >= _CHUNK_ROWS:
-            yield from _differing(landing, chunk)
-            chunk = []
+        parts.append(_typed(landing, rows))
+        if sum(part.num_rows for part in parts) >= _CHUNK_ROWS:
+            yield from prepare(landing, *_together(landing, parts))
+            parts = []
     check()
-    if chunk:
-        yield from _differing(landing, chunk)
+    if parts:
+        yield from prepare(landing, *_together(landing, parts))
+
+
+def _together(landing: Landing, parts: list[pa.Table]) -> tuple[list[Column], pa.Table]:
+    """One table of several, and its columns; those found after the first of these pages are null there."""
+    table = pa.concat_tables(parts, promote_options="default")
+    return [column for column in landing.columns if column.name in table.column_names], table
+
+
+def _typed(landing: Landing, rows: list[Row]) -> pa.Table:
+    landing.counts.rows_read += len(rows)
+    read = batch(rows)
+    landing.seen.extend(read.ids)
+    for row in rows if read.rejected else ():
+        row_id = likely_id(row)
+        if row_id is not None:
+            landing.seen.append(row_id)
+        elif _says_something(row):
+            landing.unidentified += 1
+    for name, values in read.values.items():
+        if not landing.found.get(name):
+            landing.found[name] = any(value is not None for value in values)
+    for column in undeclared(landing.columns, read):
+        _add_column(landing, column)
+    table, rejected = to_table(landing.columns, read)
+    landing.rejected += rejected
+    landing.counts.rows_quarantined += len(rejected)
+    return table
 
 
 def _batches(pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
     """Several pages at once: a column of many rows is typed for little more than one of few."""
-    batch: list[Row] = []
+    gathered: list[Row] = []
     for rows in pages:
-        batch += rows
-        if len(batch) >= _BATCH_ROWS:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+        gathered += rows
+        if len(gathered) >= _BATCH_ROWS:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered
 
 
 def _says_something(row: object) -> bool:
@@ -206,7 +228,7 @@ def _add_column(landing: Landing, column: Column) -> None:
     for index, known in enumerate(landing.columns):
         if known.name == column.name:
             # Found by an earlier sync under a name that is not the attribute's own: now the attribute is known.
-            landing.columns[index] = replace(known, path=column.path)
+            landing.columns[index] = replace(known, attribute=column.attribute)
             for place, other in enumerate(landing.columns):
                 if other.name == column.name + MISFIT:
                     landing.columns[place] = misfit_column(landing.columns[index])
@@ -227,13 +249,21 @@ def drop_new_columns(landing: Landing) -> None:
         landing.build.connection.execute(f'alter table {RAW}.{landing.endpoint.name} drop column "{name}"')
 
 
-def _differing(landing: Landing, parts: list[pa.Table]) -> Iterator[pa.Table]:
-    incoming = pa.concat_tables(parts, promote_options="default")
+def _all_new(landing: Landing, columns: list[Column], incoming: pa.Table) -> Iterator[pa.Table]:
+    """The rows of a first load, with the columns that every row has."""
+    count = incoming.num_rows
+    landing.counts.rows_new += count
+    at = pa.repeat(pa.scalar(landing.observed_at, pa.timestamp("us", tz="UTC")), count)
+    meta = [at, at, pa.nulls(count, at.type)]
+    if count:
+        yield pa.table([*incoming.columns, *meta], schema=schema([*columns, *META_COLUMNS]))
+
+
+def _differing(landing: Landing, columns: list[Column], incoming: pa.Table) -> Iterator[pa.Table]:
+    """The rows that are new or differ from the stored ones, with when each was first and last seen."""
     if not incoming.num_rows:
         return
     ids = pc.min_max(incoming["id"])
-    # Extra columns found after the first pages of this chunk are null in those.
-    columns = [c for c in landing.columns if c.name in incoming.column_names]
     own = [c for c in columns if not c.volatile]
     connection = landing.build.connection.cursor()
     connection.register("incoming", incoming)
@@ -259,8 +289,7 @@ def _differing(landing: Landing, parts: list[pa.Table]) -> Iterator[pa.Table]:
     landing.counts.rows_new += what.get("new", 0)
     landing.counts.rows_changed += what.get("changed", 0)
     if differing.num_rows:
-        target = pa.schema([*schema(columns), *schema(META_COLUMNS)])
-        yield differing.drop_columns("_what").cast(target)
+        yield differing.drop_columns("_what").cast(schema([*columns, *META_COLUMNS]))
 
 
 def _differs(columns: Iterable[Column]) -> str:

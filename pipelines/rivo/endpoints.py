@@ -31,9 +31,9 @@ DUCKDB_TYPES: dict[ColumnType, str] = {
 class Column:
     """One column of a raw table.
 
-    `path` leads to the value inside `attributes` (default: the column's own name). `aliases` are former
-    names of the same attribute, used where the present one is absent. `fallback` is a second path, used
-    where the first gives null. `volatile` columns are nested snapshots that may differ from one answer
+    `attribute` is the attribute that it reads (default: the column's own name), `aliases` are former names of
+    that, used where the present one is absent. `fallback` names a nested object and a key in it, used where the
+    attribute itself gives null. `volatile` columns are nested snapshots that may differ from one answer
     to the next although the row itself did not change.
 
     For attributes that this release does not declare: `lenient` columns leave null what does not fit their
@@ -43,9 +43,9 @@ class Column:
     name: str
     type: ColumnType
     description: str
+    attribute: str | None = None
     aliases: tuple[str, ...] = ()
-    path: tuple[str, ...] = ()
-    fallback: tuple[str, ...] = ()
+    fallback: tuple[str, str] | None = None
     required: bool = False
     volatile: bool = False
     lenient: bool = False
@@ -126,7 +126,9 @@ CUSTOMERS = Endpoint(
         Column("dob_last_updated_at", "scalar", "When the birthday was last changed."),
         Column("referral_url", "text", "The customer's referral link."),
         Column("referral_code", "text", "The customer's referral code."),
-        Column("vip_tier_id", "id", "Id of the VIP tier held now; null for none.", path=("vip_tier", "id")),
+        Column(
+            "vip_tier_id", "id", "Id of the VIP tier held now; null for none.", fallback=("vip_tier", "id")
+        ),
         Column("vip_tier", "json", "The VIP tier held now, as nested in the answer.", volatile=True),
         Column(
             "next_vip_tier",

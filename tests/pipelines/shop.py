@@ -134,7 +134,7 @@ def expected(column: Column, obj: Object) -> Any:
     if column.name == "id":
         return obj["id"]
     attributes = obj["attributes"]
-    value = _follow(attributes, column.path or (column.name,))
+    value = attributes.get(column.name)
     for alias in column.aliases:
         value = attributes.get(alias) if value is None else value
     if value is None and column.fallback:

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo import records
+from pipelines.rivo import records, values
 from pipelines.rivo.endpoints import ENDPOINTS, Column, ColumnType
-from pipelines.rivo.records import ARROW_TYPES, natural_type, to_table, undeclared
+from pipelines.rivo.records import Rejected, batch, to_table, undeclared
+from pipelines.rivo.values import ARROW_TYPES, natural_type
 from sandbox import Program
 
 ID = Column("id", "id", "", required=True)
 
 
+def typed(columns: Sequence[Column], rows: list[Any]) -> tuple[pa.Table, list[Rejected]]:
+    """The table and the rejected rows that come of these rows."""
+    return to_table(columns, batch(rows))
+
+
+def new_columns(columns: Sequence[Column], rows: list[Any]) -> list[Column]:
+    """The columns for the attributes of these rows that nobody declared."""
+    return undeclared(columns, batch(rows))
+
+
 def one(kind: ColumnType, value: Any, **more: Any) -> tuple[Any, str | None]:
     """What becomes of one value: (value, None) or (None, reason)."""
-    table, rejected = to_table(
+    table, rejected = typed(
         [ID, Column("x", kind, "", **more)], [{"id": 1, "attributes": {"id": 1, "x": value}}]
     )
     if rejected:
@@ -126,7 +139,7 @@ def test_bad_values_set_the_row_apart_with_a_reason(kind: ColumnType, value: Any
 @pytest.mark.parametrize("kind", ARROW_TYPES)
 def test_null_and_absent_are_null_in_every_type(kind: ColumnType) -> None:
     assert one(kind, None) == (None, None)
-    table, rejected = to_table([ID, Column("x", kind, "")], [{"id": 1, "attributes": {}}])
+    table, rejected = typed([ID, Column("x", kind, "")], [{"id": 1, "attributes": {}}])
     assert (table["x"].to_pylist(), rejected) == ([None], [])
 
 
@@ -157,7 +170,7 @@ def test_a_long_value_is_shortened_in_the_reason() -> None:
     ],
 )
 def test_things_that_are_no_rows_are_set_apart(row: Any) -> None:
-    table, rejected = to_table([ID], [row, {"id": 5, "attributes": {}}])
+    table, rejected = typed([ID], [row, {"id": 5, "attributes": {}}])
     assert table["id"].to_pylist() == [5]
     assert len(rejected) == 1
     assert json.loads(rejected[0].row) == row
@@ -170,14 +183,14 @@ def test_a_row_without_its_id_is_known_by_the_one_in_its_attributes() -> None:
         {"attributes": {"id": [68112345, 8]}},
         {"attributes": {"id": []}},
     ]
-    table, rejected = to_table([ID], rows)  # type: ignore[arg-type]
+    table, rejected = typed([ID], rows)
     assert table.num_rows == 0
     assert [r.id for r in rejected] == [7, 8, None]
     assert {r.reason for r in rejected} == {"the row has no usable id"}
 
 
 def test_the_resource_level_id_counts_not_the_array_in_the_attributes() -> None:
-    table, _ = to_table([ID], [{"id": 35813638, "attributes": {"id": [68112345, 35813638]}}])
+    table, _ = typed([ID], [{"id": 35813638, "attributes": {"id": [68112345, 35813638]}}])
     assert table["id"].to_pylist() == [35813638]
 
 
@@ -187,11 +200,11 @@ def test_required_columns_aliases_fallbacks_and_paths() -> None:
         Column("diff", "bigint", "", required=True),
         Column("tally", "bigint", "", aliases=("old_tally", "older_tally")),
         Column("customer_id", "id", "", fallback=("customer", "id")),
-        Column("tier_id", "id", "", path=("tier", "id")),
+        Column("tier_id", "id", "", fallback=("tier", "id")),
     ]
 
     def read(**attributes: Any) -> Any:
-        table, rejected = to_table(columns, [{"id": 1, "attributes": attributes}])
+        table, rejected = typed(columns, [{"id": 1, "attributes": attributes}])
         return rejected[0].reason if rejected else tuple(table.to_pylist()[0].values())[1:]
 
     assert read() == "diff is missing"
@@ -204,7 +217,9 @@ def test_required_columns_aliases_fallbacks_and_paths() -> None:
     assert read(diff=0, customer={"id": 3}) == (0, None, 3, None)
     assert read(diff=0, customer_id=4, customer={"id": 3}) == (0, None, 4, None)
     assert read(diff=0, customer=None, tier={"id": 9}) == (0, None, None, 9)
-    assert read(diff=0, customer="gone", tier=[1]) == (0, None, None, None)
+    assert read(diff=0, customer=3, tier={}) == (0, None, 3, None)
+    assert read(diff=0, customer="gone") == 'customer_id is not a whole number: "gone"'
+    assert read(diff=0, tier=[1]) == "tier_id is not a whole number: [1]"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +248,7 @@ def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None
     columns = [
         ID,
         Column("tally", "bigint", "", aliases=("old",)),
-        Column("t", "id", "", path=("tier", "id")),
+        Column("t", "id", "", fallback=("tier", "id")),
     ]
     rows: list[Any] = [
         {"id": 1, "attributes": {"id": 1, "old": 1, "tier": {"id": 2}, "t": 3, "new": None, "never": None}},
@@ -241,8 +256,8 @@ def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None
         {"id": 3, "attributes": None},
         None,
     ]
-    assert [(c.name, c.type) for c in undeclared(columns, rows)] == [("new", "bigint")]
-    assert undeclared(columns, []) == []
+    assert [(c.name, c.type) for c in new_columns(columns, rows)] == [("new", "bigint")]
+    assert new_columns(columns, []) == []
 
 
 @pytest.mark.parametrize(
@@ -252,14 +267,14 @@ def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None
 def test_an_undeclared_name_that_cannot_be_a_column_gets_one_that_can(name: str) -> None:
     columns = [ID, Column("tally", "bigint", "")]
     rows = [{"id": 1, "attributes": {name: 5}}]
-    (column,) = undeclared(columns, rows)
+    (column,) = new_columns(columns, rows)
     assert column.name not in ("", "tally", "_deleted_at")
     assert column.name.isascii()
     assert column.name.isidentifier()
     assert column.name == column.name.lower()
-    assert undeclared(columns, rows) == [column], "always the same one"
-    assert undeclared([*columns, column], rows) == []
-    table, rejected = to_table([*columns, column], rows)
+    assert new_columns(columns, rows) == [column], "always the same one"
+    assert new_columns([*columns, column], rows) == []
+    table, rejected = typed([*columns, column], rows)
     assert (table[column.name].to_pylist(), rejected) == ([5], [])
 
 
@@ -267,14 +282,14 @@ def test_an_undeclared_attribute_of_another_type_costs_no_row_and_no_value() -> 
     column = Column("size", "bigint", "", lenient=True)
     sizes: list[Any] = [4, 2.5, "XL", None, [], 7.0]
     rows: list[Any] = [{"id": n, "attributes": {"size": size}} for n, size in enumerate(sizes)]
-    (other,) = undeclared([ID, column], rows)
+    (other,) = new_columns([ID, column], rows)
     assert (other.name, other.type) == ("size_misfit", "json")
-    table, rejected = to_table([ID, column, other], rows)
+    table, rejected = typed([ID, column, other], rows)
     assert rejected == []
     assert table["size"].to_pylist() == [4, None, None, None, None, 7]
     assert table["size_misfit"].to_pylist() == [None, "2.5", '"XL"', None, "[]", None]
-    assert undeclared([ID, column, other], rows) == []
-    assert undeclared([ID, column], rows[:1]) == []
+    assert new_columns([ID, column, other], rows) == []
+    assert new_columns([ID, column], rows[:1]) == []
 
 
 # -- the two ways agree ----------------------------------------------------------------------------
@@ -290,7 +305,7 @@ times = st.datetimes(timezones=st.none() | st.just(UTC)).map(
 amounts = st.from_regex(r"[+-]?[0-9]{0,16}\.?[0-9]{0,6}(e[+-]?[0-9]{1,2})?", fullmatch=True)
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 scalars = st.none() | st.booleans() | numbers | texts | times | amounts
-values = st.recursive(
+json_values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(texts, inner, max_size=2),
     max_leaves=3,
@@ -304,7 +319,7 @@ LIKELY: dict[ColumnType, st.SearchStrategy[Any]] = {
     "timestamp": st.none() | times,
     "decimal": st.none() | amounts | numbers,
     "double": st.none() | st.floats(allow_nan=False, allow_infinity=False),
-    "json": values,
+    "json": json_values,
 }
 KINDS = tuple(LIKELY)
 
@@ -314,10 +329,9 @@ KINDS = tuple(LIKELY)
 @given(data=st.data())
 def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType, data: st.DataObject) -> None:
     column = data.draw(st.lists(LIKELY[kind], max_size=4), label="column")
-    fast = records._fast(kind, column)
-    if fast is not None:
-        bad: dict[int, str] = {}
-        slow = records._slow(Column("x", kind, ""), column, bad)
+    fast = values._at_once(kind, column)
+    if fast is not None and kind != "json":
+        slow, bad = values._one_by_one(kind, column)
         assert not bad
         assert fast.to_pylist() == slow.to_pylist()
         assert fast.type == slow.type == ARROW_TYPES[kind]
@@ -333,11 +347,11 @@ def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> N
     )
     row = st.fixed_dictionaries({"id": st.integers(1, 2**63 - 1) | scalars, "attributes": attributes})
     rows: list[Any] = data.draw(st.lists(row | scalars, max_size=6), label="rows")
-    table, rejected = to_table(columns, rows)
+    table, rejected = typed(columns, rows)
     assert table.num_rows + len(rejected) == len(rows)
     assert table.schema == records.schema(columns)
-    kept = [each for each in rows if to_table(columns, [each])[0].num_rows]
-    alone = [to_table(columns, [each])[0].to_pylist()[0] for each in kept]
+    kept = [each for each in rows if typed(columns, [each])[0].num_rows]
+    alone = [typed(columns, [each])[0].to_pylist()[0] for each in kept]
     assert table.to_pylist() == alone
     assert all(r.reason and isinstance(r.row, str) for r in rejected)
 
@@ -345,7 +359,7 @@ def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> N
 def test_every_declared_column_reads_what_the_store_answers(quiet_program: Program) -> None:
     lists = quiet_program.snapshot(quiet_program.options.end)
     for name, endpoint in ENDPOINTS.items():
-        table, rejected = to_table(endpoint.columns, lists[name])
+        table, rejected = typed(endpoint.columns, lists[name])
         assert not rejected
         assert table["id"].to_pylist() == [row["id"] for row in lists[name]]
-        assert undeclared(endpoint.columns, lists[name]) == []
+        assert new_columns(endpoint.columns, lists[name]) == []
