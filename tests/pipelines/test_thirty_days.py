@@ -1,0 +1,69 @@
+"""Thirty daily syncs with a store that misbehaves in every way it can: the raw tables end equal to the store's."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from pipelines.errors import ApiError
+from pipelines.rivo.endpoints import ENDPOINTS
+from sandbox.faults import KINDS
+from tests.pipelines.conftest import OpenShop
+from tests.pipelines.shop import Shop, differences
+
+# One request in ten, in the ways that pass by themselves; what a server asks to wait for is short.
+PASSING = (
+    *("rate_limited=0.012@0.1", "rate_limited_date=0.012@0.1", "rate_limited_bare=0.004"),
+    *("http_500=0.012", "http_502=0.012", "http_503=0.012", "http_504=0.012"),
+    *("html=0.012", "truncated=0.012", "dropped=0.012"),
+)
+# A day with a list, or with all of them, that does not do as it should at all.
+DAYS = (
+    *("http_401", "http_403:customers", "http_404:rewards", "http_500:points_events", "http_502:vip_tiers"),
+    *("http_503:referrals", "http_504:customers", "html:earning_rules", "truncated:points_events"),
+    *("dropped:points_redemptions", "hang:rewards@0.05", "slow=0.2@20", "rate_limited:vip_tiers@0.1"),
+    *("rate_limited_date:customers=0.5@0.1", "rate_limited_bare:rewards=0.5", "cursor_ignored"),
+    *("cursor_ignored:customers=0.5", "cursor_stuck", "old_links", "next_missing", "next_null:points_events"),
+    *("empty_page:customers", "empty_page:points_events=0.3", "new_attribute=0.3", "type_change=0.2"),
+    *("null_id=0.1", "missing_id=0.1", "missing_diff=0.2", "bad_date=0.2"),
+)
+
+
+def all_differences(shop: Shop) -> list[str]:
+    return [
+        said
+        for name, endpoint in ENDPOINTS.items()
+        for said in differences(endpoint, shop.rows(name), shop.objects(name))
+    ]
+
+
+def test_every_misbehaviour_has_its_day() -> None:
+    assert {day.split(":")[0].split("=")[0].split("@")[0] for day in DAYS} == KINDS.keys()
+
+
+def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    shop.settings = {"patience_seconds": 1.0, "full_sweep_days": 7}
+    incomplete, requests, set_apart = 0, 0, 0
+    for day in range(30):
+        shop.wait()
+        # Turned day by day, so that it is not always the same requests that fail.
+        passing = [*PASSING[day % len(PASSING) :], *PASSING[: day % len(PASSING)]]
+        faults = [*passing, *islice(DAYS, day, day + 1)]
+        try:
+            results = shop.sync(full=day == 29, faults=faults)
+        except ApiError:
+            assert DAYS[day] == "http_401"
+            continue
+        incomplete += sum(not result.complete for result in results.values())
+        set_apart += sum(result.counts.rows_quarantined for result in results.values())
+        requests += sum(result.requests for result in results.values())
+        for name in ENDPOINTS:
+            ids = [row["id"] for row in shop.dicts(f"from rivo_raw.{name}")]
+            assert len(ids) == len(set(ids)), f"{name} has a row twice after day {day}"
+
+    assert all_differences(shop) == []
+    assert shop.query("from rivo_raw._quarantine") == []
+    # They were there, all those days.
+    assert incomplete >= 5
+    assert set_apart > 50
+    assert requests > 30 * 7
