@@ -4,7 +4,7 @@ One op for all, because one sync is one unit: it works in one copy of the wareho
 keep the models from being built with what there is, and everything is published together.
 """
 
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -29,6 +29,9 @@ class Reporter(Protocol):
     def progress(self, name: str, rows: int) -> None:
         """A list has been read up to so many rows."""
 
+    def notice(self, sentence: str) -> None:
+        """The server makes the run wait."""
+
     def event(self, event: Event) -> None:
         """Something ended or begins."""
 
@@ -40,6 +43,9 @@ class Silent:
     """Nobody watches; Dagster's own log has it all."""
 
     def progress(self, name: str, rows: int) -> None:
+        """Nothing."""
+
+    def notice(self, sentence: str) -> None:
         """Nothing."""
 
     def event(self, event: Event) -> None:
@@ -86,7 +92,12 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         reporter = _watching.get() or Silent()
         selected = context.selected_asset_keys
         checks = context.selected_asset_check_keys
-        plan = _plan(selected, checks, config, reporter, project)
+
+        def notice(sentence: str) -> None:
+            reporter.notice(sentence)
+            context.log.warning(sentence)
+
+        plan = _plan(selected, checks, config, reporter, notice, project)
         events: list[Event] = []
         try:
             for event in run(plan, Settings.load(), project):
@@ -121,6 +132,7 @@ def _plan(
     checks: Set[dg.AssetCheckKey],
     config: SyncConfig,
     reporter: Reporter,
+    notice: Callable[[str], None],
     project: Project,
 ) -> Plan:
     lists = [
@@ -129,7 +141,11 @@ def _plan(
         if lineage.raw_key(name) in selected or lineage.raw_key(history_name(endpoint)) in selected
     ]
     options = SyncOptions(
-        only=lists, full=config.full, allow_shrink=config.allow_shrink, progress=reporter.progress
+        only=lists,
+        full=config.full,
+        allow_shrink=config.allow_shrink,
+        progress=reporter.progress,
+        notice=notice,
     )
     # A check is run by building its table again: the same raw rows give the same table.
     wanted = selected | {check.asset_key for check in checks}

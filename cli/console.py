@@ -72,6 +72,11 @@ class Terminal:
             self._said = time.monotonic()
             self.console.print(f"  reading {title}: {rows:,} rows so far", highlight=False)
 
+    def notice(self, sentence: str) -> None:
+        """The server makes the run wait."""
+        self._said = time.monotonic()
+        self.console.print(f"  [yellow]{escape(sentence)}[/yellow]", highlight=False)
+
     def event(self, event: Event) -> None:
         """Something ended or begins."""
         self._said = time.monotonic()

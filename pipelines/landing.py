@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -66,6 +66,8 @@ class Landing:
     seen: array[int] = field(default_factory=lambda: array("q"))
     found: dict[str, bool] = field(default_factory=dict)
     """The attributes that came, and whether any row had a value there."""
+    filled: set[str] = field(default_factory=set)
+    """The columns that have a value in some row that came."""
     unidentified: int = 0
     """Rows that came without any id although they say something: any known row could be one of them."""
     rejected: list[Rejected] = field(default_factory=list)
@@ -87,7 +89,9 @@ class Landing:
         self.columns = [*self.endpoint.columns, *found.values()]
 
 
-def load(landing: Landing, pages: Iterable[list[Row]], check: Callable[[], None]) -> None:
+def load(
+    landing: Landing, pages: Iterable[list[Row]], check: Callable[[Landing], None] | None = None
+) -> None:
     """Read all pages, `check` what came, then merge what is new or changed into the list's raw table by id.
 
     Nothing is loaded when reading or checking raises: dlt gathers everything in a load package first.
@@ -136,19 +140,22 @@ def mark_seen(landing: Landing, *, complete: bool) -> None:
     connection.unregister("seen")
 
 
-def quarantine(landing: Landing, since_id: int) -> None:
+def quarantine(landing: Landing, since_id: int, apart: Sequence[int] = ()) -> None:
     """Replace the list's quarantined rows that this read covered by those it had to set apart now.
 
+    It covered those with an id above `since_id`, and those with one of the ids `apart`.
     Where a row without any id stands in its list is not known, so that only a complete read lets go of it.
     """
     connection = landing.build.connection
     rejected = list(dict.fromkeys(landing.rejected))
     connection.execute(
         f"delete from {RAW}._quarantine where list = $list and "
-        '(id > $since_id or id is null and ($since_id = 0 or list_contains($rows, "row"::varchar)))',
+        "(id > $since_id or list_contains($apart, id) "
+        'or id is null and ($since_id = 0 or list_contains($rows, "row"::varchar)))',
         {
             "list": landing.endpoint.name,
             "since_id": since_id,
+            "apart": list(apart),
             "rows": [each.row for each in rejected if each.id is None],
         },
     )
@@ -162,7 +169,7 @@ def quarantine(landing: Landing, since_id: int) -> None:
 def _changes(
     landing: Landing,
     pages: Iterable[list[Row]],
-    check: Callable[[], None],
+    check: Callable[[Landing], None] | None,
     prepare: Callable[[Landing, list[Column], pa.Table], Iterator[pa.Table]],
 ) -> Iterator[pa.Table]:
     """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
@@ -172,7 +179,8 @@ def _changes(
         if sum(part.num_rows for part in parts) >= _CHUNK_ROWS:
             yield from prepare(landing, *_together(landing, parts))
             parts = []
-    check()
+    if check:
+        check(landing)
     if parts:
         yield from prepare(landing, *_together(landing, parts))
 
@@ -201,6 +209,7 @@ def _typed(landing: Landing, rows: list[Row]) -> pa.Table:
     table, rejected = to_table(landing.columns, read)
     landing.rejected += rejected
     landing.counts.rows_quarantined += len(rejected)
+    landing.filled.update(name for name in table.column_names if table[name].null_count < table.num_rows)
     return table
 
 

@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.errors import ApiError, ListError
+from pipelines.guards import refuse_losses
 from pipelines.history import keep_history
 from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
@@ -27,8 +25,8 @@ from pipelines.warehouse import RAW, Build
 
 FLOOR_DAYS = 180
 """How far back an open redemption or referral is still looked at between sweeps."""
-SHRINK_LIMIT = 0.8
-"""A complete read with fewer rows than this share of the known ones is refused."""
+_MOST_READ_APART = 40
+"""So many rows set apart before the start are asked for one by one; more than that, and the start moves back."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,8 @@ class SyncOptions:
     allow_shrink: Collection[str] = ()
     progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
     """Called with the list's name and the rows read so far."""
+    notice: Callable[[str], None] = field(default=lambda _sentence: None)
+    """Called with a sentence while the server makes the sync wait."""
 
 
 def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = None) -> Iterator[ListResult]:
@@ -73,7 +73,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     quiet_dlt()
     ensure_tables(build.connection)
     write_settings(build.connection, settings.timezone)
-    client = Client(settings)
+    client = Client(settings, options.notice)
     for endpoint in ENDPOINTS.values():
         if not options.only or endpoint.name in options.only:
             yield _sync_list(build, client, settings, endpoint, options)
@@ -92,15 +92,18 @@ def _sync_list(
         if endpoint.reading == "cursor" and not options.full:
             observed_at = _observed_at(build.connection, client, endpoint)
             since_id = _start(build.connection, endpoint, observed_at, settings)
+        apart = _set_apart_before(build.connection, endpoint, since_id)
+        if len(apart) > _MOST_READ_APART:
+            since_id, apart = apart[0] - 1, []
         known_ids = _known_ids(build.connection, endpoint, since_id)
-        reading = read_list(client, endpoint, since_id, warnings.append, known_ids)
+        reading = read_list(client, endpoint, since_id, warnings.append, known_ids, apart)
         pages = _counted(reading, endpoint, options)
         first = next(pages, [])
         landing = Landing(build, endpoint, _observed_at(build.connection, client, endpoint))
-        check = partial(_refuse_shrinking, landing, since_id, options)
-        load(landing, itertools.chain([first], pages), check)
+        is_guarded = since_id == 0 and endpoint.name not in options.allow_shrink
+        load(landing, itertools.chain([first], pages), refuse_losses if is_guarded else None)
         mark_seen(landing, complete=since_id == 0)
-        quarantine(landing, since_id)
+        quarantine(landing, since_id, apart)
         if endpoint.history:
             keep_history(build, endpoint, landing.observed_at)
     except ListError as caught:
@@ -153,28 +156,13 @@ def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOption
         yield page
 
 
-def _refuse_shrinking(landing: Landing, since_id: int, options: SyncOptions) -> None:
-    """Raise ListError after a complete read with far too few rows."""
-    if since_id or landing.endpoint.name in options.allow_shrink:
-        return
-    known = _count(landing.build.connection, landing.endpoint, "_deleted_at is null")
-    came = pc.count_distinct(pa.array(landing.seen, pa.int64())).as_py()
-    if came < known * SHRINK_LIMIT:
-        name, title = landing.endpoint.name, landing.endpoint.title
-        raise ListError(
-            f"{title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. A list that "
-            "shrinks by more than a fifth at once is more often a fault than a deletion. If the rows are really "
-            f"gone, run `uv run rivo sync --allow-shrink {name}` once."
-        )
-
-
 def _start(
     connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, observed_at: datetime, settings: Settings
 ) -> int:
     """The since_id from which a cursor list must be read: 0 when a complete sweep is due.
 
-    That is just before the smallest id of the rows that can still change and of the quarantined ones;
-    what changed outside that window is caught by the next sweep.
+    That is just before the smallest id of the rows that can still change; what changed outside that window is
+    caught by the next sweep.
     """
     swept = connection.execute(
         f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full'",
@@ -186,8 +174,7 @@ def _start(
         f"""
         select least(
             min(id) filter (where _deleted_at is null and {endpoint.open_rows}),
-            max(id) + 1,
-            (select min(id) from {RAW}._quarantine where list = $list)
+            max(id) + 1
         ) - 1
         from {RAW}.{endpoint.name}
         cross join (
@@ -197,13 +184,21 @@ def _start(
         )
         """,
         {
-            "list": endpoint.name,
             "observed_at": observed_at,
             "lookback_days": settings.lookback_days,
             "floor_days": FLOOR_DAYS,
         },
     ).fetchone()
     return row[0] if row and row[0] is not None else 0
+
+
+def _set_apart_before(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, since_id: int) -> list[int]:
+    """The ids of the quarantined rows that a read behind `since_id` would not find, ascending."""
+    rows = connection.execute(
+        f"select distinct id from {RAW}._quarantine where list = ? and id between 1 and ? order by id",
+        [endpoint.name, since_id],
+    ).fetchall()
+    return [row_id for (row_id,) in rows]
 
 
 def _known_ids(

@@ -55,6 +55,10 @@ def _no_diff(obj: dict[str, Any], _: Any) -> None:
     obj["attributes"].pop("points_diff", None)
 
 
+def _no_attribute(obj: dict[str, Any], value: Any) -> None:
+    obj["attributes"].pop(value or "vip_tier", None)
+
+
 def _bad_date(obj: dict[str, Any], value: Any) -> None:
     for key in ("applied_at", "created_at", "remote_updated_at"):
         if key in obj["attributes"]:
@@ -97,6 +101,9 @@ KINDS: dict[str, Kind] = {
     "null_id": Kind("rows", "the row's id is null", {"apply": _null_id}),
     "missing_id": Kind("rows", "the row has no id", {"apply": _no_id}),
     "missing_diff": Kind("rows", "points_diff is missing", {"apply": _no_diff}),
+    "missing_attribute": Kind(
+        "rows", "an attribute is missing (value: its name, vip_tier)", {"apply": _no_attribute}
+    ),
     "bad_date": Kind("rows", "an impossible date, 2026-02-30", {"apply": _bad_date}),
 }
 

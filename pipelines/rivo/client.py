@@ -11,9 +11,10 @@ import os
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -27,6 +28,8 @@ from pipelines.settings import Settings
 
 MAX_RETRY_AFTER_SECONDS = 120.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
+_WAIT_WORTH_A_WORD = 5.0
+"""Seconds that a request is tried in vain before somebody is told."""
 _RETRIED = frozenset({408, 425, 429})
 """Retried like everything from 500 on: proxies in between have numbers of their own there."""
 _REFUSED = {
@@ -62,8 +65,16 @@ class Client:
             None until something answered.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises ApiError (fatal) when there is no key."""
+    def __init__(self, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None) -> None:
+        """Make a connection; nothing is sent yet.
+
+        Args:
+            settings: key, address, rate limit and patience.
+            notice: told in a sentence when the server makes us wait for long.
+
+        Raises:
+            ApiError: there is no key.
+        """
         if settings.api_key is None:
             raise ApiError("RIVO_API_KEY is not set.")
         self._key = settings.api_key.get_secret_value()
@@ -72,6 +83,8 @@ class Client:
         self._limiter = RateLimiter(settings.rate_limit)
         self._pool = _pool(settings.api_url)
         self._lock = threading.Lock()
+        self._notice = notice
+        self._failing_since: float | None = None
         self.requests = 0
         self.latency = 0.0
         self.observed_at: datetime | None = None
@@ -90,10 +103,13 @@ class Client:
             retry=tenacity.retry_if_exception_type(_RetryableError),
             wait=_wait,
             stop=self._give_up,
+            before_sleep=partial(self._tell, title),
             reraise=True,
         )
         try:
-            return retrying(self._once, path, params, title)
+            payload: dict[str, Any] = retrying(self._once, path, params, title)
+            self._failing_since = None
+            return payload
         except _RetryableError as error:
             if self.observed_at is None and not error.answered:
                 raise ApiError(
@@ -189,8 +205,19 @@ class Client:
         if isinstance(error, _RetryableError) and not error.answered and self.observed_at is None:
             # A wrong address is told at once; only what has answered before deserves patience.
             return state.attempt_number >= 3
+        now = time.monotonic()
+        self._failing_since = self._failing_since or state.start_time
+        if state.attempt_number >= 3 and now - self._failing_since > self._patience:
+            # Another list has waited in vain already: a server that is down is not waited for seven times.
+            return True
+        return now - state.start_time + _wait(state) > self._patience
+
+    def _tell(self, title: str, state: tenacity.RetryCallState) -> None:
         waited = time.monotonic() - state.start_time
-        return waited + _wait(state) > self._patience
+        if state.outcome and waited >= _WAIT_WORTH_A_WORD:
+            error = self._redact(str(state.outcome.exception()))
+            left = max(self._patience - waited, 0)
+            self._notice(f"{title}: {error}. Waiting for {left:.0f} more seconds at most.")
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]")

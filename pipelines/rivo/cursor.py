@@ -79,13 +79,14 @@ def read_list(
     since_id: int,
     warn: Callable[[str], None],
     known_ids: Sequence[int] | None = None,
+    apart: Sequence[int] = (),
     workers: int = WORKERS,
 ) -> Iterator[list[Row]]:
     """Pages of the rows with an id greater than `since_id`; each row once, long lists in no particular order.
 
     `warn` gets a sentence when the server ignored the cursor and offset paging had to be used. `known_ids` are
     those that the warehouse holds, ascending: where to cut the list for the workers, and where it should not end;
-    None where it was never read before.
+    None where it was never read before. The rows `apart`, with ids up to `since_id`, are read as well.
 
     Raises:
         ListError: the list cannot be read whole; says what the server did.
@@ -93,7 +94,7 @@ def read_list(
     # Rows handed out before the cursor turned out to be ignored must not come twice.
     handed_out = array("q")
     try:
-        for rows in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers), workers):
+        for rows in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers, apart), workers):
             yield rows
             handed_out.extend(row_id for row_id in resource_ids(rows) if row_id is not None)
     except _CursorIgnoredError as error:
@@ -101,15 +102,35 @@ def read_list(
             f"{endpoint.title}: the server does not page by since_id ({error}); read by page number instead, "
             f"which can miss rows that arrive while reading and ends at {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows."
         )
-        seen = set(handed_out)
+        yield from _by_page_number(client, endpoint, since_id, set(handed_out), known_ids, apart)
+
+
+def _by_page_number(
+    client: Client,
+    endpoint: Endpoint,
+    since_id: int,
+    seen: set[int],
+    known_ids: Sequence[int] | None,
+    apart: Sequence[int],
+) -> Iterator[list[Row]]:
+    """The rows that `seen` does not hold. Read twice where a known row did not come.
+
+    A row that goes while pages are counted moves another one to a page that was read before, which would then
+    pass for deleted.
+    """
+    for reading in range(2):
         for rows in _by_offset(client, endpoint):
             fresh = []
             for row in rows:
                 row_id = resource_id(row)
-                if row_id is None or (row_id > since_id and row_id not in seen):
+                if row_id is None:
+                    fresh += [row] * (reading == 0)
+                elif row_id not in seen and (row_id > since_id or row_id in apart):
                     fresh.append(row)
-                    seen.add(row_id or 0)
+                    seen.add(row_id)
             yield fresh
+        if known_ids is None or seen.issuperset(map(int, known_ids)):
+            return
 
 
 def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> Iterator[list[Row]]:
@@ -195,7 +216,8 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
         )
     ended = following is None and not (ids and len(page) >= PAGE_SIZE and not plan.expects_end_at(ids[-1]))
     gap = (ids[-1] - ids[0]) / len(ids) if ids else 1.0
-    end = plan.advance(current, following or (ids[-1] if ids else None), gap, ended=ended)
+    first, last = (ids[0], ids[-1]) if ids else (None, None)
+    end = plan.advance(current, first, following or last, gap, ended=ended)
     return rows if end is None or not ids or ids[-1] <= end else _up_to(rows, end)
 
 

@@ -51,6 +51,12 @@ class Column:
     lenient: bool = False
     misfit_of: ColumnType | None = None
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The attributes of an object of the API from which this column may take its value."""
+        own = self.name if self.attribute is None else self.attribute
+        return (own, *self.aliases, *(self.fallback or ())[:1])
+
 
 @dataclass(frozen=True)
 class Endpoint:

@@ -20,6 +20,7 @@ _PAGES_WORTH_A_RANGE = 4
 _PAGES_BEFORE_JUMPING = 4
 """So many pages of unknown ids are read one after the other first: small lists stay sequential."""
 _FIRST_JUMP_PAGES = 8
+_EMPTINESS_STEP = 8.0
 
 
 @dataclass
@@ -32,6 +33,8 @@ class Range:
     """Mean distance of two ids on the last page."""
     pages: int = 0
     """Pages read of ids that were not known before."""
+    emptiness: float = 1.0
+    """How much sparser than on the last page the ids behind seem to be: parts cut off it held no rows."""
     taken: bool = False
     done: bool = False
 
@@ -63,11 +66,14 @@ class Plan:
                 self._changed.wait()
             return None
 
-    def advance(self, current: Range, reached: int | None, gap: float, *, ended: bool) -> int | None:
+    def advance(
+        self, current: Range, first: int | None, reached: int | None, gap: float, *, ended: bool
+    ) -> int | None:
         """Tell that the page behind `current.position` was read.
 
         Args:
             current: the range it belongs to.
+            first: the first id on that page; None: it had no rows.
             reached: the id up to which the list is read by that page; None: it had no rows.
             gap: mean distance of two ids on the page.
             ended: the list has no rows behind this page.
@@ -80,6 +86,8 @@ class Plan:
             if self._jumping is current:
                 self._jumping = None
                 self._jump_pages *= 2
+            if end is not None and (first is None or first > end):
+                self._note_emptiness(current)
             if reached is not None:
                 current.position = reached
                 current.gap = max(gap, 1.0)
@@ -119,6 +127,12 @@ class Plan:
         self.ranges.append(self._jumping)
         return self._jumping
 
+    def _note_emptiness(self, empty: Range) -> None:
+        """Expect fewer rows before a range without any: halving a void again and again would ask for nothing."""
+        before = self.ranges.index(empty) - 1
+        if before >= 0:
+            self.ranges[before].emptiness *= _EMPTINESS_STEP
+
     def _half(self) -> Range | None:
         """The far half of the range with most pages left, if that is worth a range."""
         largest = max(
@@ -131,17 +145,19 @@ class Plan:
         # The page that is under way now is not cut.
         start = largest.position + round(largest.gap * PAGE_SIZE)
         middle = start + (largest.end - start) // 2
-        far = Range(middle, largest.end, largest.gap, pages=largest.pages)
+        far = Range(middle, largest.end, largest.gap, largest.pages, largest.emptiness)
         largest.end = middle
         self.ranges.insert(self.ranges.index(largest) + 1, far)
         return far
 
 
 def _pages_left(r: Range) -> float:
-    return 0.0 if r.end is None else (r.end - r.position) / (r.gap * PAGE_SIZE)
+    return 0.0 if r.end is None else (r.end - r.position) / (r.gap * r.emptiness * PAGE_SIZE)
 
 
-def plan_ranges(since_id: int, known_ids: Sequence[int] | None, workers: int) -> Plan:
+def plan_ranges(
+    since_id: int, known_ids: Sequence[int] | None, workers: int, apart: Sequence[int] = ()
+) -> Plan:
     """Cut the ids behind `since_id` for so many workers.
 
     Args:
@@ -149,9 +165,11 @@ def plan_ranges(since_id: int, known_ids: Sequence[int] | None, workers: int) ->
         known_ids: the ids that the warehouse holds, ascending; smaller ones may be among them. None: the list
             was never read before.
         workers: how many will read.
+        apart: ids up to `since_id` that are to be read too; a range each.
     """
+    single = [Range(row_id - 1, row_id) for row_id in apart]
     if known_ids is None:
-        return Plan([Range(since_id, None)], since_id, knows=False)
+        return Plan([*single, Range(since_id, None)], since_id, knows=False)
     first = bisect_right(known_ids, since_id)
     pages = (len(known_ids) - first) // PAGE_SIZE
     count = max(1, min(workers, pages // _PAGES_WORTH_A_RANGE))
@@ -159,4 +177,4 @@ def plan_ranges(since_id: int, known_ids: Sequence[int] | None, workers: int) ->
     cuts = [int(known_ids[first + pages * n // count * PAGE_SIZE - 1]) for n in range(1, count)]
     known_to = int(known_ids[-1]) if len(known_ids) else since_id
     ranges = [Range(start, end) for start, end in zip([since_id, *cuts], [*cuts, None], strict=True)]
-    return Plan(ranges, max(known_to, since_id), knows=True)
+    return Plan([*single, *ranges], max(known_to, since_id), knows=True)

@@ -106,8 +106,7 @@ def undeclared(columns: Iterable[Column], read: Batch) -> list[Column]:
     """
     known = {"id"}
     for column in columns:
-        known.update((_attribute(column), column.name, *column.aliases))
-        known.update(column.fallback[:1] if column.fallback else ())
+        known.update((column.name, *column.sources))
     found: list[Column] = []
     for name in sorted(read.values.keys() - known):
         values = [value for value in read.values[name] if value is not None]
@@ -130,7 +129,7 @@ def misfit_column(column: Column) -> Column:
     """The column beside an undeclared attribute's own one, for its values of other types."""
     about = f"Values of {column.name} that do not fit its type; as Rivo sends them."
     name = column.name + MISFIT
-    return Column(name, "json", about, attribute=_attribute(column), misfit_of=column.type)
+    return Column(name, "json", about, attribute=column.sources[0], misfit_of=column.type)
 
 
 def column_name(attribute: str) -> str:
@@ -164,7 +163,7 @@ def _array(column: Column, read: Batch, bad: dict[int, str]) -> pa.Array:
 def _values(column: Column, read: Batch) -> Sequence[Any]:
     if column.name == "id":
         return read.ids
-    values = read.values.get(_attribute(column))
+    values = read.values.get(column.sources[0])
     for alias in column.aliases:
         others = read.values.get(alias)
         if values is None or others is None:
@@ -187,10 +186,6 @@ def _filled(values: Sequence[Any], column: Column, read: Batch) -> list[Any]:
         value if value is not None else nested.get(key) if isinstance(nested, dict) else nested
         for value, nested in zip(values, read.values.get(name, values), strict=True)
     ]
-
-
-def _attribute(column: Column) -> str:
-    return column.name if column.attribute is None else column.attribute
 
 
 def _reject(row: Any, reason: str) -> Rejected:

@@ -125,7 +125,7 @@ def test_every_row_is_read_once_and_whole(
         client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
         rows = [
             row
-            for page in read_list(client, CUSTOMERS, since_id, pytest.fail, known, workers)
+            for page in read_list(client, CUSTOMERS, since_id, pytest.fail, known, workers=workers)
             for row in page
         ]
 

@@ -1,0 +1,140 @@
+"""What would be written into a history for ever is looked at twice; a server that is down is not waited for by each."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pipelines.rivo import client as client_module
+from pipelines.rivo.client import Client
+from pipelines.rivo.cursor import read_list, resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sync import SyncOptions, sync_lists
+from pipelines.warehouse import building
+from tests.pipelines.conftest import OpenShop
+from tests.pipelines.shop import Shop, make_settings
+from tests.pipelines.stub import Asked, Reply, answering, page
+
+
+def tiers_held(shop: Shop) -> dict[int, int | None]:
+    return {id: row["vip_tier_id"] for id, row in shop.rows("customers").items()}
+
+
+def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    before = tiers_held(shop)
+    held = sum(tier is not None for tier in before.values())
+    assert held > 3
+    shop.wait()
+    result = shop.sync("customers", faults=["missing_attribute:customers@vip_tier"])["customers"]
+    assert result.error == (
+        f"Customers was refused: of the {len(shop.objects('customers')):,} rows that Rivo returned none has "
+        f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading that would write into the history "
+        "that all of them ended. If Rivo has really given the attribute up, run "
+        "`uv run rivo sync --allow-shrink customers` once."
+    )
+    assert tiers_held(shop) == before
+    result = shop.sync(
+        "customers", allow_shrink=["customers"], faults=["missing_attribute:customers@vip_tier"]
+    )["customers"]
+    assert result.complete
+    assert set(tiers_held(shop).values()) == {None}
+
+
+def test_a_tier_in_a_form_that_tells_no_id_is_refused_too(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    for id in shop.objects("customers"):
+        shop.program.override("customers", id, at=shop.now, vip_tier={"name": "Gold"})
+    result = shop.sync("customers")["customers"]
+    assert "none has vip_tier_id in a form that can be read" in str(result.error)
+
+
+@pytest.mark.parametrize(
+    ("nested", "tier_id"), [(None, None), ({}, None), ({"id": 5, "name": "Five"}, 5), (5, 5), ("5", 5)]
+)
+def test_tiers_that_are_really_null_or_given_otherwise_are_believed(
+    open_shop: OpenShop, nested: object, tier_id: int | None
+) -> None:
+    shop = open_shop(loaded=True)
+    ids = list(shop.objects("customers"))
+    for id in ids:
+        shop.program.override("customers", id, at=shop.now, vip_tier=nested)
+    # One at least says clearly that it has none.
+    shop.program.override("customers", ids[0], at=shop.now, vip_tier=None)
+    shop.program.override("customers", ids[1], at=shop.now, vip_tier=None, vip_tier_id=77)
+    assert shop.sync("customers")["customers"].complete
+    assert tiers_held(shop) == {**dict.fromkeys(ids, tier_id), ids[0]: None, ids[1]: 77}
+
+
+def test_names_of_an_older_api_are_no_loss(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    for id, row in shop.objects("customers").items():
+        tally = row["attributes"].get("points_tally", row["attributes"].get("loyalty_points_tally"))
+        shop.program.override("customers", id, at=shop.now, loyalty_points_tally=tally)
+    result = shop.sync("customers", faults=["missing_attribute:customers@points_tally"])["customers"]
+    assert result.complete, result.error
+
+
+def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    shop.settings = {"lookback_days": 1}
+    old = sorted(shop.rows("points_events"))[3:60]
+    for id in old:
+        shop.program.override("points_events", id, at=shop.now, points_diff=None)
+    shop.sync("points_events", full=True)
+    for id in old:
+        shop.program.override("points_events", id, at=shop.now, points_diff=9)
+    result = shop.sync("earning_rules", "points_events")["points_events"]
+    assert result.kind == "incremental"
+    assert next(sent["pagination[since_id]"] for sent in shop.sent("points_events")) == str(old[0] - 1)
+    assert result.requests < 10
+    assert {row["points_diff"] for id, row in shop.rows("points_events").items() if id in old} == {9}
+    assert shop.query("from rivo_raw._quarantine") == []
+
+
+def test_a_server_that_is_down_is_waited_for_once(
+    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_WAIT_WORTH_A_WORD", 0.5)
+    shop = open_shop(loaded=True)
+    said: list[str] = []
+    shop.server.faults = ["http_503"]
+    started = time.monotonic()
+    with building(shop.path) as work:
+        settings = make_settings(shop.server, patience_seconds=2)
+        results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
+    assert [result.complete for result in results] == [False] * 7
+    assert time.monotonic() - started < 5, "not two seconds for each of the seven"
+    assert said
+    assert all(sentence.startswith("VIP Tiers: the server answers 503. Waiting for ") for sentence in said)
+
+
+def test_one_list_that_is_down_gets_the_whole_patience_each_time(open_shop: OpenShop) -> None:
+    shop = open_shop(loaded=True)
+    shop.settings = {"patience_seconds": 0.8}
+    faults = ["http_503:vip_tiers", "http_503:earning_rules"]
+    results = shop.sync("vip_tiers", "rewards", "earning_rules", faults=faults)
+    assert results["rewards"].complete
+    assert min(results[name].seconds for name in ("vip_tiers", "earning_rules")) > 0.4
+
+
+def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> None:
+    ids = list(range(1, 701))
+
+    def by_page(asked: Asked, number: int) -> Reply:
+        if "pagination[page]" not in asked.params:
+            return page(ids[:250][::-1], next_since_id=None)
+        if number == 2:
+            # After the first page was read, a row on it goes: 251 is now on that page.
+            ids.remove(7)
+        start = (int(asked.params["pagination[page]"]) - 1) * 250
+        return page(ids[start : start + 250], next="more" if start + 250 < len(ids) else None)
+
+    with answering(by_page) as stub:
+        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        reading = read_list(client, ENDPOINTS["customers"], 0, lambda _: None, list(range(1, 701)))
+        read = [resource_id(row) for rows in reading for row in rows]
+    assert sorted(filter(None, read)) == list(range(1, 701)), (
+        "7 came before it went; 251 with the second reading"
+    )
