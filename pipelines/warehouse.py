@@ -29,6 +29,8 @@ from pipelines.settings import PROJECT
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
+READING_MEMORY = "256MB"
+"""What DuckDB may hold while lists are read and merged; it spills what is more. Models set their own."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 _STORAGE_ERRORS = frozenset(
     {
@@ -147,7 +149,14 @@ def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckD
         shutil.copyfile(base, build_path)
     try:
         # Spilling beside the warehouse, not into a /tmp that may be small.
-        connection = duckdb.connect(str(build_path), config={"temp_directory": str(scratch / "spill")})
+        connection = duckdb.connect(
+            str(build_path),
+            config={
+                "temp_directory": str(scratch / "spill"),
+                "memory_limit": READING_MEMORY,
+                "preserve_insertion_order": False,
+            },
+        )
     except duckdb.Error as error:
         raise WarehouseError(_unreadable(base, error)) from None
     connection.execute("set global TimeZone = 'UTC'")

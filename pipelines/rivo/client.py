@@ -11,6 +11,7 @@ import os
 import threading
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -59,7 +60,7 @@ class Client:
     """A connection to one shop's API; safe to use from several threads.
 
     Attributes:
-        requests: how many requests were sent so far, retries included.
+        requests: how many requests were sent so far, retries included; `requests_of` by the list's title.
         latency: seconds that an answer takes, as of late.
         observed_at: the `Date` header of the first answer (the local clock where there is none), UTC;
             None until something answered.
@@ -86,6 +87,7 @@ class Client:
         self._notice = notice
         self._failing_since: float | None = None
         self.requests = 0
+        self.requests_of: Counter[str] = Counter()
         self.latency = 0.0
         self.observed_at: datetime | None = None
 
@@ -126,6 +128,7 @@ class Client:
         self._limiter.acquire()
         with self._lock:
             self.requests += 1
+            self.requests_of[title] += 1
         url = f"{self._base}{path}?{urlencode(params)}"
         started = time.monotonic()
         try:

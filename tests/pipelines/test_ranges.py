@@ -42,7 +42,8 @@ def run(plan: Plan, ids: list[int], workers: int, seed: int, arriving: list[int]
         ended = start + PAGE_SIZE >= len(ids)
         requests += 1
         gap = (page[-1] - page[0]) / len(page) if page else 1.0
-        end = plan.advance(current, *((page[0], page[-1]) if page else (None, None)), gap, ended=ended)
+        first, last = (page[0], page[-1]) if page else (None, None)
+        end = plan.advance(current, first, last, gap, ended=ended)
         read += [i for i in page if end is None or i <= end]
         if current.done:
             busy[worker] = None
