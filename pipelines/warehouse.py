@@ -29,7 +29,7 @@ from pipelines.settings import PROJECT
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
-READING_MEMORY = "256MB"
+READING_MEMORY = "192MB"
 """What DuckDB may hold while lists are read and merged; it spills what is more. Models set their own."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 _STORAGE_ERRORS = frozenset(
