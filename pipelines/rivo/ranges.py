@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 PAGE_SIZE = 250
 _PAGES_WORTH_A_RANGE = 4
 """A range is not cut below this many pages: a cut may cost a page that is asked for twice."""
-_PAGES_BEFORE_JUMPING = 4
+PAGES_BEFORE_JUMPING = 4
 """So many pages of unknown ids are read one after the other first: small lists stay sequential."""
 _FIRST_JUMP_PAGES = 8
 _EMPTINESS_STEP = 8.0
@@ -105,7 +105,7 @@ class Plan:
     @property
     def is_worth_sharing(self) -> bool:
         """Whether there is more than one range, or so many unknown pages came that more are to be expected."""
-        return len(self.ranges) > 1 or self.ranges[-1].pages >= _PAGES_BEFORE_JUMPING
+        return len(self.ranges) > 1 or self.ranges[-1].pages >= PAGES_BEFORE_JUMPING
 
     def stop(self) -> None:
         """Let every worker end."""
@@ -119,11 +119,11 @@ class Plan:
     def _jump(self) -> Range | None:
         """A range far behind the last one, which is cut where the new one begins; one jump at a time."""
         last = self.ranges[-1]
-        if self._end_is_known or self._jumping or last.pages < _PAGES_BEFORE_JUMPING:
+        if self._end_is_known or self._jumping or last.pages < PAGES_BEFORE_JUMPING:
             return None
         last.end = last.position + round(last.gap * PAGE_SIZE * self._jump_pages)
         # A jump that lands among rows has shown that the list goes on: the next one need not wait.
-        self._jumping = Range(last.end, None, last.gap, pages=_PAGES_BEFORE_JUMPING - 1)
+        self._jumping = Range(last.end, None, last.gap, pages=PAGES_BEFORE_JUMPING - 1)
         self.ranges.append(self._jumping)
         return self._jumping
 
