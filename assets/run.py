@@ -88,14 +88,14 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
             yield ListsRead(*_log_state(work.connection))
         nothing_read = bool(results) and not any(result.complete for result in results)
         blocked = False
+        observed_at, _ = _log_state(work.connection)
         if plan.models and not nothing_read:
             yield Step("models")
-            for node in build(work.connection, project, plan.models):
+            for node in build(work.connection, project, plan.models, as_of=observed_at):
                 if node.status in ("error", "failed"):
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 yield node
-        observed_at, _ = _log_state(work.connection)
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():

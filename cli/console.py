@@ -149,7 +149,7 @@ class Terminal:
     def _print_models(self) -> None:
         if not self.nodes:
             return
-        built = [node for node in self.nodes if node.kind == "model"]
+        built = [node for node in self.nodes if node.kind == "model" and node.status != "dropped"]
         status = Counter(node.status for node in built)
         others = ", ".join(f"{count} {name}" for name, count in status.items() if name != "success")
         self.console.print(
@@ -163,6 +163,7 @@ class Terminal:
 
     def _warnings(self) -> list[str]:
         lines = [f"{test.node}: {test.name}: {test.message}" for test in self._warned()]
+        lines += [f"{node.relation}: {node.message}" for node in self.nodes if node.status == "dropped"]
         for result in self.lists:
             lines += result.warnings
             title = ENDPOINTS[result.name].title

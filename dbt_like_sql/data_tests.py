@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dbt_like_sql.errors import ProjectError, did_you_mean
+from dbt_like_sql.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 Resolve = Callable[[str, str], tuple[str | None, str]]
@@ -31,6 +32,8 @@ class DataTest:
     description: str = ""
     depends_on: tuple[str, ...] = ()
     """The other models and seeds that it reads."""
+    where: str = ""
+    """The file it is written in, with the model and column it is written at."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def unique(call: _Call) -> str:
 def accepted_values(call: _Call) -> str:
     """Hold a column to a list of values; nulls pass, as in dbt."""
     quote = call.arguments.get("quote", True)
-    values = ", ".join(_literal(v) if quote else str(v) for v in _list(call.arguments["values"]))
+    values = ", ".join(_value(v) if quote else str(v) for v in _list(call.arguments["values"]))
     return f"select * from {call.relation} where {quoted(call.column)} not in ({values})"
 
 
@@ -134,6 +137,7 @@ def build_test(
         severity=severity(config, where),
         description=str(given.get("description") or "").strip(),
         depends_on=(other,) if other and other != node else (),
+        where=where,
     )
 
 
@@ -143,11 +147,6 @@ def severity(config: Mapping[str, Any], where: str) -> Severity:
     if value not in ("error", "warn"):
         raise ProjectError(f"{where}: severity is '{value}', but it must be 'error' or 'warn'.")
     return "warn" if value == "warn" else "error"
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + str(name).replace('"', '""') + '"'
 
 
 def identifier(name: str) -> str:
@@ -200,7 +199,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return "'" + str(value).replace("'", "''") + "'"
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | int | float) else literal(str(value))
