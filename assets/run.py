@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 from pydantic import SecretStr
 
-from dbt_like_sql import NodeResult, Project, build
-from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
+from dbt_like_sql import NodeResult, Project, build, last_results
+from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
+from pipelines.errors import WarehouseError
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists
 from pipelines.tables import ensure_tables, write_settings
@@ -59,8 +60,8 @@ class Finished:
 Event = Step | ListResult | ListsRead | NodeResult | Finished
 
 
-def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
-    """Do it, in a working copy of the warehouse, and publish the whole at the end.
+def run(plan: Plan, settings: Settings, project: Project, where: Target | None = None) -> Iterator[Event]:
+    """Do it, in a working copy of the warehouse (`where`, else that of a sync), and publish the whole at the end.
 
     Yields:
         results as they come, `Finished` last.
@@ -68,7 +69,7 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
-    where = target(settings)
+    where = where or target(settings)
     problems: list[str] = []
     results: list[ListResult] = []
     with building(where.warehouse) as work:
@@ -86,6 +87,11 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
                     problems += [event.error] if event.error else []
                 yield event
             yield ListsRead(*_log_state(work.connection))
+        elif not _log_state(work.connection)[1]:
+            raise WarehouseError(
+                f"Nothing has been synced into {where.warehouse} yet, so there is nothing to build from. "
+                "Run `make sync` first."
+            )
         nothing_read = bool(results) and not any(result.complete for result in results)
         blocked = False
         observed_at, _ = _log_state(work.connection)
@@ -96,6 +102,13 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 yield node
+        for relation, row in last_results(work.connection).builds.items():
+            # Of a run before this one: readers are not to see a table beside those it was not rebuilt with.
+            if not blocked and relation in project.tables and row["status"] in ("error", "failed"):
+                blocked = True
+                problems.append(
+                    f"{relation} failed in an earlier run and was not built in this one: {row['message']}"
+                )
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():

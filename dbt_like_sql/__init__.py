@@ -20,6 +20,7 @@ from dbt_like_sql.loading import load_project
 from dbt_like_sql.nodes import NodeResult
 from dbt_like_sql.project import LAYERS, Column, Model, Project, Seed, Source
 from dbt_like_sql.relation import Origin
+from dbt_like_sql.results import read as last_results
 from dbt_like_sql.selection import select
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Source",
     "TestResult",
     "build",
+    "last_results",
     "load_project",
     "select",
 ]

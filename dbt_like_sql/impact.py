@@ -10,6 +10,8 @@ from dbt_like_sql.relation import Origin
 
 Table = Model | Seed | Source
 
+_COUNT = "a constant or a count"
+
 
 @dataclass(frozen=True)
 class Step:
@@ -18,7 +20,8 @@ class Step:
     origin: Origin
     steps: tuple[Step, ...] = ()
     note: str = ""
-    """Why it goes no further, where it ends in a model."""
+    """Where it is made of no column: what it is instead. `steps` are then the columns that decide which rows
+    its table has."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ def path_back(project: Project, column: str) -> Step:
     table, found = _find(project, column)
     if not found:
         raise ProjectError(f"{column} is a table. Name one of its columns too: {column}.{_first(table)}.")
-    return _back(project, Origin(table.relation, found))
+    back = _back(project, Origin(table.relation, found))
+    if back.note == _COUNT and isinstance(table, Model) and table.conditions:
+        decided = tuple(_back(project, origin) for origin in table.conditions)
+        return Step(back.origin, decided, f"{_COUNT}; which rows there are is decided by")
+    return back
 
 
 def impact(project: Project, name: str) -> Impact:
@@ -57,6 +64,18 @@ def impact(project: Project, name: str) -> Impact:
     touched, columns = set(start), []
     changed = set() if column else {table.relation}
     tables = []
+    # What loads the raw tables makes some of their columns of others.
+    grown = True
+    while grown:
+        made = [
+            Origin(source.relation, c.name)
+            for source in project.sources.values()
+            for c in source.columns
+            if touched.intersection(c.inputs) and Origin(source.relation, c.name) not in touched
+        ]
+        columns += made
+        touched.update(made)
+        grown = bool(made)
     for node in project.nodes.values():
         made = [Origin(node.relation, c.name) for c in node.columns if touched.intersection(c.inputs)]
         columns += made
@@ -73,32 +92,31 @@ def impact(project: Project, name: str) -> Impact:
 
 
 def _back(project: Project, origin: Origin) -> Step:
-    if origin.relation in project.sources:
-        return Step(origin)
-    node = project.node(origin.relation)
-    inputs = next((c.inputs for c in node.columns if c.name == origin.column), ())
-    if inputs:
-        return Step(origin, tuple(_back(project, i) for i in inputs))
-    if not isinstance(node, Model):
-        return Step(origin, note=f"seed {node.path}")
-    if node.language == "python":
-        read = [*(project.node(name).relation for name in node.depends_on), *node.sources]
+    table = project.tables[origin.relation]
+    inputs = next((c.inputs for c in table.columns if c.name == origin.column), ())
+    steps = tuple(_back(project, i) for i in inputs)
+    if steps or isinstance(table, Source):
+        return Step(origin, steps)
+    if isinstance(table, Seed):
+        return Step(origin, note=f"seed {table.path}")
+    if table.language == "python":
+        read = [*(project.node(name).relation for name in table.depends_on), *table.sources]
         return Step(origin, note=f"made in Python from {', '.join(read)}" if read else "made in Python")
-    return Step(origin, note="made in this model, of no column: a constant, a count or the like")
+    return Step(origin, note=_COUNT)
 
 
 def _find(project: Project, name: str) -> tuple[Table, str]:
     """Find a table, or a column of one, by `schema.table.column`, `table.column`, `schema.table` or `table`."""
-    tables: dict[str, Table] = {**project.sources, **{n.relation: n for n in project.nodes.values()}}
     wanted = name.strip().lower()
-    called = tables | {relation.rpartition(".")[2]: table for relation, table in reversed(tables.items())}
-    if wanted in called:
-        return called[wanted], ""
     table_name, _, column = wanted.rpartition(".")
-    if table_name not in called:
-        candidates = [*called, *(f"{t.relation}.{c.name}" for t in tables.values() for c in t.columns)]
-        raise ProjectError(f"No table or column is called {name}.{did_you_mean(wanted, candidates)}")
-    table = called[table_name]
+    if wanted in project.tables or not table_name:
+        return project.table(wanted), ""
+    try:
+        table = project.table(table_name)
+    except ProjectError:
+        columns = [f"{relation}.{c.name}" for relation, t in project.tables.items() for c in t.columns]
+        hint = did_you_mean(wanted, [*columns, *project.tables])
+        raise ProjectError(f"No table or column is called {name}.{hint}") from None
     columns = [c.name for c in table.columns]
     is_open = isinstance(table, Source) or (isinstance(table, Model) and table.is_open)
     if column not in columns and not (is_open and _is_read(project, Origin(table.relation, column))):

@@ -24,7 +24,7 @@ from dbt_like_sql import lineage, python_models
 from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
 from dbt_like_sql.errors import ProjectError, did_you_mean
 from dbt_like_sql.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
-from dbt_like_sql.properties import Entry, Properties, read_properties
+from dbt_like_sql.properties import Entry, Properties, made_from, read_properties
 from dbt_like_sql.relation import Origin, Reference, Relation
 
 Tables = Mapping[str, Model | Seed | Source]
@@ -61,7 +61,12 @@ def load_project(root: Path = Path(__file__).parent) -> Project:
 def _source(name: str, properties: Properties) -> Source:
     entry = properties.sources[name]
     columns = tuple(
-        Column(c, _description(c, entry.columns, properties), raw.get("data_type"))
+        Column(
+            c,
+            _description(c, entry.columns, properties),
+            raw.get("data_type"),
+            inputs=tuple(Origin(*of.rsplit(".", 1)) for of in made_from(raw)),
+        )
         for c, raw in entry.columns.items()
     )
     return Source(name, entry.description, columns)
@@ -182,7 +187,16 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
             again = taken[test.name]
             tests.append(replace(test, name=f"{test.name}_{again}") if again > 1 else test)
     if isinstance(node, Model):
-        tests.append(DataTest(DOCUMENTED_COLUMNS, node.name, f"describe {node.relation}", severity="warn"))
+        tests.append(
+            DataTest(
+                DOCUMENTED_COLUMNS,
+                node.name,
+                f"describe {node.relation}",
+                severity="warn",
+                description="Every documented column exists; in marts and reports every column is documented.",
+                where=str(node.path),
+            )
+        )
     return tests
 
 

@@ -131,6 +131,21 @@ class Project:
             raise ProjectError(f"No model or seed is called {name}.{did_you_mean(name, self.nodes)}")
         return found
 
+    @cached_property
+    def tables(self) -> Mapping[str, Model | Seed | Source]:
+        """Every table there is, sources first, by its name in SQL."""
+        return {**self.sources, **{node.relation: node for node in self.nodes.values()}}
+
+    def table(self, name: str) -> Model | Seed | Source:
+        """Return the table of that name, with or without its schema."""
+        wanted = name.strip().lower()
+        found = self.tables.get(wanted) or self.nodes.get(wanted)
+        if not found:
+            found = next((t for r, t in self.tables.items() if r.rpartition(".")[2] == wanted), None)
+        if not found:
+            raise ProjectError(f"No table is called {name}.{did_you_mean(name, self.tables)}")
+        return found
+
     def upstream(self, name: str) -> tuple[str, ...]:
         """All models and seeds that `name` is built from, in build order."""
         return self._reach(name, {n.name: n.depends_on for n in self.nodes.values()})
