@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.settings import PROJECT
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -143,12 +145,12 @@ def impact(name: str) -> None:
     "--output",
     "-o",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    default=Path("data/models.html"),
-    show_default=True,
-    help="The file to write.",
+    default=PROJECT / "data" / "models.html",
+    help="The file to write; data/models.html of the project, if none is named.",
 )
 def docs(output: Path) -> None:
     """Write the documentation of all tables as one HTML page, to open, send or host anywhere."""
+    from cli.tables import short
     from dbt_like_sql import load_project
     from dbt_like_sql.docs import page
 
@@ -162,7 +164,7 @@ def docs(output: Path) -> None:
             f"{output} cannot be written ({error.strerror}). Choose another file with --output."
         ) from None
     click.echo(
-        f"Written to {output}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
+        f"Written to {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
     )
 
 

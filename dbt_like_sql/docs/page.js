@@ -110,12 +110,19 @@ function columns(table, chosen) {
       el("td", {}, el("a", { href: address(table.id, column.name), class: "name" }, column.name)),
       el("td", { class: "type name" }, column.type || ""),
       el("td", {}, column.description || el("span", { class: "soft" }, "No description."),
-        column.from.length ? el("span", { class: "origins" }, "from ", join(column.from.map(origin))) : null)))));
+        column.from.length ? el("span", { class: "origins" }, "from ", join(origins(column.from))) : null)))));
 }
 
-function origin(text) {
-  const cut = text.lastIndexOf(".");
-  return el("a", { href: address(text.slice(0, cut), text.slice(cut + 1)), class: "name" }, text);
+// Each table is named once: rivo_raw.rewards.id, name.
+function origins(names) {
+  let last = null;
+  return names.map((name) => {
+    const cut = name.lastIndexOf(".");
+    const [table, column] = [name.slice(0, cut), name.slice(cut + 1)];
+    const text = table === last ? column : name;
+    last = table;
+    return el("a", { href: address(table, column), class: "name", title: name }, text);
+  });
 }
 
 function tests(table) {
@@ -234,6 +241,7 @@ function layout(ids) {
     }
     number();
   }
+  for (const stack of stacks) stack.ids.sort((a, b) => (layerOf(a) === "seeds") - (layerOf(b) === "seeds"));
   return stacks;
 }
 
@@ -245,9 +253,9 @@ function graph(ids, self) {
   let x = SIDE;
   const heads = [];
   for (const stack of stacks) {
-    const width = Math.max(...stack.ids.map((id) => nameOf(id).length * 6.9 + 18), 70);
+    const width = Math.max(...stack.ids.map((id) => nameOf(id).length * 7.3 + 20), 70);
     const offset = ((tallest - stack.ids.length) * ROW) / 2;
-    if (stack.first) heads.push(svg("text", { x, y: 20, class: "head" }, stack.layer === "raw" ? schemaOf(stack.ids[0]) : stack.layer));
+    if (stack.first) heads.push(svg("text", { x, y: 20, class: "head" }, [...new Set(stack.ids.map(schemaOf))].join(", ")));
     stack.ids.forEach((id, index) => place.set(id, { x, y: TOP + offset + index * ROW, width }));
     x += width + GAP;
   }
