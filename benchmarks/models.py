@@ -1,6 +1,6 @@
 """Ways to build all models from a synthetic raw warehouse, each in a process of its own so that its peak is its own.
 
-`python -m benchmarks.models HOW ENTRIES RAW` prints one line of JSON: seconds, seconds of the tests, peak in MB.
+`python -m benchmarks.models HOW RAW` prints one line of JSON: seconds, ledger entries, peak memory in MB.
 """
 
 from __future__ import annotations

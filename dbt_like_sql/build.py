@@ -25,7 +25,7 @@ from dbt_like_sql.sql import describe, literal, quoted, tables
 ASIDE = "__last_good"
 """The suffix of the version that is kept until its successor has passed."""
 
-MEMORY = "4GB"
+MEMORY = "5GB"
 """What a build may take of the machine's memory, and no more than half of it; beyond that DuckDB spills to disk."""
 
 _RETURNED = "_returned_by_python"

@@ -88,7 +88,14 @@ TABLES = st.one_of(NAMES, st.sampled_from(["s.a", "s.b", "s.c", '"S"."b"', "A"])
 
 @st.composite
 def from_item(draw: st.DrawFn, depth: int) -> str:
-    kind = draw(st.sampled_from(["table", "table", "subquery", "lateral", "join"] if depth else ["table"]))
+    deep = ["table", "subquery", "lateral", "join", "using"] if depth else []
+    kind = draw(st.sampled_from(["table", "function", *deep]))
+    if kind == "function":
+        # Its name and its alias may be those of tables.
+        return draw(st.sampled_from(["range(3)", "generate_series(1, 2)"])) + f" as {draw(NAMES)}(i)"
+    if kind == "using":
+        left, right = (f"(select 1 as i from {draw(from_item(depth - 1))})" for _ in range(2))
+        return f"({left} as {draw(NAMES)} join {right} as r using (i))"
     if kind == "subquery":
         return f"({draw(query(depth - 1))}) as {draw(NAMES)}"
     if kind == "lateral":
@@ -117,7 +124,13 @@ def query(draw: st.DrawFn, depth: int) -> str:
     if depth and draw(st.booleans()):
         names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
         recursive = draw(st.sampled_from(["", "recursive "]))
-        sql = f"with {recursive}" + ", ".join(f"{n} as ({draw(query(depth - 1))})" for n in names)
+        bodies = []
+        for name in names:
+            body = draw(query(depth - 1))
+            if recursive and draw(st.booleans()):
+                body = f"select 1 as i union all ({draw(select(depth - 1))})"
+            bodies.append(f"{name} as ({body})")
+        sql = f"with {recursive}" + ", ".join(bodies)
         # DuckDB does not look into a CTE that nobody reads.
         sql += f" select 1 as i from {', '.join(names)} union all "
     body = draw(select(depth))
