@@ -46,7 +46,7 @@ class ListsRead:
 
 @dataclass(frozen=True)
 class Finished:
-    """How the run ended. `published` is false when blocking checks failed or nothing could be read."""
+    """How the run ended. `published` is false when models or blocking checks failed or nothing could be read."""
 
     warehouse: Path
     published: bool
@@ -115,9 +115,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
             # Also where no list could be read: that it failed stands in the log.
             work.keep()
         if blocked:
+            what = "read" if plan.lists else "built"
             problems.append(
-                f"{where.warehouse} was left as it was, because a blocking check failed. What was read is kept "
-                "and will be published by the next run that passes."
+                f"{where.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
+                "is kept and will be published by the next run that passes."
             )
     exists = where.warehouse.exists()
     yield Finished(

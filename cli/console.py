@@ -169,7 +169,8 @@ class Terminal:
         tests = Counter(test.status for node in self.nodes for test in node.tests)
         failed = tests["fail"] + tests["error"]
         self.console.print(
-            f"Checks     {tests['pass']} passed, {tests['warn']} warnings, {failed} failed", highlight=False
+            f"Checks     {tests['pass']} passed, {tests['warn']} warning{'' if tests['warn'] == 1 else 's'}, {failed} failed",
+            highlight=False,
         )
 
     def _warnings(self) -> list[str]:

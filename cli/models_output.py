@@ -72,7 +72,9 @@ def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
                     highlight=False,
                 )
     failed = counts["fail"] + counts["error"]
-    console.print(f"{counts['pass']} passed, {counts['warn']} warnings, {failed} failed", highlight=False)
+    console.print(
+        f"{counts['pass']} passed, {_counted(counts['warn'], 'warning')}, {failed} failed", highlight=False
+    )
     return not blocked
 
 
