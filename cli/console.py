@@ -168,8 +168,9 @@ class Terminal:
         )
         tests = Counter(test.status for node in self.nodes for test in node.tests)
         failed = tests["fail"] + tests["error"]
+        warnings = f"{tests['warn']} warning{'' if tests['warn'] == 1 else 's'}"
         self.console.print(
-            f"Checks     {tests['pass']} passed, {tests['warn']} warning{'' if tests['warn'] == 1 else 's'}, {failed} failed",
+            f"Checks     {tests['pass']} passed, {warnings}, {failed} failed",
             highlight=False,
         )
 

@@ -152,11 +152,19 @@ function results(query) {
   const found = new Map();
   for (const entry of entries) {
     const text = (entry.text || "").toLowerCase();
-    if (!words.every((word) => text.includes(word))) continue;
-    const hit = found.get(entry.table) || { score: 0, entries: [] };
-    hit.score = Math.max(hit.score, entry.weight + (text === words[0] || nameOf(text) === words[0] ? 9 : 0));
-    hit.entries.push(entry);
+    const held = words.filter((word) => text.includes(word));
+    if (!held.length) continue;
+    const hit = found.get(entry.table) || { score: 0, words: new Set(), entries: [] };
+    const strength = held.length * entry.weight + (text === words[0] || nameOf(text) === words[0] ? 9 : 0);
+    hit.score = Math.max(hit.score, strength);
+    held.forEach((word) => hit.words.add(word));
+    hit.entries.push({ ...entry, strength });
     found.set(entry.table, hit);
+  }
+  // Each word stands somewhere in the table; the places that hold most of them are shown first.
+  for (const [table, hit] of found) {
+    if (hit.words.size < words.length) found.delete(table);
+    hit.entries.sort((a, b) => b.strength - a.strength);
   }
   const ranked = inOrder([...found.keys()]).sort((a, b) => found.get(b).score - found.get(a).score);
   return [
@@ -303,8 +311,13 @@ function menu(current) {
   }));
 }
 
+function decoded(text) {
+  // A link cut off in an e-mail is still a link to somewhere.
+  try { return decodeURIComponent(text); } catch { return text; }
+}
+
 function show() {
-  const [id, column] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  const [id, column] = location.hash.slice(1).split("/").map(decoded);
   const query = id === "?" ? column || "" : "";
   const table = tables.get(id);
   const page = query ? results(query) : table ? tablePage(table, column) : id && id !== "?" ? [el("h1", {}, "There is no such table"), el("p", {}, id)] : home();
@@ -327,7 +340,10 @@ search.addEventListener("input", () => {
 });
 search.addEventListener("keydown", (event) => {
   if (event.key === "Escape") { search.value = ""; search.dispatchEvent(new Event("input")); }
-  if (event.key === "ArrowDown" || event.key === "Enter") { const first = main.querySelector(".result a"); if (first) { event.preventDefault(); first.focus(); } }
+  if (event.key === "ArrowDown" || event.key === "Enter") {
+    const first = main.querySelector(".result > a");
+    if (first) { event.preventDefault(); event.stopPropagation(); first.focus(); }
+  }
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !/input|textarea/i.test(event.target.tagName)) { event.preventDefault(); search.focus(); search.select(); }
@@ -335,7 +351,8 @@ document.addEventListener("keydown", (event) => {
   const at = found.indexOf(document.activeElement);
   if (at >= 0 && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
     event.preventDefault();
-    (found[at + (event.key === "ArrowDown" ? 1 : -1)] || (at === 0 ? search : found[at])).focus();
+    const next = event.key === "ArrowDown" ? found[at + 1] || found[at] : found[at - 1] || search;
+    next.focus();
   }
 });
 
