@@ -87,7 +87,7 @@ function tablePage(table, column) {
   const around = reach(table.id, (id) => tables.get(id).reads).concat(reach(table.id, (id) => readers.get(id)), [table.id]);
   const broken = table.built && table.built.status !== "success";
   return [
-    el("h1", {}, el("small", {}, KINDS[table.kind]), table.id),
+    el("h1", {}, el("small", {}, KINDS[table.kind]), table.id.split(/(?<=[._])/).flatMap((part) => [part, el("wbr")])),
     (table.description || "No description.").split(/\n\s*\n/).map((text) => el("p", { class: "lead" }, text)),
     broken && el("p", { class: "notice" }, `The last build did not renew it. ${table.built.message}`),
     (table.questions || []).length && [el("h2", {}, "Questions it answers"), el("ul", {}, table.questions.map((question) => el("li", {}, question)))],
