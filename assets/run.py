@@ -102,13 +102,14 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 yield node
-        for relation, row in last_results(work.connection).builds.items():
-            # Of a run before this one: readers are not to see a table beside those it was not rebuilt with.
-            if not blocked and relation in project.tables and row["status"] in ("error", "failed"):
-                blocked = True
-                problems.append(
-                    f"{relation} failed in an earlier run and was not built in this one: {row['message']}"
-                )
+        left = _left_behind(work.connection, project)
+        if plan.publish and left and not blocked and not nothing_read:
+            blocked = True
+            problems.append(
+                f"{', '.join(left[:3])}{' and others' if len(left) > 3 else ''} failed or had to be skipped in an "
+                "earlier run, and were not built in this one. Readers are not to see them beside what is new: "
+                "build all models."
+            )
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():
@@ -148,6 +149,12 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
             for result in sync_lists(work, settings, quiet):
                 if last or not result.complete:
                     yield result
+
+
+def _left_behind(connection: duckdb.DuckDBPyConnection, project: Project) -> list[str]:
+    """The tables of the project that their last build did not renew."""
+    builds = last_results(connection).builds
+    return [name for name, row in builds.items() if name in project.tables and row["status"] != "success"]
 
 
 def _log_state(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, int]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -216,7 +216,9 @@ def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iter
         if relation in made_now:
             continue
         if (schema, name) in there:
-            connection.execute(f"drop table {schema}.{quoted(name)}")
+            # By now it may be a view of somebody's own.
+            with suppress(duckdb.CatalogException):
+                connection.execute(f"drop table {schema}.{quoted(name)}")
         message = "Dropped, because no file of the project makes it any more."
         yield NodeResult(name, schema, row["kind"], "dropped", message=message)
 
