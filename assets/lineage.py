@@ -110,7 +110,7 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         key=relation_key(node.relation),
         deps=[relation_key(relation) for relation in upstream],
         group_name=node.schema,
-        kinds={"sql" if isinstance(node, Model) else "csv", "duckdb"},
+        kinds={node.language if isinstance(node, Model) else "csv", "duckdb"},
         description=node.description or None,
         tags=dict.fromkeys(node.tags, ""),
         metadata=metadata,

@@ -264,11 +264,14 @@ def _raw_schema(table: str) -> dg.TableSchema:
 
 
 def _node_results(project: Project, result: NodeResult) -> Iterator[dg.MaterializeResult | _Check]:
+    if result.status == "dropped":
+        return
     node = project.node(result.name)
     if result.status == "success":
-        described = {column.name: column for column in node.columns}
+        # The UI has no view of column lineage, so the origins stand in the descriptions too.
+        comments = {column.name: column.comment for column in node.columns}
         columns = [
-            dg.TableColumn(name, kind, description=_column_text(described.get(name.lower())))
+            dg.TableColumn(name, kind, description=comments.get(name.lower()) or None)
             for name, kind in result.columns
         ]
         yield dg.MaterializeResult(
@@ -295,17 +298,6 @@ def _node_results(project: Project, result: NodeResult) -> Iterator[dg.Materiali
         )
 
 
-def _column_text(column: Any) -> str | None:
-    """A column's description, and the raw columns it comes from: the UI has no view of column lineage."""
-    if column is None:
-        return None
-    origins = ", ".join(f"{origin.relation}.{origin.column}" for origin in column.origins[:3])
-    more = f" and {len(column.origins) - 3} more" if len(column.origins) > 3 else ""
-    return " ".join(
-        text for text in (column.description, f"(from {origins}{more})" if origins else "") if text
-    )
-
-
 def _plain(sample: Any) -> list[dict[str, Any]]:
     return [
         {
@@ -325,6 +317,8 @@ def _log(context: dg.AssetExecutionContext, event: Event) -> None:
         context.log.error(f"{event.schema}.{event.name}: {event.message}")
     elif isinstance(event, NodeResult) and event.status == "skipped":
         context.log.warning(f"{event.schema}.{event.name}: {event.message}")
+    elif isinstance(event, NodeResult) and event.status == "dropped":
+        context.log.info(f"{event.schema}.{event.name}: {event.message}")
     if isinstance(event, ListResult):
         for warning in event.warnings:
             context.log.warning(warning)

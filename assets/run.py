@@ -10,8 +10,9 @@ from pathlib import Path
 import duckdb
 from pydantic import SecretStr
 
-from dbt_like_sql import NodeResult, Project, build
-from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
+from dbt_like_sql import NodeResult, Project, build, last_results
+from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
+from pipelines.errors import WarehouseError
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists
 from pipelines.tables import ensure_tables, write_settings
@@ -45,7 +46,7 @@ class ListsRead:
 
 @dataclass(frozen=True)
 class Finished:
-    """How the run ended. `published` is false when blocking checks failed or nothing could be read."""
+    """How the run ended. `published` is false when models or blocking checks failed or nothing could be read."""
 
     warehouse: Path
     published: bool
@@ -59,8 +60,8 @@ class Finished:
 Event = Step | ListResult | ListsRead | NodeResult | Finished
 
 
-def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
-    """Do it, in a working copy of the warehouse, and publish the whole at the end.
+def run(plan: Plan, settings: Settings, project: Project, where: Target | None = None) -> Iterator[Event]:
+    """Do it, in a working copy of the warehouse (`where`, else that of a sync), and publish the whole at the end.
 
     Yields:
         results as they come, `Finished` last.
@@ -68,7 +69,7 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
-    where = target(settings)
+    where = where or target(settings)
     problems: list[str] = []
     results: list[ListResult] = []
     with building(where.warehouse) as work:
@@ -86,25 +87,39 @@ def run(plan: Plan, settings: Settings, project: Project) -> Iterator[Event]:
                     problems += [event.error] if event.error else []
                 yield event
             yield ListsRead(*_log_state(work.connection))
+        elif not _log_state(work.connection)[1]:
+            raise WarehouseError(
+                f"Nothing has been synced into {where.warehouse} yet, so there is nothing to build from. "
+                "Run `make sync` first."
+            )
         nothing_read = bool(results) and not any(result.complete for result in results)
         blocked = False
+        observed_at, _ = _log_state(work.connection)
         if plan.models and not nothing_read:
             yield Step("models")
-            for node in build(work.connection, project, plan.models):
+            for node in build(work.connection, project, plan.models, as_of=observed_at):
                 if node.status in ("error", "failed"):
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 yield node
-        observed_at, _ = _log_state(work.connection)
+        left = _left_behind(work.connection, project)
+        if plan.publish and left and not blocked and not nothing_read:
+            blocked = True
+            problems.append(
+                f"{', '.join(left[:3])}{' and others' if len(left) > 3 else ''} failed or had to be skipped in an "
+                "earlier run, and were not built in this one. Readers are not to see them beside what is new: "
+                "build all models."
+            )
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():
             # Also where no list could be read: that it failed stands in the log.
             work.keep()
         if blocked:
+            what = "read" if plan.lists else "built"
             problems.append(
-                f"{where.warehouse} was left as it was, because a blocking check failed. What was read is kept "
-                "and will be published by the next run that passes."
+                f"{where.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
+                "is kept and will be published by the next run that passes."
             )
     exists = where.warehouse.exists()
     yield Finished(
@@ -134,6 +149,12 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
             for result in sync_lists(work, settings, quiet):
                 if last or not result.complete:
                     yield result
+
+
+def _left_behind(connection: duckdb.DuckDBPyConnection, project: Project) -> list[str]:
+    """The tables of the project that their last build did not renew."""
+    builds = last_results(connection).builds
+    return [name for name, row in builds.items() if name in project.tables and row["status"] != "success"]
 
 
 def _log_state(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, int]:

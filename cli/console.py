@@ -5,17 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
-from rich.table import Table
-from rich.text import Text
 
 from assets.run import Event, Finished, Step
+from cli.tables import short
 from dbt_like_sql import NodeResult
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sync import ListResult
@@ -36,10 +33,11 @@ def command() -> str:
 class Terminal:
     """Watches a run: a live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, work: str = "sync") -> None:
         # Lines break where the terminal ends, never in a file.
         console.soft_wrap = True
         self.console = console
+        self.work = work
         self.lists: list[ListResult] = []
         self.nodes: list[NodeResult] = []
         self.finished: Finished | None = None
@@ -87,6 +85,8 @@ class Terminal:
             self._list(event)
         elif isinstance(event, NodeResult):
             self.nodes.append(event)
+            if self.work == "build":
+                self._node(event)
             self._show(f"Building {event.schema}.{event.name}")
         elif isinstance(event, Finished):
             self.finished = event
@@ -117,14 +117,25 @@ class Terminal:
         else:
             self.console.print(f"  {title}[red]failed[/red]", highlight=False)
 
+    def _node(self, node: NodeResult) -> None:
+        name = f"{escape(node.relation):<48}"
+        if node.status == "success":
+            tests = f"{len(node.tests)} test{'' if len(node.tests) == 1 else 's'}"
+            self.console.print(
+                f"  {name}{node.rows or 0:>11,} rows {node.seconds:>7.2f} s   {tests}", highlight=False
+            )
+        else:
+            colour = "red" if node.status in ("error", "failed") else "yellow"
+            self.console.print(f"  {name}[{colour}]{node.status}[/{colour}]", highlight=False)
+
     def summary(self) -> None:
         """Print how it went, what is worth knowing, and what to try next."""
         print_ = self.console.print
         if self.failure:
-            print_(f"\n[bold red]The sync failed.[/bold red] {escape(self.failure)}", highlight=False)
+            print_(f"\n[bold red]The {self.work} failed.[/bold red] {escape(self.failure)}", highlight=False)
             return
         if self.finished is None:
-            print_("\n[bold red]The sync ended before it was done.[/bold red] Nothing was published.")
+            print_(f"\n[bold red]The {self.work} ended before it was done.[/bold red] Nothing was published.")
             return
         done, problems = self.finished, self.finished.problems
         print_("")
@@ -137,19 +148,19 @@ class Terminal:
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
-                f"Warehouse  {escape(_short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"Warehouse  {escape(short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )
         outcome = "[bold red]Failed[/bold red]" if problems else "[bold green]Done[/bold green]"
         print_(f"{outcome} in {seconds:.0f} s.", highlight=False)
-        if done.published:
+        if done.published and self.work == "sync":
             print_(f'\nTry:\n  {command()} query "{FIRST_QUERY}"', highlight=False)
 
     def _print_models(self) -> None:
         if not self.nodes:
             return
-        built = [node for node in self.nodes if node.kind == "model"]
+        built = [node for node in self.nodes if node.kind == "model" and node.status != "dropped"]
         status = Counter(node.status for node in built)
         others = ", ".join(f"{count} {name}" for name, count in status.items() if name != "success")
         self.console.print(
@@ -157,12 +168,15 @@ class Terminal:
         )
         tests = Counter(test.status for node in self.nodes for test in node.tests)
         failed = tests["fail"] + tests["error"]
+        warnings = f"{tests['warn']} warning{'' if tests['warn'] == 1 else 's'}"
         self.console.print(
-            f"Checks     {tests['pass']} passed, {tests['warn']} warnings, {failed} failed", highlight=False
+            f"Checks     {tests['pass']} passed, {warnings}, {failed} failed",
+            highlight=False,
         )
 
     def _warnings(self) -> list[str]:
         lines = [f"{test.node}: {test.name}: {test.message}" for test in self._warned()]
+        lines += [f"{node.relation}: {node.message}" for node in self.nodes if node.status == "dropped"]
         for result in self.lists:
             lines += result.warnings
             title = ENDPOINTS[result.name].title
@@ -177,27 +191,3 @@ class Terminal:
 
     def _warned(self) -> list:
         return [test for node in self.nodes for test in node.tests if test.status == "warn"]
-
-
-def result_table(columns: list[str], rows: list[tuple]) -> Table:
-    """A query's result as a readable table; numbers to the right."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for index, name in enumerate(columns):
-        numeric = all(
-            isinstance(row[index], int | float)
-            or row[index] is None
-            or type(row[index]).__name__ == "Decimal"
-            for row in rows
-        )
-        table.add_column(Text(name), justify="right" if numeric and rows else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if value is None else _shown(value)) for value in row))
-    return table
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

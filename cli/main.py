@@ -1,4 +1,4 @@
-"""`rivo`: sync, query, doctor, sandbox, dev. Exit codes: 0 done, 1 something failed, 2 wrong usage."""
+"""`rivo`: sync, models, query, doctor, sandbox, dev. Exit codes: 0 done, 1 something failed, 2 wrong usage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from cli.models import models
 from pipelines.errors import RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT, Settings
@@ -21,6 +22,9 @@ _TABLE_ROWS = 200
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Rivo's loyalty data in a DuckDB warehouse: daily syncs, history, SQL models."""
+
+
+cli.add_command(models)
 
 
 def main() -> None:
@@ -36,6 +40,14 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Exception as error:
+        # Imported only here, since it takes half a second.
+        from dbt_like_sql import ProjectError
+
+        if not isinstance(error, ProjectError):
+            raise
+        click.echo(f"Error in the SQL models: {error}", err=True)
+        sys.exit(1)
 
 
 def _list_names(_context: click.Context, _option: click.Parameter, value: str | None) -> list[str]:
@@ -80,11 +92,12 @@ def query(sql: str, form: str) -> None:
     import duckdb
     from rich.console import Console
 
-    from cli.console import result_table
+    from cli.tables import result_table
+    from cli.warehouse import present_warehouse
     from pipelines.warehouse import read_only
 
     text = sys.stdin.read() if sql == "-" else sql
-    with read_only(_readable_warehouse()) as connection:
+    with read_only(present_warehouse(Settings.load()).warehouse) as connection:
         try:
             cursor = connection.execute(text)
             columns = [column[0] for column in cursor.description or []]
@@ -103,16 +116,6 @@ def query(sql: str, form: str) -> None:
         console.print(result_table(columns, rows[:_TABLE_ROWS]))
         more = f", the first {_TABLE_ROWS} shown (--format csv has all)" if len(rows) > _TABLE_ROWS else ""
         console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}{more}", style="dim", highlight=False)
-
-
-def _readable_warehouse() -> Path:
-    """RIVO_WAREHOUSE where it is there or a key is set, else the demo's file."""
-    from pipelines.demo import target
-    from pipelines.warehouse import resolve
-
-    settings = Settings.load()
-    real = resolve(settings.warehouse)
-    return real if real.exists() else target(settings).warehouse
 
 
 @cli.command()

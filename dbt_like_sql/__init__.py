@@ -12,13 +12,15 @@ files of dbt's shape.
     project.node("dim_member").columns[0].origins   # the raw columns behind a column
 """
 
-from dbt_like_sql.build import NodeResult, build
+from dbt_like_sql.build import build
 from dbt_like_sql.checking import TestResult
 from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest
 from dbt_like_sql.errors import ProjectError
-from dbt_like_sql.lineage import Origin
 from dbt_like_sql.loading import load_project
+from dbt_like_sql.nodes import NodeResult
 from dbt_like_sql.project import LAYERS, Column, Model, Project, Seed, Source
+from dbt_like_sql.relation import Origin
+from dbt_like_sql.results import read as last_results
 from dbt_like_sql.selection import select
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Source",
     "TestResult",
     "build",
+    "last_results",
     "load_project",
     "select",
 ]

@@ -8,13 +8,18 @@ from typing import Any, Literal
 
 import duckdb
 
-from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, Severity, quoted
+from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, Severity
+from dbt_like_sql.privacy import masked
 from dbt_like_sql.project import Model, Project, Seed
+from dbt_like_sql.sql import describe, quoted
 
 READ_BY_PEOPLE = ("marts", "reports")
 """The layers in which every column must be documented."""
 
 SAMPLE_ROWS = 5
+
+_ABOUT_SQL = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
+"""Errors found before any row is read: what they quote are names."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,9 @@ def run_test(
         failures = int((rows.aggregate("count(*)").fetchone() or (0,))[0])
         sample = _sample(rows, node) if failures else ()
     except duckdb.Error as error:
-        return replace(result, status="error", message=f"The test itself cannot run: {plain(error)}")
+        return replace(
+            result, status="error", message=f"The test itself cannot run: {plain(error, test.sql)}"
+        )
     if not failures:
         return result
     return replace(
@@ -73,18 +80,17 @@ def run_test(
     )
 
 
-def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
-    """List the columns of a table with their types."""
-    rows = connection.execute(f"describe {relation}").fetchall()
-    return tuple((str(row[0]), str(row[1])) for row in rows)
+def plain(error: duckdb.Error, code: str) -> str:
+    """Make one line of DuckDB's message, without the excerpt of the SQL and the kind of error.
 
-
-def plain(error: duckdb.Error) -> str:
-    """Make one line of DuckDB's message, without the excerpt of the SQL and the kind of error."""
+    An error that the data caused shows no value of it, lest personal data reach a log.
+    """
     text = str(error).partition("\n\nLINE ")[0]
     kind, colon, rest = text.partition(": ")
     text = rest if colon and kind.endswith("Error") else text
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+    if isinstance(error, _ABOUT_SQL):
+        return " ".join(line.strip() for line in text.splitlines() if line.strip())
+    return masked(text.partition("\n")[0].strip(), code)
 
 
 def _documented_columns(
@@ -111,7 +117,9 @@ def _sample(rows: duckdb.DuckDBPyRelation, node: Model | Seed) -> tuple[Mapping[
         return ()
     names = ", ".join(quoted(c) for c in shown)
     found = rows.project(names).distinct().order(names).limit(SAMPLE_ROWS).fetchall()
-    return tuple(dict(zip(shown, row, strict=True)) for row in found)
+    # A grain may be an address all the same.
+    hidden = [[masked(v, "") if isinstance(v, str) else v for v in row] for row in found]
+    return tuple(dict(zip(shown, row, strict=True)) for row in hidden)
 
 
 def _found(failures: int, sample: Sequence[Mapping[str, Any]]) -> str:

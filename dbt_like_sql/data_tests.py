@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dbt_like_sql.errors import ProjectError, did_you_mean
+from dbt_like_sql.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 Resolve = Callable[[str, str], tuple[str | None, str]]
@@ -31,6 +32,8 @@ class DataTest:
     description: str = ""
     depends_on: tuple[str, ...] = ()
     """The other models and seeds that it reads."""
+    where: str = ""
+    """The file it is written in, with the model and column it is written at."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def unique(call: _Call) -> str:
 def accepted_values(call: _Call) -> str:
     """Hold a column to a list of values; nulls pass, as in dbt."""
     quote = call.arguments.get("quote", True)
-    values = ", ".join(_literal(v) if quote else str(v) for v in _list(call.arguments["values"]))
+    values = ", ".join(_value(v) if quote else str(v) for v in _list(call.arguments["values"]))
     return f"select * from {call.relation} where {quoted(call.column)} not in ({values})"
 
 
@@ -78,8 +81,11 @@ def unique_combination_of_columns(call: _Call) -> str:
 
 def expression_is_true(call: _Call) -> str:
     """Hold an expression true for every row; where it is null, the row passes, as in dbt."""
-    expression = f"{quoted(call.column) if call.column else ''} {call.arguments['expression']}".strip()
-    return f"select * from {call.relation} where not ({expression})"
+    return f"select * from {call.relation} where not ({_expression(call)})"
+
+
+def _expression(call: _Call) -> str:
+    return f"{quoted(call.column) if call.column else ''} {call.arguments['expression']}".strip()
 
 
 # name -> (what builds it, the arguments it needs, the arguments it may have, whether it needs a column)
@@ -95,6 +101,22 @@ GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]
         False,
     ),
     "expression_is_true": (expression_is_true, {"expression"}, set(), False),
+}
+
+# What a test holds, in words for whoever reads the documentation.
+_SENTENCES: dict[str, Callable[[_Call], str]] = {
+    "not_null": lambda call: f"{call.column} is never null.",
+    "unique": lambda call: f"No two rows have the same {call.column}.",
+    "accepted_values": lambda call: (
+        f"{call.column} is one of {', '.join(map(str, _list(call.arguments['values'])))}, or null."
+    ),
+    "relationships": lambda call: (
+        f"Every {call.column} is a {call.arguments['field']} of {call.other}, or null."
+    ),
+    "unique_combination_of_columns": lambda call: (
+        f"No two rows have the same {', '.join(map(str, _list(call.arguments['combination_of_columns'])))} together."
+    ),
+    "expression_is_true": lambda call: f"In every row: {_expression(call)}.",
 }
 
 _OWN_KEYS = {"name", "description", "config", "arguments", "severity", "where"}
@@ -126,14 +148,17 @@ def build_test(
     check_keys(config, {"severity", "where", "tags", "meta"}, f"{where}, config of {kind}")
     rows = f"(select * from {relation} where {config['where']}) as {node}" if "where" in config else relation
     other, other_relation = resolve(str(arguments["to"]), where) if "to" in arguments else (None, "")
+    call = _Call(rows, column or "", arguments, other_relation)
+    only = f" Only rows where {config['where']}." if "where" in config else ""
     return DataTest(
         name=identifier(str(given.get("name") or _default_name(kind, node, column, arguments))),
         node=node,
-        sql=build(_Call(rows, column or "", arguments, other_relation)),
+        sql=build(call),
         column=column,
         severity=severity(config, where),
-        description=str(given.get("description") or "").strip(),
+        description=str(given.get("description") or "").strip() or _SENTENCES[kind](call) + only,
         depends_on=(other,) if other and other != node else (),
+        where=where,
     )
 
 
@@ -143,11 +168,6 @@ def severity(config: Mapping[str, Any], where: str) -> Severity:
     if value not in ("error", "warn"):
         raise ProjectError(f"{where}: severity is '{value}', but it must be 'error' or 'warn'.")
     return "warn" if value == "warn" else "error"
-
-
-def quoted(name: str) -> str:
-    """Quote an identifier."""
-    return '"' + str(name).replace('"', '""') + '"'
 
 
 def identifier(name: str) -> str:
@@ -200,7 +220,5 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _literal(value: Any) -> str:
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return "'" + str(value).replace("'", "''") + "'"
+def _value(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool | int | float) else literal(str(value))

@@ -11,7 +11,7 @@ it; a wrong column name is DuckDB's to report when the model runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 
@@ -20,63 +20,11 @@ from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
 from dbt_like_sql.errors import ProjectError
+from dbt_like_sql.relation import NONE, Origin, Origins, Reference, Relation, table
 from dbt_like_sql.syntax import check_syntax
-
-
-@dataclass(frozen=True, order=True)
-class Origin:
-    """One column of one table, as in ('staging.stg_rivo__customers', 'customer_id')."""
-
-    relation: str
-    column: str
-
-    def __str__(self) -> str:
-        return f"{self.relation}.{self.column}"
-
-
-@dataclass(frozen=True, order=True)
-class Reference:
-    """A table that a query reads, lower case, and the line where it does."""
-
-    name: str
-    line: int
-
 
 Query = exp.Query
 """A parsed SELECT, to be handed to `references` and `output_columns`."""
-
-Origins = frozenset[Origin]
-NONE: Origins = frozenset()
-
-
-@dataclass(frozen=True)
-class Relation:
-    """The columns of a table or query, in order, each with what it comes from.
-
-    `is_open`: there may be columns beyond those. They come from the column of the same
-    name in `open_tables`, or from anything in `rest`.
-    """
-
-    columns: Mapping[str, Origins]
-    is_open: bool = False
-    open_tables: frozenset[str] = frozenset()
-    rest: Origins = NONE
-
-    def origins(self, column: str) -> Origins:
-        """Return what a column comes from, whether it is listed or not."""
-        if column in self.columns:
-            return self.columns[column]
-        return self.rest.union(Origin(table, column) for table in self.open_tables)
-
-    def all_origins(self) -> Origins:
-        """Return what all the columns together come from."""
-        return self.rest.union(*self.columns.values())
-
-
-def table(name: str, columns: Iterable[str], *, is_open: bool) -> Relation:
-    """Describe a table by its columns, for `output_columns`."""
-    open_tables = frozenset([name]) if is_open else frozenset()
-    return Relation({c: frozenset([Origin(name, c)]) for c in columns}, is_open, open_tables)
 
 
 def parse(sql: str, path: PurePath) -> Query:
@@ -104,8 +52,10 @@ def references(query: Query) -> tuple[Reference, ...]:
 
 
 def output_columns(query: Query, known: Mapping[str, Relation]) -> Relation:
-    """Say which columns a query returns and what each comes from, given the tables it reads."""
-    return _query(query, _Scope(known))
+    """Say which columns a query returns, what each comes from, and what decides on its rows."""
+    scope = _Scope(known)
+    relation = _query(query, scope)
+    return replace(relation, conditions=frozenset(scope.conditions))
 
 
 # The walk. One function a kind of node; each returns the relation that the node stands for.
@@ -126,6 +76,7 @@ class _Scope:
 
     tables: Mapping[str, Relation]
     references: set[Reference] = field(default_factory=set)
+    conditions: set[Origin] = field(default_factory=set)
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     sources: list[_Source] = field(default_factory=list)
     merged: dict[str, Origins] = field(default_factory=dict)
@@ -135,13 +86,10 @@ class _Scope:
     parent: _Scope | None = None
 
     def inner(self) -> _Scope:
-        return _Scope(self.tables, self.references, self.ctes, parent=self)
+        return replace(self, sources=[], merged={}, aliases={}, parent=self)
 
     def with_cte(self, name: str, relation: Relation) -> _Scope:
-        ctes = {**self.ctes, name: relation}
-        return _Scope(
-            self.tables, self.references, ctes, self.sources, self.merged, self.aliases, self.parent
-        )
+        return replace(self, ctes={**self.ctes, name: relation})
 
 
 def _query(node: exp.Expr, scope: _Scope) -> Relation:
@@ -201,7 +149,7 @@ def _select(node: exp.Select, scope: _Scope) -> Relation:
         _source(from_.this, scope)
     _joins(node, scope)
     parts = [_projection(p, scope) for p in node.expressions]
-    _expressions(node, scope, skip=("with_", "from_", "joins", "expressions"))
+    scope.conditions |= _expressions(node, scope, skip=("with_", "from_", "joins", "expressions"))
     return _side_by_side(parts)
 
 
@@ -245,10 +193,11 @@ def _joins(node: exp.Expr, scope: _Scope) -> None:
         for key in join.args.get("using") or ():
             name = key.name.lower()
             left, right = before.origins(name), after.origins(name)
+            scope.conditions |= left | right
             # The left value is kept, but for a right join; a full join takes whichever is there.
             side = join.side.upper()
             scope.merged[name] = right if side == "RIGHT" else left | right if side == "FULL" else left
-        _expressions(join, scope, skip=("this", "using"))
+        scope.conditions |= _expressions(join, scope, skip=("this", "using"))
 
 
 def _source(node: exp.Expr, scope: _Scope) -> None:

@@ -1,6 +1,7 @@
 """A project read from its folder, and held against itself.
 
     models/<layer>/<name>.sql   one SELECT each; the layer is the schema
+    models/<layer>/<name>.py    a function from DataFrames to one, where SQL is the wrong tool
     models/**/*.yml             descriptions and tests, in dbt's shape
     seeds/<name>.csv            small tables kept by hand
     tests/<name>.sql            a SELECT that returns the rows that fail
@@ -11,22 +12,27 @@ Dependencies and column lineage are inferred from the SQL; nobody declares them.
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Literal
 
-from dbt_like_sql import lineage
+from dbt_like_sql import lineage, python_models
 from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
 from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.lineage import Origin, Relation
 from dbt_like_sql.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
-from dbt_like_sql.properties import Entry, Properties, read_properties
+from dbt_like_sql.properties import Entry, Properties, made_from, read_properties
+from dbt_like_sql.relation import Origin, Reference, Relation
 
 Tables = Mapping[str, Model | Seed | Source]
 """Everything a SELECT may read, by the name it has in SQL."""
+
+_UNKNOWN = "no model, seed or source is called"
+
+_LANGUAGES: Mapping[str, Literal["sql", "python"]] = {".sql": "sql", ".py": "python"}
 
 
 def load_project(root: Path = Path(__file__).parent) -> Project:
@@ -34,17 +40,18 @@ def load_project(root: Path = Path(__file__).parent) -> Project:
     properties = read_properties(root)
     sources = {name: _source(name, properties) for name in properties.sources}
     seeds = [_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
-    models = [_model(path, root, properties) for path in sorted((root / "models").rglob("*.sql"))]
+    models = [_model(path, root, properties) for path in _model_files(root)]
     _check_described(properties.models, _names(models), "model")
     _check_described(properties.seeds, _names(seeds), "seed")
 
     nodes = _by_name([*seeds, *models])
     tables: Tables = {**sources, **{node.relation: node for node in nodes.values()}}
-    queries = {model.name: lineage.parse(model.sql, model.path) for model in models}
+    queries = {m.name: lineage.parse(m.code, m.path) for m in models if m.language == "sql"}
+    lines: dict[str, Mapping[str, int]] = {}
     for model in models:
-        nodes[model.name] = _connected(model, queries[model.name], tables)
+        nodes[model.name], lines[model.name] = _connected(model, queries.get(model.name), tables)
     tests = {name: _tests(node, _entry(node, properties), tables) for name, node in nodes.items()}
-    nodes = {name: nodes[name] for name in _build_order(nodes, tests)}
+    nodes = {name: nodes[name] for name in _build_order(nodes, tests, lines)}
     _add_columns(nodes, queries, sources, tests, properties)
     return Project(
         root, nodes, sources, _singular_tests(root, properties, tables, nodes), properties.column_descriptions
@@ -54,7 +61,12 @@ def load_project(root: Path = Path(__file__).parent) -> Project:
 def _source(name: str, properties: Properties) -> Source:
     entry = properties.sources[name]
     columns = tuple(
-        Column(c, _description(c, entry.columns, properties), raw.get("data_type"))
+        Column(
+            c,
+            _description(c, entry.columns, properties),
+            raw.get("data_type"),
+            inputs=tuple(Origin(*of.rsplit(".", 1)) for of in made_from(raw)),
+        )
         for c, raw in entry.columns.items()
     )
     return Source(name, entry.description, columns)
@@ -97,15 +109,33 @@ def _model(path: Path, root: Path, properties: Properties) -> Model:
         description=entry.description,
         meta=entry.config.get("meta") or {},
         tags=_tags(entry),
-        sql=path.read_text(encoding="utf-8"),
+        code=path.read_text(encoding="utf-8"),
+        language=_LANGUAGES[path.suffix],
     )
 
 
-def _connected(model: Model, query: lineage.Query, tables: Tables) -> Model:
-    """Find what a model reads among everything there is."""
-    nodes: list[str] = []
+def _model_files(root: Path) -> list[Path]:
+    return sorted(path for path in (root / "models").rglob("*") if path.suffix in _LANGUAGES)
+
+
+def _connected(model: Model, query: lineage.Query | None, tables: Tables) -> tuple[Model, Mapping[str, int]]:
+    """Find what a model reads among everything there is, and in which line it reads which model or seed."""
+    if query:
+        references = lineage.references(query)
+    else:
+        called = python_models.names(
+            [name for name, table in tables.items() if not isinstance(table, Source)],
+            [name for name, table in tables.items() if isinstance(table, Source)],
+        )
+        read_by = python_models.parameters(model.code, model.path)
+        for name, line in read_by.items():
+            if name not in called:
+                hint = did_you_mean(name, called)
+                raise ProjectError(f"{model.path}, line {line}: {_UNKNOWN} {name}.{hint}")
+        references = tuple(Reference(called[name], line) for name, line in read_by.items())
+    nodes: dict[str, int] = {}
     sources: list[str] = []
-    for reference, read in _read_tables(model.path, query, tables):
+    for reference, read in _read_tables(model.path, references, tables):
         if isinstance(read, Source):
             sources.append(read.relation)
             continue
@@ -114,20 +144,18 @@ def _connected(model: Model, query: lineage.Query, tables: Tables) -> Model:
                 f"{model.path}, line {reference.line}: {model.relation} reads {read.relation}, which lies "
                 f"above it. A model reads its own layer or a lower one ({' < '.join(LAYERS)})."
             )
-        nodes.append(read.name)
-    return replace(model, depends_on=tuple(dict.fromkeys(nodes)), sources=tuple(dict.fromkeys(sources)))
+        nodes.setdefault(read.name, reference.line)
+    return replace(model, depends_on=tuple(nodes), sources=tuple(dict.fromkeys(sources))), nodes
 
 
 def _read_tables(
-    file: PurePath, query: lineage.Query, tables: Tables
-) -> list[tuple[lineage.Reference, Model | Seed | Source]]:
+    file: PurePath, references: Iterable[Reference], tables: Tables
+) -> list[tuple[Reference, Model | Seed | Source]]:
     found = []
-    for reference in lineage.references(query):
+    for reference in references:
         if reference.name not in tables:
             hint = did_you_mean(reference.name, tables)
-            raise ProjectError(
-                f"{file}, line {reference.line}: no model, seed or source is called {reference.name}.{hint}"
-            )
+            raise ProjectError(f"{file}, line {reference.line}: {_UNKNOWN} {reference.name}.{hint}")
         found.append((reference, tables[reference.name]))
     return found
 
@@ -143,7 +171,7 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
             if plain.lower() == relation or (not isinstance(table, Source) and plain.lower() == table.name):
                 return (None if isinstance(table, Source) else table.name), relation
         hint = did_you_mean(plain, tables)
-        raise ProjectError(f"{where}: no model, seed or source is called {plain}.{hint}")
+        raise ProjectError(f"{where}: {_UNKNOWN} {plain}.{hint}")
 
     tests: list[DataTest] = []
     taken: Counter[str] = Counter()
@@ -159,7 +187,16 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
             again = taken[test.name]
             tests.append(replace(test, name=f"{test.name}_{again}") if again > 1 else test)
     if isinstance(node, Model):
-        tests.append(DataTest(DOCUMENTED_COLUMNS, node.name, f"describe {node.relation}", severity="warn"))
+        tests.append(
+            DataTest(
+                DOCUMENTED_COLUMNS,
+                node.name,
+                f"describe {node.relation}",
+                severity="warn",
+                description="Every documented column exists; in marts and reports every column is documented.",
+                where=str(node.path),
+            )
+        )
     return tests
 
 
@@ -175,7 +212,7 @@ def _singular_tests(
         sql = path.read_text(encoding="utf-8")
         read = {
             t.name
-            for _, t in _read_tables(file, lineage.parse(sql, file), tables)
+            for _, t in _read_tables(file, lineage.references(lineage.parse(sql, file)), tables)
             if not isinstance(t, Source)
         }
         if not read:
@@ -189,13 +226,18 @@ def _singular_tests(
                 severity=severity(entry.config, entry.where),
                 description=entry.description,
                 depends_on=tuple(others),
+                where=str(file),
             )
         )
     _check_described(properties.data_tests, _names(tests), "singular test")
     return tuple(tests)
 
 
-def _build_order(nodes: Mapping[str, Model | Seed], tests: Mapping[str, Sequence[DataTest]]) -> list[str]:
+def _build_order(
+    nodes: Mapping[str, Model | Seed],
+    tests: Mapping[str, Sequence[DataTest]],
+    lines: Mapping[str, Mapping[str, int]],
+) -> list[str]:
     """Sort the nodes so that each comes after what it reads, and after what its tests read.
 
     The order depends on nothing but the names, so that two builds do the same.
@@ -203,14 +245,24 @@ def _build_order(nodes: Mapping[str, Model | Seed], tests: Mapping[str, Sequence
     order: list[str] = []
     path: list[str] = []
 
+    def reads(reader: str, read: str) -> str:
+        line = lines.get(reader, {}).get(read)
+        if line:
+            return (
+                f"{nodes[reader].relation} reads {nodes[read].relation} ({nodes[reader].path}, line {line})"
+            )
+        test = next(test for test in tests[reader] if read in test.depends_on)
+        return f"{nodes[reader].relation} is tested against {nodes[read].relation} ({test.where})"
+
     def visit(name: str) -> None:
         if name in order:
             return
         if name in path:
-            circle = [nodes[n].relation for n in [*path[path.index(name) :], name]]
+            circle = [*path[path.index(name) :], name]
+            steps = [reads(reader, read) for reader, read in itertools.pairwise(circle)]
             raise ProjectError(
-                "These read each other in a circle (a `relationships` test reads too): "
-                + " reads ".join(circle)
+                "These read each other in a circle, so none can be built first:\n  "
+                + "\n  ".join(steps)
                 + "."
             )
         path.append(name)
@@ -249,10 +301,12 @@ def _add_columns(
 
     for name, node in nodes.items():
         entry = _entry(node, properties)
-        if isinstance(node, Model):
+        if name in queries:
             output = lineage.output_columns(queries[name], tables)
             outputs[node.relation] = output
             is_open = output.is_open
+        elif isinstance(node, Model):
+            output, is_open = Relation({}), True
         else:
             output, is_open = Relation({c.name: frozenset() for c in node.columns}), False
         columns = []
@@ -273,7 +327,9 @@ def _add_columns(
             )
         of_table = tuple(t for t in tests[name] if t.column is None)
         node = replace(node, columns=tuple(columns), data_tests=of_table)
-        nodes[name] = replace(node, is_open=is_open) if isinstance(node, Model) else node
+        if isinstance(node, Model):
+            node = replace(node, is_open=is_open, conditions=tuple(sorted(output.conditions)))
+        nodes[name] = node
         tables[node.relation] = lineage.table(node.relation, _names(columns), is_open=is_open)
 
 

@@ -10,12 +10,15 @@ from typing import Any, Literal
 
 from dbt_like_sql.data_tests import DataTest
 from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.lineage import Origin
+from dbt_like_sql.relation import Origin
 
 LAYERS = ("staging", "intermediate", "marts", "reports")
 """The folders of `models`, from the bottom up: a model reads its own layer or a lower one."""
 
 SEEDS = "seeds"
+
+_SHOWN = 3
+"""So many origins of a column are named in its comment."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,15 @@ class Column:
     inputs: tuple[Origin, ...] = ()
     """The columns it is made of, one step back."""
     origins: tuple[Origin, ...] = ()
-    """The columns of sources and seeds it is made of in the end."""
+    """The columns of sources and seeds it is made of in the end. What a Python model makes of its tables
+    cannot be told, so its columns count as an end too."""
+
+    @property
+    def comment(self) -> str:
+        """Its description with what it comes from, as databases and catalogues show it."""
+        more = f" and {len(self.origins) - _SHOWN} more" if len(self.origins) > _SHOWN else ""
+        origins = ", ".join(map(str, self.origins[:_SHOWN]))
+        return " ".join(filter(None, [self.description, f"(from {origins}{more})" if origins else ""]))
 
 
 @dataclass(frozen=True)
@@ -69,10 +80,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Model(Node):
-    """A SELECT in a file. `is_open`: it may return columns that cannot be told from its text."""
+    """A SELECT, or a Python function, in a file."""
 
-    sql: str = ""
+    code: str = ""
+    """The text of the file."""
+    language: Literal["sql", "python"] = "sql"
     is_open: bool = False
+    """Whether it may return columns that cannot be told from its text."""
+    conditions: tuple[Origin, ...] = ()
+    """The columns, one step back, that decide which rows it has: where, joins, groups."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +129,21 @@ class Project:
         found = self.nodes.get(name.rsplit(".", 1)[-1])
         if found is None or name not in (found.name, found.relation):
             raise ProjectError(f"No model or seed is called {name}.{did_you_mean(name, self.nodes)}")
+        return found
+
+    @cached_property
+    def tables(self) -> Mapping[str, Model | Seed | Source]:
+        """Every table there is, sources first, by its name in SQL."""
+        return {**self.sources, **{node.relation: node for node in self.nodes.values()}}
+
+    def table(self, name: str) -> Model | Seed | Source:
+        """Return the table of that name, with or without its schema."""
+        wanted = name.strip().lower()
+        found = self.tables.get(wanted) or self.nodes.get(wanted)
+        if not found:
+            found = next((t for r, t in self.tables.items() if r.rpartition(".")[2] == wanted), None)
+        if not found:
+            raise ProjectError(f"No table is called {name}.{did_you_mean(name, self.tables)}")
         return found
 
     def upstream(self, name: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ COLUMN_DESCRIPTIONS = "column_descriptions.yml"
 
 _FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests"}
 _NODE_KEYS = {"name", "description", "config", "columns", "data_tests", "meta", "tags"}
-_COLUMN_KEYS = {"name", "description", "data_tests", "data_type"}
+_COLUMN_KEYS = {"name", "description", "data_tests", "data_type", "config"}
 _CONFIG_KEYS = {
     "models": {"meta", "tags"},
     "seeds": {"meta", "tags", "column_types"},
@@ -84,6 +84,11 @@ def read_properties(root: Path) -> Properties:
     return Properties(nodes["models"], nodes["seeds"], nodes["data_tests"], sources, shared)
 
 
+def made_from(column: Mapping[str, Any]) -> list[str]:
+    """Read `config.meta.made_from` of a source's column: the columns that whoever loads it makes it of."""
+    return [str(of).lower() for of in (column.get("config") or {}).get("meta", {}).get("made_from", [])]
+
+
 def _yaml_files(root: Path) -> Iterator[Path]:
     yield from sorted(root.glob(COLUMN_DESCRIPTIONS))
     for folder in ("models", "seeds", "tests"):
@@ -137,6 +142,7 @@ def _columns(raw: dict[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
     for column in _entries(raw.get("columns"), f"{where}, columns"):
         check_keys(column, _COLUMN_KEYS, f"{where}, column {column['name']}")
         name = str(column["name"]).lower()
+        check_keys(mapping(column.get("config"), where), {"meta", "tags"}, f"{where}, column {name}, config")
         if name in columns:
             raise ProjectError(f"{where}: the column {name} is described twice.")
         columns[name] = column | {"description": _text(column.get("description"))}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import yaml
 
-from pipelines.rivo.endpoints import DUCKDB_TYPES
-from pipelines.tables import raw_tables
+from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS, Column
+from pipelines.tables import history_name, raw_tables
 from pipelines.warehouse import RAW
 
 
@@ -19,10 +19,7 @@ def sources_yml() -> str:
         {
             "name": name,
             "description": description,
-            "columns": [
-                {"name": c.name, "data_type": DUCKDB_TYPES[c.type].lower(), "description": c.description}
-                for c in columns
-            ],
+            "columns": [_column(name, c) for c in columns],
         }
         for name, (description, columns) in raw_tables().items()
     ]
@@ -34,6 +31,29 @@ def sources_yml() -> str:
     return "# Made by `make sources` from pipelines/rivo/endpoints.py; change it there.\n" + yaml.safe_dump(
         {"version": 2, "sources": [source]}, sort_keys=False, width=110, allow_unicode=True
     )
+
+
+def _column(table: str, column: Column) -> dict[str, object]:
+    entry: dict[str, object] = {
+        "name": column.name,
+        "data_type": DUCKDB_TYPES[column.type].lower(),
+        "description": column.description,
+    }
+    made_from = _made_from(table, column)
+    if made_from:
+        entry["config"] = {"meta": {"made_from": [made_from]}}
+    return entry
+
+
+def _made_from(table: str, column: Column) -> str | None:
+    """The raw column that a raw column repeats: a history its list's, an id that of the object it stands in."""
+    for endpoint in ENDPOINTS.values():
+        columns = {c.name for c in endpoint.columns}
+        if endpoint.history and table == history_name(endpoint) and column.name in columns:
+            return f"{RAW}.{endpoint.name}.{column.name}"
+        if table == endpoint.name and column.fallback and column.fallback[0] in columns:
+            return f"{RAW}.{endpoint.name}.{column.fallback[0]}"
+    return None
 
 
 if __name__ == "__main__":

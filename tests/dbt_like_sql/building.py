@@ -37,13 +37,16 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...
 
 
 def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every table but the raw ones, with its columns' comments."""
+    """Return every table but the raw ones and the results of builds, with its columns' comments."""
     names = rows(
         connection,
         "select schema_name || '.' || table_name, comment from duckdb_tables() "
-        "where schema_name != 'rivo_raw' order by 1",
+        "where schema_name not in ('rivo_raw', 'meta') order by 1",
     )
     found = {name: [comment, *rows(connection, f"from {name} order by all")] for name, comment in names}
     return found | {
-        "comments": rows(connection, "select table_name, column_name, comment from duckdb_columns()")
+        "comments": rows(
+            connection,
+            "select table_name, column_name, comment from duckdb_columns() where schema_name != 'meta'",
+        )
     }

@@ -51,7 +51,26 @@ def test_documentation_goes_into_the_database(connection: duckdb.DuckDBPyConnect
     ]
     assert rows(
         connection, "select column_name, comment from duckdb_columns() where table_name = 'dim_member'"
-    ) == [("customer_id", "The member."), ("email", "The address."), ("balance", "Points held.")]
+    ) == [
+        ("customer_id", "The member. (from rivo_raw.customers.id)"),
+        ("email", "The address. (from rivo_raw.customers.email)"),
+        ("balance", "Points held. (from rivo_raw.events.amount)"),
+    ]
+
+
+def test_a_comment_names_three_origins_and_counts_the_others(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    sql = """
+        select concat(c.id, c.email, c.points, e.id, e.amount) as everything, 1 as one
+        from rivo_raw.customers as c, rivo_raw.events as e
+        """
+    run(connection, write(SHOP | {"models/marts/fct_all.sql": sql}), "fct_all")
+    origins = "rivo_raw.customers.email, rivo_raw.customers.id, rivo_raw.customers.points"
+    assert rows(connection, "select comment from duckdb_columns() where table_name = 'fct_all'") == [
+        (f"(from {origins} and 2 more)",),
+        (None,),
+    ]
 
 
 def test_a_failed_blocking_test_keeps_the_last_good_version(
@@ -142,7 +161,7 @@ def test_an_error_while_running_is_one_sentence(connection: duckdb.DuckDBPyConne
     result = run(connection, root, "+dim_member")["dim_member"]
     assert result.status == "error"
     assert result.message == (
-        "models/marts/dim_member.sql, line 2: Could not convert string 'a@x.org' to INT32 "
+        "models/marts/dim_member.sql, line 2: Could not convert string '…' to INT32 "
         "when casting from source column email"
     )
 
@@ -151,7 +170,7 @@ def test_what_is_missing_is_named(connection: duckdb.DuckDBPyConnection, shop: P
     result = run(connection, shop, "dim_member")["dim_member"]
     assert result.message == (
         "models/marts/dim_member.sql reads staging.stg_customers, which has not been built yet. "
-        "Build it too: +dim_member"
+        "Build it too: --select +dim_member"
     )
     connection.execute("drop table rivo_raw.events")
     result = run(connection, shop)["stg_events"]

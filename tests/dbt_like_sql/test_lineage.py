@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from pathlib import PurePath
+import re
+from pathlib import Path, PurePath
 
 import duckdb
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from sqlglot import exp
 from sqlglot.lineage import lineage as sqlglot_lineage
 
-from dbt_like_sql import lineage
-from dbt_like_sql.lineage import Origin
+import dbt_like_sql
+from dbt_like_sql import DataTest, build, lineage, load_project
+from dbt_like_sql.relation import Origin
 
 FILE = PurePath("models/marts/x.sql")
 
@@ -86,7 +88,14 @@ TABLES = st.one_of(NAMES, st.sampled_from(["s.a", "s.b", "s.c", '"S"."b"', "A"])
 
 @st.composite
 def from_item(draw: st.DrawFn, depth: int) -> str:
-    kind = draw(st.sampled_from(["table", "table", "subquery", "lateral", "join"] if depth else ["table"]))
+    deep = ["table", "subquery", "lateral", "join", "using"] if depth else []
+    kind = draw(st.sampled_from(["table", "function", *deep]))
+    if kind == "function":
+        # Its name and its alias may be those of tables.
+        return draw(st.sampled_from(["range(3)", "generate_series(1, 2)"])) + f" as {draw(NAMES)}(i)"
+    if kind == "using":
+        left, right = (f"(select 1 as i from {draw(from_item(depth - 1))})" for _ in range(2))
+        return f"({left} as {draw(NAMES)} join {right} as r using (i))"
     if kind == "subquery":
         return f"({draw(query(depth - 1))}) as {draw(NAMES)}"
     if kind == "lateral":
@@ -115,7 +124,13 @@ def query(draw: st.DrawFn, depth: int) -> str:
     if depth and draw(st.booleans()):
         names = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
         recursive = draw(st.sampled_from(["", "recursive "]))
-        sql = f"with {recursive}" + ", ".join(f"{n} as ({draw(query(depth - 1))})" for n in names)
+        bodies = []
+        for name in names:
+            body = draw(query(depth - 1))
+            if recursive and draw(st.booleans()):
+                body = f"select 1 as i union all ({draw(select(depth - 1))})"
+            bodies.append(f"{name} as ({body})")
+        sql = f"with {recursive}" + ", ".join(bodies)
         # DuckDB does not look into a CTE that nobody reads.
         sql += f" select 1 as i from {', '.join(names)} union all "
     body = draw(select(depth))
@@ -130,6 +145,83 @@ def query(draw: st.DrawFn, depth: int) -> str:
 @given(query(2))
 def test_tables_of_any_query_are_those_of_duckdbs_own_parser(sql: str) -> None:
     assert read(sql) == read_by_duckdb(sql)
+
+
+PROJECT = load_project()
+
+
+@pytest.fixture(scope="module")
+def judge() -> duckdb.DuckDBPyConnection:
+    """DuckDB with every table of the project, empty: its binder needs their columns."""
+    connection = duckdb.connect(config={"python_enable_replacements": False})
+    for schema in dict.fromkeys(relation.partition(".")[0] for relation in PROJECT.tables):
+        connection.execute(f"create schema {schema}")
+    for source in PROJECT.sources.values():
+        columns = ", ".join(f'"{column.name}" {column.data_type}' for column in source.columns)
+        connection.execute(f"create table {source.relation} ({columns})")
+    list(build(connection, PROJECT, [seed.name for seed in PROJECT.seeds]))
+    for model in PROJECT.models:
+        connection.execute(f"create table {model.relation} as {model.code}")
+    return connection
+
+
+def binds_without(judge: duckdb.DuckDBPyConnection, sql: str, tables: set[str]) -> bool:
+    """Whether DuckDB can bind a query where some tables are not there."""
+    judge.execute("begin")
+    try:
+        for table in tables:
+            judge.execute(f"drop table {table}")
+        judge.execute(f"explain {sql}")
+    except duckdb.CatalogException:
+        return False
+    else:
+        return True
+    finally:
+        judge.execute("rollback")
+
+
+def judged(judge: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Name the tables without which DuckDB cannot bind a query."""
+    return {table for table in PROJECT.tables if not binds_without(judge, sql, {table})}
+
+
+@pytest.mark.parametrize("name", [model.name for model in PROJECT.models if model.language == "sql"])
+def test_what_every_model_reads_is_what_duckdb_says(judge: duckdb.DuckDBPyConnection, name: str) -> None:
+    model = next(model for model in PROJECT.models if model.name == name)
+    relations = {PROJECT.node(n).relation for n in model.depends_on} | set(model.sources)
+    assert relations == judged(judge, model.code)
+
+
+@pytest.mark.parametrize("test", PROJECT.singular_tests, ids=lambda test: test.name)
+def test_what_every_singular_test_reads_is_what_duckdb_says(
+    judge: duckdb.DuckDBPyConnection, test: DataTest
+) -> None:
+    relations = {PROJECT.node(n).relation for n in (test.node, *test.depends_on)}
+    # Of sources a test knows nothing: they are there before anything is built.
+    assert relations == {name for name in judged(judge, test.sql) if name not in PROJECT.sources}
+
+
+def test_the_columns_of_every_model_are_traced_to_the_raw_tables() -> None:
+    ends = {*PROJECT.sources, *(seed.relation for seed in PROJECT.seeds)}
+    for model in PROJECT.models:
+        assert not model.is_open, model.name
+        assert {origin.relation for column in model.columns for origin in column.origins} <= ends
+        # Made of no column are only literals and counts of rows: never an id, a date or the most of a table.
+        untraced = [column.name for column in model.columns if not column.origins]
+        assert not [name for name in untraced if name.endswith(("_id", "_at", "_date"))], model.name
+        assert len(untraced) < len(model.columns), model.name
+    tally = next(c for c in PROJECT.node("dim_member").columns if c.name == "points_tally")
+    assert tally.comment.endswith("(from rivo_raw.customers.points_tally)")
+
+
+def test_sqlglot_is_used_behind_one_module() -> None:
+    folder = Path(dbt_like_sql.__file__).parent
+    using = [
+        path.name
+        for path in folder.rglob("*.py")
+        if re.search(r"^(import|from) sqlglot", path.read_text(), re.M)
+    ]
+    assert using == ["lineage.py"]
 
 
 TABLES_KNOWN = {
@@ -197,6 +289,23 @@ def columns(sql: str, tables: dict[str, lineage.Relation] = TABLES_KNOWN) -> dic
 )  # fmt: skip
 def test_columns_and_what_they_come_from(sql: str, expected: dict[str, str]) -> None:
     assert columns(sql) == expected
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select x from s.a where id > 1", {"s.a.id"}),
+        ("select x from s.a join s.b using (id) where y > 1", {"s.a.id", "s.b.id", "s.b.y"}),
+        ("select count(*) as n from s.a group by x having max(id) > 1", {"s.a.id", "s.a.x"}),
+        ("select 1 as one from s.a where exists (select 1 from s.b where b.id = a.id)", {"s.a.id", "s.b.id"}),
+        ("with t as (select x + 1 as w from s.c where z = 1) select w from t order by w", {"s.c.x", "s.c.z"}),
+        ("select x from s.a qualify row_number() over (order by id) = 1", {"s.a.id"}),
+        ("select x, id from s.a", set()),
+    ],
+)
+def test_what_decides_which_rows_there_are(sql: str, expected: set[str]) -> None:
+    relation = lineage.output_columns(lineage.parse(sql, FILE), TABLES_KNOWN)
+    assert {str(origin) for origin in relation.conditions} == expected
 
 
 def test_a_table_of_which_columns_are_unknown_gives_what_is_asked_of_it() -> None:

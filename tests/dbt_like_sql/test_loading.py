@@ -187,10 +187,27 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
             {
                 "models/marts/a.sql": "select * from marts.b",
                 "models/marts/b.sql": "select * from marts.c",
-                "models/marts/c.sql": "select * from marts.a",
+                "models/marts/c.sql": "select *\nfrom marts.a",
             },
-            "These read each other in a circle (a `relationships` test reads too): "
-            "marts.a reads marts.b reads marts.c reads marts.a.",
+            "These read each other in a circle, so none can be built first:\n"
+            "  marts.a reads marts.b (models/marts/a.sql, line 1)\n"
+            "  marts.b reads marts.c (models/marts/b.sql, line 1)\n"
+            "  marts.c reads marts.a (models/marts/c.sql, line 2).",
+        ),
+        (
+            {
+                "models/marts/a.sql": "select customer_id from marts.dim_member",
+                "models/marts/m.yml": """
+                    models:
+                      - name: dim_member
+                        columns:
+                          - name: customer_id
+                            data_tests: [relationships: {to: ref('a'), field: customer_id}]
+                    """,
+            },
+            "These read each other in a circle, so none can be built first:\n"
+            "  marts.a reads marts.dim_member (models/marts/a.sql, line 1)\n"
+            "  marts.dim_member is tested against marts.a (models/marts/m.yml, dim_member, column customer_id).",
         ),
         (
             {"models/reports/dim_member.sql": "select 1 as one"},

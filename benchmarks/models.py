@@ -1,0 +1,83 @@
+"""Ways to build all models from a synthetic raw warehouse, each in a process of its own so that its peak is its own.
+
+`python -m benchmarks.models HOW RAW` prints one line of JSON: seconds, seconds of all
+processors, ledger entries, peak memory in MB.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+
+from benchmarks.raw import fill
+from dbt_like_sql import Project, build, load_project
+from dbt_like_sql.build import MEMORY
+
+
+def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
+    """The same SELECTs one after the other."""
+    connection.execute(f"set memory_limit = '{MEMORY}'")
+    for schema in dict.fromkeys(node.schema for node in project.nodes.values()):
+        connection.execute(f"create schema if not exists {schema}")
+    for model in project.models:
+        connection.execute(f"create or replace table {model.relation} as {model.code}")
+
+
+def untested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
+    """Through the runner, without any data test."""
+    nodes = {
+        name: replace(node, data_tests=(), columns=tuple(replace(c, data_tests=()) for c in node.columns))
+        for name, node in project.nodes.items()
+    }
+    tested(replace(project, nodes=nodes, singular_tests=()), connection)
+
+
+def tested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
+    """Through the runner, as a sync does."""
+    results = list(build(connection, project))
+    failed = [f"{result.relation}: {result.message}" for result in results if result.status != "success"]
+    assert not failed, "\n".join(failed)
+
+
+WAYS = {"bare": bare, "untested": untested, "tested": tested}
+
+
+def make_raw(entries: int, path: Path) -> None:
+    """Write the raw warehouse that all ways begin with."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("set memory_limit = '2GB'")
+        connection.execute("set preserve_insertion_order = false")
+        fill(connection, entries)
+
+
+def main() -> None:
+    """Build one way, in a copy of the raw warehouse, and print the figures."""
+    how, path = sys.argv[1], Path(sys.argv[2])
+    project = load_project()
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        copy = Path(folder) / "build.duckdb"
+        shutil.copyfile(path, copy)
+        with duckdb.connect(str(copy), config={"temp_directory": f"{folder}/spill"}) as connection:
+            connection.execute("set global TimeZone = 'UTC'")
+            list(build(connection, project, [seed.name for seed in project.seeds]))
+            started, cpu_before = time.perf_counter(), time.process_time()
+            WAYS[how](project, connection)
+            seconds, cpu = time.perf_counter() - started, time.process_time() - cpu_before
+            [[entries]] = connection.execute(
+                "select count(*) from intermediate.int_ledger_entries"
+            ).fetchall()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures = {"seconds": round(seconds, 3), "cpu": round(cpu, 3), "entries": entries, "peak_mb": round(peak)}
+    print(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    main()

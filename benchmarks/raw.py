@@ -1,0 +1,110 @@
+"""A raw warehouse of any size, made in SQL in seconds: a year of weekly syncs of a shop with so many ledger entries.
+
+The simulation tells a story; this one only has to be large and of the right shape. Everything follows from the
+row's number, so two warehouses of one size are equal.
+"""
+
+from __future__ import annotations
+
+import duckdb
+
+from pipelines.tables import ensure_tables, write_settings
+
+SYNCS = 52
+_LAST = "timestamptz '2026-10-05 06:00:00+00'"
+_DAYS = 700
+"""So far back do events reach."""
+
+_STATEMENTS = (
+    """
+    insert into rivo_raw.sync_log by name
+    select list, observed_at, 'full' as kind, true as complete, 1 as requests, 0 as rows_read, 0 as rows_new,
+        0 as rows_changed, 0 as rows_deleted, 0 as rows_quarantined, 1.0 as seconds
+    from (select unnest(['vip_tiers', 'rewards', 'earning_rules', 'customers', 'points_events',
+        'points_redemptions', 'referrals']) as list)
+    cross join (select {last} - to_days((7 * range)::int) as observed_at from range({syncs}))
+    order by observed_at
+    """,
+    """
+    insert into rivo_raw.vip_tiers by name
+    select 552270 + range as id, ['Bronze', 'Silver', 'Gold', 'Platinum'][range + 1] as name,
+        [200, 500, 1500, 4000][range + 1] as threshold, {first} as _first_seen_at, {last} as _last_seen_at
+    from range(4)
+    """,
+    """
+    insert into rivo_raw.vip_tiers_history by name
+    select id, name, threshold, md5(name) as _row_version, {first} as valid_from from rivo_raw.vip_tiers
+    """,
+    """
+    insert into rivo_raw.rewards by name
+    select 594131 + range as id, '$5 off' as name, true as enabled, 500 as points_amount, 'fixed' as points_type,
+        'fixed_amount' as reward_type, 5 as reward_value, 3 as expiry_months, {first} as _first_seen_at,
+        {last} as _last_seen_at
+    from range(10)
+    """,
+    """
+    insert into rivo_raw.customers by name
+    select 7198630248648 + range as id, 'c' || range || '@example.com' as email, range % 9 as orders_count,
+        100 + range % 900 as total_spent, if(range % 5 = 0, 'guest', 'member') as loyalty_status,
+        {last} - to_days((range % {days})::int) as loyalty_status_last_changed_at, range % 700 as points_tally,
+        0 as credits_tally, if(range % 5 = 0 or range % 3 = 0, null, 552270 + range % 4) as vip_tier_id,
+        {first} as _first_seen_at, {last} as _last_seen_at
+    from range({customers})
+    """,
+    # Three versions of each customer: points move each time, the tier once.
+    """
+    insert into rivo_raw.customers_history by name
+    select id, if(version = 0 and vip_tier_id > 552270, vip_tier_id - 1, vip_tier_id) as vip_tier_id, loyalty_status,
+        points_tally + version as points_tally, credits_tally, orders_count, total_spent,
+        md5(id || '-' || version) as _row_version,
+        {first} + to_days((7 * if(version = 0, 0, version * 16 + id % 16)) ::int) as valid_from,
+        if(version = 2, null, {first} + to_days((7 * ((version + 1) * 16 + id % 16))::int)) as valid_to
+    from rivo_raw.customers cross join (select range::int as version from range(3))
+    """,
+    """
+    insert into rivo_raw.points_redemptions by name
+    select 24186851 + range as id, 'REDEEM-' || range as code, '$5 off coupon' as name, 500 as points_amount,
+        -500 as points_diff, 0 as credits_amount, moment as applied_at, moment + interval 90 days as expires_at,
+        if(range % 2 = 0, least(moment + interval 5 days, {last}), null) as used_at, 'points' as source,
+        594131 + range % 10 as reward_id, 'one_time' as purchase_type,
+        7198630248648 + hash(range) % {customers} as customer_id,
+        {first} as _first_seen_at, {last} as _last_seen_at
+    from (select range, {last} - to_seconds(({days} * 86400.0 * range / {redemptions})::bigint) as moment
+        from range({redemptions}))
+    """,
+    """
+    insert into rivo_raw.points_events by name
+    select
+        4294500014 + range as id, abs(points) as points_amount, points as points_diff, 0 as credits_amount,
+        moment as applied_at, moment as approved_at,
+        if(range % 40 = 0, least(moment + interval 3 days, {last}), null) as revoked_at,
+        case range % 8 when 0 then 'points_purchase' when 1 then 'review_complete' when 2 then 'vip_tier_upgrade'
+            when 3 then 'referral_complete' else 'order_placed' end as source,
+        if(range % 8 > 3, range::varchar, null) as order_id, 628340 as earning_rule_id,
+        if(range % 8 = 0, 24186851 + range // 8, null) as points_purchases_id, 'Order placed' as title,
+        7198630248648 + hash(if(range % 8 = 0, range // 8, range)) % {customers} as customer_id,
+        {first} as _first_seen_at, {last} as _last_seen_at
+    from (select range, if(range % 8 = 0, -500, 10 + range % 300) as points,
+        {last} - to_seconds(({days} * 86400.0 * range / {events})::bigint) as moment from range({events}))
+    """,
+)
+
+
+def fill(connection: duckdb.DuckDBPyConnection, entries: int) -> None:
+    """Make the raw tables of a shop with about `entries` ledger entries, a customer for twenty of them."""
+    ensure_tables(connection)
+    write_settings(connection, "America/New_York")
+    # One event in forty is revoked, which is a second entry.
+    events = entries * 40 // 41
+    for statement in _STATEMENTS:
+        connection.execute(
+            statement.format(
+                last=_LAST,
+                first=f"({_LAST} - to_days({7 * (SYNCS - 1)}))",
+                syncs=SYNCS,
+                days=_DAYS,
+                customers=entries // 20,
+                events=events,
+                redemptions=(events + 7) // 8,
+            )
+        )

@@ -1,0 +1,234 @@
+"""What `rivo models` prints."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import duckdb
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from cli.tables import result_table
+from dbt_like_sql import Column, Model, Project, Seed, Source, TestResult, last_results
+from dbt_like_sql.impact import Impact, Step
+from dbt_like_sql.results import LastResults
+from dbt_like_sql.sql import describe, tables
+
+SHOWN_ROWS = 5
+_COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "error": "red"}
+
+
+def print_list(
+    project: Project, names: Collection[str], connection: duckdb.DuckDBPyConnection | None, note: str
+) -> None:
+    """A line a table: layer, name, rows, tests, first sentence of its description."""
+    last = last_results(connection) if connection else LastResults({}, {})
+    table = _table("layer", "name", ">rows", ">tests", "description")
+    for name in names:
+        node = project.node(name)
+        rows = last.builds.get(node.relation, {}).get("row_count")
+        table.add_row(
+            node.schema,
+            node.name,
+            "" if rows is None else f"{rows:,}",
+            str(len(project.tests_of(name))),
+            Text(first_sentence(node.description)),
+        )
+    console = _console()
+    console.print(table)
+    console.print(
+        f"{len(names)} of {len(project.nodes)}. {note}.".replace("..", "."), style="dim", highlight=False
+    )
+
+
+def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
+    """Each test that did not pass, with the SQL that shows its rows, and how many did. True if none blocks."""
+    console = _console()
+    console.soft_wrap = True
+    counts: Counter[str] = Counter()
+    blocked = False
+    for result in results:
+        counts[result.status] += 1
+        blocked = blocked or result.blocks
+        if result.status != "pass":
+            colour = _COLOURS[result.status]
+            where = project.node(result.node).relation
+            console.print(
+                f"[{colour}]{result.status:<5}[/{colour}] {where}: {escape(result.name)}: {escape(result.message)}",
+                highlight=False,
+            )
+            if result.failures and result.name != "documented_columns":
+                console.print(
+                    f"      {escape(' '.join(_without_comments(result.sql).split()))}",
+                    style="dim",
+                    highlight=False,
+                )
+    failed = counts["fail"] + counts["error"]
+    console.print(
+        f"{counts['pass']} passed, {_counted(counts['warn'], 'warning')}, {failed} failed", highlight=False
+    )
+    return not blocked
+
+
+def print_table(
+    project: Project,
+    table: Model | Seed | Source,
+    connection: duckdb.DuckDBPyConnection | None,
+    note: str,
+) -> None:
+    """Everything about one table, its code and a few rows."""
+    console = _console()
+    there = connection is not None and tuple(table.relation.split(".")) in tables(connection)
+    types = dict(describe(connection, table.relation)) if connection and there else {}
+    types = {name.lower(): kind for name, kind in types.items()}
+    last = last_results(connection) if connection else LastResults({}, {})
+    console.print(f"[bold]{table.relation}[/bold]", highlight=False)
+    console.print(table.description.strip() or "(no description)", markup=False, highlight=False)
+    if not isinstance(table, Source):
+        for title, text in _facts(project, table):
+            console.print(f"[bold]{title:<10}[/bold] {escape(text)}", highlight=False)
+    console.print()
+    console.print(_columns(table, types))
+    if not isinstance(table, Source):
+        _print_tests_of(console, project, table, last)
+        if isinstance(table, Model):
+            console.print(
+                Syntax(table.code.strip(), table.language, background_color="default", word_wrap=True)
+            )
+            console.print()
+    if connection and there:
+        cursor = connection.execute(f"select * from {table.relation} limit {SHOWN_ROWS}")
+        console.print(result_table([c[0] for c in cursor.description or []], cursor.fetchall()))
+        [[count]] = connection.execute(f"select count(*) from {table.relation}").fetchall()
+        console.print(f"{min(count, SHOWN_ROWS)} of {count:,} rows. {note}.", style="dim", highlight=False)
+    elif connection:
+        console.print(
+            f"{table.relation} has not been built yet: rivo models build --select +{table.relation}",
+            style="dim",
+            highlight=False,
+        )
+    else:
+        console.print(note, style="dim", highlight=False)
+
+
+def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
+    grain = node.meta.get("grain") or []
+    questions = node.meta.get("questions") or []
+    reads = [*node.sources, *(project.node(n).relation for n in node.depends_on)]
+    readers = [n.relation for n in project.nodes.values() if node.name in n.depends_on]
+    facts = [
+        (
+            "grain",
+            "one row a " + " × ".join(map(str, grain if isinstance(grain, list) else [grain]))
+            if grain
+            else "",
+        ),
+        ("answers", "\n           ".join(map(str, questions))),
+        ("reads", ", ".join(reads)),
+        ("read by", ", ".join(readers)),
+        ("tags", ", ".join(node.tags)),
+        ("file", str(node.path)),
+    ]
+    return [fact for fact in facts if fact[1]]
+
+
+def _columns(table: Model | Seed | Source, types: dict[str, str]) -> Table:
+    shown = _table("column", "type", "description")
+    known = {column.name for column in table.columns}
+    columns = [*table.columns, *(Column(name) for name in types if name not in known)]
+    for column in columns:
+        text = column.comment or "(no description)"
+        shown.add_row(column.name, (types.get(column.name) or column.data_type or "").lower(), Text(text))
+    return shown
+
+
+def _print_tests_of(console: Console, project: Project, node: Model | Seed, last: LastResults) -> None:
+    results = last.tests.get(node.relation, {})
+    table = _table("test", "severity", "last result")
+    for test in project.tests_of(node.name):
+        result = results.get(test.name)
+        said = Text(f"{result['status']}: {result['message']}" if result else "not run yet")
+        said.stylize(_COLOURS.get(result["status"], "") if result else "dim")
+        table.add_row(test.name, test.severity, said)
+    console.print(table)
+
+
+def print_lineage(step: Step) -> None:
+    """The way back to the raw columns, as a tree."""
+    tree = Tree(Text(str(step.origin), style="bold"))
+    _grow(tree, step, set())
+    console = _console()
+    console.print(tree)
+
+
+def _grow(tree: Tree, step: Step, seen: set[str]) -> None:
+    if step.note:
+        tree = tree.add(Text(step.note, style="dim"))
+    for inner in step.steps:
+        name = str(inner.origin)
+        # The same way is drawn once.
+        if name in seen and inner.steps:
+            tree.add(Text.assemble(name, (" (as above)", "dim")))
+        else:
+            seen.add(name)
+            _grow(tree.add(Text(name)), inner, seen)
+
+
+def print_impact(name: str, found: Impact) -> None:
+    """The columns made of it, by table, then the tables that change through it."""
+    console = _console()
+    if not found.columns and not found.tables:
+        console.print(f"Nothing is built from {name}.", highlight=False)
+        return
+    by_table: dict[str, list[str]] = {}
+    for column in found.columns:
+        by_table.setdefault(column.relation, []).append(column.column)
+    if by_table:
+        shown = _table("table", "columns made of it")
+        for table, columns in by_table.items():
+            shown.add_row(table, ", ".join(columns))
+        console.print(shown)
+    if found.tables:
+        console.print(
+            "\nThese hold no column of it, but it decides which rows they have, or those of a table they read:"
+        )
+        console.print("  " + "\n  ".join(found.tables), highlight=False)
+    said = f"{_counted(len(found.columns), 'column')} in {_counted(len(by_table), 'table')}"
+    said += f", and {_counted(len(found.tables), 'more table')}" if found.tables else ""
+    console.print(f"\n{said}.", style="dim", highlight=False)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a description."""
+    flat = " ".join(text.split())
+    found = re.match(r".+?[.!?:](?= |$)", flat)
+    return found[0].rstrip(":") if found else flat
+
+
+def _without_comments(sql: str) -> str:
+    return "\n".join(line for line in sql.splitlines() if not line.lstrip().startswith("--"))
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in names:
+        table.add_column(
+            name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
+        )
+    return table
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else 160)

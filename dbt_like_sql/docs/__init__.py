@@ -1,0 +1,145 @@
+"""The documentation of a project as one HTML page: styles, script and data inline, no server, no network.
+
+`page.html` is the frame, `page.css` the looks, `page.js` draws what the data says. The data never becomes
+markup: the script sets it as text only.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from dbt_like_sql.project import LAYERS, SEEDS, Model, Project, Seed, Source
+from dbt_like_sql.results import LastResults, read
+from dbt_like_sql.sql import quoted, tables
+
+_HERE = Path(__file__).parent
+
+_ABOUT = {
+    "reports": "Answers, ready to chart.",
+    "marts": "Members, tiers and facts to build your own on.",
+    "intermediate": "The steps in between.",
+    "staging": "The raw lists, renamed and typed.",
+    SEEDS: "Small tables kept by hand.",
+}
+
+
+def page(project: Project, connection: duckdb.DuckDBPyConnection | None, note: str, title: str) -> str:
+    """Write the page. Types, row counts and last results come from `connection`, where there is one.
+
+    `note` says in a sentence from where they are, or why there are none.
+    """
+    parts = {
+        "title": title.replace("&", "&amp;").replace("<", "&lt;"),
+        "css": (_HERE / "page.css").read_text(encoding="utf-8"),
+        "js": (_HERE / "page.js").read_text(encoding="utf-8"),
+        "data": _inline(_data(project, connection, note, title)),
+    }
+    html = (_HERE / "page.html").read_text(encoding="utf-8")
+    for name, text in parts.items():
+        html = html.replace(f"<!-- {name} -->", text)
+    return html
+
+
+def _inline(data: Any) -> str:
+    """JSON that can stand inside a <script>: no `<` of the data can end it or open a comment."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _data(
+    project: Project, connection: duckdb.DuckDBPyConnection | None, note: str, title: str
+) -> dict[str, Any]:
+    last = read(connection) if connection else LastResults({}, {})
+    rows, types = _contents(connection, project) if connection else ({}, {})
+    times = [row["data_as_of"] for row in last.builds.values() if row["data_as_of"]]
+    schemas = [*reversed(LAYERS), SEEDS, *dict.fromkeys(name.split(".")[0] for name in project.sources)]
+    found = []
+    for relation, table in project.tables.items():
+        entry = _table(project, table, last, types.get(relation, {}))
+        found.append(entry | {"rows": rows.get(relation)})
+    return {
+        "title": title,
+        "note": note,
+        "as_of": f"{max(times):%Y-%m-%d %H:%M} UTC" if times else None,
+        "has_results": bool(last.builds),
+        "schemas": [{"name": s, "about": _ABOUT.get(s, "Tables as they were loaded.")} for s in schemas],
+        "tables": found,
+    }
+
+
+def _contents(
+    connection: duckdb.DuckDBPyConnection, project: Project
+) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+    """Count the rows of every table there is, and list its columns with their types."""
+    there = tables(connection)
+    rows = {}
+    for relation in project.tables:
+        schema, _, name = relation.partition(".")
+        if (schema, name) in there:
+            [[rows[relation]]] = connection.execute(
+                f"select count(*) from {quoted(schema)}.{quoted(name)}"
+            ).fetchall()
+    types: dict[str, dict[str, str]] = {}
+    columns = connection.execute(
+        "select lower(table_schema) || '.' || lower(table_name), lower(column_name), data_type "
+        "from information_schema.columns where table_catalog = current_database() order by ordinal_position"
+    )
+    for relation, column, kind in columns.fetchall():
+        types.setdefault(relation, {})[column] = kind.lower()
+    return rows, types
+
+
+def _table(
+    project: Project, table: Model | Seed | Source, last: LastResults, types: dict[str, str]
+) -> dict[str, Any]:
+    known = {column.name: column for column in table.columns}
+    entry: dict[str, Any] = {
+        "id": table.relation,
+        "description": table.description.strip(),
+        "reads": [],
+        "columns": [
+            {
+                "name": name,
+                "type": types.get(name) or (known[name].data_type if name in known else None),
+                "description": known[name].description if name in known else "",
+                "from": [str(o) for o in (known[name].origins or known[name].inputs)]
+                if name in known
+                else [],
+            }
+            for name in dict.fromkeys([*known, *types])
+        ],
+    }
+    if isinstance(table, Source):
+        return entry | {"kind": "raw"}
+    results = last.tests.get(table.relation, {})
+    grain, questions = table.meta.get("grain") or [], table.meta.get("questions") or []
+    built = last.builds.get(table.relation)
+    entry |= {
+        "kind": "seed" if isinstance(table, Seed) else table.language,
+        "file": str(table.path),
+        "code": table.code if isinstance(table, Model) else "",
+        "tags": list(table.tags),
+        "grain": [str(g) for g in (grain if isinstance(grain, list) else [grain])],
+        "questions": [str(q) for q in (questions if isinstance(questions, list) else [questions])],
+        "reads": [*table.sources, *(project.node(name).relation for name in table.depends_on)],
+        "built": {"status": built["status"], "message": built["message"]} if built else None,
+        "tests": [
+            {
+                "name": test.name,
+                "column": test.column,
+                "severity": test.severity,
+                "description": test.description,
+                "sql": test.sql.strip(),
+                "status": (results.get(test.name) or {}).get("status"),
+                "message": (results.get(test.name) or {}).get("message"),
+            }
+            for test in project.tests_of(table.name)
+        ],
+    }
+    return entry

@@ -1,0 +1,134 @@
+"""What the last build said of every table and test, kept in the warehouse itself, in the schema `meta`.
+
+The documentation shows it, and a full build learns from it which tables the runner made and no file makes any
+more. There is no clock in it: `data_as_of` is the time of the data, so that building the same data again
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from dbt_like_sql.nodes import NodeResult
+from dbt_like_sql.sql import literal, tables
+
+META = "meta"
+
+_TABLES = {
+    "build_results": (
+        "How the last build of each seed and model went. Written by the build.",
+        {
+            "table_schema": ("varchar", "Schema of the table."),
+            "table_name": ("varchar", "Name of the table."),
+            "kind": ("varchar", "'model' or 'seed'."),
+            "status": (
+                "varchar",
+                "'success'; or 'error', 'failed', 'skipped': the last good version stayed.",
+            ),
+            "row_count": ("bigint", "Rows of the version that is there; null where there is none."),
+            "message": ("varchar", "What went wrong; empty where nothing did."),
+            "data_as_of": ("timestamptz", "Observation time of the data that was built from."),
+        },
+    ),
+    "test_results": (
+        "The last result of each data test. Written by the build.",
+        {
+            "table_schema": ("varchar", "Schema of the table that the test belongs to."),
+            "table_name": ("varchar", "Name of that table."),
+            "test_name": ("varchar", "Name of the test, unique within the table."),
+            "column_name": ("varchar", "The column tested; null for tests of the whole table."),
+            "severity": ("varchar", "'error' blocks, 'warn' only tells."),
+            "status": ("varchar", "'pass', 'fail', 'warn', or 'error' where the test could not run."),
+            "failures": ("bigint", "Number of failing rows."),
+            "message": ("varchar", "The result in a sentence; of failing rows it shows ids only."),
+            "data_as_of": ("timestamptz", "Observation time of the data that was tested."),
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LastResults:
+    """The last result of each table, and of each test of it, by relation; empty where nothing was built."""
+
+    builds: Mapping[str, Mapping[str, Any]]
+    tests: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def record(
+    connection: duckdb.DuckDBPyConnection, results: Iterable[NodeResult], as_of: datetime | None
+) -> None:
+    """Write the results of a build over those of earlier ones."""
+    _ensure(connection)
+    earlier = read(connection).builds
+    time = f"{literal(as_of.isoformat() if as_of else None)}::timestamptz"
+    builds, tests, built, tested = [], [], [], []
+    for result in results:
+        relation = f"{result.schema}.{result.name}"
+        where = f"{literal(result.schema)}, {literal(result.name)}"
+        built.append(f"({where})")
+        if result.status == "dropped":
+            tested.append(f"({where})")
+            continue
+        rows = result.rows if result.status == "success" else earlier.get(relation, {}).get("row_count")
+        builds.append(
+            f"({where}, {literal(result.kind)}, {literal(result.status)}, "
+            f"{'null' if rows is None else rows}, {literal(result.message)}, {time})"
+        )
+        if result.status not in ("success", "failed"):
+            continue
+        tested.append(f"({where})")
+        tests += [
+            f"({where}, {literal(test.name)}, {literal(test.column)}, {literal(test.severity)}, "
+            f"{literal(test.status)}, {test.failures}, {literal(test.message)}, {time})"
+            for test in result.tests
+        ]
+    statements = []
+    for table, keys, rows_ in (("build_results", built, builds), ("test_results", tested, tests)):
+        if keys:
+            statements.append(
+                f"delete from {META}.{table} where (table_schema, table_name) in ({', '.join(keys)})"
+            )
+        if rows_:
+            statements.append(f"insert into {META}.{table} values {', '.join(rows_)}")
+    if statements:
+        connection.execute(";\n".join(["begin", *statements, "commit"]))
+
+
+def read(connection: duckdb.DuckDBPyConnection) -> LastResults:
+    """Read what the last builds said."""
+    there = tables(connection)
+
+    def rows(table: str) -> list[dict[str, Any]]:
+        if (META, table) not in there:
+            return []
+        cursor = connection.execute(f"select * from {META}.{table}")
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    by_test: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows("test_results"):
+        by_test.setdefault(_relation(row), {})[row["test_name"]] = row
+    return LastResults({_relation(row): row for row in rows("build_results")}, by_test)
+
+
+def _relation(row: Mapping[str, Any]) -> str:
+    return f"{row['table_schema']}.{row['table_name']}"
+
+
+def _ensure(connection: duckdb.DuckDBPyConnection) -> None:
+    there = tables(connection)
+    for table, (description, columns) in _TABLES.items():
+        if (META, table) in there:
+            continue
+        definition = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+        connection.execute(f"create schema if not exists {META}")
+        connection.execute(f"create table {META}.{table} ({definition})")
+        connection.execute(f"comment on table {META}.{table} is {literal(description)}")
+        for name, (_, text) in columns.items():
+            connection.execute(f"comment on column {META}.{table}.{name} is {literal(text)}")

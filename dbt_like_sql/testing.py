@@ -1,0 +1,62 @@
+"""Running the data tests against tables as they stand, without building anything."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+
+import duckdb
+
+from dbt_like_sql.checking import TestResult, run_test
+from dbt_like_sql.errors import ProjectError, did_you_mean
+from dbt_like_sql.project import Project
+from dbt_like_sql.selection import select
+from dbt_like_sql.sql import tables
+
+
+def select_tests(project: Project, selectors: str = "", exclude: str = "") -> dict[str, set[str]]:
+    """Choose tests: by the node they belong to, as `select` does, or by their own name.
+
+    Returns the names of the chosen tests by node, in build order.
+    """
+    all_tests = {node: {test.name for test in project.tests_of(node)} for node in project.nodes}
+
+    def nodes(word: str) -> dict[str, set[str]]:
+        try:
+            return {node: all_tests[node] for node in select(project, word)}
+        except ProjectError as error:
+            hint = did_you_mean(word, set().union(*all_tests.values()))
+            raise ProjectError(f"No test is called {word}.{hint}") if hint else error from None
+
+    def chosen(text: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for word in text.split():
+            named = {node: {word} for node, names in all_tests.items() if word in names}
+            for node, names in (named or nodes(word)).items():
+                found.setdefault(node, set()).update(names)
+        return found
+
+    wanted, unwanted = chosen(selectors) if selectors.split() else all_tests, chosen(exclude)
+    left = {node: wanted[node] - unwanted.get(node, set()) for node in all_tests if node in wanted}
+    if not any(left.values()):
+        raise ProjectError("Nothing is left to test: all that is selected is excluded, or has no test.")
+    return left
+
+
+def test(
+    connection: duckdb.DuckDBPyConnection, project: Project, wanted: Mapping[str, Collection[str]]
+) -> Iterator[TestResult]:
+    """Run the tests chosen by `select_tests`, one result as each finishes. Only reads."""
+    there = tables(connection)
+    missing = {n.name: "missing" for n in project.nodes.values() if (n.schema, n.name) not in there}
+    for name, names in wanted.items():
+        for data_test in project.tests_of(name):
+            if data_test.name not in names:
+                continue
+            absent = [n for n in (name, *data_test.depends_on) if n in missing]
+            if absent:
+                message = f"Not run, because {project.node(absent[0]).relation} has not been built yet."
+                result = TestResult(data_test.name, name, data_test.column, data_test.severity, "error")
+                yield replace(result, message=message, sql=data_test.sql)
+            else:
+                yield run_test(connection, project, data_test, {})

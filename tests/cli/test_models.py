@@ -1,0 +1,334 @@
+"""`rivo models` as an analyst uses it, on a warehouse that a sync has filled."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+from pydantic import SecretStr
+
+import dbt_like_sql
+from assets.run import Finished, Plan, run
+from cli.main import main
+from dbt_like_sql import load_project
+from pipelines.settings import PROJECT, Settings
+from pipelines.sync import SyncOptions
+from sandbox import Server
+from tests.cli.conftest import KEY, Rivo
+
+Changed = Callable[[dict[str, str]], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def filled(store: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse after one sync, which no test may change."""
+    path = tmp_path_factory.mktemp("filled") / "rivo.duckdb"
+    settings = Settings(api_key=SecretStr(KEY), api_url=store.url, warehouse=str(path), rate_limit=1000)
+    project = load_project()
+    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), settings, project)
+    assert isinstance(end, Finished)
+    assert end.published, end.problems
+    return path
+
+
+@pytest.fixture
+def warehouse(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it, where `rivo` looks for one."""
+    path = tmp_path / "warehouse" / "rivo.duckdb"
+    path.parent.mkdir()
+    shutil.copyfile(filled, path)
+    return path
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Changed:
+    """Give `rivo` the SQL project with some files written anew; returns the environment for it."""
+
+    def changed(files: dict[str, str]) -> dict[str, str]:
+        package = tmp_path / "code" / "dbt_like_sql"
+        shutil.copytree(Path(dbt_like_sql.__file__).parent, package, dirs_exist_ok=True)
+        for name, text in files.items():
+            (package / name).write_text(text)
+        return {"PYTHONPATH": str(package.parent)}
+
+    return changed
+
+
+def test_list_shows_layer_name_rows_tests_and_what_it_is(rivo: Rivo, filled: Path) -> None:
+    result = rivo("models", "list", RIVO_WAREHOUSE=str(filled))
+
+    assert result.returncode == 0, result.stderr
+    project = load_project()
+    for node in project.nodes.values():
+        assert re.search(rf"^{node.schema} +{node.name} +[\d,]+ +\d+ +\S", result.stdout, re.M), node.name
+    assert f"{len(project.nodes)} of {len(project.nodes)}." in result.stdout
+    some = rivo("models", "list", "--select", "+dim_tier", "--exclude", "staging seeds")
+    assert re.findall(r"^(\w+) +(\w+) ", some.stdout, re.M)[1:-1] == [
+        ("intermediate", "int_tier_versions"),
+        ("intermediate", "int_tiers"),
+        ("marts", "dim_tier"),
+    ]
+    assert "There is no warehouse at" in some.stdout
+
+
+def test_build_publishes_what_it_built(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("delete from marts.dim_tier")
+        connection.execute(
+            "insert into meta.build_results (table_schema, table_name) values ('marts', 'dim_old')"
+        )
+        connection.execute("create table marts.dim_old as select 1 as a")
+
+    result = rivo("models", "build", "-s", "dim_tier", "-s", "dim_date")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(r"marts\.dim_tier +4 rows +\d+\.\d\d s +\d+ tests", result.stdout)
+    assert "Models     2 built" in result.stdout
+    assert "warehouse/rivo.duckdb" in result.stdout
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        assert connection.execute("select count(*) from marts.dim_tier").fetchall() == [(4,)]
+
+    everything = rivo("models", "build")
+    assert everything.returncode == 0
+    assert "marts.dim_old: Dropped, because no file of the project makes it any more." in everything.stdout
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    assert "dim_old" not in names
+    assert sorted(path.name for path in warehouse.parent.iterdir()) == ["rivo.duckdb", "rivo.lock"]
+
+
+def test_what_fails_is_not_published_until_it_is_mended(
+    rivo: Rivo, warehouse: Path, changed: Changed
+) -> None:
+    before = warehouse.read_bytes()
+    wrong = changed(
+        {"models/marts/dim_tier.sql": "select 1 as tier_id, now() as valid_from union all select 1, now()"}
+    )
+
+    result = rivo("models", "build", "--select", "dim_tier", **wrong)
+    assert result.returncode == 1
+    assert re.search(r"marts\.dim_tier +failed", result.stdout)
+    assert "marts.dim_tier: " in result.stdout
+    assert "The last good version stays." in result.stdout
+    assert (
+        "was left as it was, because a model or a blocking check failed. What was built is kept"
+        in result.stdout
+    )
+    assert warehouse.read_bytes() == before
+
+    # Another model passes, but readers would see it beside one that does not.
+    other = rivo("models", "build", "--select", "dim_date", **wrong)
+    assert other.returncode == 1
+    assert "marts.dim_tier failed or had to be skipped in an earlier run, and were not built" in other.stdout
+    assert warehouse.read_bytes() == before
+
+    mended = rivo("models", "build", "--select", "dim_tier")
+    assert mended.returncode == 0, mended.stdout
+    assert warehouse.read_bytes() != before
+
+
+def test_build_needs_something_to_build_from(rivo: Rivo, tmp_path: Path) -> None:
+    result = rivo("models", "build")
+
+    assert result.returncode == 1
+    assert "Nothing has been synced into" in result.stderr
+    assert "Run `make sync` first." in result.stderr
+    assert not (tmp_path / "warehouse" / "rivo.duckdb").exists()
+
+
+def test_test_reads_the_published_file_and_fails_where_it_blocks(rivo: Rivo, warehouse: Path) -> None:
+    passed = rivo("models", "test", "--select", "dim_tier clock_is_one_row")
+    assert passed.returncode == 0, passed.stdout
+    count = len(load_project().tests_of("dim_tier")) + 1
+    assert passed.stdout == f"{count} passed, 0 warnings, 0 failed\n"
+
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("insert into marts.dim_tier from marts.dim_tier limit 1")
+        connection.execute("drop table marts.dim_date")
+    before = warehouse.read_bytes()
+    failed = rivo("models", "test", "--select", "dim_tier dim_date")
+    assert failed.returncode == 1
+    assert re.search(
+        r"^fail  marts\.dim_tier: unique_combination_of_columns_\w+: 1 failing row, as in: ",
+        failed.stdout,
+        re.M,
+    )
+    assert "      select " in failed.stdout
+    assert (
+        "marts.dim_date: not_null_dim_date_date_day: Not run, because marts.dim_date has not been built yet."
+        in failed.stdout
+    )
+    assert warehouse.read_bytes() == before
+
+
+def test_show_tells_all_about_a_table(rivo: Rivo, filled: Path) -> None:
+    result = rivo("models", "show", "dim_member", RIVO_WAREHOUSE=str(filled))
+
+    assert result.returncode == 0, result.stderr
+    for text in (
+        "marts.dim_member\n",
+        "One row per customer known from any Rivo list",
+        "grain      one row a customer_id",
+        "file       models/marts/dim_member.sql",
+        "(from rivo_raw.customers.email)",
+        "not_null_dim_member_customer_id",
+        "pass: Passed.",
+        "select * from final",
+        "5 of ",
+    ):
+        assert text in result.stdout
+    raw = rivo("models", "show", "rivo_raw.vip_tiers", RIVO_WAREHOUSE=str(filled))
+    assert "4 of 4 rows." in raw.stdout
+    without = rivo("models", "show", "dim_member")
+    assert without.returncode == 0
+    assert "There is no warehouse at" in without.stdout
+
+
+def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
+    back = rivo("models", "lineage", "rpt_tier_migration.members")
+    assert back.returncode == 0, back.stderr
+    assert back.stdout.startswith("reports.rpt_tier_migration.members\n")
+    assert "rivo_raw.customers.vip_tier\n" in back.stdout
+
+    forth = rivo("models", "impact", "rivo_raw.customers.vip_tier")
+    assert forth.returncode == 0, forth.stderr
+    assert re.search(r"^reports\.rpt_tier_migration +.*from_state", forth.stdout, re.M)
+    assert re.search(r"^\d+ columns in \d+ tables", forth.stdout, re.M)
+
+    nothing = rivo("models", "impact", "rivo_raw._quarantine.reason")
+    assert nothing.stdout == "Nothing is built from rivo_raw._quarantine.reason.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            "lineage dim_membr.tier_name",
+            1,
+            "No table or column is called dim_membr.tier_name. Did you mean marts.dim_member.tier_name?",
+        ),
+        (
+            "lineage dim_member",
+            1,
+            "dim_member is a table. Name one of its columns too: dim_member.customer_id.",
+        ),
+        (
+            "lineage dim_member.teir_name",
+            1,
+            "marts.dim_member has no column teir_name. Did you mean tier_name?",
+        ),
+        (
+            "impact rivo_raw.customers.vip_teir",
+            1,
+            "rivo_raw.customers has no column vip_teir. Did you mean vip_tier?",
+        ),
+        ("show dim_membr", 1, "No table is called dim_membr. Did you mean marts.dim_member?"),
+        (
+            "build -s dim_membr",
+            1,
+            "Nothing is selected by dim_membr: no model, folder or tag is so called. Did you mean dim_member?",
+        ),
+        ("test -s clock_is_one_rwo", 1, "No test is called clock_is_one_rwo. Did you mean clock_is_one_row?"),
+        ("test -s dim_tier", 1, "Run `make sync` first."),
+        (
+            "list --select dim_tier dim_date",
+            2,
+            "'dim_date' stands alone. Selectors follow --select or --exclude, and several go into one pair of quotes",
+        ),
+    ],
+)
+def test_what_is_mistyped_is_told_with_the_nearest_name(
+    arguments: str,
+    code: int,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("RIVO_API_KEY", KEY)
+    monkeypatch.setenv("RIVO_WAREHOUSE", str(tmp_path / "rivo.duckdb"))
+    monkeypatch.setattr("sys.argv", ["rivo", "models", *arguments.split()])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    said = capsys.readouterr()
+    assert ended.value.code == code
+    assert message in said.err
+    assert said.out == ""
+
+
+def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+    page = tmp_path / "new folder" / "docs.html"
+    result = rivo("models", "docs", "--output", str(page), RIVO_WAREHOUSE=str(filled))
+
+    assert result.returncode == 0, result.stderr
+    assert "new folder/docs.html" in result.stdout
+    html = page.read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!#|data:)[\w/.]""", html.partition('id="data"')[0])
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', html, re.S)[0])
+    member = next(table for table in data["tables"] if table["id"] == "marts.dim_member")
+    with duckdb.connect(str(filled), read_only=True) as connection:
+        assert [(member["rows"],)] == connection.execute("select count(*) from marts.dim_member").fetchall()
+    assert {test["status"] for test in member["tests"]} == {"pass"}
+    # The page may be sent around: no row of the warehouse is in it.
+    assert "@example" not in html
+
+    unwritable = rivo("models", "docs", "-o", "/dev/null/docs.html")
+    assert unwritable.returncode == 1
+    assert "/dev/null/docs.html cannot be written" in unwritable.stderr
+    assert "Choose another file with --output." in unwritable.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "sql", "message"),
+    [
+        (
+            "models/marts/dim_tier.sql",
+            "select tier_id\nfrom intermediate.int_teirs\n",
+            "models/marts/dim_tier.sql, line 2: no model, seed or source is called intermediate.int_teirs. "
+            "Did you mean intermediate.int_tiers?",
+        ),
+        (
+            "models/staging/stg_rivo__vip_tiers.sql",
+            "select * from marts.dim_tier\n",
+            "models/staging/stg_rivo__vip_tiers.sql, line 1: staging.stg_rivo__vip_tiers reads marts.dim_tier, which "
+            "lies above it.",
+        ),
+        (
+            "models/reports/dim_tier.sql",
+            "select 1 as a\n",
+            "models/marts/dim_tier.sql and models/reports/dim_tier.sql have the same name: dim_tier.",
+        ),
+    ],
+)
+def test_a_project_with_a_mistake_is_told_in_one_sentence_by_every_command(
+    rivo: Rivo, changed: Changed, tmp_path: Path, file: str, sql: str, message: str
+) -> None:
+    wrong = changed({file: sql})
+    for command in (["models", "build"], ["sync"]):
+        result = rivo(*command, **wrong)
+        assert result.returncode == 1
+        assert result.stderr.startswith(f"Error in the SQL models: {message}")
+        assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "warehouse" / "rivo.duckdb").exists()
+
+
+def test_a_missing_column_is_told_with_the_nearest_ones(
+    rivo: Rivo, warehouse: Path, changed: Changed
+) -> None:
+    sql = (PROJECT / "dbt_like_sql/models/marts/dim_tier.sql").read_text()
+    wrong = changed({"models/marts/dim_tier.sql": sql.replace("versions.threshold", "versions.treshold")})
+
+    result = rivo("models", "build", "--select", "dim_tier+", **wrong)
+    assert result.returncode == 1
+    line = sql.split("versions.threshold")[0].count("\n") + 1
+    assert (
+        f"marts.dim_tier: models/marts/dim_tier.sql, line {line}: "
+        'Table "versions" does not have a column named "treshold"'
+    ) in result.stdout
+    assert '"threshold"' in result.stdout

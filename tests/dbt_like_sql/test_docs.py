@@ -1,0 +1,125 @@
+"""The page of documentation: complete, self-contained, and safe whatever the SQL and the descriptions hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dbt_like_sql import build, load_project
+from dbt_like_sql.docs import page
+
+from .building import ONE_ROW_A_MEMBER
+from .conftest import SHOP, Write
+
+NASTY = "</script><script>alert(1)</script><!-- & \u2028 <b>x</b>"
+PROPERTIES = """
+models:
+  - name: rpt_total
+    description: What all hold. And more.
+    config:
+      tags: [daily]
+      meta: {grain: [day, state], questions: ["How much do all hold?", "How many are they?"]}
+    data_tests:
+      - expression_is_true: {expression: members > 5, config: {severity: warn}}
+"""
+
+
+def data_of(html: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(re.findall(r'id="data">(.*?)</script>', html, re.S)[0])
+    return found
+
+
+def tables_of(html: str) -> dict[str, dict[str, Any]]:
+    return {table["id"]: table for table in data_of(html)["tables"]}
+
+
+@pytest.fixture
+def root(write: Write) -> Path:
+    files = {"models/m.yml": ONE_ROW_A_MEMBER, "models/n.yml": PROPERTIES, "seeds/rules.csv": "a,b\n1,x\n"}
+    return write(SHOP | files)
+
+
+def test_every_table_is_there_with_all_that_is_known_of_it(
+    connection: duckdb.DuckDBPyConnection, root: Path
+) -> None:
+    project = load_project(root)
+    list(build(connection, project, as_of=datetime(2026, 10, 5, 6, tzinfo=UTC)))
+    html = page(project, connection, "As in the shop's file", "the shop")
+    found = tables_of(html)
+
+    assert set(found) == set(project.tables)
+    total = found["reports.rpt_total"]
+    assert (total["description"], total["grain"], total["tags"]) == (
+        "What all hold. And more.",
+        ["day", "state"],
+        ["daily"],
+    )
+    assert total["questions"] == ["How much do all hold?", "How many are they?"]
+    assert total["reads"] == ["marts.dim_member"]
+    assert total["rows"] == 1
+    assert total["code"] == SHOP["models/reports/rpt_total.sql"]
+    assert total["columns"][1] == {
+        "name": "balance",
+        "type": "hugeint",
+        "description": "Points held.",
+        "from": ["rivo_raw.events.amount"],
+    }
+    warned = total["tests"][0]
+    assert (warned["status"], warned["severity"], warned["description"], warned["message"]) == (
+        "warn",
+        "warn",
+        "In every row: members > 5.",
+        "1 failing row.",
+    )
+    assert (found["rivo_raw.customers"]["kind"], found["rivo_raw.customers"]["rows"]) == ("raw", 3)
+    # A source's columns are those there are, not only those somebody described.
+    assert [c["name"] for c in found["rivo_raw.events"]["columns"]] == ["id", "customer_id", "amount"]
+    assert (found["seeds.rules"]["kind"], found["seeds.rules"]["rows"]) == ("seed", 1)
+    assert (data_of(html)["as_of"], data_of(html)["note"]) == (
+        "2026-10-05 06:00 UTC",
+        "As in the shop's file",
+    )
+
+
+def test_without_a_warehouse_what_is_unknown_is_left_open(root: Path) -> None:
+    html = page(load_project(root), None, "There is no warehouse yet.", "the shop")
+    total = tables_of(html)["reports.rpt_total"]
+    assert (total["rows"], total["built"], total["columns"][0]["type"]) == (None, None, None)
+    assert {test["status"] for test in total["tests"]} == {None}
+    assert (data_of(html)["as_of"], data_of(html)["has_results"]) == (None, False)
+    assert tables_of(html)["rivo_raw.customers"]["columns"][0]["type"] == "bigint"
+
+
+def test_nothing_in_the_project_becomes_markup(write: Write) -> None:
+    files = {
+        "models/reports/rpt_nasty.sql": f"select '{NASTY}' as nasty",
+        "models/n.yml": f"models: [{{name: rpt_nasty, description: {json.dumps(NASTY)}}}]",
+    }
+    html = page(load_project(write(files)), None, NASTY, NASTY)
+    assert data_of(html)["note"] == NASTY
+    assert tables_of(html)["reports.rpt_nasty"]["code"] == f"select '{NASTY}' as nasty"
+    # One script with the data, one that draws it, and both end where they should.
+    assert len(re.findall("<script", html)) == len(re.findall("</script>", html)) == 2
+    assert "alert(1)" not in re.sub(r'id="data">.*?</script>', "", html, flags=re.S).replace(
+        "&lt;script>alert(1)", ""
+    )
+
+
+def test_the_page_needs_no_network(root: Path) -> None:
+    html = page(load_project(root), None, "", "the shop")
+    frame = html.replace("http://www.w3.org/2000/svg", "")
+    assert "http:" not in frame
+    assert "https:" not in frame
+    assert "@import" not in frame
+    assert "url(" not in frame
+    # Said to the browser as well.
+    assert "default-src 'none'" in html
+    # The script sets text, never markup.
+    for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
+        assert name not in html
