@@ -79,10 +79,15 @@ class Client:
         if settings.api_key is None:
             raise ApiError("RIVO_API_KEY is not set.")
         self._key = settings.api_key.get_secret_value()
+        self._headers = {
+            "Authorization": self._key,
+            "Accept": "application/json",
+            "User-Agent": "rivo-warehouse",
+        }
         self._base = settings.api_url
         self._patience = settings.patience_seconds
         self._limiter = RateLimiter(settings.rate_limit)
-        self._pool = _pool(settings.api_url)
+        self._pool, self._prefix = _pool(settings.api_url)
         self._lock = threading.Lock()
         self._notice = notice
         self._failing_since: float | None = None
@@ -129,17 +134,12 @@ class Client:
         with self._lock:
             self.requests += 1
             self.requests_of[title] += 1
-        url = f"{self._base}{path}?{urlencode(params)}"
         started = time.monotonic()
         try:
-            response = self._pool.request(
+            response = self._pool.urlopen(
                 "GET",
-                url,
-                headers={
-                    "Authorization": self._key,
-                    "Accept": "application/json",
-                    "User-Agent": "rivo-warehouse",
-                },
+                f"{self._prefix}{path}?{urlencode(params)}",
+                headers=self._headers,
                 retries=False,
                 redirect=False,
                 timeout=_TIMEOUT,
@@ -234,14 +234,20 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return tenacity.wait_random_exponential(multiplier=0.5, max=20)(state)
 
 
-def _pool(base: str) -> urllib3.PoolManager:
-    """Connections to the API, through the environment's proxy where one is set for its host."""
+def _pool(base: str) -> tuple[urllib3.HTTPConnectionPool | urllib3.ProxyManager, str]:
+    """Connections to the API, and what its paths begin with there.
+
+    Through the environment's proxy where one is set for its host; else by a pool for that one host, which is
+    spared to look at every address anew.
+    """
     parts = urlsplit(base)
     proxy = urllib.request.getproxies().get(parts.scheme)
     host = parts.hostname or ""
+    certificates = os.environ.get("SSL_CERT_FILE")
     if proxy and not urllib.request.proxy_bypass(host) and host not in ("127.0.0.1", "localhost", "::1"):
-        return urllib3.ProxyManager(proxy, maxsize=16, ca_certs=os.environ.get("SSL_CERT_FILE"))
-    return urllib3.PoolManager(maxsize=16, ca_certs=os.environ.get("SSL_CERT_FILE"))
+        return urllib3.ProxyManager(proxy, maxsize=16, ca_certs=certificates), base
+    tls = {"ca_certs": certificates} if parts.scheme == "https" else {}
+    return urllib3.connection_from_url(base, maxsize=16, **tls), parts.path
 
 
 def _http_date(value: str | None) -> datetime | None:
