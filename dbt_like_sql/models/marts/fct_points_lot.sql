@@ -7,25 +7,36 @@ entries as (
     where customer_id is not null
 ),
 
+expiries as (
+    select
+        events.event_id,
+        timezone(clock.timezone, events.expires_at)::date as expires_on
+    from staging.stg_rivo__points_events as events
+    cross join clock
+    where events.expires_at is not null
+),
+
 -- What was received, in the order in which it is used up: `upto` counts this lot and all before it.
 lots as (
     select
-        entry_id,
-        event_id,
-        customer_id,
-        unit,
-        entry_class,
-        earn_basis,
-        entry_at,
-        entry_date,
-        amount,
-        sum(amount) over (
-            partition by customer_id, unit
-            order by entry_at, event_id, leg
+        entries.entry_id,
+        entries.event_id,
+        entries.customer_id,
+        entries.unit,
+        entries.entry_class,
+        entries.earn_basis,
+        entries.entry_at,
+        entries.entry_date,
+        expiries.expires_on,
+        entries.amount,
+        (sum(entries.amount) over (
+            partition by entries.customer_id, entries.unit
+            order by entries.entry_at, entries.event_id, entries.leg
             rows between unbounded preceding and current row
-        ) as upto
+        ))::decimal(18, 4) as upto
     from entries
-    where amount > 0
+    left join expiries on expiries.event_id = entries.event_id
+    where entries.amount > 0
 ),
 
 -- What was taken, in the same way, and how much of that was spent, expired or taken back.
@@ -36,9 +47,9 @@ debits as (
         entry_date,
         case entry_class when 'redeem' then 'redeemed' when 'expire' then 'expired' else 'reversed' end as kind,
         -amount as amount,
-        sum(-amount) over in_order as upto,
-        coalesce(sum(-amount) filter (where entry_class = 'redeem') over in_order, 0) as redeemed,
-        coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0) as expired
+        (sum(-amount) over in_order)::decimal(18, 4) as upto,
+        coalesce(sum(-amount) filter (where entry_class = 'redeem') over in_order, 0)::decimal(18, 4) as redeemed,
+        coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0)::decimal(18, 4) as expired
     from entries
     where amount < 0
     window in_order as (
@@ -147,6 +158,7 @@ as_of as (
         lots.earn_basis,
         lots.entry_at,
         lots.entry_date,
+        lots.expires_on,
         lots.amount as issued,
         greatest(0, least(lots.amount, lots.upto - coalesce(taken.upto, 0))) as remaining,
         -- What was taken by then reaches past this lot, ends inside it, or before it.
@@ -169,15 +181,6 @@ as_of as (
         and taken.as_of_date = instants.as_of_date
 ),
 
-expiries as (
-    select
-        events.event_id,
-        timezone(clock.timezone, events.expires_at)::date as expires_on
-    from staging.stg_rivo__points_events as events
-    cross join clock
-    where events.expires_at is not null
-),
-
 final as (
     select
         as_of.as_of_type,
@@ -196,9 +199,8 @@ final as (
         as_of.expired::decimal(18, 4) as expired,
         (as_of.issued - as_of.remaining - as_of.redeemed - as_of.expired)::decimal(18, 4) as reversed,
         (as_of.as_of_date - as_of.entry_date)::bigint as age_days,
-        expiries.expires_on
+        as_of.expires_on
     from as_of
-    left join expiries on expiries.event_id = as_of.event_id
 )
 
 select * from final

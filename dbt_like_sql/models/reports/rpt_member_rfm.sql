@@ -80,7 +80,7 @@ final as (
         monetary,
         segment,
         segment in ('cannot_lose', 'at_risk') as is_at_risk,
-        if(segment in ('cannot_lose', 'at_risk'), greatest(points_balance, 0), 0) as reactivation_points,
+        if(segment in ('cannot_lose', 'at_risk'), greatest(points_balance, 0), 0)::bigint as reactivation_points,
         last_order_at,
         days_since_order,
         orders_count,
