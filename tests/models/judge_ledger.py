@@ -162,11 +162,7 @@ def members(world: World) -> dict[int, dict[str, Any]]:
         if entry.unit == "points":
             sums[entry.event.customer_id][entry.entry_class] += entry.amount
     last = world.observations[-1].lists
-    advocates = [
-        row["attributes"]["referrer_customer_id"]
-        for row in last["referrals"]
-        if row["attributes"]["status"] == "completed" and "referrer_customer_id" in row["attributes"]
-    ]
+    advocates = [referral.advocate_id for referral in world.referrals if referral.status == "completed"]
     entered = _tier_entries(world)
     found = {}
     for row in last["customers"]:
