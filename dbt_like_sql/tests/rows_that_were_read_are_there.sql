@@ -5,6 +5,7 @@ with readings as (
     select
         list_name,
         observed_at,
+        kind,
         rows_read - rows_quarantined as rows_kept,
         rows_new,
         max(observed_at) filter (where kind = 'full') over (partition by list_name) as swept_at
@@ -15,7 +16,9 @@ expected as (
     select
         list_name,
         swept_at,
-        sum(if(observed_at = swept_at, rows_kept, rows_new)) as expected
+        -- Syncs of the same second cannot be told apart; the least that any of them leaves is certain.
+        min(rows_kept) filter (where kind = 'full' and observed_at = swept_at)
+        + coalesce(sum(rows_new) filter (where observed_at > swept_at), 0) as expected
     from readings
     where observed_at >= swept_at
     group by list_name, swept_at

@@ -103,6 +103,8 @@ class World:
 
     observations: list[Observation]
     zone: ZoneInfo
+    rule: str = "b"
+    """What the shop's tallies hold: see sandbox.ProgramOptions."""
     events: list[Event] = field(init=False)
     codes: list[Code] = field(init=False)
     referrals: list[Referral] = field(init=False)
@@ -129,7 +131,7 @@ class World:
 
     @classmethod
     def of(cls, shop: Shop) -> World:
-        return cls(shop.observations, shop.zone)
+        return cls(shop.observations, shop.zone, shop.program.options.tally_rule)
 
     # -- time ---------------------------------------------------------------------------------------
 
