@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,18 @@ def test_an_unknown_source_is_unclassified_and_counted(credits_shop: Shop) -> No
     [trust] = credits_shop.rows("from reports.rpt_data_trust where check_name = 'unclassified_sources'")
     assert (trust["status"], trust["answer"]) == ("attention", "gamification_spin")
     assert trust["affected"] == len(rows)
+
+
+def test_a_tier_that_is_listed_as_deleted_is_gone(tmp_path: Path) -> None:
+    options = ProgramOptions(seed=8, customers=30, months=6)
+    program = Program(options)
+    platinum, day = 552_340, timedelta(days=1)
+    deleted_at = options.end - 3 * day
+    program.override("vip_tiers", platinum, at=deleted_at, deleted_at=deleted_at)
+    with open_shop(program, tmp_path) as shop:
+        shop.sync(options.end - 7 * day, only=("vip_tiers", "customers"))
+        shop.sync(options.end, only=LEDGER, models=True)
+    [version] = shop.rows(f"from marts.dim_tier where tier_id = {platinum} and not is_current")
+    assert version["valid_to"] == options.end
+    assert not shop.rows(f"from marts.dim_tier where tier_id = {platinum} and is_current")
+    assert not shop.rows(f"from reports.rpt_near_next_tier where next_tier_id = {platinum}")
