@@ -92,34 +92,25 @@ movement as (
 -- The highest threshold at the end of the month: nobody can be upgraded from there, or where there are no tiers.
 ladders as (
     select
-        periods.period_start,
-        max(coalesce(versions.threshold, 0)) as top_threshold
-    from periods
-    inner join intermediate.int_tier_versions as versions
-        on versions.valid_from <= periods.ends_at
-        and (versions.valid_to is null or versions.valid_to > periods.ends_at)
-    group by periods.period_start
-),
-
-with_instants as (
-    select
-        movement.*,
-        periods.ends_at,
-        periods.is_complete,
-        ladders.top_threshold
-    from movement
-    inner join periods on periods.period_start = movement.month
-    left join ladders on ladders.period_start = movement.month
+        as_of,
+        max(threshold) as top_threshold
+    from intermediate.int_tier_thresholds
+    where is_listed
+    group by as_of
 ),
 
 with_threshold as (
     select
-        with_instants.*,
-        if(with_instants.tier_id is null, -1, coalesce(versions.threshold, 0)) as threshold
-    from with_instants
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = with_instants.tier_id
-        and versions.valid_from <= with_instants.ends_at
+        movement.*,
+        periods.is_complete,
+        ladders.top_threshold,
+        if(movement.tier_id is null, -1, coalesce(tiers.threshold, 0)) as threshold
+    from movement
+    inner join periods on periods.period_start = movement.month
+    left join ladders on ladders.as_of = periods.ends_at
+    left join intermediate.int_tier_thresholds as tiers
+        on tiers.as_of = periods.ends_at
+        and tiers.tier_id = movement.tier_id
 ),
 
 final as (
