@@ -1,8 +1,14 @@
--- No relationships test, because dim_member itself is built from these facts.
+-- No relationships tests, because dim_member is built from these facts or from what they are built from.
 with facts as (
+    select customer_id from marts.fct_points_ledger
+    union
     select customer_id from marts.fct_redemption
     union
     select customer_id from marts.fct_tier_change
+    union
+    select advocate_customer_id as customer_id from marts.fct_referral where not is_deleted
+    union
+    select friend_customer_id as customer_id from marts.fct_referral where not is_deleted
 )
 select facts.customer_id
 from facts

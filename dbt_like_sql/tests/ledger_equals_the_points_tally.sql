@@ -1,10 +1,10 @@
 -- The members whose ledger differs from Rivo's count, once they are more than 1 %.
 with members as (
-    select customer_id, points_balance <> points_tally as differs
-    from marts.dim_member
-    where is_member and points_tally is not null
+    select customer_id, diff, reason, is_reconciled
+    from reports.rpt_ledger_reconciliation
+    where unit = 'points' and is_member and tally is not null
 )
-select customer_id
+select customer_id, diff, reason
 from members
-where differs
-    and (select count(*) filter (where differs) > 0.01 * count(*) from members)
+where not is_reconciled
+    and (select count(*) filter (where not is_reconciled) > 0.01 * count(*) from members)

@@ -8,7 +8,7 @@ from (
     from staging.stg_rivo__points_events
     where not is_deleted
     union all
-    select event_id, -1 from marts.fct_points_ledger
+    select event_id, -1 from intermediate.int_ledger_entries
 )
 group by event_id
 having sum(entries) <> 0

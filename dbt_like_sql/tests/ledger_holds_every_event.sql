@@ -1,15 +1,19 @@
--- Counted anew from Rivo's events: those that still stand make the balance, as revoked ones cancel out.
-select customer_id
+-- Counted anew from Rivo's events, by the rule that the shop's tallies follow.
+select customer_id, unit
 from (
-    select customer_id, points_diff as points, credits_diff as credits
-    from staging.stg_rivo__points_events
-    where not is_deleted and revoked_at is null
-    union all
     select
-        customer_id,
-        if(unit = 'points', -amount, 0) as points,
-        if(unit = 'credits', -amount, 0) as credits
-    from marts.fct_points_ledger
+        balances.customer_id,
+        balances.unit,
+        case rules.tally_rule
+            when 'a' then balances.balance_a
+            when 'b' then balances.balance_b
+            when 'c' then balances.balance_c
+            else balances.balance_d
+        end as amount
+    from intermediate.int_ledger_balances as balances
+    inner join intermediate.int_tally_rule as rules on rules.unit = balances.unit
+    union all
+    select customer_id, unit, -amount from marts.fct_points_ledger where customer_id is not null
 )
-group by customer_id
-having sum(points) <> 0 or sum(credits) <> 0
+group by customer_id, unit
+having sum(amount) <> 0

@@ -47,6 +47,9 @@ class Event(NamedTuple):
     source: str
     rule_id: int | None
     redemption_id: int | None
+    hidden: bool
+    approved_at: datetime | None
+    expires_at: datetime | None
 
 
 class Code(NamedTuple):
@@ -79,20 +82,48 @@ def certain(value: datetime | None) -> datetime:
     return value
 
 
+class Referral(NamedTuple):
+    """A friend referred; advocate and friend are found by id, else by address."""
+
+    id: int
+    status: str
+    created_at: datetime
+    completed_at: datetime | None
+    advocate_id: int | None
+    friend_id: int | None
+
+
+def month_of(day: date) -> date:
+    return day.replace(day=1)
+
+
 @dataclass
 class World:
     """What the store has shown: every observation of the customers, and all lists at the last one."""
 
     observations: list[Observation]
     zone: ZoneInfo
+    rule: str = "b"
+    """What the shop's tallies hold: see sandbox.ProgramOptions."""
     events: list[Event] = field(init=False)
     codes: list[Code] = field(init=False)
+    referrals: list[Referral] = field(init=False)
+    people: dict[int, Attributes] = field(init=False)
+    """Every customer ever seen, as last seen."""
+    present: set[int] = field(init=False)
+    """Those who are there at the last observation."""
     _states: dict[datetime, dict[int, State]] = field(init=False)
 
     def __post_init__(self) -> None:
         last = self.observations[-1].lists
         self.events = [_event(row) for row in last["points_events"]]
         self.codes = [_code(row) for row in last["points_redemptions"]]
+        self.people = {
+            row["id"]: row["attributes"] for seen in self.observations for row in seen.lists["customers"]
+        }
+        self.present = {row["id"] for row in last["customers"]}
+        addresses = {attrs["email"].lower(): id for id, attrs in self.people.items()}
+        self.referrals = [_referral(row, addresses) for row in last["referrals"]]
         self._states = {
             seen.at: {row["id"]: _state(row["attributes"]) for row in seen.lists["customers"]}
             for seen in self.observations
@@ -100,7 +131,7 @@ class World:
 
     @classmethod
     def of(cls, shop: Shop) -> World:
-        return cls(shop.observations, shop.zone)
+        return cls(shop.observations, shop.zone, shop.program.options.tally_rule)
 
     # -- time ---------------------------------------------------------------------------------------
 
@@ -195,12 +226,12 @@ def _periods_that_begin_on(day: date) -> Iterator[tuple[str, date]]:
     if day.weekday() == 0:
         yield "week", day + timedelta(days=7)
     if day.day == 1:
-        yield "month", _months_later(day, 1)
+        yield "month", months_later(day, 1)
         if day.month in (1, 4, 7, 10):
-            yield "quarter", _months_later(day, 3)
+            yield "quarter", months_later(day, 3)
 
 
-def _months_later(day: date, months: int) -> date:
+def months_later(day: date, months: int) -> date:
     count = day.year * 12 + day.month - 1 + months
     return date(count // 12, count % 12 + 1, 1)
 
@@ -229,6 +260,9 @@ def _event(row: Attributes) -> Event:
         source=attrs["source"],
         rule_id=attrs.get("earning_rule_id"),
         redemption_id=attrs.get("points_purchases_id"),
+        hidden=bool(attrs.get("hidden")),
+        approved_at=moment(attrs.get("approved_at")),
+        expires_at=moment(attrs.get("per_event_expiration_at") or attrs.get("expires_at")),
     )
 
 
@@ -246,4 +280,17 @@ def _code(row: Attributes) -> Code:
         used_at=moment(attrs["used_at"]),
         refunded_at=moment(attrs["refunded_at"]),
         revoked_at=moment(attrs["revoked_at"]),
+    )
+
+
+def _referral(row: Attributes, addresses: dict[str, int]) -> Referral:
+    attrs = row["attributes"]
+    return Referral(
+        id=row["id"],
+        status=attrs["status"],
+        created_at=certain(moment(attrs["created_at"])),
+        completed_at=moment(attrs.get("completed_at")),
+        advocate_id=attrs.get("referrer_customer_id")
+        or addresses.get((attrs["advocate_email"] or "").lower()),
+        friend_id=attrs.get("referred_customer_id") or addresses.get((attrs["referred_email"] or "").lower()),
     )

@@ -49,6 +49,8 @@ def entries(world: World) -> list[Entry]:
     """Every leg, in the order in which it counts."""
     found = []
     for event in world.events:
+        if not _is_held(event, world):
+            continue
         for unit, amount in (("points", Decimal(event.points)), ("credits", event.credits)):
             if not amount:
                 continue
@@ -59,6 +61,14 @@ def entries(world: World) -> list[Entry]:
                 undone = back.get(name, "issue_reversal")
                 found.append(Entry(event, unit, "revocation", undone, basis, -amount, event.revoked_at))
     return sorted(found, key=lambda entry: (entry.at, entry.event.id, entry.leg))
+
+
+def _is_held(event: Event, world: World) -> bool:
+    """Whether the shop's tallies hold an event until it is revoked."""
+    if world.rule == "b":
+        return True
+    is_settled = event.at <= world.now and event.approved_at is not None and event.approved_at <= world.now
+    return not event.hidden and (world.rule == "c" or is_settled)
 
 
 def _classify(event: Event, amount: Decimal) -> tuple[str, str | None]:
@@ -162,11 +172,7 @@ def members(world: World) -> dict[int, dict[str, Any]]:
         if entry.unit == "points":
             sums[entry.event.customer_id][entry.entry_class] += entry.amount
     last = world.observations[-1].lists
-    advocates = [
-        row["attributes"]["referrer_customer_id"]
-        for row in last["referrals"]
-        if row["attributes"]["status"] == "completed" and "referrer_customer_id" in row["attributes"]
-    ]
+    advocates = [referral.advocate_id for referral in world.referrals if referral.status == "completed"]
     entered = _tier_entries(world)
     found = {}
     for row in last["customers"]:

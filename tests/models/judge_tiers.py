@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.models.facts import Period, State, World
+from tests.models.facts import NOT_MEMBER, Period, State, World
 from tests.models.judge_ledger import entries
 
 Cell = tuple[str, date, str, int | None, str, int | None]
@@ -98,5 +98,50 @@ def distribution(world: World) -> dict[tuple[date, str, int | None], dict[str, A
                 "share": len(ids) / len(states),
                 "points_outstanding": outstanding,
                 "avg_balance": float(Decimal(outstanding) / len(ids)),
+            }
+    return found
+
+
+def movement(world: World) -> dict[tuple[date, int | None], dict[str, Any]]:
+    """`rpt_tier_movement` by month and tier, None for no tier."""
+    found: dict[tuple[date, int | None], dict[str, Any]] = {}
+    for period in world.periods():
+        if period.kind != "month":
+            continue
+        before, after = world.states_at(period.starts_at), world.states_at(period.ends_at)
+        for state in {*before.values(), *after.values()} - {NOT_MEMBER}:
+            stayed = [id for id in before.keys() & after.keys() if before[id] == after[id] == state]
+            out = [
+                "leave" if id not in after else world.direction(state, after[id], period.ends_at)
+                for id in before
+                if before[id] == state and id not in stayed
+            ]
+            into = [
+                "enter" if id not in before else world.direction(before[id], state, period.ends_at)
+                for id in after
+                if after[id] == state and id not in stayed
+            ]
+            start = len(stayed) + len(out)
+            ladder = world.thresholds_on(
+                next(s for s in reversed(world.observations) if s.at <= period.ends_at)
+            )
+            threshold = -1 if state.tier_id is None else world.thresholds_at(period.ends_at)[state.tier_id]
+            may_rise = start and any(value > threshold for value in ladder.values())
+            may_fall = start and state.tier_id is not None
+            found[period.first_day, state.tier_id] = {
+                "start_members": start,
+                "upgraded_in": into.count("upgrade"),
+                "downgraded_in": into.count("downgrade"),
+                "entered": into.count("enter"),
+                "upgraded_out": out.count("upgrade"),
+                "downgraded_out": out.count("downgrade"),
+                "left_out": out.count("leave"),
+                "end_members": len(stayed) + len(into),
+                "upgrade_rate": out.count("upgrade") / start if may_rise else None,
+                "downgrade_rate": out.count("downgrade") / start if may_fall else None,
+                "retention_rate_same": len(stayed) / start if start else None,
+                "retention_rate_same_or_higher": (
+                    (len(stayed) + out.count("upgrade") + out.count("lateral")) / start if start else None
+                ),
             }
     return found

@@ -143,6 +143,18 @@ def test_a_late_entry_changes_its_day_and_those_after(story: Story) -> None:
         more = outstanding(story.after, day) - outstanding(story.before, day)
         assert more == (70 if day >= LATE_AT.date() else 0), day
         day += timedelta(days=1)
+    days = {
+        name: {(row["customer_id"], row["local_day"]): row for row in found["marts.fct_member_daily"]}
+        for name, found in (("before", story.before), ("after", story.after))
+    }
+    changed = {
+        key: days["after"][key]["points_balance"] - row["points_balance"]
+        for key, row in days["before"].items()
+        if key[1] < WEEKS[2].date() and row != days["after"].get(key)
+    }
+    assert set(changed.values()) == {70}
+    assert {id for id, _ in changed} == {story.booked}
+    assert min(day for _, day in changed) == LATE_AT.date()
     [entry] = [row for row in story.after["marts.fct_points_ledger"] if row["event_id"] == story.late]
     assert (entry["entry_at"], entry["leg"], entry["amount"]) == (LATE_AT, "original", 70)
 
@@ -169,7 +181,18 @@ def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_week_by_week_is_all_at_once(story: Story, at_once: Shop) -> None:
-    for table in ("marts.fct_points_ledger", "marts.fct_redemption"):
+    for table in (
+        "marts.fct_points_ledger",
+        "marts.fct_redemption",
+        "marts.fct_points_lot",
+        "reports.rpt_ledger_reconciliation",
+        "reports.rpt_points_rollforward",
+        "reports.rpt_reward_performance",
+        "reports.rpt_earning_rule_performance",
+        "reports.rpt_member_cohort_retention",
+        "reports.rpt_member_funnel",
+        "reports.rpt_near_next_tier",
+    ):
         one, other = (
             in_order(
                 {name: value for name, value in row.items() if name != "tier_id_at_entry"} for row in rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -35,16 +36,18 @@ def test_an_empty_shop(tmp_path: Path) -> None:
     tables = [
         f"{node.schema}.{node.name}"
         for node in shop.nodes
-        if node.name.startswith(("fct_", "dim_member", "rpt_tier", "rpt_redemption"))
+        if node.name.startswith(("fct_", "dim_member", "rpt_")) and node.name != "rpt_data_trust"
     ]
-    assert len(tables) >= 7
+    assert len(tables) >= 20
     assert {table: shop.rows(f"from {table}") for table in tables} == {table: [] for table in tables}
+    trust = shop.rows("from reports.rpt_data_trust")
+    assert {row["status"] for row in trust} == {"ok"}
+    assert all(row["finding"] for row in trust)
 
 
-def test_one_customer(tmp_path: Path) -> None:
-    shop = synced(
-        ProgramOptions(seed=3, customers=1, months=8), tmp_path, lists=("customers", "points_events")
-    )
+@pytest.mark.parametrize(("seed", "members"), [(3, 0), (10, 1)], ids=["guest", "member"])
+def test_one_customer(tmp_path: Path, seed: int, members: int) -> None:
+    shop = synced(ProgramOptions(seed=seed, customers=1, months=8), tmp_path)
     assert_balances(shop)
     [day] = shop.rows("from reports.rpt_tier_distribution")
     [member] = shop.rows("from marts.dim_member")
@@ -52,6 +55,11 @@ def test_one_customer(tmp_path: Path) -> None:
     [cell] = shop.rows("from reports.rpt_tier_migration")
     assert (cell["period_type"], cell["members"], cell["share"]) == ("to_date", 1, 1)
     assert shop.rows("from marts.fct_tier_change") == []
+    assert len(shop.rows("from marts.fct_member_daily")) == 1
+    for report in ("rpt_member_rfm", "rpt_member_funnel", "rpt_near_next_tier"):
+        assert len(shop.rows(f"from reports.{report}")) == members, report
+    daily = shop.rows("from reports.rpt_program_daily where unit = 'points'")
+    assert [(row["members_start"], row["members_end"]) for row in daily] == [(None, 1)] * members
 
 
 def test_a_shop_without_tiers(tmp_path: Path) -> None:
@@ -61,6 +69,10 @@ def test_a_shop_without_tiers(tmp_path: Path) -> None:
     assert states == {"no_tier", "not_member"}
     assert {row["tier_id"] for row in shop.rows("from marts.dim_member")} == {None}
     assert {row["tier_id_at_entry"] for row in shop.rows("from marts.fct_points_ledger")} == {None}
+    assert shop.rows("from reports.rpt_near_next_tier") == []
+    [trust] = shop.rows("from reports.rpt_data_trust where check_name = 'near_next_tier'")
+    assert (trust["status"], trust["share"]) == ("ok", None)
+    assert "no tiers" in trust["finding"]
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +109,21 @@ def test_an_unknown_source_is_unclassified_and_counted(credits_shop: Shop) -> No
     ]
     assert (warning.status, warning.failures) == ("warn", 1)
     assert "gamification_spin" in warning.message
+    [trust] = credits_shop.rows("from reports.rpt_data_trust where check_name = 'unclassified_sources'")
+    assert (trust["status"], trust["answer"]) == ("attention", "gamification_spin")
+    assert trust["affected"] == len(rows)
+
+
+def test_a_tier_that_is_listed_as_deleted_is_gone(tmp_path: Path) -> None:
+    options = ProgramOptions(seed=8, customers=30, months=6)
+    program = Program(options)
+    platinum, day = 552_340, timedelta(days=1)
+    deleted_at = options.end - 3 * day
+    program.override("vip_tiers", platinum, at=deleted_at, deleted_at=deleted_at)
+    with open_shop(program, tmp_path) as shop:
+        shop.sync(options.end - 7 * day, only=("vip_tiers", "customers"))
+        shop.sync(options.end, only=LEDGER, models=True)
+    [version] = shop.rows(f"from marts.dim_tier where tier_id = {platinum} and not is_current")
+    assert version["valid_to"] == options.end
+    assert not shop.rows(f"from marts.dim_tier where tier_id = {platinum} and is_current")
+    assert not shop.rows(f"from reports.rpt_near_next_tier where next_tier_id = {platinum}")

@@ -1,11 +1,15 @@
-with events as (
-    select * from staging.stg_rivo__points_events
-    -- An event that a complete read no longer holds is not in Rivo's balance either.
-    where not is_deleted
+with clock as (
+    select * from intermediate.int_clock
 ),
 
-clock as (
-    select * from intermediate.int_clock
+events as (
+    select
+        events.*,
+        coalesce(events.entry_at <= clock.observed_at and events.approved_at <= clock.observed_at, false) as is_settled
+    from staging.stg_rivo__points_events as events
+    cross join clock
+    -- An event that a complete read no longer holds is not in Rivo's balance either.
+    where not events.is_deleted
 ),
 
 -- Points and credits share the list of events but never a sum: one entry for each unit that moved. An event
@@ -23,7 +27,8 @@ by_unit as (
         entry_at,
         approved_at,
         revoked_at,
-        is_hidden
+        is_hidden,
+        is_settled
     from events
     where points_diff <> 0 or credits_diff = 0
     union all
@@ -39,7 +44,8 @@ by_unit as (
         entry_at,
         approved_at,
         revoked_at,
-        is_hidden
+        is_hidden,
+        is_settled
     from events
     where credits_diff <> 0
 ),
@@ -85,6 +91,7 @@ classified as (
         by_unit.approved_at,
         by_unit.revoked_at,
         by_unit.is_hidden,
+        by_unit.is_settled,
         coalesce(matched.entry_class, 'unclassified') as entry_class,
         nullif(matched.earn_basis, '') as earn_basis
     from by_unit
@@ -113,6 +120,7 @@ legs as (
         entry_at,
         approved_at,
         is_hidden,
+        is_settled,
         revoked_at is not null as is_revoked
     from classified
     union all
@@ -135,6 +143,7 @@ legs as (
         revoked_at as entry_at,
         approved_at,
         is_hidden,
+        is_settled,
         true as is_revoked
     from classified
     where revoked_at is not null
@@ -158,8 +167,16 @@ final as (
         timezone(clock.timezone, legs.entry_at)::date as entry_date,
         legs.approved_at,
         legs.is_hidden,
-        legs.is_revoked
+        legs.is_settled,
+        legs.is_revoked,
+        case rules.tally_rule
+            when 'a' then legs.leg = 'original'
+            when 'b' then true
+            when 'c' then not legs.is_hidden
+            else not legs.is_hidden and legs.is_settled
+        end as is_counted
     from legs
+    inner join intermediate.int_tally_rule as rules on rules.unit = legs.unit
     cross join clock
 )
 

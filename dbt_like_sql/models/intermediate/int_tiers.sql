@@ -16,16 +16,21 @@ held as (
     where vip_tier_id is not null
 ),
 
+known as (
+    select tier_id, tier_name from staging.stg_rivo__vip_tiers
+),
+
 final as (
     select
         coalesce(listed.tier_id, held.tier_id) as tier_id,
         -- The present name, for history too: a renamed tier is the same tier.
-        coalesce(listed.tier_name, 'Tier ' || coalesce(listed.tier_id, held.tier_id)) as tier_name,
+        coalesce(listed.tier_name, known.tier_name, 'Tier ' || coalesce(listed.tier_id, held.tier_id)) as tier_name,
         listed.threshold,
         listed.tier_rank,
         coalesce(listed.is_current, false) as is_current
     from listed
     full outer join held on held.tier_id = listed.tier_id
+    left join known on known.tier_id = coalesce(listed.tier_id, held.tier_id)
 )
 
 select * from final

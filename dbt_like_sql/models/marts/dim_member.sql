@@ -7,7 +7,7 @@ redemptions as (
 ),
 
 referrals as (
-    select * from staging.stg_rivo__referrals
+    select * from marts.fct_referral
     where not is_deleted
 ),
 
@@ -27,20 +27,21 @@ known as (
 ledger as (
     select
         customer_id,
-        sum(amount) filter (where unit = 'points')::bigint as points_balance,
-        sum(amount) filter (where unit = 'credits') as credits_balance,
-        sum(amount) filter (where unit = 'points' and entry_class in (
+        sum(amount) filter (where is_counted and unit = 'points')::bigint as points_balance,
+        sum(amount) filter (where is_counted and unit = 'credits') as credits_balance,
+        sum(amount) filter (where is_counted and unit = 'points' and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
         ))::bigint as points_issued_lifetime,
-        -sum(amount) filter (where unit = 'points' and entry_class in ('redeem', 'redeem_return'))::bigint
+        -sum(amount) filter (where is_counted and unit = 'points' and entry_class in ('redeem', 'redeem_return'))::bigint
             as points_redeemed_lifetime,
-        -sum(amount) filter (where unit = 'points' and entry_class = 'expire')::bigint as points_expired_lifetime,
+        -sum(amount) filter (where is_counted and unit = 'points' and entry_class = 'expire')::bigint
+            as points_expired_lifetime,
         min(entry_at) as first_entry_at,
         min(entry_at) filter (where source = 'customer_member_enabled' and leg = 'original') as signed_up_at,
-        min(entry_at) filter (where leg = 'original' and amount > 0 and entry_class in (
+        min(entry_at) filter (where is_counted and leg = 'original' and amount > 0 and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual'
         )) as first_earn_at,
-        max(entry_at) filter (where leg = 'original' and entry_class in (
+        max(entry_at) filter (where is_counted and leg = 'original' and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'redeem'
         )) as last_ledger_activity_at
     from intermediate.int_ledger_entries

@@ -1,5 +1,6 @@
 with entries as (
     select * from intermediate.int_ledger_entries
+    where is_counted
 ),
 
 with_balance as (

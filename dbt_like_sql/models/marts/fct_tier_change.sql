@@ -38,24 +38,18 @@ moves as (
 
 -- Both thresholds as of the move; where the tier just left is gone by then, its last known one. Not the ranks:
 -- those of a tier that is gone and of one that is there count different tiers. -1 is below every tier.
-with_from_threshold as (
-    select
-        moves.*,
-        if(moves.from_state_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as from_threshold
-    from moves
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = moves.from_tier_id
-        and versions.valid_from <= moves.changed_by
-),
-
 ranked as (
     select
-        with_from_threshold.*,
-        if(with_from_threshold.to_state_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as to_threshold
-    from with_from_threshold
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = with_from_threshold.to_tier_id
-        and versions.valid_from <= with_from_threshold.changed_by
+        moves.*,
+        if(moves.from_state_kind = 'no_tier', -1, coalesce(from_tiers.threshold, 0)) as from_threshold,
+        if(moves.to_state_kind = 'no_tier', -1, coalesce(to_tiers.threshold, 0)) as to_threshold
+    from moves
+    left join intermediate.int_tier_thresholds as from_tiers
+        on from_tiers.as_of = moves.changed_by
+        and from_tiers.tier_id = moves.from_tier_id
+    left join intermediate.int_tier_thresholds as to_tiers
+        on to_tiers.as_of = moves.changed_by
+        and to_tiers.tier_id = moves.to_tier_id
 ),
 
 -- Tiers that appeared, went or got another threshold; a new name changes nobody's tier.

@@ -51,10 +51,10 @@ daily as (
     select
         coalesce(customer_id, -1) as customer_id,
         entry_date,
-        sum(amount) filter (where entry_class in (
+        (sum(amount) filter (where entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
-        )) as issued,
-        -sum(amount) filter (where entry_class in ('redeem', 'redeem_return')) as redeemed
+        )))::bigint as issued,
+        (-sum(amount) filter (where entry_class in ('redeem', 'redeem_return')))::bigint as redeemed
     from marts.fct_points_ledger
     where unit = 'points'
     group by all
@@ -64,8 +64,8 @@ cumulative as (
     select
         customer_id,
         entry_date,
-        coalesce(sum(issued) over by_customer, 0) as issued,
-        coalesce(sum(redeemed) over by_customer, 0) as redeemed
+        coalesce(sum(issued) over by_customer, 0)::bigint as issued,
+        coalesce(sum(redeemed) over by_customer, 0)::bigint as redeemed
     from daily
     window by_customer as (partition by customer_id order by entry_date)
 ),
@@ -122,17 +122,24 @@ up_to_end as (
         and cumulative.entry_date <= customer_periods.period_end
 ),
 
-up_to_start as (
+period_days as (
     select
-        customer_periods.period_type,
-        customer_periods.period_start,
-        customer_periods.customer_id,
-        coalesce(cumulative.issued, 0) as issued,
-        coalesce(cumulative.redeemed, 0) as redeemed
-    from customer_periods
-    asof left join cumulative
-        on cumulative.customer_id = customer_periods.customer_id
-        and cumulative.entry_date < customer_periods.period_start
+        period_type,
+        period_start,
+        unnest(generate_series(period_start, period_end, interval 1 day))::date as local_day
+    from periods
+),
+
+inside as (
+    select
+        period_days.period_type,
+        period_days.period_start,
+        daily.customer_id,
+        coalesce(sum(daily.issued), 0) as issued,
+        coalesce(sum(daily.redeemed), 0) as redeemed
+    from daily
+    inner join period_days on period_days.local_day = daily.entry_date
+    group by period_days.period_type, period_days.period_start, daily.customer_id
 ),
 
 points as (
@@ -140,15 +147,15 @@ points as (
         up_to_end.period_type,
         up_to_end.period_start,
         up_to_end.customer_id,
-        up_to_end.issued - up_to_start.issued as issued,
-        up_to_end.redeemed - up_to_start.redeemed as redeemed,
+        coalesce(inside.issued, 0) as issued,
+        coalesce(inside.redeemed, 0) as redeemed,
         up_to_end.issued as issued_lifetime,
         up_to_end.redeemed as redeemed_lifetime
     from up_to_end
-    inner join up_to_start
-        on up_to_start.period_type = up_to_end.period_type
-        and up_to_start.period_start = up_to_end.period_start
-        and up_to_start.customer_id = up_to_end.customer_id
+    left join inside
+        on inside.period_type = up_to_end.period_type
+        and inside.period_start = up_to_end.period_start
+        and inside.customer_id = up_to_end.customer_id
 ),
 
 per_customer as (

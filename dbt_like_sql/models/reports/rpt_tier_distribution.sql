@@ -2,46 +2,24 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- A day's state is that of its last instant, local midnight, or of the last observation while it runs.
--- An observation at midnight itself still belongs to the day that ends there.
-spells as (
-    select
-        spells.customer_id,
-        spells.spell_number,
-        spells.state,
-        spells.state_kind,
-        spells.tier_id,
-        greatest(
-            timezone(clock.timezone, spells.entered_at - interval 1 microsecond)::date,
-            clock.history_start_date
-        ) as first_day,
-        timezone(clock.timezone, spells.exited_at - interval 1 microsecond)::date as end_day
-    from intermediate.int_tier_spells as spells
-    cross join clock
-),
-
 lasting as (
-    select * from spells
-    where end_day is null or end_day > first_day
-),
-
-daily_net as (
     select
         customer_id,
-        entry_date,
-        sum(amount)::bigint as points
-    from intermediate.int_ledger_entries
-    where unit = 'points'
-    group by customer_id, entry_date
+        state,
+        state_kind,
+        tier_id,
+        first_day,
+        if(is_open, null, last_day + 1) as end_day
+    from intermediate.int_state_days
 ),
 
 balances as (
     select
         customer_id,
-        entry_date,
+        local_day as entry_date,
         points,
-        sum(points) over (partition by customer_id order by entry_date) as balance
-    from daily_net
+        points_balance as balance
+    from intermediate.int_member_days
 ),
 
 -- Members and balances change by entering, by leaving, and by what is booked in between: summing those up is
@@ -79,14 +57,14 @@ booking as (
         lasting.state,
         lasting.state_kind,
         lasting.tier_id,
-        daily_net.entry_date as local_day,
+        balances.entry_date as local_day,
         0 as members,
-        daily_net.points
-    from daily_net
+        balances.points
+    from balances
     inner join lasting
-        on lasting.customer_id = daily_net.customer_id
-        and daily_net.entry_date > lasting.first_day
-        and (lasting.end_day is null or daily_net.entry_date < lasting.end_day)
+        on lasting.customer_id = balances.customer_id
+        and balances.entry_date > lasting.first_day
+        and (lasting.end_day is null or balances.entry_date < lasting.end_day)
 ),
 
 changes as (

@@ -108,24 +108,18 @@ with_periods as (
 
 -- Thresholds as of the period's end, of tiers gone by then the last known ones. Not the ranks: those of a tier
 -- that is gone and of one that is there count different tiers. -1 is below every tier.
-with_from_threshold as (
-    select
-        with_periods.*,
-        if(with_periods.from_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as from_threshold
-    from with_periods
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = with_periods.from_tier_id
-        and versions.valid_from <= with_periods.ends_at
-),
-
 with_thresholds as (
     select
-        with_from_threshold.*,
-        if(with_from_threshold.to_kind = 'no_tier', -1, coalesce(versions.threshold, 0)) as to_threshold
-    from with_from_threshold
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = with_from_threshold.to_tier_id
-        and versions.valid_from <= with_from_threshold.ends_at
+        with_periods.*,
+        if(with_periods.from_kind = 'no_tier', -1, coalesce(from_tiers.threshold, 0)) as from_threshold,
+        if(with_periods.to_kind = 'no_tier', -1, coalesce(to_tiers.threshold, 0)) as to_threshold
+    from with_periods
+    left join intermediate.int_tier_thresholds as from_tiers
+        on from_tiers.as_of = with_periods.ends_at
+        and from_tiers.tier_id = with_periods.from_tier_id
+    left join intermediate.int_tier_thresholds as to_tiers
+        on to_tiers.as_of = with_periods.ends_at
+        and to_tiers.tier_id = with_periods.to_tier_id
 ),
 
 final as (

@@ -1,0 +1,41 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+-- A day's state is that of its last instant, local midnight, or of the last observation while it runs.
+-- An observation at midnight itself still belongs to the day that ends there.
+spells as (
+    select
+        spells.customer_id,
+        spells.spell_number,
+        spells.state,
+        spells.state_kind,
+        spells.tier_id,
+        greatest(
+            timezone(clock.timezone, spells.entered_at - interval 1 microsecond)::date,
+            clock.history_start_date
+        ) as first_day,
+        coalesce(
+            timezone(clock.timezone, spells.exited_at - interval 1 microsecond)::date - 1,
+            clock.local_date
+        ) as last_day,
+        spells.exited_at is null as is_open
+    from intermediate.int_tier_spells as spells
+    cross join clock
+),
+
+final as (
+    select
+        customer_id,
+        spell_number,
+        state,
+        state_kind,
+        tier_id,
+        first_day,
+        last_day,
+        is_open
+    from spells
+    where last_day >= first_day
+)
+
+select * from final

@@ -1,0 +1,49 @@
+with units as (
+    select unnest(['points', 'credits']) as unit
+),
+
+compared as (
+    select
+        unit,
+        count(*) as members_compared,
+        count(*) filter (where balance_a = tally) as members_a,
+        count(*) filter (where balance_b = tally) as members_b,
+        count(*) filter (where balance_c = tally) as members_c,
+        count(*) filter (where balance_d = tally) as members_d
+    from intermediate.int_ledger_balances
+    where is_member and tally is not null
+    group by unit
+),
+
+filled as (
+    select
+        units.unit,
+        coalesce(compared.members_compared, 0) as members_compared,
+        coalesce(compared.members_a, 0) as members_a,
+        coalesce(compared.members_b, 0) as members_b,
+        coalesce(compared.members_c, 0) as members_c,
+        coalesce(compared.members_d, 0) as members_d
+    from units
+    left join compared on compared.unit = units.unit
+),
+
+-- The rule that most members' tallies agree with. Of equals b, the one that needs no guess; then the next simple.
+final as (
+    select
+        unit,
+        case
+            when members_b >= greatest(members_a, members_c, members_d) then 'b'
+            when members_c >= greatest(members_a, members_d) then 'c'
+            when members_d >= members_a then 'd'
+            else 'a'
+        end as tally_rule,
+        members_compared,
+        members_a,
+        members_b,
+        members_c,
+        members_d,
+        greatest(members_a, members_b, members_c, members_d) as members_reconciled
+    from filled
+)
+
+select * from final

@@ -1,0 +1,125 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+tiers as (
+    select
+        tier_id,
+        coalesce(threshold, 0) as threshold
+    from intermediate.int_tiers
+    where is_current
+),
+
+members as (
+    select
+        spells.customer_id,
+        spells.tier_id,
+        if(spells.tier_id is null, -1, coalesce(int_tiers.threshold, 0)) as held_threshold,
+        customers.total_spent,
+        customers.orders_count
+    from intermediate.int_tier_spells as spells
+    inner join staging.stg_rivo__customers as customers on customers.customer_id = spells.customer_id
+    left join intermediate.int_tiers as int_tiers on int_tiers.tier_id = spells.tier_id
+    where spells.is_right_censored
+        and spells.state_kind <> 'not_member'
+        and exists (select 1 from tiers)
+),
+
+-- What was earned by doing something, and what was given by hand: shops differ in whether that counts.
+earned as (
+    select
+        entries.customer_id,
+        sum(entries.amount) filter (where entries.entry_class <> 'issue_manual') as lifetime,
+        sum(entries.amount) as lifetime_and_manual,
+        sum(entries.amount) filter (
+            where entries.entry_class <> 'issue_manual' and entries.entry_date > clock.local_date - 365
+        ) as days_365,
+        sum(entries.amount) filter (where entries.entry_date > clock.local_date - 365) as days_365_and_manual,
+        sum(entries.amount) filter (
+            where entries.entry_class <> 'issue_manual' and year(entries.entry_date) = year(clock.local_date)
+        ) as this_year,
+        sum(entries.amount) filter (where year(entries.entry_date) = year(clock.local_date)) as this_year_and_manual
+    from intermediate.int_ledger_entries as entries
+    cross join clock
+    where entries.is_counted
+        and entries.unit = 'points'
+        and entries.entry_class in (
+            'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
+        )
+        and (entries.entry_class <> 'issue_reversal' or entries.source <> 'manual')
+        and entries.entry_date <= clock.local_date
+    group by entries.customer_id
+),
+
+ordered as (
+    select
+        days.customer_id,
+        sum(days.orders) as days_365
+    from intermediate.int_member_days as days
+    cross join clock
+    where days.local_day > clock.local_date - 365
+        and days.local_day <= clock.local_date
+    group by days.customer_id
+),
+
+measured as (
+    select
+        members.*,
+        coalesce(earned.lifetime, 0) as points_lifetime,
+        coalesce(earned.lifetime_and_manual, 0) as points_lifetime_and_manual,
+        coalesce(earned.days_365, 0) as points_365_days,
+        coalesce(earned.days_365_and_manual, 0) as points_365_days_and_manual,
+        coalesce(earned.this_year, 0) as points_this_year,
+        coalesce(earned.this_year_and_manual, 0) as points_this_year_and_manual,
+        coalesce(members.total_spent, 0) as spend_lifetime,
+        coalesce(members.orders_count, 0) as orders_lifetime,
+        coalesce(ordered.days_365, 0) as orders_365_days
+    from members
+    left join earned on earned.customer_id = members.customer_id
+    left join ordered on ordered.customer_id = members.customer_id
+),
+
+by_measure as (
+    select customer_id, tier_id, held_threshold, 'points_365_days' as measure, points_365_days::decimal(18, 4) as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'points_365_days_and_manual' as measure, points_365_days_and_manual as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'points_this_year' as measure, points_this_year as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'points_this_year_and_manual' as measure, points_this_year_and_manual as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'points_lifetime' as measure, points_lifetime as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'points_lifetime_and_manual' as measure, points_lifetime_and_manual as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'spend_lifetime' as measure, spend_lifetime as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'orders_lifetime' as measure, orders_lifetime as progress
+    from measured
+    union all
+    select customer_id, tier_id, held_threshold, 'orders_365_days' as measure, orders_365_days as progress
+    from measured
+),
+
+-- The tier that such progress would earn: the highest one whose threshold it reaches.
+final as (
+    select
+        by_measure.customer_id,
+        by_measure.measure,
+        by_measure.progress::decimal(18, 4) as progress,
+        by_measure.tier_id,
+        by_measure.held_threshold,
+        coalesce(tiers.threshold, -1) as earned_threshold,
+        coalesce(tiers.threshold, -1) = by_measure.held_threshold as agrees
+    from by_measure
+    asof left join tiers on tiers.threshold <= by_measure.progress
+)
+
+select * from final

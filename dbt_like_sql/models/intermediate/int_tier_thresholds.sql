@@ -1,0 +1,35 @@
+-- Moves are seen at observations, and compared over periods: these are the instants to look at.
+with instants as (
+    select observed_at as as_of
+    from staging.stg_rivo__sync_log
+    where list_name = 'customers' and is_complete
+    union
+    select ends_at as as_of
+    from intermediate.int_periods
+),
+
+tiers as (
+    select distinct tier_id from intermediate.int_tier_versions
+),
+
+grid as (
+    select
+        instants.as_of,
+        tiers.tier_id
+    from instants
+    cross join tiers
+),
+
+final as (
+    select
+        grid.as_of,
+        grid.tier_id,
+        coalesce(versions.threshold, 0) as threshold,
+        versions.valid_to is null or versions.valid_to > grid.as_of as is_listed
+    from grid
+    asof inner join intermediate.int_tier_versions as versions
+        on versions.tier_id = grid.tier_id
+        and versions.valid_from <= grid.as_of
+)
+
+select * from final

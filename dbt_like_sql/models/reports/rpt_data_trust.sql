@@ -1,0 +1,347 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+-- Ledger and tally, of members only.
+reconciled as (
+    select
+        rules.unit,
+        rules.tally_rule,
+        rules.members_compared,
+        rules.members_reconciled,
+        coalesce(sum(abs(members.tally)) filter (where members.is_reconciled), 0) as amount_reconciled,
+        coalesce(sum(abs(members.tally)), 0) as amount_compared
+    from intermediate.int_tally_rule as rules
+    left join reports.rpt_ledger_reconciliation as members
+        on members.unit = rules.unit
+        and members.is_member
+        and members.tally is not null
+    group by all
+),
+
+reconciliation_checks as (
+    select
+        'ledger_rule_' || unit as check_name,
+        unit,
+        members_reconciled as affected,
+        members_compared as checked,
+        members_reconciled / nullif(members_compared, 0) as share,
+        tally_rule as answer,
+        'ok' as status,
+        'The ' || unit || ' ledger is read by rule ' || tally_rule || ': ' || case tally_rule
+            when 'a' then 'all entries count, also those revoked since.'
+            when 'b' then 'all entries count but those revoked.'
+            when 'c' then 'neither revoked nor hidden entries count.'
+            else 'neither revoked, hidden, unapproved nor future entries count.'
+        end as finding
+    from reconciled
+    union all
+    select
+        'members_reconciled_' || unit as check_name,
+        unit,
+        members_reconciled as affected,
+        members_compared as checked,
+        members_reconciled / nullif(members_compared, 0) as share,
+        null as answer,
+        if(members_reconciled < 0.99 * members_compared, 'attention', 'ok') as status,
+        'The ledger gives Rivo''s ' || unit || ' balance for ' || members_reconciled || ' of ' || members_compared
+        || ' members.' || if(
+            members_reconciled < members_compared,
+            ' The others are in rpt_ledger_reconciliation.',
+            ''
+        ) as finding
+    from reconciled
+    union all
+    select
+        'balance_reconciled_' || unit as check_name,
+        unit,
+        amount_reconciled as affected,
+        amount_compared as checked,
+        amount_reconciled / nullif(amount_compared, 0) as share,
+        null as answer,
+        if(amount_reconciled < 0.99 * amount_compared, 'attention', 'ok') as status,
+        'These members hold ' || amount_reconciled::bigint || ' of ' || amount_compared::bigint || ' ' || unit || '.'
+            as finding
+    from reconciled
+),
+
+entries as (
+    select
+        count(*) as entries,
+        count(*) filter (where entry_class = 'unclassified') as unclassified,
+        string_agg(distinct coalesce(source, '(none)'), ', ' order by coalesce(source, '(none)')) filter (
+            where entry_class = 'unclassified'
+        ) as sources,
+        count(*) filter (where not is_counted) as not_counted,
+        count(*) filter (where customer_id is null) as without_customer,
+        count(*) filter (where entry_at > clock.observed_at) as in_the_future
+    from intermediate.int_ledger_entries
+    cross join clock
+),
+
+entry_checks as (
+    select
+        'unclassified_sources' as check_name,
+        null as unit,
+        unclassified as affected,
+        entries as checked,
+        unclassified / nullif(entries, 0) as share,
+        sources as answer,
+        if(unclassified > 0, 'attention', 'ok') as status,
+        if(
+            unclassified > 0,
+            unclassified || ' ledger entries come from sources that no rule knows: ' || sources
+            || '. Add them to the seed entry_class_rules.',
+            'Every source of the ledger is known.'
+        ) as finding
+    from entries
+    union all
+    select
+        'entries_not_counted' as check_name,
+        null as unit,
+        not_counted as affected,
+        entries as checked,
+        not_counted / nullif(entries, 0) as share,
+        null as answer,
+        'ok' as status,
+        not_counted || ' ledger entries are in no balance and no report, because Rivo''s tally leaves them out too.'
+            as finding
+    from entries
+    union all
+    select
+        'entries_without_customer' as check_name,
+        null as unit,
+        without_customer as affected,
+        entries as checked,
+        without_customer / nullif(entries, 0) as share,
+        null as answer,
+        if(without_customer > 0, 'attention', 'ok') as status,
+        without_customer || ' ledger entries name no customer.' as finding
+    from entries
+    union all
+    select
+        'entries_in_the_future' as check_name,
+        null as unit,
+        in_the_future as affected,
+        entries as checked,
+        in_the_future / nullif(entries, 0) as share,
+        null as answer,
+        if(in_the_future > 0, 'note', 'ok') as status,
+        in_the_future || ' ledger entries count from a later time than the last sync.' as finding
+    from entries
+),
+
+-- Only what was paid for: a reward may be free.
+paid as (
+    select redemption_id from marts.fct_redemption
+    where points_spent > 0 or credits_spent > 0
+),
+
+linked as (
+    select distinct redemption_id from intermediate.int_ledger_entries
+    where redemption_id is not null
+),
+
+link_checks as (
+    select
+        'redemptions_without_entry' as check_name,
+        null as unit,
+        count(*) filter (where linked.redemption_id is null) as affected,
+        count(*) as checked,
+        count(*) filter (where linked.redemption_id is null) / nullif(count(*), 0) as share,
+        null as answer,
+        if(count(*) filter (where linked.redemption_id is null) > 0, 'attention', 'ok') as status,
+        count(*) filter (where linked.redemption_id is null) || ' of ' || count(*)
+        || ' paid redemptions have no ledger entry.' as finding
+    from paid
+    left join linked on linked.redemption_id = paid.redemption_id
+    union all
+    select
+        'entries_without_redemption' as check_name,
+        null as unit,
+        count(*) filter (where redemptions.redemption_id is null) as affected,
+        count(*) as checked,
+        count(*) filter (where redemptions.redemption_id is null) / nullif(count(*), 0) as share,
+        null as answer,
+        if(count(*) filter (where redemptions.redemption_id is null) > 0, 'attention', 'ok') as status,
+        count(*) filter (where redemptions.redemption_id is null) || ' of ' || count(*)
+        || ' entries that pay for a redemption, or give it back, lead to none.' as finding
+    from intermediate.int_ledger_entries as entries
+    left join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
+    where entries.leg = 'original' and entries.entry_class in ('redeem', 'redeem_return')
+),
+
+date_checks as (
+    select
+        'unparseable_dates' as check_name,
+        null as unit,
+        count(*) filter (where points_expire_on is null) as affected,
+        count(*) as checked,
+        count(*) filter (where points_expire_on is null) / nullif(count(*), 0) as share,
+        min(points_expire_text) filter (where points_expire_on is null) as answer,
+        if(count(*) filter (where points_expire_on is null) > 0, 'attention', 'ok') as status,
+        count(*) filter (where points_expire_on is null) || ' of ' || count(*)
+        || ' expiry dates of customers could not be read' || coalesce(
+            ', as in: ' || min(points_expire_text) filter (where points_expire_on is null), ''
+        ) || '.' as finding
+    from staging.stg_rivo__customers
+    where points_expire_text is not null
+),
+
+calendar as (
+    select unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
+    from clock
+    where history_start_date is not null
+),
+
+observed_days as (
+    select distinct timezone(clock.timezone, syncs.observed_at)::date as local_day
+    from staging.stg_rivo__sync_log as syncs
+    cross join clock
+    where syncs.list_name = 'customers' and syncs.is_complete
+),
+
+sync_checks as (
+    select
+        'days_without_sync' as check_name,
+        null as unit,
+        count(*) filter (where observed_days.local_day is null) as affected,
+        count(*) as checked,
+        count(*) filter (where observed_days.local_day is null) / nullif(count(*), 0) as share,
+        max(calendar.local_day) filter (where observed_days.local_day is null)::varchar as answer,
+        if(count(*) filter (where observed_days.local_day is null) > 0, 'note', 'ok') as status,
+        count(*) filter (where observed_days.local_day is null) || ' of ' || count(*)
+        || ' days since the first sync have no complete reading of the customers' || coalesce(
+            ', the last one ' || max(calendar.local_day) filter (where observed_days.local_day is null), ''
+        ) || '. Moves of those days show at the next sync.' as finding
+    from calendar
+    left join observed_days on observed_days.local_day = calendar.local_day
+),
+
+last_reads as (
+    select
+        list_name,
+        arg_max(is_complete, observed_at) as is_complete
+    from staging.stg_rivo__sync_log
+    group by list_name
+),
+
+list_checks as (
+    select
+        'lists_failed' as check_name,
+        null as unit,
+        count(*) filter (where not is_complete) as affected,
+        count(*) as checked,
+        count(*) filter (where not is_complete) / nullif(count(*), 0) as share,
+        string_agg(list_name, ', ' order by list_name) filter (where not is_complete) as answer,
+        if(count(*) filter (where not is_complete) > 0, 'attention', 'ok') as status,
+        if(
+            count(*) filter (where not is_complete) > 0,
+            'Not read at the last try, so older than the rest: '
+            || string_agg(list_name, ', ' order by list_name) filter (where not is_complete)
+            || '. sync_log says why.',
+            'Every list was read to its end at the last try.'
+        ) as finding
+    from last_reads
+),
+
+-- Rows set apart are asked for at every reading, so the last one knows them all.
+quarantined as (
+    select
+        list_name,
+        arg_max(rows_quarantined, observed_at) as quarantined,
+        arg_max(rows_read, observed_at) as rows_read
+    from staging.stg_rivo__sync_log
+    where is_complete
+    group by list_name
+),
+
+quarantine_checks as (
+    select
+        'quarantined_rows' as check_name,
+        null as unit,
+        coalesce(sum(quarantined), 0)::bigint as affected,
+        coalesce(sum(rows_read), 0)::bigint as checked,
+        sum(quarantined) / nullif(sum(rows_read), 0) as share,
+        string_agg(list_name, ', ' order by list_name) filter (where quarantined > 0) as answer,
+        if(sum(quarantined) > 0, 'attention', 'ok') as status,
+        if(
+            sum(quarantined) > 0,
+            sum(quarantined)::bigint || ' rows could not be loaded and are missing here: '
+            || string_agg(list_name, ', ' order by list_name) filter (where quarantined > 0)
+            || '. rivo_raw._quarantine says why.',
+            'Every row that Rivo sent was loaded.'
+        ) as finding
+    from quarantined
+),
+
+tier_checks as (
+    select
+        'tiers_not_listed' as check_name,
+        null as unit,
+        count(*) filter (where tier_rank is null) as affected,
+        count(*) as checked,
+        count(*) filter (where tier_rank is null) / nullif(count(*), 0) as share,
+        string_agg(tier_id::varchar, ', ' order by tier_id) filter (where tier_rank is null) as answer,
+        if(count(*) filter (where tier_rank is null) > 0, 'attention', 'ok') as status,
+        count(*) filter (where tier_rank is null) || ' of ' || count(*)
+        || ' tiers that customers held are not in Rivo''s list of tiers.' as finding
+    from intermediate.int_tiers
+),
+
+progress_checks as (
+    select
+        'near_next_tier' as check_name,
+        null as unit,
+        members_agreeing as affected,
+        members as checked,
+        share_agreeing as share,
+        measure as answer,
+        if(is_shown or members = 0, 'ok', 'attention') as status,
+        case
+            when members = 0 then 'rpt_near_next_tier is empty, because there are no members, no tiers or no such measure.'
+            when is_shown then
+                'Progress to the next tier is measured by ' || measure || ', which gives the tier held for '
+                || members_agreeing || ' of ' || members || ' members.'
+            else
+                'rpt_near_next_tier is empty: the measure that fits best, ' || measure || ', gives the tier held for only '
+                || members_agreeing || ' of ' || members || ' members, and 95 % are needed.'
+        end as finding
+    from intermediate.int_tier_progress_measure
+),
+
+checks as (
+    select check_name, unit, affected, checked, share, answer, status, finding from reconciliation_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from entry_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from link_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from date_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from sync_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from list_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from quarantine_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from tier_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from progress_checks
+),
+
+final as (
+    select
+        check_name,
+        unit::varchar as unit,
+        status,
+        answer::varchar as answer,
+        affected::decimal(18, 4) as affected,
+        checked::decimal(18, 4) as checked,
+        share::double as share,
+        finding
+    from checks
+)
+
+select * from final
+order by status <> 'attention', status <> 'note', check_name

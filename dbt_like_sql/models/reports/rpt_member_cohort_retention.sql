@@ -1,0 +1,85 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+joiners as (
+    select
+        members.customer_id,
+        date_trunc('month', timezone(clock.timezone, members.joined_at))::date as join_month
+    from marts.dim_member as members
+    cross join clock
+    where members.joined_at <= clock.observed_at
+),
+
+cohorts as (
+    select join_month, count(*) as cohort_size
+    from joiners
+    group by join_month
+),
+
+grid as (
+    select
+        cohorts.join_month,
+        cohorts.cohort_size,
+        unnest(range(date_diff('month', cohorts.join_month, clock.local_date) + 1)) as months_since
+    from cohorts
+    cross join clock
+),
+
+activity as (
+    select distinct
+        customer_id,
+        date_trunc('month', entry_date)::date as month,
+        'earner' as kind
+    from marts.fct_points_ledger
+    where leg = 'original' and amount > 0 and entry_class in (
+        'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual'
+    )
+    union all
+    select distinct
+        customer_id,
+        date_trunc('month', entry_date)::date as month,
+        'buyer' as kind
+    from marts.fct_points_ledger
+    where leg = 'original' and entry_class = 'issue_purchase'
+    union all
+    select distinct
+        customer_id,
+        date_trunc('month', claim_date)::date as month,
+        'redeemer' as kind
+    from marts.fct_redemption
+),
+
+active as (
+    select
+        joiners.join_month,
+        date_diff('month', joiners.join_month, activity.month) as months_since,
+        count(*) filter (where activity.kind = 'earner') as active_earners,
+        count(*) filter (where activity.kind = 'redeemer') as active_redeemers,
+        count(*) filter (where activity.kind = 'buyer') as buyers
+    from joiners
+    inner join activity on activity.customer_id = joiners.customer_id
+    group by joiners.join_month, date_diff('month', joiners.join_month, activity.month)
+),
+
+final as (
+    select
+        grid.join_month,
+        grid.months_since,
+        grid.cohort_size,
+        coalesce(active.active_earners, 0) as active_earners,
+        coalesce(active.active_redeemers, 0) as active_redeemers,
+        coalesce(active.buyers, 0) as buyers,
+        coalesce(active.active_earners, 0) / grid.cohort_size as earner_share,
+        coalesce(active.active_redeemers, 0) / grid.cohort_size as redeemer_share,
+        coalesce(active.buyers, 0) / grid.cohort_size as buyer_share,
+        grid.join_month + to_months((grid.months_since + 1)::integer) <= clock.local_date as is_complete
+    from grid
+    left join active
+        on active.join_month = grid.join_month
+        and active.months_since = grid.months_since
+    cross join clock
+)
+
+select * from final
+order by join_month, months_since

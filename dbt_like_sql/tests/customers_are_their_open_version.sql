@@ -1,0 +1,30 @@
+-- A customer, the tier nested in it, and the open version of its history come from one reading: nothing may differ.
+with listed as (
+    select * from staging.stg_rivo__customers
+    where not is_deleted
+),
+nested as (
+    select id as customer_id, try_cast(vip_tier ->> '$.id' as bigint) as tier_id
+    from rivo_raw.customers
+),
+versions as (
+    select * from staging.stg_rivo__customers_history
+    where is_current
+)
+select
+    coalesce(listed.customer_id, versions.customer_id) as customer_id,
+    listed.vip_tier_id,
+    versions.vip_tier_id as history_tier_id,
+    nested.tier_id as nested_tier_id
+from listed
+full outer join versions on versions.customer_id = listed.customer_id
+left join nested on nested.customer_id = listed.customer_id
+where listed.customer_id is null
+    or versions.customer_id is null
+    or listed.vip_tier_id is distinct from versions.vip_tier_id
+    or listed.loyalty_status is distinct from versions.loyalty_status
+    or listed.points_tally is distinct from versions.points_tally
+    or listed.credits_tally is distinct from versions.credits_tally
+    or listed.orders_count is distinct from versions.orders_count
+    or listed.total_spent is distinct from versions.total_spent
+    or (nested.tier_id is not null and nested.tier_id is distinct from listed.vip_tier_id)

@@ -1,0 +1,3 @@
+select check_name, finding
+from reports.rpt_data_trust
+where status = 'attention'

@@ -1,0 +1,13 @@
+-- Over all rules, what was issued less what was reversed is what the roll-forward has as issued.
+select month
+from (
+    select month, points_issued - reversed as points from reports.rpt_earning_rule_performance
+    union all
+    select
+        month,
+        -(issue_purchase + issue_action + issue_referral + issue_tier + issue_manual + issue_reversal)
+    from reports.rpt_points_rollforward
+    where unit = 'points'
+)
+group by month
+having sum(points) <> 0

@@ -1,0 +1,11 @@
+-- The same members and the same points on every day and in every state, added up member by member.
+select local_day, state, tier_id
+from (
+    select local_day, state, tier_id, count(*) as members, sum(points_balance) as points
+    from marts.fct_member_daily
+    group by local_day, state, tier_id
+    union all
+    select local_day, state, tier_id, -members, -points_outstanding from reports.rpt_tier_distribution
+)
+group by local_day, state, tier_id
+having sum(members) <> 0 or sum(points) <> 0

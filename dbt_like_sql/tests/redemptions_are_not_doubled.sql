@@ -1,0 +1,11 @@
+-- Nobody claims the same code twice at the same moment: such a pair is one redemption, doubled under another id.
+select redemption_id, customer_id
+from (
+    select
+        redemption_id,
+        customer_id,
+        count(*) over (partition by code, customer_id, claimed_at) as rows_alike
+    from marts.fct_redemption
+    where code is not null
+)
+where rows_alike > 1

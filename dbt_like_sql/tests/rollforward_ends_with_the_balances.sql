@@ -1,0 +1,11 @@
+-- The last closing is what all ledgers together hold, counted from Rivo's events.
+select unit
+from (
+    select unit, arg_max(closing, month) as amount from reports.rpt_points_rollforward group by unit
+    union all
+    select unit, -sum(ledger_balance) from reports.rpt_ledger_reconciliation group by unit
+    union all
+    select unit, -sum(amount) from marts.fct_points_ledger where customer_id is null group by unit
+)
+group by unit
+having sum(amount) <> 0

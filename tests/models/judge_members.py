@@ -1,0 +1,235 @@
+"""Reports about members and referrals, worked out naively from the store's last answers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from statistics import median
+from typing import Any
+
+from tests.models.facts import Referral, World, moment, month_of, months_later
+from tests.models.judge_ledger import Entry, entries
+
+EARNS = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual"}
+Rows = dict[Any, dict[str, Any]]
+
+
+# -- referrals ----------------------------------------------------------------------------------------
+
+
+def _days(world: World, referral: Referral) -> int | None:
+    if referral.status != "completed" or referral.completed_at is None:
+        return None
+    return (world.day(referral.completed_at) - world.day(referral.created_at)).days
+
+
+def referrals(world: World) -> Rows:
+    """`fct_referral` by id."""
+    return {
+        referral.id: {
+            "status": referral.status,
+            "created_at": referral.created_at,
+            "completed_at": referral.completed_at,
+            "advocate_customer_id": referral.advocate_id,
+            "friend_customer_id": referral.friend_id,
+            "days_to_complete": _days(world, referral),
+        }
+        for referral in world.referrals
+    }
+
+
+def _counted(mine: list[Referral]) -> dict[str, Any]:
+    statuses = [referral.status for referral in mine]
+    blocked, completed = statuses.count("blocked"), statuses.count("completed")
+    claimed, claimable = statuses.count("pending") + completed, len(mine) - blocked
+    return {
+        "blocked": blocked,
+        "claimed": claimed,
+        "completed": completed,
+        "claim_rate": claimed / claimable if claimable else None,
+        "completion_rate": completed / claimed if claimed else None,
+    }
+
+
+def referral_funnel(world: World) -> Rows:
+    """`rpt_referral_funnel` by month of creation."""
+    months: dict[date, list[Referral]] = defaultdict(list)
+    for referral in world.referrals:
+        months[month_of(world.day(referral.created_at))].append(referral)
+    found = {}
+    for month, mine in months.items():
+        days = [days for referral in mine if (days := _days(world, referral)) is not None]
+        found[month] = {
+            "created": len(mine),
+            "ineligible": sum(referral.status == "ineligible" for referral in mine),
+            **_counted(mine),
+            "median_days": median(days) if days else None,
+        }
+    return found
+
+
+def advocates(world: World) -> Rows:
+    """`rpt_advocates` by customer."""
+    sent: dict[int, list[Referral]] = defaultdict(list)
+    for referral in world.referrals:
+        if referral.advocate_id is not None:
+            sent[referral.advocate_id].append(referral)
+    earned: dict[int, Decimal] = defaultdict(Decimal)
+    for entry in entries(world):
+        if entry.unit == "points" and entry.entry_class == "issue_referral":
+            earned[entry.event.customer_id] += entry.amount
+    return {
+        id: {
+            "referrals": len(mine),
+            **_counted(mine),
+            "points_earned": earned[id],
+            "first_referral_at": min(referral.created_at for referral in mine),
+            "last_referral_at": max(referral.created_at for referral in mine),
+        }
+        for id, mine in sent.items()
+    }
+
+
+# -- joining and what came of it ----------------------------------------------------------------------
+
+
+def joined(world: World) -> dict[int, datetime]:
+    """When everybody joined: by the sign-up, else the last change of status, else the first entry."""
+    found: dict[int, datetime] = {}
+    first: dict[int, datetime] = {}
+    for entry in entries(world):
+        first.setdefault(entry.event.customer_id, entry.at)
+        if entry.event.source == "customer_member_enabled" and entry.leg == "original":
+            found.setdefault(entry.event.customer_id, entry.at)
+    for id, attrs in world.people.items():
+        if id not in found and attrs["loyalty_status"] == "member":
+            changed = moment(
+                attrs.get("loyalty_status_last_changed_at") or attrs.get("loyalty_status_last_updated_at")
+            )
+            if changed or id in first:
+                found[id] = changed or first[id]
+    return found
+
+
+def _activity(world: World) -> dict[str, dict[int, list[Entry]]]:
+    kinds: dict[str, dict[int, list[Entry]]] = {"earn": defaultdict(list), "buy": defaultdict(list)}
+    for entry in entries(world):
+        if entry.leg == "original" and entry.amount > 0 and entry.entry_class in EARNS:
+            kinds["earn"][entry.event.customer_id].append(entry)
+            if entry.entry_class == "issue_purchase":
+                kinds["buy"][entry.event.customer_id].append(entry)
+    return kinds
+
+
+def cohorts(world: World) -> Rows:
+    """`rpt_member_cohort_retention` by month of joining and months since."""
+    members: dict[date, set[int]] = defaultdict(set)
+    for id, at in joined(world).items():
+        members[month_of(world.day(at))].add(id)
+    months: dict[str, dict[date, set[int]]] = {
+        name: defaultdict(set) for name in ("active_earners", "active_redeemers", "buyers")
+    }
+    activity = _activity(world)
+    for name, kind in (("active_earners", "earn"), ("buyers", "buy")):
+        for id, mine in activity[kind].items():
+            for entry in mine:
+                months[name][month_of(world.day(entry.at))].add(id)
+    for code in world.codes:
+        months["active_redeemers"][month_of(world.day(code.claimed_at))].add(code.customer_id)
+    found = {}
+    for start, ids in members.items():
+        month, since = start, 0
+        while month <= month_of(world.day(world.now)):
+            found[start, since] = {"cohort_size": len(ids)} | {
+                name: len(ids & active[month]) for name, active in months.items()
+            }
+            month, since = months_later(month, 1), since + 1
+    return found
+
+
+def funnel(world: World) -> Rows:
+    """`rpt_member_funnel` by month of joining."""
+    found: Rows = {}
+    earned = _activity(world)["earn"]
+    for id, at in joined(world).items():
+        codes = [code for code in world.codes if code.customer_id == id]
+        steps = (
+            ("joined", True),
+            ("first_earn", bool(earned[id])),
+            ("first_redeem", len(codes) > 0),
+            ("first_use", any(code.used_at for code in codes)),
+            ("second_redeem", len(codes) > 1),
+        )
+        row = found.setdefault(month_of(world.day(at)), dict.fromkeys((name for name, _ in steps), 0))
+        for name, taken in steps:
+            if not taken:
+                break
+            row[name] += 1
+    return found
+
+
+# -- standing -----------------------------------------------------------------------------------------
+
+
+def rfm(world: World) -> Rows:
+    """`rpt_member_rfm` by customer: fifths of all members, counting how many are worse."""
+    bought = _activity(world)["buy"]
+    people = {id: world.people[id] for id in world.present if world.people[id]["loyalty_status"] == "member"}
+    last_day = {id: max((world.day(entry.at) for entry in bought[id]), default=date.min) for id in people}
+    scores: dict[str, Callable[[int], Any]] = {
+        "recency": lambda id: last_day[id],
+        "frequency": lambda id: people[id]["orders_count"] or 0,
+        "monetary": lambda id: people[id]["total_spent"] or 0,
+    }
+    found: Rows = {id: {} for id in people}
+    for name, score in scores.items():
+        for id in people:
+            worse = sum(score(other) < score(id) for other in people)
+            found[id][name] = 5 * worse // len(people) + 1
+    for id, row in found.items():
+        value = max(row["frequency"], row["monetary"])
+        never = not people[id]["orders_count"] and last_day[id] == date.min
+        row["is_at_risk"] = row["recency"] <= 2 and value >= 3 and not never
+        row["reactivation_points"] = max(0, people[id]["points_tally"]) if row["is_at_risk"] else 0
+    return found
+
+
+def near_next_tier(world: World, measure: str) -> tuple[float, Rows]:
+    """How many members' tiers a measure explains, and `rpt_near_next_tier` by it."""
+    today = world.day(world.now)
+    progress: dict[int, Decimal] = defaultdict(Decimal)
+    for entry in entries(world):
+        day = world.day(entry.at)
+        inside = {
+            "points_365_days": (today - day).days < 365,
+            "points_this_year": day.year == today.year,
+            "points_lifetime": True,
+        }[measure.removesuffix("_and_manual")]
+        earns = entry.entry_class in EARNS | {"issue_reversal"} and entry.unit == "points"
+        by_hand = entry.event.source == "manual" and not measure.endswith("_and_manual")
+        if earns and inside and day <= today and not by_hand:
+            progress[entry.event.customer_id] += entry.amount
+    thresholds = {
+        id: Decimal(str(value)) for id, value in world.thresholds_on(world.observations[-1]).items()
+    }
+    known = world.thresholds_at(world.now)
+    agreeing, found = [], {}
+    for id, state in world.states_at(world.now).items():
+        if state.kind == "not_member":
+            continue
+        held = Decimal(-1) if state.tier_id is None else Decimal(str(known[state.tier_id]))
+        reached = max((t for t in thresholds.values() if t <= progress[id]), default=Decimal(-1))
+        agreeing.append(reached == held)
+        above = [(value, tier) for tier, value in thresholds.items() if value > held]
+        if above:
+            value, tier = min(above)
+            found[id] = {
+                "current_tier_id": state.tier_id,
+                "next_tier_id": tier,
+                "progress": progress[id],
+                "threshold": value,
+                "gap": max(Decimal(), value - progress[id]),
+            }
+    return sum(agreeing) / len(agreeing), found

@@ -1,0 +1,113 @@
+"""Raw rows changed by hand: each damage turns a blocking check red, and the check's text leads to the row."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from dbt_like_sql import build, select
+from sandbox import DEFAULT_END, Program, ProgramOptions
+from tests.models.shop import Shop, open_shop, project
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    program = Program(ProgramOptions(seed=5, customers=40, months=7))
+    with open_shop(program, tmp_path_factory.mktemp("damage")) as shop:
+        shop.sync(DEFAULT_END, models=True)
+        yield shop
+
+
+def one(shop: Shop, query: str) -> tuple[int, ...]:
+    """The first row of a query."""
+    return tuple(shop.rows(f"{query} limit 1")[0].values())
+
+
+def red(shop: Shop, folder: Path, damage: str) -> dict[str, str]:
+    """Name and message of the blocking checks that fail after this was done to a copy of the warehouse."""
+    copy = folder / "damaged.duckdb"
+    shutil.copy(shop.path, copy)
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute(damage)
+        nodes = list(build(connection, project(), select(project(), CHECKED)))
+    return {test.name: test.message for node in nodes for test in node.tests if test.blocks}
+
+
+# Enough of the models for all checks of raw rows.
+CHECKED = "+rpt_ledger_reconciliation +fct_redemption stg_rivo__customers_history"
+STANDING = "_deleted_at is null and revoked_at is null and points_diff <> 0"
+
+
+def test_an_undamaged_copy_is_green(shop: Shop, tmp_path: Path) -> None:
+    assert red(shop, tmp_path, "select 1") == {}
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        pytest.param(f"source = 'order_placed' and {STANDING}", id="earned"),
+        pytest.param(f"source = 'points_purchase' and points_diff < 0 and {STANDING}", id="spent"),
+    ],
+)
+def test_a_ledger_row_that_is_dropped(shop: Shop, tmp_path: Path, which: str) -> None:
+    event, customer = one(shop, f"select id, customer_id from rivo_raw.points_events where {which}")
+    found = red(shop, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
+    message = found["rows_that_were_read_are_there"]
+    assert f"list_id points_events, customer_id {customer}" in message
+
+
+def test_a_revoked_row_that_is_dropped_is_missed_though_no_balance_changes(
+    shop: Shop, tmp_path: Path
+) -> None:
+    [event] = one(shop, "select id from rivo_raw.points_events where revoked_at is not null")
+    found = red(shop, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
+    assert "list_id points_events" in found["rows_that_were_read_are_there"]
+
+
+@pytest.mark.parametrize("id", ["id", "id + 1"], ids=["under_its_id", "under_another"])
+def test_a_redemption_that_is_doubled(shop: Shop, tmp_path: Path, id: str) -> None:
+    [redemption] = one(shop, "select id from rivo_raw.points_redemptions")
+    damage = (
+        f"insert into rivo_raw.points_redemptions select * replace ({id} as id) "
+        f"from rivo_raw.points_redemptions where id = {redemption}"
+    )
+    found = red(shop, tmp_path, damage)
+    assert any(f"redemption_id {redemption}" in message for message in found.values()), found
+
+
+@pytest.mark.parametrize(
+    "tables", [("customers",), ("customers_history",), ("customers", "customers_history")]
+)
+def test_a_tier_that_is_moved(shop: Shop, tmp_path: Path, tables: tuple[str, ...]) -> None:
+    customer, other = one(
+        shop,
+        "select customers.id as customer_id, tiers.id as tier_id from rivo_raw.customers as customers "
+        "inner join rivo_raw.vip_tiers as tiers on tiers.id <> customers.vip_tier_id",
+    )
+    damage = ";".join(
+        f"update rivo_raw.{name} set vip_tier_id = {other} where id = {customer}" for name in tables
+    )
+    message = red(shop, tmp_path, damage)["customers_are_their_open_version"]
+    assert f"customer_id {customer}" in message
+
+
+def test_a_lost_row_holds_back_publishing_until_it_is_read_again(shop: Shop) -> None:
+    event, customer = one(
+        shop, f"select id, customer_id from rivo_raw.points_events where {STANDING} order by id"
+    )
+    with duckdb.connect(str(shop.path)) as connection:
+        connection.execute(f"delete from rivo_raw.points_events where id = {event}")
+    # A shop of the tests insists on being published.
+    with pytest.raises(AssertionError, match="rows_that_were_read_are_there"):
+        shop.sync(DEFAULT_END + timedelta(days=1), models=True)
+    shop.sync(DEFAULT_END + timedelta(days=9), models=True)
+    assert shop.rows(f"from marts.fct_points_ledger where event_id = {event}")
+    [row] = shop.rows(
+        f"from reports.rpt_ledger_reconciliation where customer_id = {customer} and unit = 'points'"
+    )
+    assert row["is_reconciled"]

@@ -1,0 +1,93 @@
+"""Shops whose tallies leave out more than revoked entries, or less: the data decides, and everything follows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dbt_like_sql import build
+from sandbox import DEFAULT_END, Program, ProgramOptions
+from tests.models import judge_points
+from tests.models.facts import World
+from tests.models.judge_ledger import ledger
+from tests.models.shop import STATES, Shop, open_shop, project
+from tests.models.test_judged import compare
+
+
+@pytest.fixture(scope="module", params=["c", "d"])
+def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    rule: str = request.param
+    program = Program(ProgramOptions(seed=4, customers=60, months=7, tally_rule=rule))
+    with open_shop(program, tmp_path_factory.mktemp(rule)) as shop:
+        shop.sync(DEFAULT_END, only=(*STATES, "points_events", "points_redemptions"), models=True)
+        yield shop
+
+
+def test_the_rule_is_found_and_named(shop: Shop) -> None:
+    rule = shop.program.options.tally_rule
+    trust = {row["check_name"]: row for row in shop.rows("from reports.rpt_data_trust")}
+    assert trust["ledger_rule_points"]["answer"] == rule
+    assert f"by rule {rule}:" in trust["ledger_rule_points"]["finding"]
+    assert trust["members_reconciled_points"]["share"] == trust["balance_reconciled_points"]["share"] == 1
+    assert trust["entries_not_counted"]["affected"] > 0
+    [b] = shop.rows(
+        "select members_b < members_compared as differs from intermediate.int_tally_rule where unit = 'points'"
+    )
+    assert b["differs"]
+
+
+def test_every_balance_follows_the_rule(shop: Shop) -> None:
+    world = World.of(shop)
+    points = "unit = 'points'"
+    compare(
+        shop,
+        f"(from marts.fct_points_ledger where {points})",
+        ("event_id", "unit", "leg"),
+        {key: row for key, row in ledger(world).items() if key[1] == "points"},
+    )
+    tallies = {id: world.people[id]["points_tally"] for id in world.present}
+    balances = {row["customer_id"]: row["points_balance"] for row in shop.rows("from marts.dim_member")}
+    assert balances == tallies
+    [row] = shop.rows(
+        f"select arg_max(closing, month) as closing from reports.rpt_points_rollforward where {points}"
+    )
+    assert row["closing"] == sum(tallies.values())
+    months = {key: row for key, row in judge_points.rollforward(world).items() if key[1] == "points"}
+    compare(shop, f"(from reports.rpt_points_rollforward where {points})", ("month", "unit"), months)
+    lots = f"(select *, split_part(entry_id, '-', 3) as leg from marts.fct_points_lot where {points})"
+    expected = {key: row for key, row in judge_points.lots(world).items() if key[3] == "points"}
+    compare(shop, lots, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
+    days = {
+        key: {name: value for name, value in row.items() if name != "credits_balance"}
+        for key, row in judge_points.member_daily(world).items()
+    }
+    compare(shop, "marts.fct_member_daily", ("customer_id", "local_day"), days)
+
+
+def test_where_revoked_entries_still_count(shop: Shop, tmp_path: Path) -> None:
+    copy = tmp_path / "a.duckdb"
+    shutil.copy(shop.path, copy)
+    sums = "select sum(points_diff) from rivo_raw.points_events as events where events.customer_id = customers.id"
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute(f"update rivo_raw.customers as customers set points_tally = coalesce(({sums}), 0)")
+        connection.execute(
+            "update rivo_raw.customers_history as history set points_tally = customers.points_tally "
+            "from rivo_raw.customers as customers where customers.id = history.id and history.valid_to is null"
+        )
+        assert {node.status for node in build(connection, project())} == {"success"}
+        found: Any = connection.execute(
+            "select tally_rule, members_reconciled = members_compared from intermediate.int_tally_rule "
+            "where unit = 'points'"
+        ).fetchall()
+        assert found == [("a", True)]
+        legs = connection.execute("select distinct leg from marts.fct_points_ledger where unit = 'points'")
+        assert legs.fetchall() == [("original",)]
+        wrong = connection.execute(
+            "select count(*) from marts.dim_member where points_balance <> points_tally"
+        ).fetchone()
+        assert wrong == (0,)
