@@ -187,6 +187,9 @@ def _results(project: Project, event: Event) -> Iterator[dg.MaterializeResult | 
                 "path": dg.MetadataValue.path(event.warehouse),
                 "size_mb": round(event.size_bytes / 1e6, 1),
                 "observed_at": str(event.observed_at),
+                "data_trust": dg.MetadataValue.md(
+                    "\n".join(f"- {finding}" for finding in event.findings) or "Every trust check is content."
+                ),
             },
         )
 

@@ -18,6 +18,8 @@ from pipelines.sync import ListResult, SyncOptions, sync_lists
 from pipelines.tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, Build, building
 
+_TRUST = "rpt_data_trust"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -55,6 +57,8 @@ class Finished:
     size_bytes: int
     problems: tuple[str, ...]
     """Sentences on what went wrong; the run has failed when there is one."""
+    findings: tuple[str, ...] = ()
+    """Sentences on why not every figure can be trusted, from `reports.rpt_data_trust`."""
 
 
 Event = Step | ListResult | ListsRead | NodeResult | Finished
@@ -95,12 +99,15 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
         nothing_read = bool(results) and not any(result.complete for result in results)
         blocked = False
         observed_at, _ = _log_state(work.connection)
+        findings: tuple[str, ...] = ()
         if plan.models and not nothing_read:
             yield Step("models")
             for node in build(work.connection, project, plan.models, as_of=observed_at):
                 if node.status in ("error", "failed"):
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
+                if node.name == _TRUST and node.status == "success":
+                    findings = _findings(work.connection)
                 yield node
         left = _left_behind(work.connection, project)
         if plan.publish and left and not blocked and not nothing_read:
@@ -129,7 +136,13 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
         observed_at=observed_at,
         size_bytes=where.warehouse.stat().st_size if exists else 0,
         problems=tuple(problems),
+        findings=findings,
     )
+
+
+def _findings(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
+    rows = connection.execute(f"select finding from reports.{_TRUST} where status = 'attention'").fetchall()
+    return tuple(finding for (finding,) in rows)
 
 
 def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterator[Step | ListResult]:

@@ -142,6 +142,8 @@ class Terminal:
         self._print_models()
         for line in self._warnings():
             print_(f"[yellow]Note[/yellow]       {escape(line)}", highlight=False)
+        for finding in done.findings:
+            print_(f"[yellow]Trust[/yellow]      {escape(finding)}", highlight=False)
         for problem in problems:
             print_(f"[red]Problem[/red]    {escape(problem)}", highlight=False)
         seconds = time.monotonic() - self._started

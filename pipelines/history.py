@@ -22,12 +22,21 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
     present = (
         f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
     )
+    name = history_name(endpoint)
+    cursor = build.connection.cursor()
+    if not cursor.execute(f"select exists (from {RAW}.{name})").fetchall()[0][0]:
+        # With no version to close there is nothing to merge: the first ones are only appended.
+        first = f"select *, $at::timestamptz as valid_from, null::timestamptz as valid_to from ({present})"
+        rows = cursor.execute(first, {"at": observed_at}).to_arrow_table()
+        if rows.num_rows:
+            run_dlt(build, name, iter([rows]), (*columns, *HISTORY_META), "append")
+        return
     if not _differs_from_history(build, endpoint, present):
         return
     run_dlt(
         build,
-        history_name(endpoint),
-        iter([build.connection.cursor().execute(present).to_arrow_table()]),
+        name,
+        iter([cursor.execute(present).to_arrow_table()]),
         (*columns, *HISTORY_META[:1]),
         {
             "disposition": "merge",
@@ -38,7 +47,7 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
         },
     )
     # Two syncs within one second of the API's clock: what the second one saw holds for that second.
-    build.connection.execute(f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from")
+    build.connection.execute(f"delete from {RAW}.{name} where valid_to <= valid_from")
 
 
 def _differs_from_history(build: Build, endpoint: Endpoint, present: str) -> bool:
