@@ -34,7 +34,7 @@ dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 	@$(RUN)/rivo dev
 
 test: install ## the whole test suite
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: install ## format, lint, types
 	@$(RUN)/ruff format --check .
