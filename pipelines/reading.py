@@ -35,6 +35,7 @@ class PagesAhead:
         self._fetched: list[list[Row]] = []
         self._error: BaseException | None = None
         self._taken = False
+        self._abandoned = False
         self._thread = Thread(target=self._fetch, daemon=True)
         self._thread.start()
 
@@ -46,10 +47,13 @@ class PagesAhead:
                     break
         except BaseException as error:
             self._error = error
+        if self._abandoned:
+            self._pages.close()  # type: ignore[attr-defined]
 
     def __iter__(self) -> Iterator[list[Row]]:
         """All pages, once."""
-        self._wait()
+        self._taken = True
+        self._thread.join()
         while self._fetched:
             yield self._fetched.pop(0)
         if self._error:
@@ -57,13 +61,10 @@ class PagesAhead:
         yield from self._pages
 
     def close(self) -> None:
-        """Ask for no more pages."""
-        self._wait()
-        self._pages.close()  # type: ignore[attr-defined]
-
-    def _wait(self) -> None:
-        self._taken = True
-        self._thread.join()
+        """Ask for no more pages; does not wait for one that is being tried again and again."""
+        self._taken = self._abandoned = True
+        if not self._thread.is_alive():
+            self._pages.close()  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

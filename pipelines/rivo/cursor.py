@@ -10,6 +10,7 @@ of 250 rows, 125,000 rows in all. An older version of the page shows cursor answ
 from __future__ import annotations
 
 import math
+import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -30,6 +31,7 @@ WORKERS = 8
 _LATENCY_WORTH_A_WORKER = 0.005
 """Seconds. Where answers come faster, reading them is what takes the time, and threads of Python only compete."""
 _MAX_PAGES_WITHOUT_ROWS = 3
+_SECONDS_TO_END = 2.0
 
 Row = dict[str, Any]
 
@@ -181,7 +183,9 @@ def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: 
                 yield got
     finally:
         plan.stop()
-        while any(thread.is_alive() for thread in threads) and running:
+        # Who is trying a page again and again is not waited for: it ends by itself, and nobody takes its page.
+        until = time.monotonic() + _SECONDS_TO_END
+        while any(thread.is_alive() for thread in threads) and running and time.monotonic() < until:
             # A worker may be waiting for a place to put its last page.
             with suppress(Empty):
                 got = pages.get(timeout=0.1)
