@@ -36,7 +36,16 @@ class Range:
     emptiness: float = 1.0
     """How much sparser than on the last page the ids behind seem to be: parts cut off it held no rows."""
     taken: bool = False
+    read: bool = False
+    """Whether a page behind its start has come."""
     done: bool = False
+    cut_off: Range | None = None
+    """The part that was last cut off it."""
+
+    @property
+    def may_be_cut(self) -> bool:
+        """Not before it is known what the last cut has brought: each cut through a void is asked for in vain."""
+        return not self.done and self.read and (self.cut_off is None or self.cut_off.read)
 
 
 @dataclass
@@ -51,6 +60,7 @@ class Plan:
     _jump_pages: int = _FIRST_JUMP_PAGES
     _jumping: Range | None = None
     _end_is_known: bool = False
+    _largest_seen: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     stopped: bool = False
     """Set by `stop`: workers end after the page they are at."""
@@ -86,9 +96,13 @@ class Plan:
             if self._jumping is current:
                 self._jumping = None
                 self._jump_pages *= 2
+            current.read = True
             if end is not None and (first is None or first > end):
                 self._note_emptiness(current)
+            if ended:
+                self._note_end(current.position if reached is None else reached)
             if reached is not None:
+                self._largest_seen = max(self._largest_seen, reached)
                 current.position = reached
                 current.gap = max(gap, 1.0)
                 current.pages += reached > self.known_to
@@ -114,7 +128,7 @@ class Plan:
             self._changed.notify_all()
 
     def _untaken(self) -> Range | None:
-        return next((r for r in self.ranges if not r.taken), None)
+        return next((r for r in self.ranges if not r.taken and not r.done), None)
 
     def _jump(self) -> Range | None:
         """A range far behind the last one, which is cut where the new one begins; one jump at a time."""
@@ -127,6 +141,17 @@ class Plan:
         self.ranges.append(self._jumping)
         return self._jumping
 
+    def _note_end(self, row_id: int) -> None:
+        """Give up what lies behind the list's last row, unless somebody has seen rows there."""
+        if self._largest_seen > row_id:
+            return
+        self._end_is_known = True
+        for r in self.ranges:
+            if r.position >= row_id:
+                r.done = r.read = True
+            elif r.end is None or r.end > row_id:
+                r.end = row_id
+
     def _note_emptiness(self, empty: Range) -> None:
         """Expect fewer rows before a range without any: halving a void again and again would ask for nothing."""
         before = self.ranges.index(empty) - 1
@@ -136,7 +161,7 @@ class Plan:
     def _half(self) -> Range | None:
         """The far half of the range with most pages left, if that is worth a range."""
         largest = max(
-            (r for r in self.ranges if not r.done and r.position >= self.known_to),
+            (r for r in self.ranges if r.may_be_cut and r.position >= self.known_to),
             key=_pages_left,
             default=None,
         )
@@ -146,7 +171,7 @@ class Plan:
         start = largest.position + round(largest.gap * PAGE_SIZE)
         middle = start + (largest.end - start) // 2
         far = Range(middle, largest.end, largest.gap, largest.pages, largest.emptiness)
-        largest.end = middle
+        largest.end, largest.cut_off = middle, far
         self.ranges.insert(self.ranges.index(largest) + 1, far)
         return far
 
