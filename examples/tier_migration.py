@@ -70,7 +70,9 @@ def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
     """Heat map: a row for each state before, a column for each state after, upgrades blue and downgrades red."""
     states = list(dict.fromkeys([*moves.from_state, *moves.to_state]))
     known = ["(joined)", "not_member", "no_tier", *tiers]
-    order = [s for s in known if s in states] + [s for s in states if s not in {*known, "(left)"}] + ["(left)"]
+    order = (
+        [s for s in known if s in states] + [s for s in states if s not in {*known, "(left)"}] + ["(left)"]
+    )
     # Two tiers may bear the same name.
     sign = moves.direction.map({"upgrade": 1, "downgrade": -1}).fillna(0)
     cells = moves.assign(signed=moves.share.fillna(0) * sign)
@@ -91,6 +93,10 @@ def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
         axes.annotate(
             text, at, ha="center", va="center", fontsize=9, color=colour, weight="bold" if stays else None
         )
+    for edge in range(1, len(rows)):
+        axes.axhline(edge - 0.5, color="white", linewidth=2)
+    for edge in range(1, len(columns)):
+        axes.axvline(edge - 0.5, color="white", linewidth=2)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel("state at the end")
@@ -106,7 +112,7 @@ def draw_burn_ratio(months: pd.DataFrame, path: Path) -> None:
     """Line: points redeemed for each point issued, by month."""
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     axes.plot(months.month, months.points_burn_ratio, marker="o")
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(bottom=min(0, months.points_burn_ratio.min()))
     axes.set_ylabel("points redeemed / points issued")
     axes.set_title("Burn ratio by month")
