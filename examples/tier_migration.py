@@ -32,8 +32,7 @@ MIGRATION = """
         moves.from_state,
         moves.to_state,
         moves.direction,
-        moves.members,
-        moves.share
+        moves.members
     from reports.rpt_tier_migration as moves
     where moves.period_type = 'to_date' or (moves.period_type = 'month' and moves.is_complete)
     qualify dense_rank() over (order by moves.period_type = 'to_date', moves.period_start desc) = 1
@@ -57,7 +56,7 @@ BURN_RATIO = """
 
 
 def migration(warehouse: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """One row per state before and state after; `share` is of the members with that state before."""
+    """One row per state before and state after, told apart by tier id: how many members went from one to the other."""
     return warehouse.sql(MIGRATION).df()
 
 
@@ -68,17 +67,18 @@ def burn_ratio(warehouse: duckdb.DuckDBPyConnection) -> pd.DataFrame:
 
 def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
     """Heat map: a row for each state before, a column for each state after, upgrades blue and downgrades red."""
-    states = list(dict.fromkeys([*moves.from_state, *moves.to_state]))
-    known = ["(joined)", "not_member", "no_tier", *tiers]
-    order = (
-        [s for s in known if s in states] + [s for s in states if s not in {*known, "(left)"}] + ["(left)"]
-    )
-    # Two tiers may bear the same name.
-    sign = moves.direction.map({"upgrade": 1, "downgrade": -1}).fillna(0)
-    cells = moves.assign(signed=moves.share.fillna(0) * sign)
-    cells = cells.groupby(["from_state", "to_state"], as_index=False)[["members", "share", "signed"]].sum()
+    known = dict.fromkeys(["(joined)", "not_member", "no_tier", *tiers, *moves.from_state, *moves.to_state])
+    order = [state for state in known if state != "(left)"] + ["(left)"]
     rows = [state for state in order if state in set(moves.from_state)]
     columns = [state for state in order if state in set(moves.to_state)]
+    # Two tiers may bear the same name: one row then, and shares of all its members.
+    cells = moves.assign(
+        signed=moves.direction.map({"upgrade": 1, "downgrade": -1}).fillna(0) * moves.members
+    )
+    cells = cells.groupby(["from_state", "to_state"], as_index=False)[["members", "signed"]].sum()
+    origin = cells.groupby("from_state").members.transform("sum")
+    cells["share"] = (cells.members / origin).astype(float)
+    cells["signed"] = (cells.signed / origin).astype(float)
     colours = cells.pivot(index="from_state", columns="to_state", values="signed")
     colours = colours.reindex(index=rows, columns=columns).fillna(0.0)
     limit = max(colours.abs().max().max(), 0.01)
