@@ -79,9 +79,11 @@ def test_there_are_ten() -> None:
     assert [int(question.split(".")[0]) for question in worked_queries()] == list(range(1, 11))
 
 
-@pytest.mark.parametrize("number", range(len(blocks("README.md"))))
-def test_the_queries_of_the_readme(shop: Shop, number: int) -> None:
-    assert shop.rows(blocks("README.md")[number])
+@pytest.mark.parametrize(
+    "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
+)
+def test_the_queries_of_the_readme(shop: Shop, query: str) -> None:
+    assert shop.rows(query)
 
 
 def test_the_readme_lists_every_report() -> None:
