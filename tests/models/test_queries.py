@@ -1,0 +1,184 @@
+"""The queries that the documents give, and the example for pandas, on a store with two whole months of history."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import pytest
+from matplotlib import image
+
+from examples.tier_migration import burn_ratio, main, migration
+from pipelines.settings import PROJECT
+from pipelines.warehouse import read_only
+from sandbox import Program, ProgramOptions
+from tests.models.shop import STATES, Shop, open_shop, project
+
+EXAMPLE = PROJECT / "examples" / "tier_migration.py"
+PICTURES = ("tier_migration.png", "points_burn_ratio.png")
+
+FIRST, LAST = datetime(2026, 7, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)
+SILVER = 552_288
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Small, and seen twice: enough for every question to have an answer. One member falls from Gold."""
+    program = Program(ProgramOptions(seed=7, customers=80, months=9, end=LAST))
+    lists = program.snapshot(FIRST)
+    silver = next(row["attributes"] for row in lists["vip_tiers"] if row["id"] == SILVER)
+    tiers = {row["id"]: row["attributes"]["vip_tier"] or {} for row in lists["customers"]}
+    golden = next(id for id, tier in tiers.items() if tier.get("name") == "Gold")
+    program.override("customers", golden, at=datetime(2026, 9, 10, tzinfo=UTC), vip_tier=silver)
+    with open_shop(program, tmp_path_factory.mktemp("queries")) as shop:
+        shop.sync(FIRST, only=STATES)
+        shop.sync(LAST, models=True)
+        yield shop
+
+
+def blocks(document: str) -> list[str]:
+    return re.findall(
+        r"^```sql\n(.*?)^```$", (PROJECT / document).read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+
+
+def worked_queries() -> dict[str, str]:
+    """Question and SQL of each section."""
+    sections = re.split(r"^## ", (PROJECT / "docs" / "queries.md").read_text(), flags=re.MULTILINE)[1:]
+    questions = [section.splitlines()[0] for section in sections]
+    return dict(zip(questions, blocks("docs/queries.md"), strict=True))
+
+
+def run_example(*arguments: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The example in a process of its own; `path` is searched for modules before all others."""
+    return subprocess.run(
+        [sys.executable, EXAMPLE, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(path or "")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("question", worked_queries())
+def test_every_question_has_an_answer(shop: Shop, question: str) -> None:
+    rows = shop.rows(worked_queries()[question])
+
+    assert rows
+    assert any(value is not None for value in rows[0].values())
+
+
+def test_there_are_ten() -> None:
+    assert [int(question.split(".")[0]) for question in worked_queries()] == list(range(1, 11))
+
+
+@pytest.mark.parametrize(
+    "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
+)
+def test_the_queries_of_the_readme(shop: Shop, query: str) -> None:
+    assert shop.rows(query)
+
+
+def test_the_readme_lists_every_report() -> None:
+    listed = re.findall(r"^\| `(rpt_\w+)` \|", (PROJECT / "README.md").read_text(), flags=re.MULTILINE)
+
+    assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
+
+
+def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
+    moved = shop.rows(worked_queries()["1. Who moved between tiers last month?"])
+    earned = shop.rows(worked_queries()["8. Which way to earn produced most points last month?"])
+    september = (
+        "select sum({what}) as n from reports.{table} where {month} = date '2026-09-01' and {more}"
+    ).format
+
+    # The last sync was on 5 October.
+    assert [{"n": sum(row["members"] for row in moved)}] == shop.rows(
+        september(
+            what="members",
+            table="rpt_tier_migration",
+            month="period_start",
+            more="period_type = 'month'",
+        )
+    )
+    assert [{"n": sum(row["points_issued"] for row in earned)}] == shop.rows(
+        september(what="points_issued", table="rpt_earning_rule_performance", month="month", more="true")
+    )
+
+
+def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> None:
+    reported = {
+        row["period_start"]: row["points_burn_ratio"]
+        for row in shop.rows(
+            "select period_start, points_burn_ratio from reports.rpt_redemption_rates"
+            " where period_type = 'month' and segment = 'all' and is_complete"
+        )
+    }
+    with read_only(shop.path) as warehouse:
+        drawn = burn_ratio(warehouse)
+    queried = shop.rows(worked_queries()["3. How many points are burnt each month?"])
+
+    assert len(reported) == 2
+    by_month = {
+        month.date(): ratio for month, ratio in zip(drawn.month, drawn.points_burn_ratio, strict=True)
+    }
+    assert {month: by_month[month] for month in reported} == pytest.approx(reported)
+    told = {row["month"]: row["points_burn_ratio"] for row in queried}
+    assert {month: told[month] for month in reported} == pytest.approx(reported, abs=1e-4)
+
+
+def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
+    done = run_example(shop.path, tmp_path / "pictures")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == [str(tmp_path / "pictures" / name) for name in PICTURES]
+    for name in PICTURES:
+        assert image.imread(tmp_path / "pictures" / name).std() > 0.05
+
+
+def test_the_example_takes_all_history_where_no_month_is_complete(
+    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with read_only(shop.path) as warehouse:
+        assert set(migration(warehouse).period_type) == {"month"}
+    young = tmp_path / "young.duckdb"
+    shutil.copy(shop.path, young)
+    with duckdb.connect(str(young)) as warehouse:
+        warehouse.execute("delete from reports.rpt_tier_migration where is_complete")
+        assert set(migration(warehouse).period_type) == {"to_date"}
+        warehouse.execute("delete from reports.rpt_points_rollforward")
+
+    main([str(young), str(tmp_path)])
+
+    assert "no burn ratio to draw" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.glob("*.png")] == ["tier_migration.png"]
+
+
+def test_without_matplotlib_the_example_says_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
+
+    done = run_example("any.duckdb", path=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("The pictures need matplotlib: uv run --group examples")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "There is no warehouse at"), ("text", "cannot be read")]
+)
+def test_a_warehouse_that_cannot_be_read_takes_one_sentence(
+    tmp_path: Path, content: str | None, said: str
+) -> None:
+    if content:
+        (tmp_path / "shop.duckdb").write_text(content)
+
+    with pytest.raises(SystemExit, match=said):
+        main([str(tmp_path / "shop.duckdb")])
