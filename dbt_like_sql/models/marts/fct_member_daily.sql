@@ -3,83 +3,109 @@ with spells as (
 ),
 
 days as (
-    select * from intermediate.int_member_days
+    select
+        *,
+        lead(local_day) over by_customer as next_day,
+        (max(local_day) filter (where is_active) over by_customer) + 30 as inactive_from
+    from intermediate.int_member_days
+    window by_customer as (partition by customer_id order by local_day)
 ),
 
--- A member's row changes only on these days; what lies between two of them is one stretch of equal days.
-change_days as (
-    select customer_id, first_day as local_day from spells
-    union
-    select customer_id, local_day from days
-    union
-    select customer_id, local_day + 1 as local_day from days
-    union
-    select customer_id, local_day + 30 as local_day from days where is_active
+first_days as (
+    select customer_id, min(local_day) as local_day
+    from intermediate.int_member_days
+    group by customer_id
 ),
 
+-- Between two days on which something happened a customer's row changes once at most, when 30 days have passed
+-- since the last activity. So all days are a few stretches of equal ones.
 stretches as (
     select
+        customer_id,
+        local_day as first_day,
+        local_day as last_day,
+        points_balance,
+        credits_balance,
+        issued,
+        redeemed,
+        expired,
+        orders,
+        coalesce(inactive_from > local_day, false) as is_active_30d
+    from days
+    union all
+    select
+        customer_id,
+        local_day + 1 as first_day,
+        least(next_day, inactive_from) - 1 as last_day,
+        points_balance,
+        credits_balance,
+        0 as issued,
+        0 as redeemed,
+        0 as expired,
+        0 as orders,
+        true as is_active_30d
+    from days
+    where inactive_from > local_day + 1
+    union all
+    select
+        customer_id,
+        greatest(local_day + 1, inactive_from) as first_day,
+        next_day - 1 as last_day,
+        points_balance,
+        credits_balance,
+        0 as issued,
+        0 as redeemed,
+        0 as expired,
+        0 as orders,
+        false as is_active_30d
+    from days
+    where next_day is null or inactive_from is null or inactive_from < next_day
+    union all
+    select
         spells.customer_id,
+        spells.first_day,
+        first_days.local_day - 1 as last_day,
+        0 as points_balance,
+        0 as credits_balance,
+        0 as issued,
+        0 as redeemed,
+        0 as expired,
+        0 as orders,
+        false as is_active_30d
+    from (select customer_id, min(first_day) as first_day from spells group by customer_id) as spells
+    left join first_days on first_days.customer_id = spells.customer_id
+),
+
+in_states as (
+    select
+        stretches.* exclude (first_day, last_day),
         spells.state,
         spells.tier_id,
-        change_days.local_day as first_day,
-        coalesce(
-            lead(change_days.local_day) over (
-                partition by spells.customer_id, spells.spell_number
-                order by change_days.local_day
-            ) - 1,
-            spells.last_day
-        ) as last_day
-    from spells
-    inner join change_days
-        on change_days.customer_id = spells.customer_id
-        and change_days.local_day between spells.first_day and spells.last_day
-),
-
-active_days as (
-    select customer_id, local_day from days where is_active
-),
-
-with_activity as (
-    select
-        stretches.*,
-        active_days.local_day as active_day
+        greatest(stretches.first_day, spells.first_day) as first_day,
+        -- least() leaves out nulls: the last stretch has no end of its own.
+        least(stretches.last_day, spells.last_day) as last_day
     from stretches
-    asof left join active_days
-        on active_days.customer_id = stretches.customer_id
-        and active_days.local_day <= stretches.first_day
-),
-
-with_balance as (
-    select
-        with_activity.*,
-        coalesce(days.points_balance, 0) as points_balance,
-        coalesce(days.credits_balance, 0) as credits_balance,
-        days.local_day = with_activity.first_day as is_booked,
-        days.issued,
-        days.redeemed,
-        days.expired,
-        days.orders
-    from with_activity
-    asof left join days
-        on days.customer_id = with_activity.customer_id
-        and days.local_day <= with_activity.first_day
+    inner join spells
+        on spells.customer_id = stretches.customer_id
+        and spells.last_day >= stretches.first_day
+        and (stretches.last_day is null or spells.first_day <= stretches.last_day)
+    where stretches.last_day is null or stretches.last_day >= stretches.first_day
 ),
 
 final as (
     select
         customer_id,
-        unnest(generate_series(first_day, last_day, interval 1 day))::date as local_day,
+        first_day + unnest(generate_series(0, last_day - first_day))::int as local_day,
         state,
         tier_id,
-        points_balance,
+        points_balance::bigint as points_balance,
         credits_balance::decimal(18, 4) as credits_balance,
-        if(is_booked, issued, 0) as issued,
-        if(is_booked, redeemed, 0) as redeemed,
-        if(is_booked, expired, 0) as expired,
-        if(is_booked, orders, 0) as orders,
-        coalesce(active_day > first_day - 30, false) as is_active_30d
-    from with_balance
+        issued,
+        redeemed,
+        expired,
+        orders,
+        is_active_30d
+    from in_states
 )
 
 select * from final

@@ -49,7 +49,9 @@ debits as (
         -amount as amount,
         (sum(-amount) over in_order)::decimal(18, 4) as upto,
         coalesce(sum(-amount) filter (where entry_class = 'redeem') over in_order, 0)::decimal(18, 4) as redeemed,
-        coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0)::decimal(18, 4) as expired
+        coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0)::decimal(18, 4) as expired,
+        min(entry_date) over in_order as first_date,
+        lead(entry_date) over (partition by customer_id, unit order by entry_at, event_id, leg) as next_date
     from entries
     where amount < 0
     window in_order as (
@@ -60,17 +62,20 @@ debits as (
 ),
 
 -- First in, first out: the n-th unit received is the n-th unit taken. So the debits that lie below `upto` are
--- those that used up this lot and the ones before it.
+-- those that used up this lot and the ones before it. The debit found is the one that took the lot's last unit, or
+-- the last of all where none has yet.
 used_upto as (
     select
         lots.*,
-        coalesce(least(lots.upto, debits.upto), 0) as taken_upto,
         coalesce(
             debits.redeemed - if(debits.kind = 'redeemed', debits.upto - least(lots.upto, debits.upto), 0), 0
         ) as redeemed_upto,
         coalesce(
             debits.expired - if(debits.kind = 'expired', debits.upto - least(lots.upto, debits.upto), 0), 0
-        ) as expired_upto
+        ) as expired_upto,
+        if(debits.upto >= lots.upto, debits.entry_date, null) as used_up_on,
+        if(debits.upto > lots.upto, debits.entry_date, debits.next_date) as next_begun_on,
+        debits.first_date
     from lots
     asof left join (select *, upto - amount as before from debits) as debits
         on debits.customer_id = lots.customer_id
@@ -78,11 +83,25 @@ used_upto as (
         and debits.before < lots.upto
 ),
 
+-- A lot is whole until it is begun and keeps its figures once it is used up.
 consumed as (
     select
-        used_upto.*,
-        coalesce(lag(redeemed_upto) over in_order, 0) as redeemed_before,
-        coalesce(lag(expired_upto) over in_order, 0) as expired_before
+        entry_id,
+        event_id,
+        customer_id,
+        unit,
+        entry_class,
+        earn_basis,
+        entry_date,
+        expires_on,
+        amount,
+        upto,
+        coalesce(lag(redeemed_upto) over in_order, 0)::decimal(18, 4) as redeemed_before,
+        coalesce(lag(expired_upto) over in_order, 0)::decimal(18, 4) as expired_before,
+        (redeemed_upto - coalesce(lag(redeemed_upto) over in_order, 0))::decimal(18, 4) as redeemed,
+        (expired_upto - coalesce(lag(expired_upto) over in_order, 0))::decimal(18, 4) as expired,
+        lag(next_begun_on, 1, first_date) over in_order as begun_on,
+        used_up_on
     from used_upto
     window in_order as (partition by customer_id, unit order by upto)
 ),
@@ -103,21 +122,6 @@ instants as (
     select 'now' as as_of_type, local_date as as_of_date from clock
 ),
 
--- How much had been taken from each member by then.
-debtors as (
-    select distinct customer_id, unit from debits
-),
-
-taken as (
-    select
-        debtors.customer_id,
-        debtors.unit,
-        instants.as_of_type,
-        instants.as_of_date
-    from debtors
-    cross join instants
-),
-
 days_of_debits as (
     select
         customer_id,
@@ -125,25 +129,24 @@ days_of_debits as (
         entry_date,
         max(upto) as upto,
         max(redeemed) as redeemed,
-        max(expired) as expired
+        max(expired) as expired,
+        lead(entry_date, 1, date 'infinity') over (partition by customer_id, unit order by entry_date) as next_date
     from debits
     group by customer_id, unit, entry_date
 ),
 
-taken_by_then as (
+-- Of a customer's lots no more than one is begun and not used up. Only for these does it matter how much had been
+-- taken by then, so that the many others need no look at the debits of each month.
+begun as (
     select
-        taken.customer_id,
-        taken.unit,
-        taken.as_of_type,
-        taken.as_of_date,
-        days_of_debits.upto,
-        days_of_debits.redeemed,
-        days_of_debits.expired
-    from taken
-    asof inner join days_of_debits
-        on days_of_debits.customer_id = taken.customer_id
-        and days_of_debits.unit = taken.unit
-        and days_of_debits.entry_date <= taken.as_of_date
+        instants.as_of_type,
+        instants.as_of_date,
+        lots.*
+    from consumed as lots
+    inner join instants
+        on instants.as_of_date >= lots.entry_date
+        and instants.as_of_date >= lots.begun_on
+        and (lots.used_up_on is null or instants.as_of_date < lots.used_up_on)
 ),
 
 as_of as (
@@ -159,25 +162,35 @@ as_of as (
         lots.entry_date,
         lots.expires_on,
         lots.amount as issued,
-        greatest(0, least(lots.amount, lots.upto - coalesce(taken.upto, 0))) as remaining,
-        -- What was taken by then reaches past this lot, ends inside it, or before it.
-        case
-            when taken.upto >= lots.upto then lots.redeemed_upto - lots.redeemed_before
-            when taken.upto > lots.upto - lots.amount then taken.redeemed - lots.redeemed_before
-            else 0
-        end as redeemed,
-        case
-            when taken.upto >= lots.upto then lots.expired_upto - lots.expired_before
-            when taken.upto > lots.upto - lots.amount then taken.expired - lots.expired_before
-            else 0
-        end as expired
+        if(lots.used_up_on <= instants.as_of_date, 0, lots.amount) as remaining,
+        if(lots.used_up_on <= instants.as_of_date, lots.redeemed, 0) as redeemed,
+        if(lots.used_up_on <= instants.as_of_date, lots.expired, 0) as expired
     from consumed as lots
-    inner join instants on instants.as_of_date >= lots.entry_date
-    left join taken_by_then as taken
-        on taken.customer_id = lots.customer_id
-        and taken.unit = lots.unit
-        and taken.as_of_type = instants.as_of_type
-        and taken.as_of_date = instants.as_of_date
+    inner join instants
+        on instants.as_of_date >= lots.entry_date
+        and (lots.begun_on is null or instants.as_of_date < lots.begun_on or instants.as_of_date >= lots.used_up_on)
+    union all
+    select
+        begun.as_of_type,
+        begun.as_of_date,
+        begun.entry_id,
+        begun.event_id,
+        begun.customer_id,
+        begun.unit,
+        begun.entry_class,
+        begun.earn_basis,
+        begun.entry_date,
+        begun.expires_on,
+        begun.amount as issued,
+        begun.upto - taken.upto as remaining,
+        taken.redeemed - begun.redeemed_before as redeemed,
+        taken.expired - begun.expired_before as expired
+    from begun
+    inner join days_of_debits as taken
+        on taken.customer_id = begun.customer_id
+        and taken.unit = begun.unit
+        and taken.entry_date <= begun.as_of_date
+        and taken.next_date > begun.as_of_date
 ),
 
 final as (
