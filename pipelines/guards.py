@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pipelines.errors import ListError
 from pipelines.landing import Landing
 from pipelines.rivo.endpoints import Column
-from pipelines.warehouse import RAW
+from pipelines.tables import live_rows
 
 SHRINK_LIMIT = 0.8
 """A complete read with fewer rows than this share of the known ones is refused."""
@@ -28,7 +28,7 @@ def refuse_losses(landing: Landing) -> None:
 
 
 def _refuse_shrinking(landing: Landing) -> None:
-    known = _count(landing, "true")
+    known = live_rows(landing.build.connection, landing.endpoint)
     came = pc.count_distinct(pa.array(landing.seen, pa.int64())).as_py()
     if came < known * SHRINK_LIMIT:
         raise ListError(
@@ -43,7 +43,7 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
     is_null_everywhere = came and not any(came)
     if column.name in landing.filled or is_null_everywhere:
         return
-    held = _count(landing, f'"{column.name}" is not null')
+    held = live_rows(landing.build.connection, landing.endpoint, f'"{column.name}" is not null')
     if held:
         said = (
             f"has {column.name} in a form that can be read" if came else f"has {' or '.join(column.sources)}"
@@ -54,10 +54,3 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
             "of them ended. If Rivo has really given the attribute up, run "
             f"`uv run rivo sync --allow-shrink {landing.endpoint.name}` once."
         )
-
-
-def _count(landing: Landing, condition: str) -> int:
-    row = landing.build.connection.execute(
-        f"select count(*) from {RAW}.{landing.endpoint.name} where _deleted_at is null and {condition}"
-    ).fetchone()
-    return row[0] if row else 0

@@ -22,7 +22,7 @@ from pipelines.rivo.client import Client
 from pipelines.rivo.cursor import Row
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.settings import Settings
-from pipelines.tables import ensure_tables, write_settings
+from pipelines.tables import ensure_tables, live_rows, write_settings
 from pipelines.warehouse import RAW, Build
 
 _M_ARENA_MAX = -8  # malloc.h
@@ -133,17 +133,12 @@ def _land(
         seconds=round(time.monotonic() - started, 3),
         error=error,
         warnings=tuple(reading.warnings),
-        rows_total=_count(build.connection, endpoint, "_deleted_at is null"),
+        rows_total=live_rows(build.connection, endpoint),
         counts=landing.counts if landing else Counts(),
         new_columns=tuple(landing.new_columns) if landing else (),
     )
     _log(build.connection, result)
     return result
-
-
-def _count(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str) -> int:
-    row = connection.execute(f"select count(*) from {RAW}.{endpoint.name} where {condition}").fetchone()
-    return row[0] if row else 0
 
 
 def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions) -> Iterator[list[Row]]:

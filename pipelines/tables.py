@@ -105,6 +105,14 @@ def _definition(column: Column) -> str:
     return f'"{column.name}" {DUCKDB_TYPES[column.type]}{not_null}'
 
 
+def live_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str = "true") -> int:
+    """How many rows of a list that Rivo still holds meet a SQL condition."""
+    row = connection.execute(
+        f"select count(*) from {RAW}.{endpoint.name} where _deleted_at is null and {condition}"
+    ).fetchone()
+    return row[0] if row else 0
+
+
 def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
     """The tables that are there now: name -> column -> DuckDB type."""
     found: dict[str, dict[str, str]] = {}
