@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.loading import run_dlt
-from pipelines.rivo.cursor import Row, likely_id
 from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.records import (
     MISFIT,
@@ -29,6 +28,7 @@ from pipelines.rivo.records import (
     to_table,
     undeclared,
 )
+from pipelines.rivo.rows import Row, likely_id
 from pipelines.tables import existing_columns
 from pipelines.warehouse import RAW, Build
 

@@ -51,8 +51,8 @@ def _made_from(table: str, column: Column) -> str | None:
         columns = {c.name for c in endpoint.columns}
         if endpoint.history and table == history_name(endpoint) and column.name in columns:
             return f"{RAW}.{endpoint.name}.{column.name}"
-        if table == endpoint.name and column.fallback and column.fallback[0] in columns:
-            return f"{RAW}.{endpoint.name}.{column.fallback[0]}"
+        if table == endpoint.name and column.fallback in columns:
+            return f"{RAW}.{endpoint.name}.{column.fallback}"
     return None
 
 

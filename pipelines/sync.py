@@ -19,8 +19,8 @@ from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen
 from pipelines.loading import drop_dlt_staging, quiet_dlt
 from pipelines.reading import Reading, begin, observation_time
 from pipelines.rivo.client import Client
-from pipelines.rivo.cursor import Row
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.rivo.rows import Row
 from pipelines.settings import Settings
 from pipelines.tables import ensure_tables, live_rows, write_settings
 from pipelines.warehouse import RAW, Build

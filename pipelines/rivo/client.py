@@ -96,8 +96,14 @@ class Client:
         self.latency = 0.0
         self.observed_at: datetime | None = None
 
-    def get(self, path: str, params: Mapping[str, int | str], title: str) -> dict[str, Any]:
-        """One page of the list called `title` in messages: the parsed JSON object.
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, int | str],
+        title: str,
+        decode: Callable[[bytes], Any] = orjson.loads,
+    ) -> dict[str, Any]:
+        """One page of the list called `title` in messages: the JSON object, decoded.
 
         Transient failures (timeouts, dropped or truncated answers, 429, 5xx, HTML in place of JSON) are
         retried with jitter until the patience (RIVO_PATIENCE_SECONDS) is used up.
@@ -114,7 +120,7 @@ class Client:
             reraise=True,
         )
         try:
-            payload: dict[str, Any] = retrying(self._once, path, params, title)
+            payload: dict[str, Any] = retrying(self._once, path, params, title, decode)
             self._failing_since = None
             return payload
         except _RetryableError as error:
@@ -129,7 +135,9 @@ class Client:
                 "the next sync tries again."
             ) from None
 
-    def _once(self, path: str, params: Mapping[str, int | str], title: str) -> dict[str, Any]:
+    def _once(
+        self, path: str, params: Mapping[str, int | str], title: str, decode: Callable[[bytes], Any]
+    ) -> dict[str, Any]:
         self._limiter.acquire()
         with self._lock:
             self.requests += 1
@@ -164,16 +172,17 @@ class Client:
             if self.observed_at is None:
                 self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
         if response.status == 200:
-            return self._parse(response)
+            return self._parse(response, decode)
         self._raise_for(response, date, title)
         raise AssertionError("unreachable")
 
-    def _parse(self, response: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    @staticmethod
+    def _parse(response: urllib3.BaseHTTPResponse, decode: Callable[[bytes], Any]) -> dict[str, Any]:
         kind = response.headers.get("Content-Type", "")
         if "html" in kind.lower():
             raise _RetryableError("an HTML page came in place of JSON", answered=True)
         try:
-            payload = orjson.loads(response.data)
+            payload = decode(response.data)
         except orjson.JSONDecodeError:
             raise _RetryableError("the answer is not valid JSON", answered=True) from None
         if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):

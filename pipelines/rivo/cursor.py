@@ -23,9 +23,9 @@ from pipelines.errors import ListError
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import Endpoint
 from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
+from pipelines.rivo.rows import Row, as_id, page_decoder, resource_id, resource_ids
 
 MAX_OFFSET_PAGE = 500
-LARGEST_ID = 2**63 - 1
 WORKERS = 8
 """So many requests under way at once, at most: 15 a second at half a second each."""
 _LATENCY_WORTH_A_WORKER = 0.005
@@ -33,46 +33,9 @@ _LATENCY_WORTH_A_WORKER = 0.005
 _MAX_PAGES_WITHOUT_ROWS = 3
 _SECONDS_TO_END = 2.0
 
-Row = dict[str, Any]
-
 
 class _CursorIgnoredError(Exception):
     """The server's answer shows that it does not page by since_id."""
-
-
-def resource_id(row: object) -> int | None:
-    """The resource-level id of a row as a number (digits in quotes are read too), None where there is none."""
-    return _number(row.get("id")) if isinstance(row, dict) else None
-
-
-def resource_ids(rows: list[Row]) -> list[int | None]:
-    """`resource_id` of each row; a whole page at once where all are plain numbers, as they should be."""
-    try:
-        ids = [row["id"] for row in rows]
-    except (TypeError, KeyError):
-        return [resource_id(row) for row in rows]
-    plain = set(map(type, ids)) == {int} and min(ids) >= -LARGEST_ID and max(ids) <= LARGEST_ID
-    return ids if plain else [resource_id(row) for row in rows]
-
-
-def likely_id(row: object) -> int | None:
-    """The resource-level id, else the one in the attributes: a number or `[shop_id, id]`.
-
-    Good enough to know again a row that came spoilt, not to load it.
-    """
-    found = resource_id(row)
-    attributes = row.get("attributes") if isinstance(row, dict) else None
-    if found is None and isinstance(attributes, dict):
-        value = attributes.get("id")
-        found = _number(value[-1] if isinstance(value, list) and value else value)
-    return found
-
-
-def _number(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        value = int(value)
-    is_id = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_ID
-    return value if is_id else None  # type: ignore[return-value]
 
 
 def read_list(
@@ -205,6 +168,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
             endpoint.path,
             {"pagination[since_id]": position, "pagination[limit]": PAGE_SIZE},
             endpoint.title,
+            page_decoder(endpoint),
         )
         page: list[Row] = payload["data"]
         following = _next_cursor(payload, page, position)
@@ -250,7 +214,7 @@ def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int
         said = payload["links"]["next_since_id"]
         if said is None:
             return None
-        following = _number(said)
+        following = as_id(said)
         if following is None:
             raise _CursorIgnoredError(f"next_since_id is {said!r}")
         if following <= since_id:

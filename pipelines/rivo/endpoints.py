@@ -32,7 +32,7 @@ class Column:
     """One column of a raw table.
 
     `attribute` is the attribute that it reads (default: the column's own name), `aliases` are former names of
-    that, used where the present one is absent. `fallback` names a nested object and a key in it, used where the
+    that, used where the present one is absent. `fallback` names a nested object whose id is taken where the
     attribute itself gives null. `volatile` columns are nested snapshots that may differ from one answer
     to the next although the row itself did not change.
 
@@ -45,7 +45,7 @@ class Column:
     description: str
     attribute: str | None = None
     aliases: tuple[str, ...] = ()
-    fallback: tuple[str, str] | None = None
+    fallback: str | None = None
     required: bool = False
     volatile: bool = False
     lenient: bool = False
@@ -55,7 +55,7 @@ class Column:
     def sources(self) -> tuple[str, ...]:
         """The attributes of an object of the API from which this column may take its value."""
         own = self.name if self.attribute is None else self.attribute
-        return (own, *self.aliases, *(self.fallback or ())[:1])
+        return (own, *self.aliases, *((self.fallback,) if self.fallback else ()))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ _ID = Column("id", "id", "Rivo's id of the row (the resource-level one).", requi
 _CREATED = Column("created_at", "timestamp", "When Rivo created the row.")
 _UPDATED = Column("updated_at", "timestamp", "When Rivo last updated the row.")
 _CUSTOMER = (
-    Column("customer_id", "id", "The customer (Shopify id).", fallback=("customer", "id")),
+    Column("customer_id", "id", "The customer (Shopify id).", fallback="customer"),
     Column(
         "customer",
         "json",
@@ -132,9 +132,7 @@ CUSTOMERS = Endpoint(
         Column("dob_last_updated_at", "scalar", "When the birthday was last changed."),
         Column("referral_url", "text", "The customer's referral link."),
         Column("referral_code", "text", "The customer's referral code."),
-        Column(
-            "vip_tier_id", "id", "Id of the VIP tier held now; null for none.", fallback=("vip_tier", "id")
-        ),
+        Column("vip_tier_id", "id", "Id of the VIP tier held now; null for none.", fallback="vip_tier"),
         Column("vip_tier", "json", "The VIP tier held now, as nested in the answer.", volatile=True),
         Column(
             "next_vip_tier",
@@ -215,7 +213,7 @@ POINTS_REDEMPTIONS = Endpoint(
         Column("refunded_at", "timestamp", "When points were given back."),
         Column("revoked_at", "timestamp", "When the redemption was taken back."),
         Column("source", "text", "What it was paid from."),
-        Column("reward_id", "id", "The reward claimed.", fallback=("reward", "id")),
+        Column("reward_id", "id", "The reward claimed.", fallback="reward"),
         Column("purchase_type", "text", "One-time or subscription purchases."),
         Column("referred_email", "text", "The friend's address, for referral rewards."),
         Column("variant_ids", "json", "Product variants the reward applies to, an array."),
@@ -362,12 +360,8 @@ REFERRALS = Endpoint(
         Column("completed_at", "timestamp", "When the friend's order completed it."),
         Column("advocate_email", "text", "The advocate's address."),
         Column("referred_email", "text", "The friend's address."),
-        Column(
-            "referrer_customer_id", "id", "The advocate (Shopify id).", fallback=("referrer_customer", "id")
-        ),
-        Column(
-            "referred_customer_id", "id", "The friend (Shopify id).", fallback=("referred_customer", "id")
-        ),
+        Column("referrer_customer_id", "id", "The advocate (Shopify id).", fallback="referrer_customer"),
+        Column("referred_customer_id", "id", "The friend (Shopify id).", fallback="referred_customer"),
         Column("referrer_customer", "json", "The advocate as nested; may be stale.", volatile=True),
         Column("referred_customer", "json", "The friend as nested; may be stale.", volatile=True),
         Column("referrer_discount_code", "text", "The advocate's code."),

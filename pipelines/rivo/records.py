@@ -5,15 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 from zlib import crc32
 
-import orjson
 import pyarrow as pa
 
-from pipelines.rivo.cursor import Row, likely_id, resource_ids
 from pipelines.rivo.endpoints import Column
+from pipelines.rivo.rows import (
+    Row,
+    TypedRow,
+    attribute_values,
+    json_text,
+    likely_id,
+    nested_ids,
+    resource_ids,
+)
 from pipelines.rivo.values import ARROW_TYPES, natural_type, to_array
 
 UNDECLARED = "Not declared by this release; as Rivo sends it."
@@ -48,29 +54,21 @@ def batch(rows: list[Row]) -> Batch:
     """Turn resource objects `{"id": ..., "type": ..., "attributes": {...}}` on their side."""
     ids = resource_ids(rows)
     rejected: list[Rejected] = []
-    if None in ids or not all(isinstance(row.get("attributes"), dict) for row in rows):
+    if None in ids or not all(map(_has_attributes, rows)):
         good = []
         for row, row_id in zip(rows, ids, strict=True):
-            if not isinstance(row, dict) or not isinstance(row.get("attributes"), dict):
+            if not _has_attributes(row):
                 rejected.append(_reject(row, "the row is not an object with attributes"))
             elif row_id is None:
                 rejected.append(_reject(row, "the row has no usable id"))
             else:
                 good.append(row)
         rows, ids = good, resource_ids(good)
-    return Batch(rows, ids, _by_attribute([row["attributes"] for row in rows]), rejected)  # type: ignore[arg-type]
+    return Batch(rows, ids, attribute_values(rows), rejected)  # type: ignore[arg-type]
 
 
-def _by_attribute(attributes: list[dict[str, Any]]) -> dict[str, Sequence[Any]]:
-    first = list(attributes[0]) if attributes else []
-    if len(first) > 1 and all(len(each) == len(first) for each in attributes):
-        try:
-            columns = zip(*map(itemgetter(*first), attributes), strict=True)
-            return dict(zip(first, columns, strict=True))
-        except KeyError:
-            pass
-    names = dict.fromkeys(name for each in attributes for name in each)
-    return {name: [each.get(name) for each in attributes] for name in names}
+def _has_attributes(row: Row) -> bool:
+    return isinstance(row, TypedRow) or (isinstance(row, dict) and isinstance(row.get("attributes"), dict))
 
 
 def to_table(columns: Sequence[Column], read: Batch) -> tuple[pa.Table, list[Rejected]]:
@@ -149,7 +147,7 @@ def _array(column: Column, read: Batch, bad: dict[int, str]) -> pa.Array:
     values = _values(column, read)
     if column.fallback and None in values:
         values = _filled(values, column, read)
-    array, misfits = to_array(column.type, values)
+    array, misfits = to_array(column.type, values, verbatim=column.volatile)
     if misfits and not column.lenient:
         for index, reason in misfits.items():
             bad.setdefault(index, f"{column.name} {reason}")
@@ -179,14 +177,13 @@ def _values(column: Column, read: Batch) -> Sequence[Any]:
 
 
 def _filled(values: Sequence[Any], column: Column, read: Batch) -> list[Any]:
-    """The values, with those of the nested object where there are none; an id in its place will do as well."""
-    assert column.fallback
-    name, key = column.fallback
-    return [
-        value if value is not None else nested.get(key) if isinstance(nested, dict) else nested
-        for value, nested in zip(values, read.values.get(name, values), strict=True)
-    ]
+    """The values, with the id of the nested object where there are none; an id in its place will do as well."""
+    nested = read.values.get(column.fallback or "")
+    if nested is None:
+        return list(values)
+    ids = nested_ids(nested)
+    return [own if value is None else value for value, own in zip(values, ids, strict=True)]
 
 
 def _reject(row: Any, reason: str) -> Rejected:
-    return Rejected(likely_id(row), reason, orjson.dumps(row).decode())
+    return Rejected(likely_id(row), reason, json_text(row))

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import lru_cache
 from types import NoneType
 from typing import Any
 
@@ -34,6 +35,7 @@ _SMALLEST_STEP = Decimal("0.0001")
 _FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
+_LONGEST_REMEMBERED = 500
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 
 
@@ -71,27 +73,32 @@ _AT_ONCE: dict[ColumnType, frozenset[type]] = {
 }
 
 
-def to_array(kind: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
+def to_array(
+    kind: ColumnType, values: Sequence[Any], *, verbatim: bool = False
+) -> tuple[pa.Array, dict[int, str]]:
     """Type the JSON values of one column.
+
+    JSON is written one way, so that equal values are equal texts; what comes as bytes is such a text already
+    and stays as it is if `verbatim`.
 
     Returns:
         an array of the type's Arrow type, as long as `values`; and by index what is wrong with the values that
         do not fit ("is not text: 5"), which are null in the array.
     """
-    array = _at_once(kind, values)
+    array = _at_once(kind, values, verbatim)
     return (array, {}) if array is not None else _one_by_one(kind, values)
 
 
-def _at_once(kind: ColumnType, values: Sequence[Any]) -> pa.Array | None:
+def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Array | None:
     """The whole column in one go, None where a value needs a closer look."""
     target = ARROW_TYPES[kind]
     kinds = set(map(type, values))
     if kinds == {NoneType}:
         return pa.nulls(len(values), target)
     if kind == "json":
-        return pa.array([None if value is None else _json(value) for value in values], pa.binary()).cast(
-            target
-        )
+        if not (verbatim and kinds <= {bytes, NoneType}):
+            values = [None if value is None else _json(value) for value in values]
+        return pa.array(values, pa.binary()).cast(target)
     if kind == "scalar" and kinds <= {int, NoneType}:
         kind, values, kinds = "text", [None if value is None else str(value) for value in values], {str}
     elif not kinds <= _AT_ONCE[kind]:
@@ -198,8 +205,22 @@ def _parse_double(value: Any) -> float:
 
 
 def _json(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return _sorted_known(value) if len(value) <= _LONGEST_REMEMBERED else _sorted(value)
     # Sorted keys: the same object in another order is not a change.
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _sorted(text: bytes) -> bytes:
+    try:
+        return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONDecodeError:
+        # A number beyond what a double holds.
+        return text
+
+
+_sorted_known = lru_cache(maxsize=4096)(_sorted)
+"""Tags, rule ids and the like are the same in many rows."""
 
 
 def shortened(value: Any) -> str:

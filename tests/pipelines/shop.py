@@ -138,7 +138,7 @@ def expected(column: Column, obj: Object) -> Any:
     for alias in column.aliases:
         value = attributes.get(alias) if value is None else value
     if value is None and column.fallback:
-        value = _follow(attributes, column.fallback)
+        value = _follow(attributes, (column.fallback, "id"))
     if value is None:
         return None
     match column.type:
