@@ -61,9 +61,11 @@ def cost() -> None:
     """End to end against the floor, at no latency."""
     with store(keep_pages=True, **LOAD) as url:
         read("floor", url)  # the store makes its pages
-        floor, ours = read("floor", url), read("ours", url)
-    print(f"  floor {floor['seconds']:.1f} s, ours {ours['seconds']:.1f} s for {ROWS:,} rows")
-    print(f"  rows a second over the floor's: {floor['seconds'] / ours['seconds']:.2f} (at least 0.5)")
+        # In turns, and the best of three, since the machine has other work too.
+        runs = [(read("floor", url), read("ours", url)) for _ in range(3)]
+    floor, ours = (min(run[which]["seconds"] for run in runs) for which in (0, 1))
+    print(f"  floor {floor:.1f} s, ours {ours:.1f} s for {ROWS:,} rows")
+    print(f"  rows a second over the floor's: {floor / ours:.2f} (at least 0.5)")
 
 
 def speed() -> None:

@@ -25,11 +25,9 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
     name = history_name(endpoint)
     cursor = build.connection.cursor()
     if not cursor.execute(f"select exists (from {RAW}.{name})").fetchall()[0][0]:
-        # With no version to close there is nothing to merge: the first ones are only appended.
+        # With no version to close there is nothing to merge.
         first = f"select *, $at::timestamptz as valid_from, null::timestamptz as valid_to from ({present})"
-        rows = cursor.execute(first, {"at": observed_at}).to_arrow_table()
-        if rows.num_rows:
-            run_dlt(build, name, iter([rows]), (*columns, *HISTORY_META), "append")
+        cursor.execute(f"insert into {RAW}.{name} by name {first}", {"at": observed_at})
         return
     if not _differs_from_history(build, endpoint, present):
         return

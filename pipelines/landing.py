@@ -32,7 +32,7 @@ from pipelines.rivo.rows import Row, likely_id
 from pipelines.tables import existing_columns
 from pipelines.warehouse import RAW, Build
 
-_BATCH_ROWS = 500
+_BATCH_ROWS = 1000
 _CHUNK_ROWS = 25_000
 _NATURAL_TYPES: dict[str, ColumnType] = {
     "BIGINT": "bigint",

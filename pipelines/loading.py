@@ -80,6 +80,10 @@ def drop_dlt_staging(build: Build) -> None:
 
 
 def quiet_dlt() -> None:
-    """No telemetry; and no warnings about Arrow types, since every column's type is declared."""
+    """No telemetry; no warnings about Arrow types, since every column's type is declared; no state to restore.
+
+    The warehouse is the state: what dlt would look for in it at each run is not used.
+    """
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    os.environ.setdefault("RESTORE_FROM_DESTINATION", "false")
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")

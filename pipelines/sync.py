@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -24,8 +22,6 @@ from pipelines.rivo.rows import Row
 from pipelines.settings import Settings
 from pipelines.tables import ensure_tables, live_rows, write_settings
 from pipelines.warehouse import RAW, Build
-
-_M_ARENA_MAX = -8  # malloc.h
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,6 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         ApiError: nothing can be read at all (wrong key, no server), or the API's clock ran backwards.
     """
     options = options or SyncOptions()
-    _share_heaps()
     quiet_dlt()
     ensure_tables(build.connection)
     write_settings(build.connection, settings.timezone)
@@ -90,12 +85,6 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         for reading in begun:
             reading.pages.close()
     drop_dlt_staging(build)
-
-
-def _share_heaps() -> None:
-    """Let glibc's threads share two heaps: with one each, what a worker has freed serves no other thread again."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, 2)
 
 
 def _land(

@@ -28,7 +28,7 @@ from pipelines.rivo.rows import Row, as_id, page_decoder, resource_id, resource_
 MAX_OFFSET_PAGE = 500
 WORKERS = 8
 """So many requests under way at once, at most: 15 a second at half a second each."""
-_LATENCY_WORTH_A_WORKER = 0.005
+_LATENCY_WORTH_A_WORKER = 0.02
 """Seconds. Where answers come faster, reading them is what takes the time, and threads of Python only compete."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 _SECONDS_TO_END = 2.0

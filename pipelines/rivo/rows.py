@@ -145,7 +145,7 @@ def _of_structs(attributes: list[msgspec.Struct]) -> dict[str, Sequence[Any]]:
 
 def _texts(column: Iterable[msgspec.Raw | None]) -> list[bytes | None]:
     texts = [None if value is None else bytes(value) for value in column]
-    return [None if text == b"null" else text for text in texts]
+    return [None if text == b"null" else text for text in texts] if b"null" in texts else texts
 
 
 _JSON_TYPES: dict[ColumnType, Any] = {
