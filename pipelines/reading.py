@@ -37,6 +37,8 @@ class PagesAhead:
         self._error: BaseException | None = None
         self._taken = False
         self._abandoned = False
+        self.whole = False
+        """Whether all pages there are have been fetched."""
         self._thread = Thread(target=self._fetch, daemon=True)
         self._thread.start()
 
@@ -46,6 +48,8 @@ class PagesAhead:
                 self._fetched.append(page)
                 if self._taken:
                     break
+            else:
+                self.whole = len(self._fetched) < _PAGES_AHEAD
         except BaseException as error:
             self._error = error
         if self._abandoned:

@@ -73,7 +73,8 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     begun: list[Reading] = []
 
     def begin_next() -> None:
-        if wanted:
+        # Short lists wait whole for their turn, so that the requests go on while a long one lands.
+        if wanted and all(reading.pages.whole for reading in begun):
             begun.append(begin(build.connection, client, settings, wanted.pop(0), full=options.full))
 
     try:
@@ -90,13 +91,13 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
 def _land(
     build: Build, client: Client, reading: Reading, options: SyncOptions, begin_next: Callable[[], None]
 ) -> ListResult:
-    """Bring one list's rows into the warehouse; the next list begins to be read meanwhile."""
+    """Bring one list's rows into the warehouse; the next ones begin to be read meanwhile."""
     started = time.monotonic()
     endpoint, since_id = reading.endpoint, reading.since_id
     landing = None
     error = None
     try:
-        pages = _counted(iter(reading.pages), endpoint, options)
+        pages = _counted(iter(reading.pages), endpoint, options, begin_next)
         first = next(pages, [])
         landing = Landing(build, endpoint, observation_time(build.connection, client, endpoint))
         begin_next()
@@ -130,12 +131,15 @@ def _land(
     return result
 
 
-def _counted(pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions) -> Iterator[list[Row]]:
+def _counted(
+    pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions, begin_next: Callable[[], None]
+) -> Iterator[list[Row]]:
     rows = 0
     for page in pages:
         rows += len(page)
         options.progress(endpoint.name, rows)
         yield page
+        begin_next()
 
 
 def _log(connection: duckdb.DuckDBPyConnection, result: ListResult) -> None:
