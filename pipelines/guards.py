@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import numpy as np
 
 from pipelines.errors import ListError
 from pipelines.landing import Landing
@@ -29,7 +28,7 @@ def refuse_losses(landing: Landing) -> None:
 
 def _refuse_shrinking(landing: Landing) -> None:
     known = live_rows(landing.build.connection, landing.endpoint)
-    came = pc.count_distinct(pa.array(landing.seen, pa.int64())).as_py()
+    came = np.unique(landing.seen).size
     if came < known * SHRINK_LIMIT:
         raise ListError(
             f"{landing.endpoint.title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. "
