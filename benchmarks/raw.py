@@ -55,7 +55,7 @@ _STATEMENTS = (
     """
     insert into rivo_raw.customers_history by name
     select id, if(version = 0 and vip_tier_id > 552270, vip_tier_id - 1, vip_tier_id) as vip_tier_id, loyalty_status,
-        points_tally + version as points_tally, credits_tally, orders_count, total_spent,
+        points_tally + version - 2 as points_tally, credits_tally, orders_count, total_spent,
         md5(id || '-' || version) as _row_version,
         {first} + to_days((7 * if(version = 0, 0, version * 16 + id % 16)) ::int) as valid_from,
         if(version = 2, null, {first} + to_days((7 * ((version + 1) * 16 + id % 16))::int)) as valid_to
