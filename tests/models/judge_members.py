@@ -196,40 +196,62 @@ def rfm(world: World) -> Rows:
     return found
 
 
-def near_next_tier(world: World, measure: str) -> tuple[float, Rows]:
-    """How many members' tiers a measure explains, and `rpt_near_next_tier` by it."""
+def tier_progress(world: World) -> Rows:
+    """`int_tier_progress` by customer and measure."""
     today = world.day(world.now)
-    progress: dict[int, Decimal] = defaultdict(Decimal)
+    progress: dict[str, dict[int, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    orders: dict[int, set[int]] = defaultdict(set)
     for entry in entries(world):
-        day = world.day(entry.at)
-        inside = {
+        day, id = world.day(entry.at), entry.event.customer_id
+        windows = {
             "points_365_days": (today - day).days < 365,
             "points_this_year": day.year == today.year,
             "points_lifetime": True,
-        }[measure.removesuffix("_and_manual")]
+        }
         earns = entry.entry_class in EARNS | {"issue_reversal"} and entry.unit == "points"
-        by_hand = entry.event.source == "manual" and not measure.endswith("_and_manual")
-        if earns and inside and day <= today and not by_hand:
-            progress[entry.event.customer_id] += entry.amount
-    thresholds = {
-        id: Decimal(str(value)) for id, value in world.thresholds_on(world.observations[-1]).items()
-    }
+        for window in [name for name, inside in windows.items() if inside and earns and day <= today]:
+            progress[f"{window}_and_manual"][id] += entry.amount
+            if entry.event.source != "manual":
+                progress[window][id] += entry.amount
+        if (
+            entry.entry_class == "issue_purchase"
+            and entry.leg == "original"
+            and 0 <= (today - day).days < 365
+        ):
+            orders[id].add(entry.event.id)
+    for id, person in world.people.items():
+        progress["spend_lifetime"][id] = Decimal(str(person["total_spent"] or 0))
+        progress["orders_lifetime"][id] = Decimal(person["orders_count"] or 0)
+        progress["orders_365_days"][id] = Decimal(len(orders[id]))
+    thresholds = [Decimal(str(value)) for value in world.thresholds_on(world.observations[-1]).values()]
     known = world.thresholds_at(world.now)
-    agreeing, found = [], {}
+    found = {}
     for id, state in world.states_at(world.now).items():
-        if state.kind == "not_member":
-            continue
         held = Decimal(-1) if state.tier_id is None else Decimal(str(known[state.tier_id]))
-        reached = max((t for t in thresholds.values() if t <= progress[id]), default=Decimal(-1))
-        agreeing.append(reached == held)
-        above = [(value, tier) for tier, value in thresholds.items() if value > held]
-        if above:
-            value, tier = min(above)
-            found[id] = {
-                "current_tier_id": state.tier_id,
-                "next_tier_id": tier,
-                "progress": progress[id],
-                "threshold": value,
-                "gap": max(Decimal(), value - progress[id]),
+        for measure, by_customer in progress.items() if state.kind != "not_member" else ():
+            reached = max((t for t in thresholds if t <= by_customer[id]), default=Decimal(-1))
+            found[id, measure] = {
+                "tier_id": state.tier_id,
+                "held_threshold": held,
+                "progress": by_customer[id],
+                "agrees": reached == held,
             }
-    return sum(agreeing) / len(agreeing), found
+    return found
+
+
+def near_next_tier(world: World, measure: str) -> Rows:
+    """`rpt_near_next_tier` by customer, if this is the measure."""
+    tiers = [(Decimal(str(value)), id) for id, value in world.thresholds_on(world.observations[-1]).items()]
+    found = {}
+    for (id, name), row in tier_progress(world).items():
+        above = [tier for tier in tiers if tier[0] > row["held_threshold"]]
+        if name == measure and above:
+            threshold, next_id = min(above)
+            found[id] = {
+                "current_tier_id": row["tier_id"],
+                "next_tier_id": next_id,
+                "progress": row["progress"],
+                "threshold": threshold,
+                "gap": max(Decimal(), threshold - row["progress"]),
+            }
+    return found
