@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Collection
 
 import dagster as dg
@@ -10,20 +12,31 @@ from rich.console import Console
 from assets.definitions import defs
 from assets.lineage import raw_key
 from assets.op import watched_by
+from cli import exits
 from cli.console import Terminal
 from cli.dagster_instance import prepare_dagster_home
+from cli.interrupts import Signalled
+from cli.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.tables import history_name
 
 
-def run_sync(*, full: bool, only: Collection[str], allow_shrink: Collection[str]) -> bool:
-    """One sync through Dagster, so that its UI shows it; True when all of it went well.
+def run_sync(
+    signalled: Signalled,
+    *,
+    full: bool,
+    only: Collection[str],
+    allow_shrink: Collection[str],
+    as_json: bool,
+) -> int:
+    """One sync through Dagster, so that its UI shows it; returns the exit code.
 
-    `only` leaves out the other lists; models, checks and publishing are done all the same.
+    `only` leaves out the other lists; models, checks and publishing are done all the same. With `as_json` one
+    document goes to standard output and everything else to standard error.
     """
     prepare_dagster_home()
     job = defs.resolve_job_def("daily_sync")
-    terminal = Terminal(Console())
+    terminal = Terminal(Console(stderr=as_json))
     with terminal, watched_by(terminal), dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance,
@@ -34,8 +47,14 @@ def run_sync(*, full: bool, only: Collection[str], allow_shrink: Collection[str]
                 "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
             },
         )
+    code = exits.DONE if result.success else exits.FAILED
+    if not result.success and (stopped := signalled()):
+        terminal.stopped = stopped
+        code = exits.TERMINATED if stopped == signal.SIGTERM else exits.INTERRUPTED
     terminal.summary()
-    return result.success
+    if as_json:
+        sys.stdout.write(report(terminal, code))
+    return code
 
 
 def _without_other_lists(job: dg.JobDefinition, only: Collection[str]) -> list[dg.AssetKey]:
