@@ -39,7 +39,10 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
                 known.append(signal.Signals(number[0]))
         came.set()
         if not over.wait(patience):
-            print("Stopped. The warehouse is whole; the next sync clears away what this one left.", file=sys.stderr)
+            print(
+                "Stopped. The warehouse is whole; the next sync clears away what this one left.",
+                file=sys.stderr,
+            )
             os._exit(128 + known[0])
 
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)

@@ -13,6 +13,7 @@ import click
 from cli import exits
 from cli.interrupts import Signalled, heard, sigterm_is_ctrl_c
 from cli.models import models
+from cli.pipes import Group
 from pipelines.errors import NoWarehouse, RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT, Settings
@@ -22,6 +23,7 @@ _FORMATS = ("table", "csv", "json", "markdown", "parquet")
 
 
 @click.group(
+    cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog=f"""\b
 Examples:
@@ -47,13 +49,9 @@ def main() -> None:
     with heard() as signalled:
         try:
             cli.main(standalone_mode=False, obj=signalled)
-            # Here, not at the interpreter's end, which would print a traceback.
-            sys.stdout.flush()
         except RivoError as error:
             click.echo(f"Error: {error}", err=True)
             sys.exit(exits.NO_WAREHOUSE if isinstance(error, NoWarehouse) else exits.FAILED)
-        except BrokenPipeError:
-            _leave_the_pipe()
         except click.exceptions.Abort:
             click.echo("Stopped. Nothing was changed.", err=True)
             sys.exit(exits.TERMINATED if signalled() == signal.SIGTERM else exits.INTERRUPTED)
@@ -68,12 +66,6 @@ def main() -> None:
                 raise
             click.echo(f"Error in the SQL models: {error}", err=True)
             sys.exit(exits.FAILED)
-
-
-def _leave_the_pipe() -> None:
-    """Whoever read our output has enough (`| head`): no message, and the code that other programs give."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(exits.BROKEN_PIPE)
 
 
 def _list_names(_context: click.Context, _option: click.Parameter, value: str | None) -> list[str]:
@@ -106,9 +98,7 @@ The document's fields and the exit codes: docs/cli.md."""
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def sync(
-    signalled: Signalled, full: bool, only: list[str], allow_shrink: list[str], as_json: bool
-) -> None:
+def sync(signalled: Signalled, full: bool, only: list[str], allow_shrink: list[str], as_json: bool) -> None:
     """One sync, start to end: lists, models, checks, publish.
 
     With RIVO_API_KEY from Rivo into RIVO_WAREHOUSE; without it a demo into data/demo.duckdb.
@@ -159,7 +149,9 @@ def query(sql: str, form: str, output: Path | None) -> None:
     SQL '-' reads it from standard input.
     """
     if output and form == "table":
-        raise click.UsageError("A file wants one of the formats csv, json, markdown or parquet: --format csv.")
+        raise click.UsageError(
+            "A file wants one of the formats csv, json, markdown or parquet: --format csv."
+        )
     if form == "parquet" and not output and sys.stdout.isatty():
         raise click.UsageError("Parquet is nothing for a terminal: name a file with --output, or use a pipe.")
     import duckdb

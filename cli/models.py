@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import exits
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -62,10 +63,9 @@ def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 
     Works in a copy, as a sync does: where a blocking test fails, readers keep what they have.
     """
-    from rich.console import Console
-
     from assets.run import Finished, Plan, run
     from cli.console import Terminal
+    from cli.pipes import DeafConsole
     from cli.warehouse import present_warehouse
     from dbt_like_sql import load_project
     from dbt_like_sql import select as choose
@@ -74,13 +74,13 @@ def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     settings = Settings.load()
     project = load_project()
     plan = Plan(lists=None, models=choose(project, select, exclude), publish=True)
-    terminal = Terminal(Console(), work="build")
+    terminal = Terminal(DeafConsole(), work="build")
     event = None
     with terminal:
         for event in run(plan, settings, project, present_warehouse(settings)):
             terminal.event(event)
     terminal.summary()
-    sys.exit(0 if isinstance(event, Finished) and not event.problems else 1)
+    sys.exit(exits.DONE if isinstance(event, Finished) and not event.problems else exits.FAILED)
 
 
 @models.command()
@@ -102,7 +102,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
     with read_only(present_warehouse(Settings.load()).warehouse) as connection:
         passed = print_tests(project, run_tests(connection, project, wanted))
-    sys.exit(0 if passed else 1)
+    sys.exit(exits.DONE if passed else exits.FAILED)
 
 
 @models.command()

@@ -21,7 +21,7 @@ from pipelines.errors import RivoError
 _BATCH_ROWS = 20_000
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 _ONLY_READS = (
-    "rivo query only reads: one SELECT (or WITH, FROM, VALUES, PIVOT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN) at a time."
+    "rivo query only reads: one SELECT, WITH, FROM, PIVOT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN at a time."
 )
 _NO_PARQUET = ("INTERVAL", "BIT", "UNION", "TIME WITH TIME ZONE", "VARIANT")
 
@@ -81,14 +81,18 @@ def output(path: Path | None) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     # A device or pipe cannot be replaced by a file.
-    part = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = (
+        path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
+    )
     try:
         with part.open("wb") as sink:
             yield sink
         if part != path:
             part.replace(path)
     except OSError as error:
-        raise RivoError(f"{path} cannot be written ({error.strerror}). Choose another file with --output.") from None
+        raise RivoError(
+            f"{path} cannot be written ({error.strerror}). Choose another file with --output."
+        ) from None
     finally:
         if part != path:
             part.unlink(missing_ok=True)
@@ -112,8 +116,7 @@ def _csv(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
 def _json(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
     # DuckDB has no JSON of NaN and infinity; its own null is what pandas and browsers read.
     fields = ", ".join(
-        f"{_name(name)} := {_finite(index, kind)}"
-        for index, (name, kind) in enumerate(_columns(relation), 1)
+        f"{_name(name)} := {_finite(index, kind)}" for index, (name, kind) in enumerate(_columns(relation), 1)
     )
     rows = 0
     sink.write(b"[")
@@ -212,4 +215,4 @@ def _name(name: str) -> str:
 
 
 def _is_number(kind: str) -> bool:
-    return kind.startswith("DECIMAL") or kind in ("DOUBLE", "FLOAT") or kind.endswith("INT") or kind.endswith("INTEGER")
+    return kind in ("DOUBLE", "FLOAT") or kind.startswith("DECIMAL") or kind.endswith(("INT", "INTEGER"))

@@ -21,14 +21,18 @@ def sentence(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> Rivo
     """The error as a person needs it: what is wrong, where, and which names come nearest."""
     text = re.sub(r"^[\w ]+ Error: ", "", str(error).strip())
     if found := _NO_TABLE.search(text):
-        return RivoError(f"There is no table {found[1]} in the warehouse.{_nearest_tables(connection, found[1])}")
+        return RivoError(
+            f"There is no table {found[1]} in the warehouse.{_nearest_tables(connection, found[1])}"
+        )
     if found := _NO_COLUMN.search(text):
         name = found["free"] or found["bound"]
         near = _CANDIDATES.search(text)
         names = f" Nearest: {near[1].strip().replace(chr(34), '')}." if near else ""
         return RivoError(f"The tables of this query have no column {name}.{names}\n{_place(text)}".rstrip())
     if isinstance(error, duckdb.PermissionException):
-        return RivoError("SQL in rivo query reads the warehouse alone: no other file, and nothing from a network.")
+        return RivoError(
+            "SQL in rivo query reads the warehouse alone: no other file, and nothing from a network."
+        )
     if isinstance(error, duckdb.OutOfMemoryException):
         return RivoError(
             f"The query needs more memory or temporary space than there is. Ask for fewer rows or columns at once. "

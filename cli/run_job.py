@@ -7,7 +7,6 @@ import sys
 from collections.abc import Collection
 
 import dagster as dg
-from rich.console import Console
 
 from assets.definitions import defs
 from assets.lineage import raw_key
@@ -16,6 +15,7 @@ from cli import exits
 from cli.console import Terminal
 from cli.dagster_instance import prepare_dagster_home
 from cli.interrupts import Signalled
+from cli.pipes import DeafConsole
 from cli.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.tables import history_name
@@ -36,7 +36,7 @@ def run_sync(
     """
     prepare_dagster_home()
     job = defs.resolve_job_def("daily_sync")
-    terminal = Terminal(Console(stderr=as_json))
+    terminal = Terminal(DeafConsole(stderr=as_json))
     with terminal, watched_by(terminal), dg.DagsterInstance.get() as instance:
         result = job.execute_in_process(
             instance=instance,

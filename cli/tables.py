@@ -10,13 +10,15 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from cli.pipes import QuietConsole
+
 _UNBROKEN = 10_000
 """Lines in a file or pipe are as long as they are."""
-_NARROWEST = 14
+_GAP = 3
+_NARROWEST = 24
 """Text is not folded into columns narrower than this; rows are shown one below the other then."""
 _RECORDS = 20
 
@@ -26,13 +28,14 @@ def terminal() -> Console:
     # A character that the terminal's encoding lacks must not end the command.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     is_terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
-    return Console(width=None if is_terminal else _UNBROKEN)
+    return QuietConsole(width=None if is_terminal else _UNBROKEN)
 
 
 def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) -> int:
     """Print rows as a table, or, where it would be too wide, one below the other; returns how many were shown."""
     table = result_table(columns, rows)
-    if Measurement.get(console, console.options, table).minimum <= console.width:
+    narrowest = sum(column.min_width or 0 for column in table.columns) + _GAP * (len(columns) - 1)
+    if narrowest <= console.width:
         console.print(table)
         return len(rows)
     for number, row in enumerate(rows[:_RECORDS], 1):
@@ -50,7 +53,7 @@ def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
     """A query's result as a readable table; numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float | Decimal | None) for row in rows)
+        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
         cells = [_cell(row[index]) for row in rows]
         widest = max([len(name), *(cell.cell_len for cell in cells)])
         table.add_column(
@@ -75,11 +78,17 @@ def counted(count: int, what: str, plural: str = "") -> str:
     return f"{count:,} {what if count == 1 else plural or what + 's'}"
 
 
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
+
+
 def _cell(value: object) -> Text:
     return Text("" if value is None else _printable(_shown(value)))
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.2f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
     return str(value)

@@ -196,6 +196,25 @@ def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection
     return connection
 
 
+def unpublished(published: Path) -> Path | None:
+    """The complete result of a sync that was not published because a model or a blocking check failed."""
+    pending = _sibling(published, "pending")
+    return pending if pending.exists() else None
+
+
+def is_being_built(published: Path) -> bool:
+    """Whether a sync or a model build works on this warehouse right now."""
+    # Without a working copy nobody does, and asking for the lock could keep away a sync that just begins.
+    if not _sibling(published, "build").exists():
+        return False
+    with published.with_suffix(".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 def _sibling(published: Path, kind: str) -> Path:
     return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
 
