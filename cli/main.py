@@ -19,6 +19,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT, Settings
 
 _TABLE_ROWS = 200
+_WORKSPACE = PROJECT / "workspace.yaml"
 _FORMATS = ("table", "csv", "json", "markdown", "parquet")
 
 
@@ -237,9 +238,39 @@ def dev(port: int) -> None:
     """
     from cli.dagster_instance import prepare_dagster_home
 
-    Settings.load()
     prepare_dagster_home()
+    _become("dagster", "dev", "-w", str(_WORKSPACE), "-h", "127.0.0.1", "-p", str(port))
+
+
+@cli.command()
+@click.argument("part", type=click.Choice(["webserver", "daemon", "code"]))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where webserver and code listen.")
+@click.option("--port", type=int, help="Their port: 3000 and 4000, if none is named.")
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=_WORKSPACE,
+    help="Dagster's workspace file; the project's, if none is named.",
+)
+def serve(part: str, host: str, port: int | None, workspace: Path) -> None:
+    """One of Dagster's long-running parts, for a server: webserver, daemon, or the code location.
+
+    What systemd and Docker start: docs/deploying.md. On your own machine, `rivo dev` is all of them.
+    """
+    from cli.dagster_instance import prepare_dagster_home
+
+    prepare_dagster_home()
+    where = str(workspace.resolve())
+    if part == "webserver":
+        _become("dagster-webserver", "-w", where, "-h", host, "-p", str(port or 3000))
+    elif part == "daemon":
+        _become("dagster-daemon", "run", "-w", where)
+    else:
+        _become("dagster", "api", "grpc", "-m", "assets.definitions", "-h", host, "-p", str(port or 4000))
+
+
+def _become(program: str, *arguments: str) -> None:
+    """Replace this process by one of the programs beside this Python."""
     os.chdir(os.environ["DAGSTER_HOME"])
-    dagster = str(Path(sys.executable).parent / "dagster")
-    workspace = str(PROJECT / "workspace.yaml")
-    os.execv(dagster, [dagster, "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)])  # noqa: S606
+    path = str(Path(sys.executable).parent / program)
+    os.execv(path, [path, *arguments])  # noqa: S606

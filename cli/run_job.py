@@ -13,7 +13,7 @@ from assets.lineage import raw_key
 from assets.op import watched_by
 from cli import exits
 from cli.console import Terminal
-from cli.dagster_instance import prepare_dagster_home
+from cli.dagster_instance import open_instance
 from cli.interrupts import Signalled
 from cli.pipes import DeafConsole
 from cli.sync_report import report
@@ -34,10 +34,10 @@ def run_sync(
     `only` leaves out the other lists; models, checks and publishing are done all the same. With `as_json` one
     document goes to standard output and everything else to standard error.
     """
-    prepare_dagster_home()
+    instance = open_instance()
     job = defs.resolve_job_def("daily_sync")
     terminal = Terminal(DeafConsole(stderr=as_json))
-    with terminal, watched_by(terminal), dg.DagsterInstance.get() as instance:
+    with terminal, watched_by(terminal), instance:
         result = job.execute_in_process(
             instance=instance,
             asset_selection=_without_other_lists(job, only) if only else None,
