@@ -104,7 +104,7 @@ def _csv(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
     rows = 0
     try:
         writer.writerow(_unique(relation.columns))
-        for batch in _batches(_as_text(relation)):
+        for batch in _batches(_as_text(relation).to_arrow_reader(_BATCH_ROWS)):
             writer.writerows(_rows(batch))
             rows += batch.num_rows
     finally:
@@ -120,7 +120,8 @@ def _json(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
     )
     rows = 0
     sink.write(b"[")
-    for batch in _batches(relation.project(f"to_json(struct_pack({fields}))::varchar")):
+    texts = relation.project(f"to_json(struct_pack({fields}))::varchar")
+    for batch in _batches(texts.to_arrow_reader(_BATCH_ROWS)):
         for text in batch.column(0).to_pylist():
             sink.write((b",\n " if rows else b"\n ") + text.encode())
             rows += 1
@@ -138,7 +139,7 @@ def _markdown(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
     for line in lines:
         sink.write(_markdown_line(line))
     rows = 0
-    for batch in _batches(_as_text(relation)):
+    for batch in _batches(_as_text(relation).to_arrow_reader(_BATCH_ROWS)):
         sink.writelines(map(_markdown_line, _rows(batch)))
         rows += batch.num_rows
     return rows
@@ -161,7 +162,7 @@ def _parquet(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
     reader = readable.to_arrow_reader(_BATCH_ROWS)
     rows = 0
     with parquet.ParquetWriter(sink, reader.schema, compression="zstd") as writer:
-        for batch in reader:
+        for batch in _batches(reader):
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
@@ -188,8 +189,16 @@ def _rows(batch: pa.RecordBatch) -> Iterator[tuple[str | None, ...]]:
     return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
-def _batches(relation: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
-    yield from relation.to_arrow_reader(_BATCH_ROWS)
+def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except OSError as error:
+            # So Arrow hands on what DuckDB says of a row half-way.
+            raise duckdb.Error(str(error)) from None
+        yield batch
 
 
 def _columns(relation: duckdb.DuckDBPyRelation) -> Iterator[tuple[str, str]]:
