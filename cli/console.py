@@ -14,6 +14,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from assets.run import Event, Finished, Step
+from cli.interrupts import Signalled
 from cli.tables import short
 from dbt_like_sql import NodeResult
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -35,11 +36,12 @@ def command() -> str:
 class Terminal:
     """Watches a run: a live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, console: Console, work: str = "sync") -> None:
+    def __init__(self, console: Console, work: str = "sync", signalled: Signalled | None = None) -> None:
         # Lines break where the terminal ends, never in a file.
         console.soft_wrap = True
         self.console = console
         self.work = work
+        self._signalled = signalled
         self.lists: list[ListResult] = []
         self.nodes: list[NodeResult] = []
         self.finished: Finished | None = None
@@ -89,7 +91,13 @@ class Terminal:
         self.console.print(f"  [yellow]{escape(sentence)}[/yellow]", highlight=False)
 
     def event(self, event: Event) -> None:
-        """Something ended or begins."""
+        """Something ended or begins.
+
+        Raises:
+            KeyboardInterrupt: the process was told to stop, and dlt, which drains its load first, kept it to itself.
+        """
+        if self._signalled and self._signalled(wait=0):
+            raise KeyboardInterrupt
         self._said = time.monotonic()
         if isinstance(event, Step):
             self._step(event)

@@ -7,11 +7,19 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Protocol
 
-Signalled = Callable[[], signal.Signals | None]
+
+class Signalled(Protocol):
+    """Asks for the signal that told this process to stop, or None."""
+
+    def __call__(self, wait: float = 0.2) -> signal.Signals | None:
+        """`wait`: seconds until it is certain that none came."""
+
+
 _STOPS = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE_SECONDS = 10.0
 
@@ -48,9 +56,9 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
     before = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=listen, name="signals", daemon=True).start()
 
-    def first() -> signal.Signals | None:
+    def first(wait: float = 0.2) -> signal.Signals | None:
         # The thread that listens may be a moment behind.
-        return known[0] if came.wait(0.2) else None
+        return known[0] if came.wait(wait) else None
 
     try:
         yield first

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.interrupts import Signalled
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 
 @models.command()
 @_selection
-def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+@click.pass_obj
+def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """Build and test models from the raw tables that are there, and publish.
 
     Works in a copy, as a sync does: where a blocking test fails, readers keep what they have.
@@ -74,7 +76,7 @@ def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     settings = Settings.load()
     project = load_project()
     plan = Plan(lists=None, models=choose(project, select, exclude), publish=True)
-    terminal = Terminal(DeafConsole(), work="build")
+    terminal = Terminal(DeafConsole(), "build", signalled)
     event = None
     with terminal:
         for event in run(plan, settings, project, present_warehouse(settings)):

@@ -36,19 +36,23 @@ def run_sync(
     """
     instance = open_instance()
     job = defs.resolve_job_def("daily_sync")
-    terminal = Terminal(DeafConsole(stderr=as_json))
-    with terminal, watched_by(terminal), instance:
-        result = job.execute_in_process(
-            instance=instance,
-            asset_selection=_without_other_lists(job, only) if only else None,
-            raise_on_error=False,
-            run_config={
-                "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-        )
-    code = exits.DONE if result.success else exits.FAILED
-    if not result.success and (stopped := signalled()):
+    terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
+    succeeded = False
+    try:
+        with terminal, watched_by(terminal), instance:
+            succeeded = job.execute_in_process(
+                instance=instance,
+                asset_selection=_without_other_lists(job, only) if only else None,
+                raise_on_error=False,
+                run_config={
+                    "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+            ).success
+    except KeyboardInterrupt:
+        terminal.stopped = signal.SIGINT
+    code = exits.DONE if succeeded else exits.FAILED
+    if not succeeded and (stopped := signalled()):
         terminal.stopped = stopped
         code = exits.TERMINATED if stopped == signal.SIGTERM else exits.INTERRUPTED
     terminal.summary()

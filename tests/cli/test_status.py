@@ -73,7 +73,7 @@ def test_the_document_has_every_field(filled: Path, rivo: Rivo) -> None:
     told = json.loads(result.stdout)
     assert result.returncode == told["exit_code"]
     assert told["state"] == {0: "ok", 1: "failed", 4: "stale"}[result.returncode]
-    fields = {name for name in Status.__dataclass_fields__}
+    fields = set(Status.__dataclass_fields__)
     assert set(told) == {"state", "exit_code"} | fields
     assert told["last_sync"]["lists_read"] == 7
     assert KEY not in result.stdout
