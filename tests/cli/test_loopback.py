@@ -34,7 +34,7 @@ def listening(session: int) -> set[tuple[str, int]]:
     for process in processes(session):
         for descriptor in Path(f"/proc/{process}/fd").glob("*"):
             try:
-                inodes.add(os.readlink(descriptor).removeprefix("socket:[").removesuffix("]"))
+                inodes.add(str(descriptor.readlink()).removeprefix("socket:[").removesuffix("]"))
             except OSError:
                 continue
     found = set()
