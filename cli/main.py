@@ -223,10 +223,10 @@ def doctor() -> None:
 @cli.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def sandbox(options: Sequence[str]) -> None:
-    """Serve a Rivo-compatible store with simulated data on this machine."""
+    """A Rivo-compatible store with simulated data."""
     from sandbox.__main__ import main as serve
 
-    sys.exit(serve(list(options)))
+    sys.exit(serve(list(options), program="rivo sandbox"))
 
 
 @cli.command()
