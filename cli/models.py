@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.group(
     epilog="""\b
 Examples:
-  rivo models list --select tag:report
+  rivo models list --select reports
   rivo models show rpt_redemption_rates
   rivo models build --select +fct_points_ledger
   rivo models lineage rpt_tier_migration.share
@@ -71,7 +71,8 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """Build and test models, and publish.
 
-    From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep what they have.
+    From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep
+    what they have.
     """
     from assets.run import Finished, Plan, run
     from cli.console import Terminal
