@@ -27,6 +27,9 @@ FIRST_QUERY = (
 _QUIET_SECONDS = 5.0
 """Off a terminal, a long list says how far it is this often."""
 
+_RATED_ROWS = 500
+"""The rate of a list of a page or two says nothing."""
+
 
 def command() -> str:
     """How `rivo` is called on this machine."""
@@ -77,7 +80,7 @@ class Terminal:
         now = time.monotonic()
         # From the first page on: the rate is of what comes after it.
         passed = now - self._list_started.setdefault(name, self._said)
-        rate = f", {rows / passed:,.0f} rows/s" if passed >= 1 else ""
+        rate = f", {rows / passed:,.0f} rows/s" if passed >= 1 and rows >= _RATED_ROWS else ""
         title = ENDPOINTS[name].title
         if self._live:
             self._show(f"Reading {title}: {rows:,} rows{rate}")
