@@ -226,7 +226,7 @@ def sandbox(options: Sequence[str]) -> None:
     """A Rivo-compatible store with simulated data."""
     from sandbox.__main__ import main as serve
 
-    sys.exit(serve(list(options), program="rivo sandbox"))
+    sys.exit(serve(list(options), called="rivo sandbox"))
 
 
 @cli.command()
