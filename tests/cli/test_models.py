@@ -208,7 +208,7 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
             "Nothing is selected by dim_membr: no model, folder or tag is so called. Did you mean dim_member?",
         ),
         ("test -s clock_is_one_rwo", 1, "No test is called clock_is_one_rwo. Did you mean clock_is_one_row?"),
-        ("test -s dim_tier", 1, "Run `make sync` first."),
+        ("test -s dim_tier", 3, "Run `make sync` first"),
         (
             "list --select dim_tier dim_date",
             2,
