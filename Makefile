@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test check format sources bench
+.PHONY: help install sync dev test check format sources bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -22,10 +22,10 @@ help: ## this list
 # The stamp keeps a second `make sync` from asking uv again when nothing changed.
 .venv/.installed: pyproject.toml uv.lock | $(filter .uv/bin/uv,$(UV))
 	@echo "Installing from uv.lock into .venv/ ..."
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet $(addprefix --extra ,$(EXTRAS)) $(if $(NO_DEV),--no-dev)
 	@touch $@
 
-install: .venv/.installed ## install everything from the lock
+install: .venv/.installed ## install everything from the lock (EXTRAS=postgres, NO_DEV=1)
 
 sync: install ## one daily sync: seven lists, models, checks, publish
 	@$(RUN)/rivo sync
@@ -50,3 +50,6 @@ sources: install ## write the raw tables' property file anew
 
 bench: install ## benchmarks, printing ratios
 	@$(RUN)/python -m benchmarks
+
+audit: install ## look the locked dependencies up in a list of known vulnerabilities
+	@UV=$(UV) .ci/audit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections import Counter
 
@@ -10,8 +11,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.spinner import Spinner
+from rich.text import Text
 
 from assets.run import Event, Finished, Step
+from cli.interrupts import Signalled
 from cli.tables import short
 from dbt_like_sql import NodeResult
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -24,6 +27,9 @@ FIRST_QUERY = (
 _QUIET_SECONDS = 5.0
 """Off a terminal, a long list says how far it is this often."""
 
+_RATED_ROWS = 500
+"""The rate of a list of a page or two says nothing."""
+
 
 def command() -> str:
     """How `rivo` is called on this machine."""
@@ -33,21 +39,25 @@ def command() -> str:
 class Terminal:
     """Watches a run: a live line on a terminal, plain lines elsewhere."""
 
-    def __init__(self, console: Console, work: str = "sync") -> None:
+    def __init__(self, console: Console, work: str = "sync", signalled: Signalled | None = None) -> None:
         # Lines break where the terminal ends, never in a file.
         console.soft_wrap = True
         self.console = console
         self.work = work
+        self._signalled = signalled
         self.lists: list[ListResult] = []
         self.nodes: list[NodeResult] = []
         self.finished: Finished | None = None
         self.failure: str | None = None
+        self.stopped: signal.Signals | None = None
+        """The signal that ended the run."""
         self._started = time.monotonic()
         self._said = self._started
-        self._rows: dict[str, int] = {}
+        self._list_started: dict[str, float] = {}
+        self._spinner = Spinner("dots", "Starting")
         self._live = (
-            Live(Spinner("dots", "Starting"), console=console, transient=True, refresh_per_second=8)
-            if console.is_terminal
+            Live(self._spinner, console=console, transient=True, refresh_per_second=8)
+            if console.is_terminal and not console.is_dumb_terminal
             else None
         )
 
@@ -60,15 +70,23 @@ class Terminal:
         if self._live:
             self._live.stop()
 
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._started
+
     def progress(self, name: str, rows: int) -> None:
         """A list has been read up to so many rows."""
-        self._rows[name] = rows
+        now = time.monotonic()
+        # From the first page on: the rate is of what comes after it.
+        passed = now - self._list_started.setdefault(name, self._said)
+        rate = f", {rows / passed:,.0f} rows/s" if passed >= 1 and rows >= _RATED_ROWS else ""
         title = ENDPOINTS[name].title
         if self._live:
-            self._show(f"Reading {title}: {rows:,} rows")
-        elif time.monotonic() - self._said > _QUIET_SECONDS:
-            self._said = time.monotonic()
-            self.console.print(f"  reading {title}: {rows:,} rows so far", highlight=False)
+            self._show(f"Reading {title}: {rows:,} rows{rate}")
+        elif now - self._said > _QUIET_SECONDS:
+            self._said = now
+            self.console.print(f"  reading {title}: {rows:,} rows so far{rate}", highlight=False)
 
     def notice(self, sentence: str) -> None:
         """The server makes the run wait."""
@@ -76,7 +94,13 @@ class Terminal:
         self.console.print(f"  [yellow]{escape(sentence)}[/yellow]", highlight=False)
 
     def event(self, event: Event) -> None:
-        """Something ended or begins."""
+        """Something ended or begins.
+
+        Raises:
+            KeyboardInterrupt: the process was told to stop, and dlt, which drains its load first, kept it to itself.
+        """
+        if self._signalled and self._signalled(wait=0):
+            raise KeyboardInterrupt
         self._said = time.monotonic()
         if isinstance(event, Step):
             self._step(event)
@@ -87,7 +111,7 @@ class Terminal:
             self.nodes.append(event)
             if self.work == "build":
                 self._node(event)
-            self._show(f"Building {event.schema}.{event.name}")
+            self._show(f"Built {event.relation}, {len(self.nodes)} tables so far")
         elif isinstance(event, Finished):
             self.finished = event
 
@@ -97,12 +121,13 @@ class Terminal:
 
     def _show(self, text: str) -> None:
         if self._live:
-            self._live.update(Spinner("dots", text))
+            self._spinner.update(text=Text(f"{text} ({self.seconds:.0f} s)"))
 
     def _step(self, step: Step) -> None:
         if step.text == "models":
             self._show("Building models")
         else:
+            self._show(step.text)
             self.console.print(escape(step.text), highlight=False)
 
     def _list(self, result: ListResult) -> None:
@@ -131,6 +156,9 @@ class Terminal:
     def summary(self) -> None:
         """Print how it went, what is worth knowing, and what to try next."""
         print_ = self.console.print
+        if self.stopped:
+            print_(f"\n[bold yellow]Stopped.[/bold yellow] {self.stopped_sentence}", highlight=False)
+            return
         if self.failure:
             print_(f"\n[bold red]The {self.work} failed.[/bold red] {escape(self.failure)}", highlight=False)
             return
@@ -140,13 +168,12 @@ class Terminal:
         done, problems = self.finished, self.finished.problems
         print_("")
         self._print_models()
-        for line in self._warnings():
+        for line in self.notes():
             print_(f"[yellow]Note[/yellow]       {escape(line)}", highlight=False)
         for finding in done.findings:
             print_(f"[yellow]Trust[/yellow]      {escape(finding)}", highlight=False)
         for problem in problems:
             print_(f"[red]Problem[/red]    {escape(problem)}", highlight=False)
-        seconds = time.monotonic() - self._started
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
@@ -155,9 +182,19 @@ class Terminal:
                 highlight=False,
             )
         outcome = "[bold red]Failed[/bold red]" if problems else "[bold green]Done[/bold green]"
-        print_(f"{outcome} in {seconds:.0f} s.", highlight=False)
+        print_(f"{outcome} in {self.seconds:.0f} s.", highlight=False)
         if done.published and self.work == "sync":
             print_(f'\nTry:\n  {command()} query "{FIRST_QUERY}"', highlight=False)
+
+    @property
+    def stopped_sentence(self) -> str:
+        """What a stopped run leaves."""
+        if self.finished and self.finished.published:
+            return "The warehouse had been published before that; it is whole."
+        return (
+            "Nothing was published: readers keep the warehouse as it was, and the next sync starts from its last "
+            "complete state."
+        )
 
     def _print_models(self) -> None:
         if not self.nodes:
@@ -176,7 +213,8 @@ class Terminal:
             highlight=False,
         )
 
-    def _warnings(self) -> list[str]:
+    def notes(self) -> list[str]:
+        """Sentences on what is worth knowing, though nothing failed."""
         lines = [f"{test.node}: {test.name}: {test.message}" for test in self._warned()]
         lines += [f"{node.relation}: {node.message}" for node in self.nodes if node.status == "dropped"]
         for result in self.lists:

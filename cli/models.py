@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cli import exits
+from cli.interrupts import Signalled
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
     import duckdb
 
 
-@click.group()
+@click.group(
+    epilog="""\b
+Examples:
+  rivo models list --select reports
+  rivo models show rpt_redemption_rates
+  rivo models build --select +fct_points_ledger
+  rivo models lineage rpt_tier_migration.share
+  rivo models impact rivo_raw.customers.vip_tier"""
+)
 def models() -> None:
     """The SQL models: list, build, test, show, lineage, impact, docs.
 
@@ -31,7 +41,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--select", "-s", multiple=True, metavar="SELECTORS", help="Only these: +name, tag:x, marts."
     )(command)
-    return click.argument("alone", nargs=-1, callback=_no_more, expose_value=False)(command)
+    return click.argument("alone", nargs=-1, metavar="", callback=_no_more, expose_value=False)(command)
 
 
 def _no_more(_context: click.Context, _argument: click.Parameter, value: tuple[str, ...]) -> None:
@@ -57,15 +67,16 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 
 @models.command()
 @_selection
-def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
-    """Build and test models from the raw tables that are there, and publish.
+@click.pass_obj
+def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+    """Build and test models, and publish.
 
-    Works in a copy, as a sync does: where a blocking test fails, readers keep what they have.
+    From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep
+    what they have.
     """
-    from rich.console import Console
-
     from assets.run import Finished, Plan, run
     from cli.console import Terminal
+    from cli.pipes import DeafConsole
     from cli.warehouse import present_warehouse
     from dbt_like_sql import load_project
     from dbt_like_sql import select as choose
@@ -74,13 +85,13 @@ def build(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     settings = Settings.load()
     project = load_project()
     plan = Plan(lists=None, models=choose(project, select, exclude), publish=True)
-    terminal = Terminal(Console(), work="build")
+    terminal = Terminal(DeafConsole(), "build", signalled)
     event = None
     with terminal:
         for event in run(plan, settings, project, present_warehouse(settings)):
             terminal.event(event)
     terminal.summary()
-    sys.exit(0 if isinstance(event, Finished) and not event.problems else 1)
+    sys.exit(exits.DONE if isinstance(event, Finished) and not event.problems else exits.FAILED)
 
 
 @models.command()
@@ -102,13 +113,13 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
     with read_only(present_warehouse(Settings.load()).warehouse) as connection:
         passed = print_tests(project, run_tests(connection, project, wanted))
-    sys.exit(0 if passed else 1)
+    sys.exit(exits.DONE if passed else exits.FAILED)
 
 
 @models.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """One table: what it is, its columns, tests and SQL, and a few rows."""
+    """One table: columns, tests, SQL, a few rows."""
     from cli.models_output import print_table
     from dbt_like_sql import load_project
 
@@ -132,7 +143,7 @@ def lineage(column: str) -> None:
 @models.command()
 @click.argument("name", metavar="TABLE[.COLUMN]")
 def impact(name: str) -> None:
-    """What depends on a column or table: `rivo models impact rivo_raw.customers.vip_tier`."""
+    """What depends on a column or a table."""
     from cli.models_output import print_impact
     from dbt_like_sql import load_project
     from dbt_like_sql.impact import impact as find
@@ -149,7 +160,10 @@ def impact(name: str) -> None:
     help="The file to write; data/models.html of the project, if none is named.",
 )
 def docs(output: Path) -> None:
-    """Write the documentation of all tables as one HTML page, to open, send or host anywhere."""
+    """Write one HTML page on all tables.
+
+    It needs no network, and can be opened, sent or hosted anywhere.
+    """
     from cli.tables import short
     from dbt_like_sql import load_project
     from dbt_like_sql.docs import page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -16,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.tables import result_table
+from cli.tables import counted, print_result, terminal
 from dbt_like_sql import Column, Model, Project, Seed, Source, TestResult, last_results
 from dbt_like_sql.impact import Impact, Step
 from dbt_like_sql.results import LastResults
@@ -42,7 +41,7 @@ def print_list(
             str(len(project.tests_of(name))),
             Text(first_sentence(node.description)),
         )
-    console = _console()
+    console = terminal()
     console.print(table)
     console.print(
         f"{len(names)} of {len(project.nodes)}. {note}.".replace("..", "."), style="dim", highlight=False
@@ -51,7 +50,7 @@ def print_list(
 
 def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
     """Each test that did not pass, with the SQL that shows its rows, and how many did. True if none blocks."""
-    console = _console()
+    console = terminal()
     console.soft_wrap = True
     counts: Counter[str] = Counter()
     blocked = False
@@ -73,7 +72,7 @@ def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
                 )
     failed = counts["fail"] + counts["error"]
     console.print(
-        f"{counts['pass']} passed, {_counted(counts['warn'], 'warning')}, {failed} failed", highlight=False
+        f"{counts['pass']} passed, {counted(counts['warn'], 'warning')}, {failed} failed", highlight=False
     )
     return not blocked
 
@@ -85,7 +84,7 @@ def print_table(
     note: str,
 ) -> None:
     """Everything about one table, its code and a few rows."""
-    console = _console()
+    console = terminal()
     there = connection is not None and tuple(table.relation.split(".")) in tables(connection)
     types = dict(describe(connection, table.relation)) if connection and there else {}
     types = {name.lower(): kind for name, kind in types.items()}
@@ -106,7 +105,7 @@ def print_table(
             console.print()
     if connection and there:
         cursor = connection.execute(f"select * from {table.relation} limit {SHOWN_ROWS}")
-        console.print(result_table([c[0] for c in cursor.description or []], cursor.fetchall()))
+        print_result(console, [c[0] for c in cursor.description or []], cursor.fetchall())
         [[count]] = connection.execute(f"select count(*) from {table.relation}").fetchall()
         console.print(f"{min(count, SHOWN_ROWS)} of {count:,} rows. {note}.", style="dim", highlight=False)
     elif connection:
@@ -165,7 +164,7 @@ def print_lineage(step: Step) -> None:
     """The way back to the raw columns, as a tree."""
     tree = Tree(Text(str(step.origin), style="bold"))
     _grow(tree, step, set())
-    console = _console()
+    console = terminal()
     console.print(tree)
 
 
@@ -184,7 +183,7 @@ def _grow(tree: Tree, step: Step, seen: set[str]) -> None:
 
 def print_impact(name: str, found: Impact) -> None:
     """The columns made of it, by table, then the tables that change through it."""
-    console = _console()
+    console = terminal()
     if not found.columns and not found.tables:
         console.print(f"Nothing is built from {name}.", highlight=False)
         return
@@ -201,13 +200,9 @@ def print_impact(name: str, found: Impact) -> None:
             "\nThese hold no column of it, but it decides which rows they have, or those of a table they read:"
         )
         console.print("  " + "\n  ".join(found.tables), highlight=False)
-    said = f"{_counted(len(found.columns), 'column')} in {_counted(len(by_table), 'table')}"
-    said += f", and {_counted(len(found.tables), 'more table')}" if found.tables else ""
+    said = f"{counted(len(found.columns), 'column')} in {counted(len(by_table), 'table')}"
+    said += f", and {counted(len(found.tables), 'more table')}" if found.tables else ""
     console.print(f"\n{said}.", style="dim", highlight=False)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def first_sentence(text: str) -> str:
@@ -228,7 +223,3 @@ def _table(*names: str) -> Table:
             name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold"
         )
     return table
-
-
-def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 160)

@@ -2,40 +2,63 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Collection
 
 import dagster as dg
-from rich.console import Console
 
 from assets.definitions import defs
 from assets.lineage import raw_key
 from assets.op import watched_by
+from cli import exits
 from cli.console import Terminal
-from cli.dagster_instance import prepare_dagster_home
+from cli.dagster_instance import open_instance
+from cli.interrupts import Signalled
+from cli.pipes import DeafConsole
+from cli.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.tables import history_name
 
 
-def run_sync(*, full: bool, only: Collection[str], allow_shrink: Collection[str]) -> bool:
-    """One sync through Dagster, so that its UI shows it; True when all of it went well.
+def run_sync(
+    signalled: Signalled,
+    *,
+    full: bool,
+    only: Collection[str],
+    allow_shrink: Collection[str],
+    as_json: bool,
+) -> int:
+    """One sync through Dagster, so that its UI shows it; returns the exit code.
 
-    `only` leaves out the other lists; models, checks and publishing are done all the same.
+    `only` leaves out the other lists; models, checks and publishing are done all the same. With `as_json` one
+    document goes to standard output and everything else to standard error.
     """
-    prepare_dagster_home()
+    instance = open_instance()
     job = defs.resolve_job_def("daily_sync")
-    terminal = Terminal(Console())
-    with terminal, watched_by(terminal), dg.DagsterInstance.get() as instance:
-        result = job.execute_in_process(
-            instance=instance,
-            asset_selection=_without_other_lists(job, only) if only else None,
-            raise_on_error=False,
-            run_config={
-                "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
-                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-            },
-        )
+    terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
+    succeeded = False
+    try:
+        with terminal, watched_by(terminal), instance:
+            succeeded = job.execute_in_process(
+                instance=instance,
+                asset_selection=_without_other_lists(job, only) if only else None,
+                raise_on_error=False,
+                run_config={
+                    "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                },
+            ).success
+    except KeyboardInterrupt:
+        terminal.stopped = signal.SIGINT
+    code = exits.DONE if succeeded else exits.FAILED
+    if not succeeded and (stopped := signalled()):
+        terminal.stopped = stopped
+        code = exits.TERMINATED if stopped == signal.SIGTERM else exits.INTERRUPTED
     terminal.summary()
-    return result.success
+    if as_json:
+        sys.stdout.write(report(terminal, code))
+    return code
 
 
 def _without_other_lists(job: dg.JobDefinition, only: Collection[str]) -> list[dg.AssetKey]:

@@ -2,26 +2,69 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli.pipes import QuietConsole
 
-def result_table(columns: list[str], rows: list[tuple]) -> Table:
+_UNBROKEN = 10_000
+"""Lines in a file or pipe are as long as they are."""
+_GAP = 3
+_NARROWEST = 24
+"""Text is not folded into columns narrower than this; rows are shown one below the other then."""
+_RECORDS = 20
+
+
+def terminal() -> Console:
+    """Standard output: as wide as the terminal, or as the lines are in a file or pipe."""
+    # A character that the terminal's encoding lacks must not end the command.
+    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
+    is_terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
+    return QuietConsole(width=None if is_terminal else _UNBROKEN)
+
+
+def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) -> int:
+    """Print rows as a table, or, where it would be too wide, one below the other; returns how many were shown."""
+    table = result_table(columns, rows)
+    narrowest = sum(column.min_width or 0 for column in table.columns) + _GAP * (len(columns) - 1)
+    if narrowest <= console.width:
+        console.print(table)
+        return len(rows)
+    for number, row in enumerate(rows[:_RECORDS], 1):
+        console.print(f"── row {number} ──", style="dim", highlight=False)
+        record = Table.grid(padding=(0, 2, 0, 0))
+        record.add_column(no_wrap=True, max_width=max(console.width // 2, _NARROWEST))
+        record.add_column(overflow="fold")
+        for name, value in zip(columns, row, strict=True):
+            record.add_row(Text(name, style="bold"), _cell(value))
+        console.print(record)
+    return min(len(rows), _RECORDS)
+
+
+def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
     """A query's result as a readable table; numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, name in enumerate(columns):
-        numeric = all(
-            isinstance(row[index], int | float)
-            or row[index] is None
-            or type(row[index]).__name__ == "Decimal"
-            for row in rows
+        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
+        cells = [_cell(row[index]) for row in rows]
+        widest = max([len(name), *(cell.cell_len for cell in cells)])
+        table.add_column(
+            Text(name),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric,
+            min_width=widest if numeric else min(widest, _NARROWEST),
         )
-        table.add_column(Text(name), justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text("" if value is None else _shown(value)) for value in row))
+        table.add_row(*map(_cell, row))
     return table
 
 
@@ -30,5 +73,27 @@ def short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
+def counted(count: int, what: str, plural: str = "") -> str:
+    """'1 row', '2,000 rows'."""
+    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
+
+
+def _cell(value: object) -> Text:
+    return Text("" if value is None else _printable(_shown(value)))
+
+
 def _shown(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.2f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
+    return str(value)
+
+
+def _printable(text: str) -> str:
+    """Without what would steer the terminal: shops' customers choose their own names."""
+    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

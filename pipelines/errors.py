@@ -13,6 +13,10 @@ class WarehouseError(RivoError):
     """The warehouse file cannot be read, written or locked."""
 
 
+class NoWarehouse(WarehouseError):
+    """Nothing has been synced yet."""
+
+
 class ApiError(RivoError):
     """The API cannot be used at all: no list can be expected to do better (wrong key, no server)."""
 

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     full_sweep_days: int = Field(7, ge=0, le=36_500)
     dagster_home: Path = Field(PROJECT / ".dagster", validation_alias="DAGSTER_HOME")
     """Where Dagster keeps runs and events; relative paths from the project."""
+    dagster_postgres_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
+    """Where Dagster keeps runs and events instead, if it is set."""
     patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
     """How long one request is retried before its list is given up."""
 
@@ -51,6 +53,13 @@ class Settings(BaseSettings):
         if not all("!" <= character <= "~" for character in text):
             raise ValueError("must be the raw key: printable ASCII, no spaces, without 'Bearer' before it")
         return SecretStr(text) if text else None
+
+    @field_validator("dagster_postgres_url")
+    @classmethod
+    def _check_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must be postgresql://user:password@host:port/database")
+        return url
 
     @field_validator("api_url")
     @classmethod
@@ -101,7 +110,7 @@ class Settings(BaseSettings):
 
 def _variable(location: tuple[int | str, ...]) -> str:
     name = "_".join(map(str, location)).upper()
-    return name if name == "DAGSTER_HOME" else f"RIVO_{name}"
+    return name if name.startswith("DAGSTER_") else f"RIVO_{name}"
 
 
 _CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

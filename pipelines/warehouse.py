@@ -24,7 +24,7 @@ from urllib.parse import unquote, urlsplit
 
 import duckdb
 
-from pipelines.errors import SettingsError, WarehouseError
+from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 
 RAW = "rivo_raw"
@@ -163,22 +163,56 @@ def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckD
     return connection
 
 
-def read_only(path: Path) -> duckdb.DuckDBPyConnection:
+def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection:
     """A read-only connection to a published warehouse, in UTC, that cannot reach other files.
 
+    DuckDB itself still lets COPY write over the open file: whoever takes SQL from outside must let only
+    statements through that read. What does not fit into memory goes to the folder `spill`, else beside the file.
+
     Raises:
-        WarehouseError: it is not there, or cannot be opened.
+        NoWarehouse: it is not there.
+        WarehouseError: it cannot be opened.
     """
     if not path.exists():
-        raise WarehouseError(f"There is no warehouse at {path} yet. Run `make sync` first.")
+        raise NoWarehouse(
+            f"There is no warehouse at {path} yet. Run `make sync` first: with RIVO_API_KEY it loads your shop, "
+            "without a key a demo with a simulated one, in about two minutes."
+        )
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        # Else the name of a variable of this program would pass for a table.
+        "python_enable_replacements": False,
+    }
+    if spill:
+        config["temp_directory"] = spill
     try:
-        connection = duckdb.connect(str(path), read_only=True)
+        connection = duckdb.connect(str(path), read_only=True, config=config)
     except duckdb.Error as error:
         raise WarehouseError(_unreadable(path, error)) from None
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
     return connection
+
+
+def unpublished(published: Path) -> Path | None:
+    """The complete result of a sync that was not published because a model or a blocking check failed."""
+    pending = _sibling(published, "pending")
+    return pending if pending.exists() else None
+
+
+def is_being_built(published: Path) -> bool:
+    """Whether a sync or a model build works on this warehouse right now."""
+    # Without a working copy nobody does, and asking for the lock could keep away a sync that just begins.
+    if not _sibling(published, "build").exists():
+        return False
+    with published.with_suffix(".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def _sibling(published: Path, kind: str) -> Path:

@@ -35,13 +35,15 @@ def _fault(text: str) -> Fault:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(called: str) -> argparse.ArgumentParser:
     known = "\n".join(f"  {name:<18}{kind.about}" for name, kind in KINDS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox",
+        prog=called,
         description="A Rivo-compatible store on localhost over a simulated loyalty programme.\n"
         "Prints RIVO_API_KEY=... and RIVO_API_URL=... once it is ready, and runs until it is stopped.",
-        epilog=f"faults:\n{known}",
+        epilog=f"faults:\n{known}\n\nexamples:\n"
+        f"  {called} --customers 200 --latency-ms 300\n"
+        f"  {called} --fault http_500:customers=0.2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Any = parser.add_argument
@@ -84,9 +86,9 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM, Ctrl-C, or the end of the parent."""
-    parser = _parser()
+def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -> int:
+    """Serve until SIGTERM, Ctrl-C, or the end of the parent; `called` is its name in the help."""
+    parser = _parser(called)
     args = parser.parse_args(argv)
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}
     if args.exit_with_parent:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from assets.run import Finished, Plan, run
+from dbt_like_sql import load_project
+from pipelines.settings import Settings
+from pipelines.sync import SyncOptions
 from sandbox import Program, ProgramOptions, Server, serve
 
 KEY = "shpka-secret-0123456789abcdef"
 Rivo = Callable[..., subprocess.CompletedProcess[str]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def store() -> Iterator[Server]:
     with serve(Program(ProgramOptions(customers=120, months=4)), key=KEY, rate_limit=0) as server:
         yield server
@@ -48,3 +54,24 @@ def rivo(tmp_path: Path, store: Server) -> Rivo:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def filled(store: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A warehouse after one sync, which no test may change."""
+    path = tmp_path_factory.mktemp("filled") / "rivo.duckdb"
+    settings = Settings(api_key=SecretStr(KEY), api_url=store.url, warehouse=str(path), rate_limit=1000)
+    project = load_project()
+    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), settings, project)
+    assert isinstance(end, Finished)
+    assert end.published, end.problems
+    return path
+
+
+@pytest.fixture
+def warehouse(filled: Path, tmp_path: Path) -> Path:
+    """A copy of it, where `rivo` looks for one."""
+    path = tmp_path / "warehouse" / "rivo.duckdb"
+    path.parent.mkdir()
+    shutil.copyfile(filled, path)
+    return path

@@ -10,39 +10,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from pydantic import SecretStr
 
 import dbt_like_sql
-from assets.run import Finished, Plan, run
 from cli.main import main
 from dbt_like_sql import load_project
-from pipelines.settings import PROJECT, Settings
-from pipelines.sync import SyncOptions
-from sandbox import Server
+from pipelines.settings import PROJECT
 from tests.cli.conftest import KEY, Rivo
 
 Changed = Callable[[dict[str, str]], dict[str, str]]
-
-
-@pytest.fixture(scope="module")
-def filled(store: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A warehouse after one sync, which no test may change."""
-    path = tmp_path_factory.mktemp("filled") / "rivo.duckdb"
-    settings = Settings(api_key=SecretStr(KEY), api_url=store.url, warehouse=str(path), rate_limit=1000)
-    project = load_project()
-    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), settings, project)
-    assert isinstance(end, Finished)
-    assert end.published, end.problems
-    return path
-
-
-@pytest.fixture
-def warehouse(filled: Path, tmp_path: Path) -> Path:
-    """A copy of it, where `rivo` looks for one."""
-    path = tmp_path / "warehouse" / "rivo.duckdb"
-    path.parent.mkdir()
-    shutil.copyfile(filled, path)
-    return path
 
 
 @pytest.fixture
@@ -233,7 +208,7 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
             "Nothing is selected by dim_membr: no model, folder or tag is so called. Did you mean dim_member?",
         ),
         ("test -s clock_is_one_rwo", 1, "No test is called clock_is_one_rwo. Did you mean clock_is_one_row?"),
-        ("test -s dim_tier", 1, "Run `make sync` first."),
+        ("test -s dim_tier", 3, "Run `make sync` first"),
         (
             "list --select dim_tier dim_date",
             2,

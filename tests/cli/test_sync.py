@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
+from cli import exits
 from dbt_like_sql import load_project
 from sandbox import Fault, Server
 from tests.cli.conftest import KEY, Rivo
@@ -49,10 +51,18 @@ def test_a_sync_ends_with_a_summary_and_a_second_one_changes_nothing(
     assert "query" in first.stdout
 
     with duckdb.connect(str(published(tmp_path)), read_only=True) as reader:
-        second = rivo("sync")
+        second = rivo("sync", "--json")
         assert reader.execute("select count(*) from rivo_raw.sync_log").fetchone() == (7,)
 
-    assert second.returncode == 0, second.stdout
+    assert second.returncode == 0, second.stderr
+    told = json.loads(second.stdout)
+    assert (told["outcome"], told["exit_code"], told["problems"]) == ("done", 0, [])
+    assert told["warehouse"]["path"] == str(published(tmp_path))
+    assert told["warehouse"]["published"]
+    assert [each["title"] for each in told["lists"]] == list(TITLES)
+    assert told["models"] == {"success": len(load_project().models)}
+    assert told["checks"]["pass"] > 400
+    assert "Points Events" in second.stderr
     changes = "select sum(rows_new + rows_changed + rows_deleted) from rivo_raw.sync_log"
     assert one(published(tmp_path), f"{changes} where rowid >= 7") == 0
     assert one(published(tmp_path), "select count(*) from rivo_raw.sync_log") == 14
@@ -80,12 +90,21 @@ def test_a_sync_ends_with_a_summary_and_a_second_one_changes_nothing(
 def test_a_failed_list_is_told_and_the_rest_is_published(rivo: Rivo, store: Server, tmp_path: Path) -> None:
     store.faults = [Fault("http_403", list="rewards")]
     try:
-        result = rivo("sync")
+        result = rivo("sync", "--json")
     finally:
         store.faults = []
 
     assert result.returncode == 1
-    assert "Rewards could not be read: the list is not allowed for this key (403)" in result.stdout
+    sentence = "Rewards could not be read: the list is not allowed for this key (403)"
+    assert sentence in result.stderr
+    told = json.loads(result.stdout)
+    assert told["outcome"] == "failed"
+    assert told["warehouse"]["published"]
+    assert any(problem.startswith(sentence) for problem in told["problems"])
+    assert [each["list"] for each in told["lists"] if not each["complete"]] == ["rewards"]
+    status = rivo("status")
+    assert status.returncode == exits.FAILED
+    assert f"Problem     {sentence}" in status.stdout
     assert one(published(tmp_path), "select count(*) from rivo_raw.points_events") != 0
     assert one(published(tmp_path), "select complete from rivo_raw.sync_log where list = 'rewards'") is False
     assert one(published(tmp_path), "select count(*) from reports.rpt_redemption_rates") is not None
@@ -129,11 +148,12 @@ def test_a_failed_sync_leaves_the_published_file_alone(rivo: Rivo, store: Server
 
 
 def test_settings_that_cannot_be_used_are_named(rivo: Rivo) -> None:
-    result = rivo("sync", RIVO_TIMEZONE="Mars/Olympus", RIVO_RATE_LIMIT="fast")
+    result = rivo("sync", "--json", RIVO_TIMEZONE="Mars/Olympus", RIVO_RATE_LIMIT="fast")
 
     assert result.returncode == 1
     assert "RIVO_TIMEZONE: 'Mars/Olympus' is not an IANA time zone" in result.stderr
     assert "RIVO_RATE_LIMIT" in result.stderr
+    assert json.loads(result.stdout)["outcome"] == "failed"
     assert "Traceback" not in result.stderr
 
 
@@ -153,8 +173,10 @@ def test_doctor_looks_and_writes_nothing(rivo: Rivo, tmp_path: Path) -> None:
     assert not (tmp_path / "warehouse").exists()
 
 
-def test_a_query_without_a_warehouse_says_what_to_do(rivo: Rivo) -> None:
-    result = rivo("query", "select 1")
+def test_without_a_warehouse_it_is_said_what_to_do(rivo: Rivo) -> None:
+    for command in (("query", "select 1"), ("status",), ("models", "test")):
+        result = rivo(*command)
 
-    assert result.returncode == 1
-    assert "Run `make sync` first." in result.stderr
+        assert result.returncode == exits.NO_WAREHOUSE
+        assert "Run `make sync` first" in result.stderr
+        assert "a demo" in result.stderr

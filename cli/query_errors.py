@@ -1,0 +1,68 @@
+"""What DuckDB says of a query, as a sentence with the nearest names."""
+
+from __future__ import annotations
+
+import difflib
+import re
+
+import duckdb
+
+from pipelines.errors import RivoError
+
+_NO_TABLE = re.compile(r"Table with name (\S+?) does not exist")
+_NO_COLUMN = re.compile(
+    r'(?:Referenced column "(?P<free>.+?)" not found|does not have a column named "(?P<bound>.+?)")'
+)
+_CANDIDATES = re.compile(r"Candidate bindings: :?\s*(.+)")
+_SQL_LINE = re.compile(r"^LINE \d+: ")
+
+
+def sentence(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> RivoError:
+    """The error as a person needs it: what is wrong, where, and which names come nearest."""
+    text = re.sub(r"^[\w ]+ Error: ", "", str(error).strip())
+    if found := _NO_TABLE.search(text):
+        return RivoError(
+            f"There is no table {found[1]} in the warehouse.{_nearest_tables(connection, found[1])}"
+        )
+    if found := _NO_COLUMN.search(text):
+        name = found["free"] or found["bound"]
+        near = _CANDIDATES.search(text)
+        names = f" Nearest: {near[1].strip().replace(chr(34), '')}." if near else ""
+        return RivoError(f"The tables of this query have no column {name}.{names}\n{_place(text)}".rstrip())
+    if isinstance(error, duckdb.PermissionException):
+        return RivoError(
+            "SQL in rivo query reads the warehouse alone: no other file, and nothing from a network."
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return RivoError(
+            f"The query needs more memory or temporary space than there is. Ask for fewer rows or columns at once. "
+            f"({text.splitlines()[0]})"
+        )
+    first = text.splitlines()[0].rstrip(".!")
+    return RivoError(f"The warehouse cannot run this SQL: {first}.\n{_place(text)}".rstrip())
+
+
+def _nearest_tables(connection: duckdb.DuckDBPyConnection, name: str) -> str:
+    known = [
+        f"{schema}.{table}"
+        for schema, table in connection.execute(
+            "select table_schema, table_name from information_schema.tables order by all"
+        ).fetchall()
+    ]
+    bare = name.split(".")[-1].strip('"').lower()
+    by_table = {full.split(".")[1]: full for full in known}
+    if bare in by_table:
+        return f" It is in a schema: {by_table[bare]}."
+    near = [by_table[match] for match in difflib.get_close_matches(bare, by_table, n=3, cutoff=0.6)]
+    names = f" Nearest: {', '.join(near)}." if near else ""
+    return f'{names} All of them: rivo models list, or rivo query "show all tables".'
+
+
+def _place(text: str) -> str:
+    """DuckDB's line with a caret below it, without the line's number."""
+    lines = text.splitlines()
+    start = next((n for n, line in enumerate(lines) if _SQL_LINE.match(line)), None)
+    if start is None:
+        return ""
+    prefix = len(_SQL_LINE.match(lines[start])[0])  # type: ignore[index]
+    return "\n".join(f"  {line[prefix:]}" for line in lines[start : start + 2])

@@ -1,0 +1,83 @@
+"""`rivo sync --json`: everything the summary says, as one document. Its fields are described in docs/cli.md."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from cli import exits
+from cli.console import Terminal
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sync import ListResult
+
+_OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
+
+
+def report(terminal: Terminal, code: int) -> str:
+    """The document of a run that has ended with this exit code."""
+    done = terminal.finished
+    problems = [terminal.failure] if terminal.failure else list(done.problems) if done else []
+    if terminal.stopped:
+        problems = [terminal.stopped_sentence]
+    models = Counter(node.status for node in terminal.nodes if node.kind == "model")
+    tests = [(node, test) for node in terminal.nodes for test in node.tests]
+    return _text(
+        {
+            "outcome": _OUTCOMES.get(code, "stopped"),
+            "exit_code": code,
+            "seconds": round(terminal.seconds, 1),
+            "problems": problems,
+            "warehouse": {
+                "path": str(done.warehouse),
+                "is_demo": done.is_demo,
+                "published": done.published,
+                "observed_at": done.observed_at.isoformat() if done.observed_at else None,
+                "size_bytes": done.size_bytes,
+            }
+            if done
+            else None,
+            "lists": [_list(result) for result in terminal.lists],
+            "models": dict(models),
+            "checks": dict(Counter(test.status for _, test in tests)),
+            "checks_not_passed": [
+                {
+                    "table": node.relation,
+                    "check": test.name,
+                    "status": test.status,
+                    "failing_rows": test.failures,
+                    "message": test.message,
+                }
+                for node, test in tests
+                if test.status != "pass"
+            ],
+            "notes": terminal.notes(),
+            "trust": list(done.findings) if done else [],
+        }
+    )
+
+
+def failed_before(problem: str) -> str:
+    """The document of a sync that could not begin."""
+    return _text({"outcome": "failed", "exit_code": exits.FAILED, "problems": [problem]}).rstrip()
+
+
+def _list(result: ListResult) -> dict[str, Any]:
+    return {
+        "list": result.name,
+        "title": ENDPOINTS[result.name].title,
+        "kind": result.kind,
+        "complete": result.complete,
+        "observed_at": result.observed_at.isoformat(),
+        "requests": result.requests,
+        "seconds": result.seconds,
+        **asdict(result.counts),
+        "rows_total": result.rows_total,
+        "new_columns": list(result.new_columns),
+        "error": result.error,
+    }
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,264 @@
+"""`rivo query`: every format holds what the warehouse holds, nothing can be written, and it behaves in a shell."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from cli import query
+from cli.main import _FORMATS
+from cli.query_errors import sentence
+from cli.tables import print_result
+from pipelines.errors import RivoError
+from pipelines.warehouse import read_only
+from tests.cli.conftest import Rivo
+
+ODD = """
+select 1 as a, 2 as a, 'x,"y' as "q""z", null as nothing, '' as empty, 1.50::decimal(9, 2) as money,
+    'nan'::double as nan, timestamptz '2026-01-02 03:04:05+00' as at, [1, 2] as list, {'k': 'x|y'} as struct,
+    interval 3 day as days, e'a\\nb' as lines, uuid '00000000-0000-0000-0000-000000000001' as id, 'ä→' as text
+"""
+
+
+@pytest.fixture
+def reader(warehouse: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """As `rivo query` opens it."""
+    with read_only(warehouse, str(tmp_path / "spill")) as connection:
+        yield connection
+
+
+def written(connection: duckdb.DuckDBPyConnection, sql: str, form: str) -> bytes:
+    sink = io.BytesIO()
+    query.write(query.select(connection, sql), form, sink)
+    return sink.getvalue()
+
+
+def test_every_format_has_all_rows_and_awkward_values(reader: duckdb.DuckDBPyConnection) -> None:
+    many = "select i, 'n' || i as name from range(50000) as r(i)"
+    assert list(csv.reader(io.StringIO(written(reader, many, "csv").decode())))[-1] == ["49999", "n49999"]
+    assert json.loads(written(reader, many, "json"))[49_999] == {"i": 49_999, "name": "n49999"}
+    assert pq.read_table(io.BytesIO(written(reader, many, "parquet"))).num_rows == 50_000
+    assert len(written(reader, many, "markdown").splitlines()) == 50_002
+
+    [header, values] = csv.reader(io.StringIO(written(reader, ODD, "csv").decode(), newline=""))
+    row = dict(zip(header, values, strict=True))
+    assert (row["a"], row["a_1"], row['q"z'], row["nothing"], row["money"]) == ("1", "2", 'x,"y', "", "1.50")
+    assert (row["lines"], row["text"], row["days"]) == ("a\nb", "ä→", "3 days")
+    [row] = json.loads(written(reader, ODD, "json"))
+    assert (row["a_1"], row["nothing"], row["nan"], row["list"], row["money"]) == (2, None, None, [1, 2], 1.5)
+    [row] = pq.read_table(io.BytesIO(written(reader, ODD, "parquet"))).to_pylist()
+    assert (row["a_1"], row["list"], row["days"], row["text"]) == (2, [1, 2], "3 days", "ä→")
+    head, rule, line = written(reader, ODD, "markdown").decode().splitlines()
+    assert head.count(" | ") == rule.count(" | ") == line.count(" | ")
+    assert "x\\|y" in line
+    assert "a b" in line
+
+
+def test_no_rows_are_no_rows_in_every_format(reader: duckdb.DuckDBPyConnection) -> None:
+    none = "select 1 as one where false"
+    assert written(reader, none, "csv") == b"one\n"
+    assert json.loads(written(reader, none, "json")) == []
+    assert pq.read_table(io.BytesIO(written(reader, none, "parquet"))).column_names == ["one"]
+    assert len(written(reader, none, "markdown").splitlines()) == 2
+
+
+def test_what_is_offered_can_be_written() -> None:
+    assert set(_FORMATS) == {"table", *query._WRITERS}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy (select 1) to '{file}' (format csv, use_tmp_file false)",
+        "copy (select 1) to '{file}.wal' (format csv)",
+        "copy (select 1) to '{spill}/x.csv'",
+        "copy (select 1) to '/dev/stdout'",
+        "explain analyze copy (select 1) to '{file}' (format csv, use_tmp_file false)",
+        "explain /* ( */ analyze copy (select 1) to '{file}' (format csv, use_tmp_file false)",
+        "explain (analyze) copy (select 1) to '{file}' (format csv, use_tmp_file false)",
+        "prepare p as copy (select 1) to '{file}' (use_tmp_file false)",
+        "select 1; copy (select 1) to '{file}' (format csv, use_tmp_file false)",
+        "from query('copy (select 1) to ''{file}'' (use_tmp_file false)')",
+        "call enable_logging(storage='file', storage_path='{spill}/log')",
+        "select * from enable_logging(level='trace', storage='file', storage_path='{spill}/log')",
+        "attach '{file}' as again (read_write)",
+        "attach '{other}'",
+        "attach ':memory:' as m",
+        "export database '{folder}'",
+        "install httpfs",
+        "load '{other}'",
+        "set enable_external_access = true",
+        "reset lock_configuration",
+        "pragma enable_profiling = 'json'",
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "select * from read_text('/proc/self/environ')",
+        "select * from glob('/etc/*')",
+        "select * from read_parquet('https://example.com/x.parquet')",
+        "select * from sniff_csv('/etc/passwd')",
+        "select getenv('HOME')",
+        "select * from written",
+        "create persistent secret s (type s3, key_id 'a', secret 'b')",
+        "create table marts.x as select 1",
+        "insert into marts.dim_tier select * from marts.dim_tier",
+        "drop table marts.dim_member",
+        "update marts.dim_member set points_balance = 0",
+        "checkpoint",
+        "",
+    ],
+)
+def test_sql_writes_nothing_and_reads_nothing_else(
+    sql: str, reader: duckdb.DuckDBPyConnection, warehouse: Path, tmp_path: Path
+) -> None:
+    before = warehouse.read_bytes()
+    (tmp_path / "spill").mkdir()
+    files = {path for path in tmp_path.rglob("*") if path.is_file()}
+    text = sql.format(
+        file=warehouse, spill=tmp_path / "spill", other=tmp_path / "other.duckdb", folder=tmp_path / "out"
+    )
+
+    with pytest.raises((RivoError, duckdb.Error)):
+        query.select(reader, text).fetchall()
+
+    assert warehouse.read_bytes() == before
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == files
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from marts.dim_tier",
+        "with a as (select 1 as x) select * from a;",
+        "-- a comment first\nselect 1",
+        "show all tables",
+        "describe marts.dim_member",
+        "summarize marts.dim_tier",
+        "pivot marts.dim_member on loyalty_status using count(*)",
+        "explain select 1",
+        "explain analyze select 1",
+        "pragma table_info('marts.dim_member')",
+        "values (1)",
+    ],
+)
+def test_whatever_reads_is_let_through(sql: str, reader: duckdb.DuckDBPyConnection) -> None:
+    assert query.select(reader, sql).fetchall()
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("from dim_member", "It is in a schema: marts.dim_member."),
+        ("from marts.dim_membr", "There is no table dim_membr in the warehouse. Nearest: marts.dim_member"),
+        ("select poins_balance from marts.dim_member", "no column poins_balance. Nearest: points_balance"),
+        ("selct 1", 'syntax error at or near "selct".\n  selct 1\n  ^'),
+        ("select * from read_csv('/etc/passwd')", "reads the warehouse alone: no other file"),
+        ("select 'x'::integer", "Could not convert string 'x' to INT32"),
+    ],
+)
+def test_an_error_is_a_sentence_with_the_nearest_names(
+    sql: str, said: str, reader: duckdb.DuckDBPyConnection
+) -> None:
+    with pytest.raises(duckdb.Error) as raised:
+        query.select(reader, sql).fetchall()
+
+    assert said in str(sentence(reader, raised.value))
+
+
+def test_a_table_fits_its_terminal() -> None:
+    columns = [f"column_{n}" for n in range(12)]
+    rows = [tuple(f"value {n} of a row" for n in range(12))]
+    for width in (40, 80, 400):
+        console = Console(width=width, color_system=None)
+        with console.capture() as captured:
+            print_result(console, columns, rows)
+        text = captured.get()
+        assert max(map(len, text.splitlines())) <= width
+        assert all(f"value {n} of a row" in text for n in range(12))
+        assert ("row 1" in text) == (width < 400)
+
+
+def test_what_would_steer_the_terminal_is_shown_as_text() -> None:
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        print_result(console, ["name"], [("\x1b[2Jgone\r\x07",)])
+    assert not set("\x1b\r\x07") & set(captured.get())
+    assert "gone" in captured.get()
+
+
+def test_files_are_whole_or_not_there(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    good = ("query", "--format", "csv", "--output", str(target))
+
+    done = rivo(*good, "select 1 as a", RIVO_WAREHOUSE=str(filled))
+    assert (done.returncode, done.stdout, target.read_text()) == (0, "", "a\n1\n")
+
+    failing = "select if(i = 150000, error('half-way'), i) as a from range(200000) as r(i)"
+    failed = rivo(*good, failing, RIVO_WAREHOUSE=str(filled))
+    assert failed.returncode == 1
+    assert "half-way" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert target.read_text() == "a\n1\n"
+    assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out.csv"]
+
+    nowhere = rivo(
+        "query", "--format", "csv", "-o", str(tmp_path / "no" / "x"), "select 1", RIVO_WAREHOUSE=str(filled)
+    )
+    assert nowhere.returncode == 1
+    assert "cannot be written" in nowhere.stderr
+
+
+def test_a_reader_that_has_enough_is_no_error(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "RIVO_ENV_FILE": os.devnull,
+        "RIVO_API_KEY": "x",
+        "RIVO_WAREHOUSE": str(filled),
+    }
+    command = [str(Path(sys.executable).parent / "rivo"), "query", "--format", "csv", "from range(2000000)"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "range\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 141
+
+
+def test_sql_comes_from_standard_input_too(filled: Path, tmp_path: Path) -> None:
+    result = subprocess.run(
+        [str(Path(sys.executable).parent / "rivo"), "query", "-"],
+        input="select 'ä→' as text,\n  true as yes, 1234567.5::double as number",
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "RIVO_ENV_FILE": os.devnull,
+            "RIVO_API_KEY": "x",
+            "RIVO_WAREHOUSE": str(filled),
+            "PYTHONIOENCODING": "utf-8",
+        },
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert [line.split() for line in result.stdout.splitlines()[::2]] == [
+        ["text", "yes", "number"],
+        ["ä→", "true", "1234567.50"],
+    ]
+    assert "\x1b" not in result.stdout

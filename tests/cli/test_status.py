@@ -1,0 +1,92 @@
+"""`rivo status`: what it says of a warehouse, and by which code it can be watched."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+from pydantic import SecretStr
+
+from cli import exits
+from cli.status import GRACE, Status, look, show
+from pipelines.settings import Settings
+from tests.cli.conftest import KEY, Rivo
+
+CRON, ZONE = "30 4 * * *", "America/New_York"
+
+
+def settings(path: Path) -> Settings:
+    return Settings(api_key=SecretStr(KEY), warehouse=str(path), sync_cron=CRON, timezone=ZONE)
+
+
+@pytest.fixture
+def observed_at(filled: Path) -> datetime:
+    with duckdb.connect(str(filled), read_only=True) as connection:
+        [[moment]] = connection.execute("select max(observed_at) from rivo_raw.sync_log").fetchall()
+    return moment.astimezone(UTC)
+
+
+def test_fresh_until_the_schedule_has_come_round(filled: Path, observed_at: datetime) -> None:
+    fresh = look(settings(filled), now=observed_at + timedelta(minutes=1))
+
+    assert (fresh.exit_code, fresh.problems, fresh.is_stale) == (exits.DONE, (), False)
+    # 04:30 in New York in summer.
+    due = fresh.next_sync_at
+    assert (due.hour, due.minute, due.tzinfo) == (8, 30, UTC)
+    assert observed_at < due <= observed_at + timedelta(days=1)
+    assert fresh.next_full_sweep_at >= observed_at + timedelta(days=7)
+    assert look(settings(filled), now=due + GRACE - timedelta(minutes=1)).exit_code == exits.DONE
+    assert look(settings(filled), now=due + GRACE + timedelta(minutes=1)).exit_code == exits.STALE
+
+
+def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: datetime) -> None:
+    later = observed_at + timedelta(hours=1)
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            "insert into rivo_raw.sync_log (list, observed_at, kind, complete, error) "
+            "values ('rewards', ?, 'full', false, 'Rewards could not be read.')",
+            [later],
+        )
+
+    status = look(settings(warehouse), now=later)
+
+    assert status.exit_code == exits.FAILED
+    assert status.problems == ("Rewards could not be read.",)
+    assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (0, 1)
+
+
+def test_what_waits_unpublished_is_told(warehouse: Path, observed_at: datetime) -> None:
+    warehouse.with_name("rivo.pending.duckdb").write_bytes(warehouse.read_bytes())
+
+    status = look(settings(warehouse), now=observed_at)
+
+    assert status.exit_code == exits.FAILED
+    assert "was left as it was, because a model or a blocking check failed" in status.problems[-1]
+
+
+def test_the_document_has_every_field(filled: Path, rivo: Rivo) -> None:
+    result = rivo("status", "--json", RIVO_WAREHOUSE=str(filled))
+
+    told = json.loads(result.stdout)
+    assert result.returncode == told["exit_code"]
+    assert told["state"] == {0: "ok", 1: "failed", 4: "stale"}[result.returncode]
+    fields = set(Status.__dataclass_fields__)
+    assert set(told) == {"state", "exit_code"} | fields
+    assert told["last_sync"]["lists_read"] == 7
+    assert KEY not in result.stdout
+
+
+def test_a_person_reads_it_line_by_line(
+    filled: Path, observed_at: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(look(settings(filled), now=observed_at + timedelta(days=3)), as_json=False)
+
+    lines = capsys.readouterr().out.splitlines()
+    titles = [line[:11].strip() for line in lines]
+    assert titles[:3] == ["Warehouse", "Last sync", "Freshness"]
+    assert titles[-3:] == ["Quarantine", "Next sync", "Full sweep"]
+    assert "STALE" in lines[2]
+    assert "7 of 7 lists" in lines[1]
