@@ -8,7 +8,7 @@ import dagster as dg
 from rich.console import Console
 
 from assets.definitions import defs
-from assets.lineage import raw_key
+from assets.keys import raw_key
 from assets.op import watched_by
 from cli.console import Terminal
 from cli.dagster_instance import prepare_dagster_home
