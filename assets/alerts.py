@@ -34,7 +34,7 @@ def alert_on_failure(context: dg.HookContext) -> None:
 @dg.run_failure_sensor(
     name="alert_on_run_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Posts to RIVO_ALERT_URL what a run itself could not tell any more: killed, out of memory, not started.",
+    description="Posts to RIVO_ALERT_URL what a run could not tell itself: killed, out of memory, never started.",
     minimum_interval_seconds=60,
 )
 def alert_on_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:

@@ -8,13 +8,14 @@ from assets.alerts import alert_on_run_failure
 from assets.jobs import JOBS, daily_schedule
 from assets.lineage import rivo_specs
 from assets.op import sync_assets
+from assets.sensors import SENSORS, event_specs
 from dbt_like_sql import load_project
 from pipelines.settings import Settings
 
 defs = dg.Definitions(
-    assets=[*rivo_specs(), sync_assets(load_project())],
+    assets=[*rivo_specs(), *event_specs(), sync_assets(load_project())],
     jobs=JOBS,
     schedules=[daily_schedule(Settings.load())],
-    sensors=[alert_on_run_failure],
+    sensors=[*SENSORS, alert_on_run_failure],
     executor=dg.in_process_executor,
 )

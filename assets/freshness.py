@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import islice, pairwise
 
 import dagster as dg
@@ -14,6 +15,7 @@ _TICKS = 400
 """More than a year of days, so that the long day in autumn is among them."""
 
 
+@cache
 def freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
     """A sync is late an hour after the longest time between two of them, and fails to have happened after three.
 

@@ -9,7 +9,7 @@ from dbt_like_sql import LAYERS
 from dbt_like_sql.project import SEEDS
 from pipelines.settings import Settings
 
-_EVERYTHING = dg.AssetSelection.all()
+_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups("rivo_events")
 _MODELS = dg.AssetSelection.groups(SEEDS, *LAYERS) | dg.AssetSelection.assets(PUBLISHED)
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
 
 from assets.freshness import freshness_policy
 from assets.keys import PUBLISHED, raw_key, relation_key
@@ -142,6 +143,7 @@ def _words(value: Any) -> str:
     return " x ".join(_list(value))
 
 
+@suppress_dagster_warnings
 def _file(path: str | PurePath, label: str) -> dg.CodeReferencesMetadataValue:
     return dg.CodeReferencesMetadataValue(
         code_references=[dg.LocalFileCodeReference(file_path=str(path), label=label)]

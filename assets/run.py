@@ -187,7 +187,7 @@ def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeRes
     except duckdb.Error:
         # Whoever changed the report may have renamed its columns; a picture is no reason to fail.
         picture = None
-    return Page(node.relation, sample(connection, project, project.node(node.name)), picture or "")
+    return Page(node.relation, sample(connection, project.node(node.name)), picture or "")
 
 
 def _left_behind(

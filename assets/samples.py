@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from dbt_like_sql import Model, Project, Seed
+from dbt_like_sql import Model, Seed
 from dbt_like_sql.privacy import masked
 
 LAYERS = ("marts", "reports")
@@ -16,7 +16,7 @@ _OF_THE_SHOP = ("vip_tiers", "rewards", "earning_rules")
 """Lists of what the shop itself wrote: names of tiers and rewards, not of people."""
 
 
-def sample(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> str:
+def sample(connection: duckdb.DuckDBPyConnection, node: Model | Seed) -> str:
     """The first rows of a table, as a Markdown table.
 
     Numbers, days and ids are shown; text only where it comes from the shop's own lists, a seed, or the SQL itself

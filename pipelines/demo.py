@@ -99,7 +99,8 @@ def demo_store() -> Iterator[DemoStore]:
             raise RivoError("The sandbox store did not start. Run `uv run rivo sandbox` to see why.")
         yield DemoStore(said["RIVO_API_URL"], said["RIVO_API_KEY"])
     finally:
-        process.terminate()
+        # It keeps nothing, so there is nothing that it should end in order.
+        process.kill()
         process.wait(timeout=10)
 
 

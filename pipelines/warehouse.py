@@ -142,6 +142,18 @@ def building(published: Path) -> Iterator[Build]:
             _discard(build_path, scratch)
 
 
+def is_being_built(published: Path) -> bool:
+    """Whether a sync or a build holds the warehouse right now."""
+    try:
+        with published.with_suffix(".lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
 def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
     pending = _sibling(published, "pending")
     base = pending if pending.exists() else published
