@@ -36,7 +36,7 @@ def rivo_specs() -> list[dg.AssetSpec]:
                 "documentation": dg.MetadataValue.url(endpoint.docs_url),
                 "path": endpoint.path,
                 "kept_in_sync": _KEPT_IN_SYNC[endpoint.reading],
-                _CODE: _file(endpoints.__file__, "What is read of each list"),
+                _CODE: _file(endpoints.__file__, "endpoints.py"),
             },
         )
         for endpoint in ENDPOINTS.values()
@@ -83,7 +83,9 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
         metadata={
             "dagster/table_name": f"{RAW}.{table}",
             "dagster/column_schema": _raw_schema(table),
-            _CODE: _file(tables.__file__ if table == "sync_log" else endpoints.__file__, "The columns"),
+            _CODE: _file(tables.__file__, "tables.py")
+            if table == "sync_log"
+            else _file(endpoints.__file__, "endpoints.py"),
         },
         skippable=True,
         freshness_policy=_freshness(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.storage.tags import RESUME_RETRY_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RESUME_RETRY_TAG
 
 from assets.keys import raw_key
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -16,8 +16,9 @@ def landed_before(run: dg.DagsterRun, instance: dg.DagsterInstance) -> set[str]:
     """
     landed: set[str] = set()
     current: dg.DagsterRun | None = run
-    while current and current.tags.get(RESUME_RETRY_TAG) == "true" and current.parent_run_id:
-        current = instance.get_run_by_id(current.parent_run_id)
+    while current and current.tags.get(RESUME_RETRY_TAG) == "true":
+        parent = current.parent_run_id or current.tags.get(PARENT_RUN_ID_TAG)
+        current = instance.get_run_by_id(parent) if parent else None
         if current is None:
             break
         records = instance.get_records_for_run(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import duckdb
 
-from dbt_like_sql import Model, Seed
+from dbt_like_sql import Model, Origin, Seed
 from dbt_like_sql.privacy import masked
+from dbt_like_sql.project import SEEDS
+from pipelines.tables import raw_tables
 
 LAYERS = ("marts", "reports")
 """The layers whose rows are shown: those that people read."""
@@ -14,13 +16,15 @@ _WIDEST = 40
 _HARMLESS = ("BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP")
 _OF_THE_SHOP = ("vip_tiers", "rewards", "earning_rules")
 """Lists of what the shop itself wrote: names of tiers and rewards, not of people."""
+_STATES = ("loyalty_status", "status")
+"""Text of other lists that is one of a few words of Rivo's."""
 
 
 def sample(connection: duckdb.DuckDBPyConnection, node: Model | Seed) -> str:
     """The first rows of a table, as a Markdown table.
 
     Numbers, days and ids are shown; text only where it comes from the shop's own lists, a seed, or the SQL itself
-    (a period's type, a state). Whatever comes from a customer's row is not, nor what cannot be traced.
+    (a period's type, a state). Other text of a customer's row is not, nor what cannot be traced.
     """
     described: list[tuple[str, str]] = [
         (name, kind)
@@ -52,11 +56,16 @@ def is_harmless(node: Model | Seed, name: str, kind: str) -> bool:
     is_traced = isinstance(node, Model) and node.language == "sql" and not node.is_open
     if kind != "VARCHAR" or column is None or not is_traced:
         return False
-    return all(
-        origin.relation.startswith("seeds.")
-        or origin.relation.removeprefix("rivo_raw.").removesuffix("_history") in _OF_THE_SHOP
-        for origin in column.origins
-    )
+    return all(map(_is_no_person, column.origins))
+
+
+def _is_no_person(origin: Origin) -> bool:
+    schema, _, table = origin.relation.partition(".")
+    if schema == SEEDS or table.removesuffix("_history") in (*_OF_THE_SHOP, "sync_log", "settings"):
+        return True
+    _, columns = raw_tables().get(table, ("", ()))
+    kind = next((column.type for column in columns if column.name == origin.column), "text")
+    return kind not in ("text", "scalar", "json") or origin.column in _STATES
 
 
 def _grain(node: Model | Seed) -> list[str]:
