@@ -125,14 +125,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
                 if plan.with_pages and node.status == "success" and node.schema in SHOWN:
                     yield _page(work.connection, project, node)
                 yield node
-        left = _left_behind(work.connection, project, observed_at)
-        if plan.publish and left and not blocked and not nothing_read:
-            blocked = True
-            problems.append(
-                f"{', '.join(left[:3])}{' and others' if len(left) > 3 else ''} failed or were skipped in an earlier "
-                "run, or were not built since lists were last read, and were not built in this one. Readers are not "
-                "to see them beside what is new: build all models."
-            )
+        if plan.publish and not blocked and not nothing_read:
+            left = _left_behind(work.connection, project, observed_at)
+            blocked = bool(left)
+            problems += left
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():
@@ -193,15 +189,27 @@ def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeRes
 def _left_behind(
     connection: duckdb.DuckDBPyConnection, project: Project, observed_at: datetime | None
 ) -> list[str]:
-    """The tables of the project that their last build did not renew, or that rest on older rows than are there."""
+    """Why what is there may not be shown: tables that failed when they were last built, or are of older rows."""
     builds = last_results(connection).builds
-    return [
-        node.relation
-        for node in project.nodes.values()
-        if node.relation not in builds
-        or builds[node.relation]["status"] != "success"
-        or builds[node.relation]["data_as_of"] != observed_at
-    ]
+    tables = [node.relation for node in project.nodes.values()]
+    failed = [name for name in tables if name in builds and builds[name]["status"] != "success"]
+    old = [name for name in tables if name not in builds or builds[name]["data_as_of"] != observed_at]
+    end = "Readers are not to see them beside what is new: build all models."
+    problems = []
+    if failed:
+        problems.append(
+            f"{_some(failed)} failed or had to be skipped in an earlier run, and were not built in this one. {end}"
+        )
+    elif old:
+        problems.append(
+            f"{_some(old)} were not built since lists were last read, nor in this run. {end} "
+            "In Dagster: the job models_only."
+        )
+    return problems
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
 
 
 def _log_state(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, int]:

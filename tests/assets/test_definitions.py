@@ -85,7 +85,7 @@ def test_every_data_test_is_part_of_a_check() -> None:
         key = dg.AssetCheckKey(relation_key(project.node(test.node).relation), check_name(test))
         spec = graph.get_check_spec(key)
         assert test.description in str(spec.description)
-        assert test.sql in str(spec.metadata["sql"])
+        assert test.sql in str(spec.metadata["sql"].value)
         assert spec.blocking == (test.severity == "error")
     assert len(tests) > 500
 
@@ -111,7 +111,7 @@ def test_every_list_leads_to_its_documentation() -> None:
 def test_raw_tables_describe_their_columns() -> None:
     for spec in defs.resolve_all_asset_specs():
         if spec.group_name == "rivo_raw":
-            schema = spec.metadata["dagster/column_schema"].schema
+            schema = spec.metadata["dagster/column_schema"]
             assert [c.name for c in schema.columns if not c.description] == []
 
 

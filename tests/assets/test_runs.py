@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.instance.config import PoolGranularity
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assets.instance_storage import OpenSqliteEventLogStorage
@@ -182,7 +183,7 @@ def test_the_second_of_two_syncs_says_so(house: House) -> None:
 
 def test_runs_of_the_queue_take_turns(house: House) -> None:
     config = house.instance.get_concurrency_config().pool_config
-    assert (config.default_pool_limit, str(config.pool_granularity.value)) == (1, "run")
+    assert (config.default_pool_limit, config.pool_granularity) == (1, PoolGranularity.RUN)
 
 
 def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
