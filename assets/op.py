@@ -129,6 +129,8 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
                 raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
         except RivoError as error:
             reporter.error(str(error))
+            # A line of its own, since Dagster shows a traceback with the failure.
+            context.log.error(str(error))
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except (dg.Failure, GeneratorExit):
             raise

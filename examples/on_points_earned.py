@@ -7,8 +7,6 @@ Add this file to `workspace.yaml`, reload, and turn on the sensors `points_earne
       - python_file: {relative_path: examples/on_points_earned.py, location_name: mine}
 """
 
-from __future__ import annotations
-
 import dagster as dg
 
 POINTS_EARNED = dg.AssetKey(["rivo_events", "points_earned"])
