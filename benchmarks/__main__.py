@@ -181,7 +181,9 @@ def daily() -> None:
     """A daily sync of the demo store through Dagster, from a cold start, with nothing new: where its time goes."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"]
-        server = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True)
+        server = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         try:
             assert server.stdout
             said = dict(server.stdout.readline().strip().partition("=")[::2] for _ in range(2))
