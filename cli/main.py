@@ -72,9 +72,13 @@ def sync(full: bool, only: list[str], allow_shrink: list[str]) -> None:
 
     With RIVO_API_KEY from Rivo into RIVO_WAREHOUSE; without it a demo into data/demo.duckdb.
     """
+    if Settings.load().api_key is None:
+        from pipelines.demo import start_demo_store
+
+        # It takes a second, and so do the imports of Dagster.
+        start_demo_store()
     from cli.run_job import run_sync
 
-    Settings.load()
     sys.exit(0 if run_sync(full=full, only=only, allow_shrink=allow_shrink) else 1)
 
 
