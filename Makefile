@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test check format sources bench audit
+.PHONY: help install sync dev test test-ui check format sources bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 
 test: install ## the whole test suite
 	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+test-ui: install ## the browser tests of the Dagster UI; they need Chromium
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+		echo "The browser tests need Chromium, and there is none on this machine."; \
+		echo "Debian, Ubuntu: apt-get install chromium.  Fedora: dnf install chromium.  macOS: brew install chromium."; exit 1; }
+	@$(RUN)/python -m pytest tests/ui
 
 check: install ## format, lint, types
 	@$(RUN)/ruff format --check .

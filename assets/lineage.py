@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
+from collections.abc import Iterable
+from functools import cache
+from pathlib import PurePath
+from typing import Any
 
 import dagster as dg
+from dagster._utils.warnings import suppress_dagster_warnings
 
-from dbt_like_sql import Column, Model, Project, Seed, TestResult
-from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import history_name
+from assets.freshness import freshness_policy
+from assets.keys import PUBLISHED, raw_key, relation_key
+from dbt_like_sql import Column, Model, Project, Seed
+from pipelines import tables
+from pipelines.rivo import endpoints
+from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS
+from pipelines.settings import Settings
+from pipelines.tables import history_name, raw_tables
 from pipelines.warehouse import RAW
 
-PUBLISHED = dg.AssetKey(["published", "warehouse"])
-COMPLETE_CHECK = "read_completely"
-QUARANTINE_CHECK = "no_rows_quarantined"
-UNDECLARED_CHECK = "no_undeclared_attributes"
-_INGESTION_CHECKS = {
-    COMPLETE_CHECK: "The list was read to its end and landed.",
-    QUARANTINE_CHECK: "Every row could be loaded as it came; the others wait in rivo_raw._quarantine.",
-    UNDECLARED_CHECK: "Rivo sent no attribute that this release does not know; such a one becomes a new column.",
-}
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
-"""The sync is daily: a day and two hours without one is late, a day and a half is a failure."""
-
-
-def raw_key(table: str) -> dg.AssetKey:
-    """Key of a table of `rivo_raw`."""
-    return dg.AssetKey([RAW, table])
-
-
-def relation_key(relation: str) -> dg.AssetKey:
-    """Key of a table by its name in SQL: 'marts.dim_member'."""
-    return dg.AssetKey(relation.split("."))
+_CODE = "dagster/code_references"
 
 
 def rivo_specs() -> list[dg.AssetSpec]:
@@ -43,10 +31,12 @@ def rivo_specs() -> list[dg.AssetSpec]:
             group_name="rivo",
             kinds={"api"},
             description=f"Rivo's list of {endpoint.title}. {endpoint.description}",
+            owners=_owners(),
             metadata={
                 "documentation": dg.MetadataValue.url(endpoint.docs_url),
                 "path": endpoint.path,
-                "kept in sync": _KEPT_IN_SYNC[endpoint.reading],
+                "kept_in_sync": _KEPT_IN_SYNC[endpoint.reading],
+                _CODE: _file(endpoints.__file__, "endpoints.py"),
             },
         )
         for endpoint in ENDPOINTS.values()
@@ -88,9 +78,24 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
         deps=list(deps),
         group_name=RAW,
         kinds=kinds,
+        owners=_owners(),
         description=description,
+        metadata={
+            "dagster/table_name": f"{RAW}.{table}",
+            "dagster/column_schema": _raw_schema(table),
+            _CODE: _file(tables.__file__, "tables.py")
+            if table == "sync_log"
+            else _file(endpoints.__file__, "endpoints.py"),
+        },
         skippable=True,
-        freshness_policy=FRESHNESS,
+        freshness_policy=_freshness(),
+    )
+
+
+def _raw_schema(table: str) -> dg.TableSchema:
+    _, columns = raw_tables()[table]
+    return dg.TableSchema(
+        [dg.TableColumn(c.name, DUCKDB_TYPES[c.type], description=c.description) for c in columns]
     )
 
 
@@ -102,7 +107,16 @@ def node_specs(project: Project) -> list[dg.AssetSpec]:
 def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
     upstream = [project.node(name).relation for name in node.depends_on]
     upstream += [source for source in node.sources if source != f"{RAW}.settings"]
-    metadata: dict[str, object] = {"file": str(node.path)}
+    metadata: dict[str, Any] = {
+        "dagster/table_name": node.relation,
+        _CODE: _file(project.root / node.path, node.path.name),
+    }
+    if node.meta.get("grain"):
+        metadata["grain"] = f"one row per {_words(node.meta['grain'])}"
+    if node.meta.get("questions"):
+        metadata["questions"] = dg.MetadataValue.md(
+            "\n".join(f"- {question}" for question in _list(node.meta["questions"]))
+        )
     lineage = column_lineage(node.columns)
     if lineage.deps_by_column:
         metadata["dagster/column_lineage"] = lineage
@@ -110,13 +124,46 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         key=relation_key(node.relation),
         deps=[relation_key(relation) for relation in upstream],
         group_name=node.schema,
-        kinds={node.language if isinstance(node, Model) else "csv", "duckdb"},
+        kinds={_KINDS[node.language] if isinstance(node, Model) else "csv", "duckdb"},
+        owners=_list(node.meta.get("owners")) or _owners(),
         description=node.description or None,
         tags=dict.fromkeys(node.tags, ""),
         metadata=metadata,
         skippable=True,
-        freshness_policy=FRESHNESS if isinstance(node, Model) else None,
+        freshness_policy=_freshness() if isinstance(node, Model) else None,
     )
+
+
+_KINDS = {"sql": "sql", "python": "pandas"}
+
+
+def _list(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
+
+
+def _words(value: Any) -> str:
+    return " x ".join(_list(value))
+
+
+@suppress_dagster_warnings
+def _file(path: str | PurePath, label: str) -> dg.CodeReferencesMetadataValue:
+    return dg.CodeReferencesMetadataValue(
+        code_references=[dg.LocalFileCodeReference(file_path=str(path), label=label)]
+    )
+
+
+def _owners() -> list[str]:
+    return [owner for owner in map(str.strip, _settings().owners.split(",")) if owner]
+
+
+def _freshness() -> dg.FreshnessPolicy:
+    return freshness_policy(_settings().sync_cron, _settings().timezone)
+
+
+@cache
+def _settings() -> Settings:
+    """The settings that the definitions show; a code location that is loaded anew reads them anew."""
+    return Settings.load()
 
 
 def column_lineage(columns: Iterable[Column]) -> dg.TableColumnLineage:
@@ -145,34 +192,7 @@ def published_spec(project: Project) -> dg.AssetSpec:
             "The DuckDB file that people read (RIVO_WAREHOUSE). It is replaced whole, in one step, after a sync "
             "whose blocking checks passed; readers may hold it open all the while."
         ),
+        owners=_owners(),
         skippable=True,
-        freshness_policy=FRESHNESS,
+        freshness_policy=_freshness(),
     )
-
-
-def check_specs(project: Project) -> list[dg.AssetCheckSpec]:
-    """Every data test of the models, and the checks of every list read."""
-    return [*_ingestion_check_specs(), *_test_specs(project)]
-
-
-def _ingestion_check_specs() -> Iterator[dg.AssetCheckSpec]:
-    for name in ENDPOINTS:
-        for check, description in _INGESTION_CHECKS.items():
-            yield dg.AssetCheckSpec(check, asset=raw_key(name), description=description)
-
-
-def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
-    for node in project.nodes.values():
-        for test in project.tests_of(node.name):
-            yield dg.AssetCheckSpec(
-                test.name,
-                asset=relation_key(node.relation),
-                description=test.description or None,
-                blocking=test.severity == "error",
-                metadata={"sql": dg.MetadataValue.md(f"```sql\n{test.sql}\n```")},
-            )
-
-
-def check_key(project: Project, test: TestResult) -> dg.AssetKey:
-    """The asset that a test belongs to."""
-    return relation_key(project.node(test.node).relation)

@@ -10,6 +10,9 @@ from pathlib import Path
 import duckdb
 from pydantic import SecretStr
 
+from assets.pictures import PICTURES
+from assets.samples import LAYERS as SHOWN
+from assets.samples import sample
 from dbt_like_sql import NodeResult, Project, build, last_results
 from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
@@ -28,6 +31,17 @@ class Plan:
     lists: SyncOptions | None
     models: Collection[str]
     publish: bool
+    with_pages: bool = False
+    """Whether to tell what the page of each table shows: a few rows, a picture."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page of a table shows besides numbers, in Markdown; empty where it has nothing to show."""
+
+    relation: str
+    sample: str
+    picture: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Finished:
     """Sentences on why not every figure can be trusted, from `reports.rpt_data_trust`."""
 
 
-Event = Step | ListResult | ListsRead | NodeResult | Finished
+Event = Step | ListResult | ListsRead | Page | NodeResult | Finished
 
 
 def run(plan: Plan, settings: Settings, project: Project, where: Target | None = None) -> Iterator[Event]:
@@ -108,15 +122,13 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 if node.name == _TRUST and node.status == "success":
                     findings = _findings(work.connection)
+                if plan.with_pages and node.status == "success" and node.schema in SHOWN:
+                    yield _page(work.connection, project, node)
                 yield node
-        left = _left_behind(work.connection, project)
-        if plan.publish and left and not blocked and not nothing_read:
-            blocked = True
-            problems.append(
-                f"{', '.join(left[:3])}{' and others' if len(left) > 3 else ''} failed or had to be skipped in an "
-                "earlier run, and were not built in this one. Readers are not to see them beside what is new: "
-                "build all models."
-            )
+        if plan.publish and not blocked and not nothing_read:
+            left = _left_behind(work.connection, project, observed_at)
+            blocked = bool(left)
+            problems += left
         if plan.publish and not blocked and not nothing_read:
             work.publish()
         elif not nothing_read or where.warehouse.exists():
@@ -164,10 +176,40 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
                     yield result
 
 
-def _left_behind(connection: duckdb.DuckDBPyConnection, project: Project) -> list[str]:
-    """The tables of the project that their last build did not renew."""
+def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeResult) -> Page:
+    draw = PICTURES.get(node.relation)
+    try:
+        picture = draw(connection) if draw else None
+    except duckdb.Error:
+        # Whoever changed the report may have renamed its columns; a picture is no reason to fail.
+        picture = None
+    return Page(node.relation, sample(connection, project.node(node.name)), picture or "")
+
+
+def _left_behind(
+    connection: duckdb.DuckDBPyConnection, project: Project, observed_at: datetime | None
+) -> list[str]:
+    """Why what is there may not be shown: tables that failed when they were last built, or are of older rows."""
     builds = last_results(connection).builds
-    return [name for name, row in builds.items() if name in project.tables and row["status"] != "success"]
+    tables = [node.relation for node in project.nodes.values()]
+    failed = [name for name in tables if name in builds and builds[name]["status"] != "success"]
+    old = [name for name in tables if name not in builds or builds[name]["data_as_of"] != observed_at]
+    end = "Readers are not to see them beside what is new: build all models."
+    problems = []
+    if failed:
+        problems.append(
+            f"{_some(failed)} failed or had to be skipped in an earlier run, and were not built in this one. {end}"
+        )
+    elif old:
+        problems.append(
+            f"{_some(old)} were not built since lists were last read, nor in this run. {end} "
+            "In Dagster: the job models_only."
+        )
+    return problems
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{' and others' if len(names) > 3 else ''}"
 
 
 def _log_state(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, int]:

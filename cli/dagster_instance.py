@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,7 +80,8 @@ def _dagster_yaml(settings: Settings) -> str:
     # postgresql:// for another driver than the one that dagster-postgres brings.
     address = settings.dagster_postgres_url.get_secret_value().partition("://")[2]
     os.environ["DAGSTER_STORAGE_URL"] = f"postgresql+psycopg2://{address}"
-    return text + (PROJECT / "deploy" / "dagster-postgres.yaml").read_text()
+    without_storage = re.sub(r"(?m)^storage:\n(?:[ ].*\n)+", "", text)
+    return without_storage + (PROJECT / "deploy" / "dagster-postgres.yaml").read_text()
 
 
 def _renew(path: Path, shipped: str) -> None:

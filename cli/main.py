@@ -105,13 +105,18 @@ def sync(signalled: Signalled, full: bool, only: list[str], allow_shrink: list[s
     With RIVO_API_KEY from Rivo into RIVO_WAREHOUSE; without it a demo into data/demo.duckdb.
     """
     try:
-        Settings.load()
+        settings = Settings.load()
     except RivoError as error:
         if as_json:
             from cli.sync_report import failed_before
 
             click.echo(failed_before(str(error)))
         raise
+    if settings.api_key is None:
+        from pipelines.demo import start_demo_store
+
+        # It takes a second, and so do the imports of Dagster.
+        start_demo_store()
     from cli.run_job import run_sync
 
     sys.exit(run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, as_json=as_json))

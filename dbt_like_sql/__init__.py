@@ -14,7 +14,7 @@ files of dbt's shape.
 
 from dbt_like_sql.build import build
 from dbt_like_sql.checking import TestResult
-from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest
+from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest, is_named_by_default
 from dbt_like_sql.errors import ProjectError
 from dbt_like_sql.loading import load_project
 from dbt_like_sql.nodes import NodeResult
@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "TestResult",
     "build",
+    "is_named_by_default",
     "last_results",
     "load_project",
     "select",

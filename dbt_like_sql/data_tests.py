@@ -27,6 +27,8 @@ class DataTest:
     name: str
     node: str
     sql: str
+    kind: str = ""
+    """The generic test that it is; empty for one with SQL of its own."""
     column: str | None = None
     severity: Severity = "error"
     description: str = ""
@@ -154,12 +156,18 @@ def build_test(
         name=identifier(str(given.get("name") or _default_name(kind, node, column, arguments))),
         node=node,
         sql=build(call),
+        kind=kind,
         column=column,
         severity=severity(config, where),
         description=str(given.get("description") or "").strip() or _SENTENCES[kind](call) + only,
         depends_on=(other,) if other and other != node else (),
         where=where,
     )
+
+
+def is_named_by_default(test: DataTest) -> bool:
+    """Whether a test of a column has the name that dbt would give it, not one of its own."""
+    return bool(test.column) and test.name == identifier("_".join([test.kind, test.node, str(test.column)]))
 
 
 def severity(config: Mapping[str, Any], where: str) -> Severity:

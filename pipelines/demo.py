@@ -77,6 +77,23 @@ class DemoStore:
             raise RivoError(f"The sandbox store does not answer any more ({error}).") from None
 
 
+_started: list[subprocess.Popen[str]] = []
+
+
+def start_demo_store() -> None:
+    """Let the store begin to simulate its shop now; the next `demo_store` takes it."""
+    _started.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"],
+            cwd=PROJECT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
+            text=True,
+        )
+    )
+
+
 @contextmanager
 def demo_store() -> Iterator[DemoStore]:
     """Start the sandbox store on a free port of this machine; it ends with the block, or with this process.
@@ -84,14 +101,9 @@ def demo_store() -> Iterator[DemoStore]:
     Raises:
         RivoError: it does not start.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
-        text=True,
-    )
+    if not _started:
+        start_demo_store()
+    process = _started.pop()
     try:
         assert process.stdout is not None
         said = dict(process.stdout.readline().strip().partition("=")[::2] for _ in range(2))
@@ -99,7 +111,8 @@ def demo_store() -> Iterator[DemoStore]:
             raise RivoError("The sandbox store did not start. Run `uv run rivo sandbox` to see why.")
         yield DemoStore(said["RIVO_API_URL"], said["RIVO_API_KEY"])
     finally:
-        process.terminate()
+        # It keeps nothing, so there is nothing that it should end in order.
+        process.kill()
         process.wait(timeout=10)
 
 

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     """Where Dagster keeps runs and events instead, if it is set."""
     patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
     """How long one request is retried before its list is given up."""
+    owners: str = ""
+    """Owners of all assets that the property files give none: e-mail addresses or team:name, by comma."""
+    alert_url: SecretStr | None = None
+    """A webhook that takes Slack's JSON; it is a secret, since who knows it can post."""
 
     @field_validator("api_key")
     @classmethod
@@ -67,6 +71,22 @@ class Settings(BaseSettings):
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with https:// (or http:// for a store on this machine)")
         return url.rstrip("/")
+
+    @field_validator("alert_url")
+    @classmethod
+    def _check_alert_url(cls, url: SecretStr | None) -> SecretStr | None:
+        text = url.get_secret_value().strip() if url else ""
+        if text and not text.startswith(("http://", "https://")):
+            raise ValueError("must start with https:// (or http:// for a service on this machine)")
+        return SecretStr(text) if text else None
+
+    @field_validator("owners")
+    @classmethod
+    def _check_owners(cls, owners: str) -> str:
+        for owner in filter(None, map(str.strip, owners.split(","))):
+            if not re.fullmatch(r"team:[\w.-]+|[^@\s]+@[^@\s]+\.[^@\s]+", owner):
+                raise ValueError(f"'{owner}' is neither an e-mail address nor team:name")
+        return owners
 
     @field_validator("timezone")
     @classmethod

@@ -20,7 +20,7 @@ from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.rivo.rows import Row
 from pipelines.settings import Settings
-from pipelines.tables import ensure_tables, live_rows, write_settings
+from pipelines.tables import ensure_tables, history_name, live_rows, write_settings
 from pipelines.warehouse import RAW, Build
 
 
@@ -37,6 +37,10 @@ class ListResult:
     seconds: float = 0.0
     error: str | None = None
     rows_total: int = 0
+    history_rows: int = 0
+    """Versions in the list's history, where it has one."""
+    largest_id: int = 0
+    """The watermark: new rows of the list have larger ids."""
     new_columns: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -124,11 +128,20 @@ def _land(
         error=error,
         warnings=tuple(reading.warnings),
         rows_total=live_rows(build.connection, endpoint),
+        history_rows=_number(build.connection, f"count(*) from {RAW}.{history_name(endpoint)}")
+        if endpoint.history
+        else 0,
+        largest_id=_number(build.connection, f"coalesce(max(id), 0) from {RAW}.{endpoint.name}"),
         counts=landing.counts if landing else Counts(),
         new_columns=tuple(landing.new_columns) if landing else (),
     )
     _log(build.connection, result)
     return result
+
+
+def _number(connection: duckdb.DuckDBPyConnection, what: str) -> int:
+    [[number]] = connection.execute(f"select {what}").fetchall()
+    return int(number)
 
 
 def _counted(

@@ -70,6 +70,40 @@ def read_list(
         yield from _by_page_number(client, endpoint, since_id, set(handed_out), known_ids, apart)
 
 
+def read_newest(
+    client: Client, endpoint: Endpoint, since_id: int, most_pages: int
+) -> tuple[list[Row], int, bool]:
+    """Rows behind `since_id`, of the first few pages; for whoever only wants to know what is new.
+
+    Returns:
+        the rows, the id to go on behind, and whether there may be more.
+
+    Raises:
+        ListError: the server does not page by since_id, so that new rows cannot be told without reading all.
+    """
+    rows: list[Row] = []
+    position = since_id
+    for _ in range(most_pages):
+        payload = client.get(
+            endpoint.path,
+            {"pagination[since_id]": position, "pagination[limit]": PAGE_SIZE},
+            endpoint.title,
+        )
+        page: list[Row] = payload["data"]
+        try:
+            following = _next_cursor(payload, page, position)
+        except _CursorIgnoredError as error:
+            raise ListError(
+                f"{endpoint.title}: the server does not page by since_id ({error}), so what is new cannot be told "
+                "without reading the whole list. The daily sync does that."
+            ) from None
+        rows += page
+        position = max([position, *(row_id for row_id in resource_ids(page) if row_id is not None)])
+        if following is None or len(page) < PAGE_SIZE:
+            return rows, position, False
+    return rows, position, True
+
+
 def _by_page_number(
     client: Client,
     endpoint: Endpoint,

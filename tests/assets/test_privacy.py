@@ -93,11 +93,16 @@ def test_no_value_of_the_data_reaches_dagster(
 
     # All of it was tried, and told.
     checks: dict[str, Any] = {
-        check.asset_check_key.name: check for check in result.get_asset_check_evaluations()
+        f"{check.asset_key.path[-1]}:{check.check_name}": check
+        for check in result.get_asset_check_evaluations()
     }
-    fails = checks["accepted_values_dim_fails_first_name"]
-    assert (fails.passed, fails.metadata["failures"].value) == (False, 2)
-    assert checks["accepted_values_dim_warns_email"].metadata["sample"].value == [
+    fails = checks["dim_fails:accepted_values"]
+    assert (fails.passed, fails.metadata["failures"].value) == (False, 4)
+    assert fails.metadata["columns"].value == "email, first_name"
+    assert "Readers keep the last good state" in fails.metadata["next_step"].value
+    warns = checks["dim_warns:accepted_values_warning"]
+    assert (warns.passed, warns.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert warns.metadata["sample"].value == [
         {"customer_id": 7001},
         {"customer_id": 7002},
     ]

@@ -40,6 +40,15 @@ def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert settings.api_url == "http://127.0.0.1:8080/merchant_api/v1"
 
 
+def test_the_address_of_alerts_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/T0/secret")
+    assert "secret" not in repr(Settings.load())
+    monkeypatch.setenv("RIVO_ALERT_URL", "ftp://hooks.example/T0/secret")
+    with pytest.raises(SettingsError) as raised:
+        Settings.load()
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("key", ["", "   "])
 def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", key)
@@ -54,6 +63,8 @@ def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> No
         ("RIVO_RATE_LIMIT", "-1", "RIVO_RATE_LIMIT: Input should be greater than 0"),
         ("RIVO_RATE_LIMIT", "inf", "RIVO_RATE_LIMIT: Input should be a finite number"),
         ("RIVO_RATE_LIMIT", "nan", "RIVO_RATE_LIMIT: Input should be"),
+        ("RIVO_ALERT_URL", "hooks.slack.com/x", "RIVO_ALERT_URL: must start with https://"),
+        ("RIVO_OWNERS", "somebody", "RIVO_OWNERS: 'somebody' is neither an e-mail address nor team:name"),
         ("RIVO_PATIENCE_SECONDS", "inf", "RIVO_PATIENCE_SECONDS: Input should be a finite number"),
         ("RIVO_LOOKBACK_DAYS", "-1", "RIVO_LOOKBACK_DAYS: Input should be greater than or equal to 0"),
         ("RIVO_LOOKBACK_DAYS", "1.5", "RIVO_LOOKBACK_DAYS: Input should be a valid integer"),

@@ -1,0 +1,52 @@
+"""The jobs and the daily schedule."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from assets.keys import PUBLISHED
+from dbt_like_sql import LAYERS
+from dbt_like_sql.project import SEEDS
+from pipelines.settings import Settings
+
+_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups("rivo_events")
+_MODELS = dg.AssetSelection.groups(SEEDS, *LAYERS) | dg.AssetSelection.assets(PUBLISHED)
+
+
+daily_sync = dg.define_asset_job(
+    "daily_sync",
+    selection=_EVERYTHING,
+    executor_def=dg.in_process_executor,
+    description="All seven lists, all models, all checks, then the warehouse is published.",
+)
+
+full_sweep = dg.define_asset_job(
+    "full_sweep",
+    selection=_EVERYTHING,
+    config={"ops": {"sync": {"config": {"full": True}}}},
+    executor_def=dg.in_process_executor,
+    description="The same, with every list read from its first row. Syncs do that by themselves every "
+    "RIVO_FULL_SWEEP_DAYS days; run it when rows seem to be missing.",
+)
+
+models_only = dg.define_asset_job(
+    "models_only",
+    selection=_MODELS,
+    executor_def=dg.in_process_executor,
+    description="No request to Rivo: all models and checks from the rows that are there, then the warehouse is "
+    "published. For after a change of the SQL.",
+)
+
+JOBS = [daily_sync, full_sweep, models_only]
+
+
+def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """The schedule that these settings ask for."""
+    return dg.ScheduleDefinition(
+        name="daily_sync",
+        job=daily_sync,
+        cron_schedule=settings.sync_cron,
+        execution_timezone=settings.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="RIVO_SYNC_CRON in RIVO_TIMEZONE.",
+    )

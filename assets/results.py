@@ -1,0 +1,108 @@
+"""What Dagster is told of a run: a materialization with its figures for each table, and the checks' results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import dagster as dg
+
+from assets.checks import results_of_list, results_of_tests
+from assets.keys import PUBLISHED, raw_key, relation_key
+from assets.run import Event, Finished, ListsRead, Page
+from dbt_like_sql import NodeResult, Project
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sync import ListResult
+from pipelines.tables import history_name
+
+Result = dg.MaterializeResult | dg.AssetCheckResult
+_ROWS = "dagster/row_count"
+
+
+def results(project: Project, events: Iterable[Event]) -> Iterator[Result]:
+    """All that the events of a run amount to, in their order."""
+    pages: dict[str, Page] = {}
+    for event in events:
+        if isinstance(event, Page):
+            pages[event.relation] = event
+        elif isinstance(event, ListResult):
+            yield from _of_list(event)
+        elif isinstance(event, ListsRead):
+            yield dg.MaterializeResult(
+                asset_key=raw_key("sync_log"),
+                metadata={_ROWS: event.log_rows, **_time("watermark", event.observed_at)},
+            )
+        elif isinstance(event, NodeResult):
+            yield from _of_node(project, event, pages.get(event.relation))
+        elif isinstance(event, Finished) and event.published:
+            yield dg.MaterializeResult(asset_key=PUBLISHED, metadata=_of_published(event))
+
+
+def _of_list(result: ListResult) -> Iterator[Result]:
+    if result.complete:
+        counts = result.counts
+        yield dg.MaterializeResult(
+            asset_key=raw_key(result.name),
+            metadata={
+                _ROWS: result.rows_total,
+                "rows_read": counts.rows_read,
+                "rows_new": counts.rows_new,
+                "rows_changed": counts.rows_changed,
+                "rows_deleted": counts.rows_deleted,
+                "rows_quarantined": counts.rows_quarantined,
+                "requests": result.requests,
+                "seconds": result.seconds,
+                "kind": result.kind,
+                **_time("watermark", result.observed_at),
+                "watermark_id": result.largest_id,
+                "columns_added": len(result.new_columns),
+                **({"schema_changes": ", ".join(result.new_columns)} if result.new_columns else {}),
+            },
+        )
+        if ENDPOINTS[result.name].history:
+            yield dg.MaterializeResult(
+                asset_key=raw_key(history_name(ENDPOINTS[result.name])),
+                metadata={_ROWS: result.history_rows, **_time("watermark", result.observed_at)},
+            )
+    yield from results_of_list(result)
+
+
+def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterator[Result]:
+    if result.status == "dropped":
+        return
+    if result.status == "success":
+        node = project.node(result.name)
+        # The UI has no view of column lineage, so the origins stand in the descriptions too.
+        comments = {column.name: column.comment for column in node.columns}
+        columns = [
+            dg.TableColumn(name, kind, description=comments.get(name.lower()) or None)
+            for name, kind in result.columns
+        ]
+        metadata: dict[str, Any] = {
+            _ROWS: result.rows or 0,
+            "seconds": round(result.seconds, 3),
+            "tests": len(result.tests),
+            "dagster/column_schema": dg.TableSchema(columns),
+        }
+        if page and page.picture:
+            metadata["picture"] = dg.MetadataValue.md(page.picture)
+        if page and page.sample:
+            metadata["sample"] = dg.MetadataValue.md(page.sample)
+        yield dg.MaterializeResult(asset_key=relation_key(node.relation), metadata=metadata)
+    yield from results_of_tests(project, result)
+
+
+def _of_published(event: Finished) -> dict[str, Any]:
+    return {
+        "path": dg.MetadataValue.path(event.warehouse),
+        "size_mb": round(event.size_bytes / 1e6, 1),
+        **_time("watermark", event.observed_at),
+        "findings": len(event.findings),
+        "data_trust": dg.MetadataValue.md(
+            "\n".join(f"- {finding}" for finding in event.findings) or "Every trust check is content."
+        ),
+    }
+
+
+def _time(name: str, value: Any) -> dict[str, Any]:
+    return {name: dg.MetadataValue.timestamp(value)} if value else {}

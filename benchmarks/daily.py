@@ -1,0 +1,104 @@
+"""One daily sync through Dagster in a process of its own, and where its time goes.
+
+`python -m benchmarks.daily` syncs as the environment says and prints one line of JSON: seconds by part, and `total`.
+The parts are measured by wrapping the functions that do them; what is in two of them counts in the inner one.
+"""
+
+from __future__ import annotations
+
+import time
+
+_BEGAN = time.perf_counter()
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from collections import defaultdict  # noqa: E402
+from collections.abc import Callable, Iterator  # noqa: E402
+from functools import wraps  # noqa: E402
+from typing import Any  # noqa: E402
+
+_seconds: defaultdict[str, float] = defaultdict(float)
+_running: list[str] = ["Dagster around the step"]
+_since = _BEGAN
+
+
+def _switch() -> None:
+    global _since
+    now = time.perf_counter()
+    _seconds[_running[-1]] += now - _since
+    _since = now
+
+
+def _enter(part: str) -> None:
+    _switch()
+    _running.append(part)
+
+
+def _leave() -> None:
+    _switch()
+    _running.pop()
+
+
+def _timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(function)
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        _enter(part)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _leave()
+
+    return timed
+
+
+def _timed_generator(part: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @wraps(function)
+    def timed(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        generator = function(*args, **kwargs)
+        while True:
+            _enter(part)
+            try:
+                item = next(generator)
+            except StopIteration:
+                return
+            finally:
+                _leave()
+            yield item
+
+    return timed
+
+
+def main() -> None:
+    """Sync once and print where the time went."""
+    _enter("imports and definitions")
+
+    from assets import run
+    from assets.instance_storage import OpenSqliteEventLogStorage
+    from cli import run_job
+    from pipelines import sync
+    from pipelines.warehouse import Build
+
+    _leave()
+    sync.load = _timed("lists: read, compare, load", sync.load)
+    run.sync_lists = _timed_generator("lists: histories, log, the rest", run.sync_lists)
+    run.build = _timed_generator("models", run.build)
+    runner: Any = sys.modules["dbt_like_sql.build"]
+    runner.run_test = _timed("data tests", runner.run_test)
+    run._page = _timed("samples and pictures", run._page)
+    for name in ("keep", "publish"):
+        setattr(Build, name, _timed("publish", getattr(Build, name)))
+    for name in ("store_event", "store_event_batch"):
+        setattr(
+            OpenSqliteEventLogStorage,
+            name,
+            _timed("Dagster's event log", getattr(OpenSqliteEventLogStorage, name)),
+        )
+    stdout, sys.stdout = sys.stdout, sys.stderr
+    code = run_job.run_sync(lambda wait=0.0: None, full=False, only=[], allow_shrink=[], as_json=False)
+    sys.stdout = stdout
+    _switch()
+    print(json.dumps({**_seconds, "total": sum(_seconds.values()), "passed": code == 0}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""What happened in the programme since somebody last asked, by one or two requests; writes nothing.
+
+Rivo's events have ascending ids, so what is new is behind the last id. Tiers have no events (the API keeps no log
+of them): a move is known from the daily sync, which compares all customers with the day before. Between two syncs
+only upgrades that Rivo rewards with points are seen, since those are events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from pipelines.rivo.client import Client
+from pipelines.rivo.cursor import read_newest
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.rows import Row, likely_id
+from pipelines.settings import Settings
+from pipelines.warehouse import RAW, read_only
+
+MOST_PAGES = 2
+"""So many requests, of 250 rows each; what is behind them is told the next time."""
+_PATIENCE_SECONDS = 20.0
+"""Who asks every few minutes need not try for long."""
+_TIER_SOURCE = "vip_tier"
+
+
+@dataclass(frozen=True)
+class News:
+    """Rows of a list that nobody was told of: how many, what they amount to, and whose they are."""
+
+    rows: int
+    points: int
+    credits: Decimal
+    members: int
+    ids: Sequence[int]
+    last_id: int
+    """Where the next question begins."""
+    has_more: bool
+    requests: int
+
+
+@dataclass(frozen=True)
+class TierNews:
+    """Moves between tiers that a sync found, by direction ('upgrade', 'downgrade', 'lateral', 'enter', 'leave')."""
+
+    moves: dict[str, int]
+    observed_at: datetime | None
+    """The last observation of tiers; where the next question begins."""
+
+
+def points_earned(settings: Settings, since_id: int) -> News:
+    """Points events behind an id that gave points or credits.
+
+    Raises:
+        ApiError, ListError: they cannot be read.
+    """
+    return _news(
+        settings, "points_events", since_id, lambda a: _points(a) > 0 or _points(a) == 0 < _credits(a)
+    )
+
+
+def points_redeemed(settings: Settings, since_id: int) -> News:
+    """Redemptions behind an id.
+
+    Raises:
+        ApiError, ListError: they cannot be read.
+    """
+    return _news(settings, "points_redemptions", since_id, lambda _: True)
+
+
+def tiers_rewarded(settings: Settings, since_id: int) -> News:
+    """Points events behind an id that reward an upgrade.
+
+    Raises:
+        ApiError, ListError: they cannot be read.
+    """
+    return _news(settings, "points_events", since_id, lambda a: _TIER_SOURCE in str(a.get("source")))
+
+
+def tiers_changed(warehouse: Path, since: datetime | None) -> TierNews:
+    """Moves that syncs observed after `since`; with None, none, but where to begin.
+
+    Raises:
+        WarehouseError: the warehouse is not there.
+    """
+    with read_only(warehouse) as connection:
+        try:
+            [[latest]] = connection.execute(
+                f"select max(observed_at) from {RAW}.sync_log where list = 'customers' and complete"
+            ).fetchall()
+            moves = connection.execute(
+                "select direction, count(*) from marts.fct_tier_change where changed_by > ? group by all order by all",
+                [since],
+            ).fetchall()
+        except duckdb.CatalogException:
+            return TierNews({}, since)
+    return TierNews(dict(moves), latest)
+
+
+def largest_id(warehouse: Path, table: str) -> int | None:
+    """The largest id of a raw table that the published warehouse knows; None where it was never synced.
+
+    Raises:
+        WarehouseError: the warehouse is not there.
+    """
+    with read_only(warehouse) as connection:
+        try:
+            [[found]] = connection.execute(f"select max(id) from {RAW}.{table}").fetchall()
+            [[synced]] = connection.execute(
+                f"select count(*) from {RAW}.sync_log where list = ? and complete", [table]
+            ).fetchall()
+        except duckdb.CatalogException:
+            return None
+    return (found or 0) if synced else None
+
+
+def _news(settings: Settings, name: str, since_id: int, concerns: Any) -> News:
+    patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
+    client = Client(settings.model_copy(update={"patience_seconds": patience}))
+    rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
+    found = [(row, attributes) for row, attributes in _attributes(rows) if concerns(attributes)]
+    members = {(attributes.get("customer") or {}).get("id") for _, attributes in found} - {None}
+    return News(
+        rows=len(found),
+        points=sum(abs(_points(attributes)) for _, attributes in found),
+        credits=sum((abs(_credits(attributes)) for _, attributes in found), Decimal(0)),
+        members=len(members),
+        ids=[row_id for row, _ in found if (row_id := likely_id(row)) is not None],
+        last_id=last_id,
+        has_more=has_more,
+        requests=client.requests,
+    )
+
+
+def _attributes(rows: Sequence[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
+    for row in rows:
+        if isinstance(row, dict) and isinstance(row.get("attributes"), dict):
+            yield row, row["attributes"]
+
+
+def _points(attributes: dict[str, Any]) -> int:
+    """The signed points; of redemptions, which may come without, the magnitude."""
+    value = attributes.get("points_diff", attributes.get("points_amount"))
+    return value if isinstance(value, int) else 0
+
+
+def _credits(attributes: dict[str, Any]) -> Decimal:
+    """The signed credits: `credits_diff` where it comes, else the amount, negative for a redemption."""
+    value = attributes.get("credits_diff")
+    try:
+        if value is not None:
+            return Decimal(str(value))
+        amount = Decimal(str(attributes.get("credits_amount") or 0))
+    except InvalidOperation:
+        return Decimal(0)
+    return -amount if attributes.get("source") == "points_purchase" else amount

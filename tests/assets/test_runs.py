@@ -1,0 +1,221 @@
+"""Runs of the whole job and of parts of it: what Dagster is told, what is published, what is read again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.instance.config import PoolGranularity
+from dagster._core.storage.event_log import SqliteEventLogStorage
+
+from assets.instance_storage import OpenSqliteEventLogStorage
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.warehouse import building
+from tests.assets.conftest import KEY, House
+
+RESUME = "dagster/is_resume_retry"
+
+
+def told(house: House, key: str) -> dict[str, Any]:
+    """The figures of an asset's last materialization."""
+    event = house.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
+    assert event
+    assert event.asset_materialization
+    return {name: value.value for name, value in event.asset_materialization.metadata.items()}
+
+
+def materialized(result: dg.ExecuteInProcessResult) -> set[str]:
+    return {
+        event.asset_key.to_user_string()
+        for event in result.get_asset_materialization_events()
+        if event.asset_key
+    }
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    return {
+        f"{check.asset_key.to_user_string()}:{check.check_name}": check
+        for check in result.get_asset_check_evaluations()
+    }
+
+
+def test_a_list_tells_its_figures(house: House) -> None:
+    figures = told(house, "rivo_raw/customers")
+
+    [[rows, largest]] = house.query(
+        "select count(*), max(id) from rivo_raw.customers where _deleted_at is null"
+    )
+    [[read, new, changed, requests]] = house.query(
+        "select rows_read, rows_new, rows_changed, requests from rivo_raw.sync_log where list = 'customers' "
+        "order by observed_at desc limit 1"
+    )
+    assert (figures["dagster/row_count"], figures["watermark_id"]) == (rows, largest)
+    assert (figures["rows_read"], figures["rows_new"], figures["rows_changed"]) == (read, new, changed)
+    assert (figures["requests"], figures["columns_added"]) == (requests, 0)
+    assert figures["seconds"] > 0
+    [[versions]] = house.query("select count(*) from rivo_raw.customers_history")
+    assert told(house, "rivo_raw/customers_history")["dagster/row_count"] == versions
+
+
+def test_two_reports_have_a_picture(house: House) -> None:
+    for report in ("rpt_tier_migration", "rpt_redemption_rates"):
+        picture = told(house, f"reports/{report}")["picture"]
+        assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
+        assert len(picture) < 60_000
+
+
+def test_samples_show_rows_but_no_person(house: House) -> None:
+    samples = [
+        told(house, "/".join(row))["sample"]
+        for row in house.query(
+            "select table_schema, table_name from information_schema.tables where table_schema in ('marts', 'reports')"
+        )
+    ]
+    shown = "\n".join(samples)
+
+    assert len(samples) == len([s for s in samples if s.startswith("| ")])
+    assert "Silver" in told(house, "marts/dim_tier")["sample"]
+    people = house.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
+    words = {str(value) for row in people for value in row if value} - {"Silver", "Gold"}
+    assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", shown)] == []
+    codes = [
+        code for (code,) in house.query("select code from rivo_raw.points_redemptions where code is not null")
+    ]
+    assert codes
+    assert [code for code in codes if code in shown] == []
+
+
+def test_a_run_leaves_little_behind(house: House) -> None:
+    """What a day adds to Dagster's storage: a year of it must fit on any disk."""
+    [run] = house.instance.get_runs(limit=1)
+    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+
+    assert database.stat().st_size < 4_000_000
+
+
+def test_the_figures_of_models_are_numbers(house: House) -> None:
+    figures = told(house, "marts/dim_member")
+
+    [[rows]] = house.query("select count(*) from marts.dim_member")
+    assert figures["dagster/row_count"] == rows
+    assert isinstance(figures["seconds"], float)
+    assert figures["tests"] > 5
+
+
+def test_a_part_is_not_published_but_kept(house: House) -> None:
+    before = house.warehouse.stat().st_mtime_ns
+
+    result = house.run("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
+
+    assert result.success
+    assert materialized(result) == {"rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history"}
+    assert {request.path.rsplit("/", 1)[-1] for request in house.server.requests} == {"vip_tiers"}
+    assert house.warehouse.stat().st_mtime_ns == before
+    assert house.pending.exists()
+
+
+def test_the_file_alone_does_not_publish_what_was_not_checked(house: House) -> None:
+    assert house.run("rivo_raw/vip_tiers").success
+    before = house.warehouse.stat().st_mtime_ns
+
+    result = house.run("published/warehouse")
+
+    assert not result.success
+    assert house.warehouse.stat().st_mtime_ns == before
+    [failure] = result.get_step_failure_events()
+    assert "were not built since lists were last read" in str(failure.step_failure_data.error)
+    # What builds the models may publish.
+    assert house.run(job="models_only").success
+    assert house.warehouse.stat().st_mtime_ns > before
+
+
+def test_a_model_and_what_is_built_from_it(house: House) -> None:
+    result = house.run("marts/dim_member", "reports/rpt_advocates")
+
+    assert result.success
+    assert materialized(result) == {"marts/dim_member", "reports/rpt_advocates"}
+    assert house.server.requests == []
+
+
+def test_a_failed_list_is_read_again_without_the_others(house: House) -> None:
+    house.server.faults = ["http_404:rewards"]
+    failed = house.run()
+    assert not failed.success
+    check = checks(failed)["rivo_raw/rewards:read_completely"]
+    assert not check.passed
+    assert "RIVO_API_URL" in str(check.description)
+    assert "From failure" in str(check.metadata["next_step"].value)
+    house.server.faults = []
+    asked = len(house.server.requests)
+
+    result = house.run(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
+
+    assert result.success
+    lists = {request.path.rsplit("/", 1)[-1] for request in house.server.requests[asked:]}
+    assert lists == {"rewards"}
+    raw = {
+        key for key in materialized(result) if key.startswith("rivo_raw/") and key.split("/")[1] in ENDPOINTS
+    }
+    assert raw == {"rivo_raw/rewards"}
+    assert "published/warehouse" in materialized(result)
+
+
+def test_a_run_executed_anew_reads_everything(house: House) -> None:
+    failed = house.run("rivo_raw/vip_tiers", "published/warehouse")
+    asked = len(house.server.requests)
+
+    house.run("rivo_raw/vip_tiers", tags={"dagster/parent_run_id": failed.run_id})
+
+    assert len(house.server.requests) > asked
+
+
+def test_the_second_of_two_syncs_says_so(house: House) -> None:
+    with building(house.warehouse) as work:
+        result = house.run()
+        work.keep()
+
+    assert not result.success
+    [failure] = result.get_step_failure_events()
+    assert "Another sync is working on" in str(failure.step_failure_data.error)
+
+
+def test_runs_of_the_queue_take_turns(house: House) -> None:
+    config = house.instance.get_concurrency_config().pool_config
+    assert (config.default_pool_limit, config.pool_granularity) == (1, PoolGranularity.RUN)
+
+
+def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
+    [[event]] = house.query("select min(id) from rivo_raw.points_events where points_diff > 0")
+    house.server.program.override(
+        "points_events", event, at=house.server.now, customer=None, applied_at=None, occurred_at=None
+    )
+    house.wait(1)
+
+    result = house.run(run_config={"ops": {"sync": {"config": {"full": True}}}})
+
+    failing = {name: check for name, check in checks(result).items() if not check.passed}
+    assert failing
+    for name, check in failing.items():
+        assert check.metadata["next_step"].value, name
+        assert check.description, name
+
+
+def test_events_are_those_of_dagsters_own_storage(house: House) -> None:
+    [run] = house.instance.get_runs(limit=1)
+    folder = str(house.folder / "dagster" / "history" / "runs")
+    assert isinstance(house.instance.event_log_storage, OpenSqliteEventLogStorage)
+    own = [record.event_log_entry for record in house.instance.get_records_for_run(run.run_id).records]
+    plain = SqliteEventLogStorage(folder)
+
+    assert [r.event_log_entry for r in plain.get_records_for_run(run.run_id).records] == own
+    assert len(own) > 500
+
+
+@pytest.mark.parametrize("text", [KEY, "@shop", "@example"])
+def test_no_secret_reaches_the_storage(house: House, text: str) -> None:
+    [run] = house.instance.get_runs(limit=1)
+    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+
+    assert text.encode() not in database.read_bytes()

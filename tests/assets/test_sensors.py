@@ -1,0 +1,140 @@
+"""Rivo's three events: told once, with one or two requests, and without touching the warehouse."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pytest
+from pydantic import SecretStr
+
+from assets.definitions import defs
+from pipelines import news
+from pipelines.errors import ListError
+from pipelines.news import points_earned
+from pipelines.settings import Settings
+from pipelines.warehouse import building
+from sandbox import Program, serve
+from tests.assets.conftest import KEY, OPTIONS, House
+
+NAMES = ("points_earned", "points_redeemed", "vip_tier_changed")
+
+
+class Watch:
+    """A sensor that is asked again and again."""
+
+    def __init__(self, house: House, name: str) -> None:
+        self.house = house
+        self.sensor = defs.resolve_sensor_def(name)
+        self.cursor: str | None = None
+
+    def look(self) -> dict[str, Any] | str:
+        """The figures of what was told, or why nothing was."""
+        context = dg.build_sensor_context(instance=self.house.instance, cursor=self.cursor)
+        data = self.sensor.evaluate_tick(context)
+        self.cursor = data.cursor or self.cursor
+        if not data.asset_events:
+            return str(data.skip_message)
+        [event] = data.asset_events
+        return {name: value.value for name, value in event.metadata.items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_off_until_somebody_turns_them_on(name: str) -> None:
+    assert defs.resolve_sensor_def(name).default_status == dg.DefaultSensorStatus.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "condition"),
+    [
+        ("points_earned", "points_events", "points_diff > 0"),
+        ("points_redeemed", "points_redemptions", "true"),
+    ],
+)
+def test_what_is_new_is_told_once(house: House, name: str, table: str, condition: str) -> None:
+    watch = Watch(house, name)
+    before = house.warehouse.read_bytes()
+    [[known]] = house.query(f"select max(id) from rivo_raw.{table}")
+
+    said = watch.look()
+
+    assert isinstance(said, dict)
+    assert len(house.server.requests) == said["requests"] <= 2
+    assert said["since_id"] == known
+    assert watch.look() == "Nothing new."
+    assert house.warehouse.read_bytes() == before
+    assert not house.pending.exists()
+    # The next sync finds the same rows, and more are not missing.
+    assert house.run(f"rivo_raw/{table}").success
+    with duckdb.connect(str(house.pending), read_only=True) as connection:
+        rows = connection.execute(
+            f"select id from rivo_raw.{table} where id > {known} and {condition} order by id"
+        ).fetchall()
+    assert said["events"] == len(rows)
+    assert said["ids"] == [row_id for (row_id,) in rows][:50]
+
+
+def test_moves_between_tiers_are_told_after_a_sync(house: House) -> None:
+    watch = Watch(house, "vip_tier_changed")
+    first = watch.look()
+    house.wait(20)
+    assert house.run().success
+
+    said = watch.look()
+
+    [[moves]] = house.query(
+        "select count(*) from marts.fct_tier_change "
+        "where changed_by = (select max(changed_by) from marts.fct_tier_change)"
+    )
+    assert isinstance(first, str) or first["moves_found_by_sync"] == 0
+    assert isinstance(said, dict)
+    assert said["moves_found_by_sync"] == moves > 0
+    assert said["requests"] <= 2
+    again = watch.look()
+    assert isinstance(again, str) or again["moves_found_by_sync"] == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_they_wait_while_a_sync_is_at_work(house: House, name: str) -> None:
+    with building(house.warehouse):
+        said = Watch(house, name).look()
+
+    assert "A sync is at work" in said
+    assert house.server.requests == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_key_or_a_warehouse_they_say_so(
+    house: House, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RIVO_WAREHOUSE", str(house.folder / "none.duckdb"))
+    assert "Sync once" in Watch(house, name).look()
+    monkeypatch.delenv("RIVO_API_KEY")
+    assert "RIVO_API_KEY is not set" in Watch(house, name).look()
+
+
+def test_a_sensor_that_was_off_for_long_catches_up_page_by_page(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(news, "MOST_PAGES", 1)
+    watch = Watch(house, "points_earned")
+    watch.cursor = "1"
+
+    said = watch.look()
+
+    assert isinstance(said, dict)
+    assert (said["requests"], said["has_more"]) == (1, True)
+    assert len(said["ids"]) == 50
+    later = watch.look()
+    assert isinstance(later, dict)
+    assert later["since_id"] == said["until_id"]
+
+
+def test_a_server_without_a_cursor_is_told() -> None:
+    program = Program(OPTIONS)
+    with serve(program, key=KEY, rate_limit=0) as server:
+        server.faults = ["cursor_ignored"]
+        settings = Settings.load().model_copy(update={"api_key": SecretStr(KEY), "api_url": server.url})
+        with pytest.raises(ListError, match="cannot be told without reading the whole list"):
+            points_earned(settings, 10**9)
