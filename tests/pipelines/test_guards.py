@@ -100,7 +100,7 @@ def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_shop: OpenShop) ->
 def test_a_server_that_is_down_is_waited_for_once(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_WAIT_WORTH_A_WORD", 0.5)
+    monkeypatch.setattr(client_module, "_WAIT_WORTH_A_WORD", 0.0)
     shop = open_shop(loaded=True)
     said: list[str] = []
     shop.server.faults = ["http_503"]
