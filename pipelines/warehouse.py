@@ -105,10 +105,10 @@ def resolve(warehouse: str) -> Path:
 
 
 @contextmanager
-def building(published: Path) -> Iterator[Build]:
+def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
     """Hold the warehouse's lock and a working copy of its last complete state; nothing of it stays on an error.
 
-    The caller ends with `Build.publish` or `Build.keep`.
+    A fresh working copy begins empty, whatever there is. The caller ends with `Build.publish` or `Build.keep`.
 
     Raises:
         WarehouseError: another sync holds the warehouse, the folder cannot be written, or the file is no
@@ -132,7 +132,7 @@ def building(published: Path) -> Iterator[Build]:
         try:
             _discard(build_path, scratch)
             scratch.mkdir()
-            connection = _open_copy(published, build_path, scratch)
+            connection = _open_copy(published, build_path, scratch, is_fresh)
             yield Build(build_path, scratch, published, connection)
         except OSError as error:
             if error.errno not in _STORAGE_ERRORS:
@@ -146,10 +146,9 @@ def building(published: Path) -> Iterator[Build]:
             _discard(build_path, scratch)
 
 
-def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
-    pending = _sibling(published, "pending")
-    base = pending if pending.exists() else published
-    if base.exists():
+def _open_copy(published: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:
+    base = latest(published)
+    if base.exists() and not is_fresh:
         shutil.copyfile(base, build_path)
     try:
         # Spilling beside the warehouse, not into a /tmp that may be small.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pipelines.rivo.endpoints import Column
 from pipelines.rivo.personal import (
     ADDRESS,
     columns_by_attribute,
@@ -19,7 +20,7 @@ from pipelines.rivo.rows import as_id
 
 _WORD = re.compile(r"[^\s\"'<>(),;:=/?&#]+")
 _CANDIDATE = re.compile(ADDRESS.pattern.replace("[^", r"[^\\") + r"|\d+")
-_SHORTEST_CODE = 5
+SHORTEST_CODE = 5
 """A shorter code is a word that others may use, too."""
 
 
@@ -32,7 +33,8 @@ class Forgotten:
     """Replaces what speaks of forgotten people.
 
     `key_of` gives the opaque key of an id, address or code, None for everybody else's. `learned` is called with the
-    key and each other text that Rivo knows a forgotten person by. `address` is what their addresses become.
+    key and each other text that Rivo knows a forgotten person by. `address` is what their addresses become, and
+    `is_address` tells which words are such.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class Forgotten:
         key_of: Callable[[str], int | None],
         learned: Callable[[int, str], None] = lambda _key, _text: None,
         address: Callable[[int], str | None] = address_of,
+        is_address: Callable[[str], bool] = lambda word: "@" in word,
     ) -> None:
         self._key_of = key_of
         self._learned = learned
         self._address = address
+        self._is_address = is_address
 
     def is_in(self, text: str) -> bool:
         """Whether a row, as JSON, names somebody forgotten by id or address."""
@@ -61,12 +65,6 @@ class Forgotten:
         columns = columns_by_attribute(name)
         people = {c.name: self._person(c, attributes, own_id) for c in columns.values() if c.is_customer}
         keys = {column: self._key(person) for column, person in people.items()}
-        own = keys.get("id") if name == "customers" else None
-        if own is not None:
-            for identifier in ("email", "referral_code"):
-                text = attributes.get(identifier)
-                if isinstance(text, str) and len(text.strip()) >= _SHORTEST_CODE:
-                    self._learned(own, text)
         treated: dict[str, Any] = {}
         for attribute, value in attributes.items():
             column = columns.get(attribute)
@@ -76,6 +74,7 @@ class Forgotten:
             elif column.about:
                 key = next((keys[each] for each in column.about if keys[each] is not None), None)
                 if key is not None:
+                    self._learn(key, column, value)
                     value = treat_declared(column, value, self._gone(key))
                 elif column.personal == "email" and any(people[each] is not None for each in column.about):
                     # Somebody else's, known by id, who has the same address.
@@ -107,9 +106,14 @@ class Forgotten:
             return found[0]
         if word.isdigit():
             return str(key)
-        return (self._address(key) or "") if "@" in word else ""
+        return (self._address(key) or "") if self._is_address(word) else ""
 
-    def _person(self, column: Any, attributes: Mapping[str, Any], own_id: Any) -> int | None:
+    def _learn(self, key: int, column: Column, value: Any) -> None:
+        is_known_by = column.personal == "email" or column.name == "referral_code"
+        if is_known_by and isinstance(value, str) and len(value.strip()) >= SHORTEST_CODE:
+            self._learned(key, value)
+
+    def _person(self, column: Column, attributes: Mapping[str, Any], own_id: Any) -> int | None:
         if column.name == "id":
             return as_id(own_id)
         person = attributes.get(column.sources[0])
