@@ -72,7 +72,7 @@ def backup(warehouse: Path, folder: Path, settings: Settings) -> Backup:
             folder,
             version("rivo-warehouse"),
             datetime.now(UTC).isoformat(timespec="seconds"),
-            _address(settings.api_url),
+            shop_of(settings),
             observed_at and observed_at.astimezone(UTC).isoformat(),
             tables,
         )
@@ -195,9 +195,9 @@ def load_backup(build: Build, made: Backup) -> list[str]:
     return said
 
 
-def _address(url: str) -> str:
+def shop_of(settings: Settings) -> str:
     """The API's address without a user or password in it."""
-    parts = urlsplit(url)
+    parts = urlsplit(settings.api_url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 

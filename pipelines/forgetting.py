@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,14 +12,14 @@ import orjson
 
 from pipelines.errors import RivoError, SettingsError
 from pipelines.history import version
-from pipelines.privacy import put_down, swap_of
+from pipelines.privacy import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.pseudonyms import Pseudonyms
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.rivo.forgotten import Forgotten, address_of
 from pipelines.rivo.personal import parsed
 from pipelines.settings import MAKE_A_KEY, Settings
 from pipelines.tables import existing_columns, history_name
-from pipelines.warehouse import RAW, Build
+from pipelines.warehouse import RAW, Build, latest
 
 
 @dataclass
@@ -74,11 +75,7 @@ def forget(build: Build, settings: Settings, customer: str) -> Person:
         identifier
         for (identifier,) in connection.execute(f"select identifier from {RAW}._forgotten").fetchall()
     }
-    is_hashed = settings.pii == "hash"
-    found = {
-        pseudonyms.identifier(text if is_hashed and _is_token(text) else pseudonyms.token(text))
-        for text in person.words
-    }
+    found = {identifier_of(text, settings, pseudonyms) for text in person.words}
     put_down(connection, person.key, sorted(found - known), pseudonyms)
     return person
 
@@ -92,10 +89,6 @@ def give_up(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     ).fetchall()
     connection.execute(f"delete from {RAW}._forgotten where key_check <> ?", [check])
     return int(rows[0][0])
-
-
-def _is_token(text: str) -> bool:
-    return len(text) == 32 and set(text) <= set("0123456789abcdef")
 
 
 def _find(
@@ -164,7 +157,7 @@ def replace_person(build: Build, settings: Settings, person: Person) -> int:
 
     lowered = {word.lower() for word in person.words}
     # A token of an address has no @, but stands where an address stood.
-    tokens = {text for text in lowered if _is_token(text)} if settings.pii == "hash" else set()
+    tokens = {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
     stored = Forgotten(
         lambda word: person.key if word.lower() in lowered else None,
         learned=lambda _key, text: person.texts.add(text.strip()),
@@ -179,7 +172,7 @@ def replace_person(build: Build, settings: Settings, person: Person) -> int:
             break
         # Another address came up on the way: it may stand where the id does not.
         lowered |= {word.lower() for word in person.words}
-        tokens |= {text for text in lowered if _is_token(text)} if settings.pii == "hash" else set()
+        tokens |= {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
     build.is_rewritten = True
     return changed
 
@@ -280,3 +273,48 @@ def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotte
             [orjson.dumps(stored.row(name, parsed(row))).decode(), rowid],
         )
     return len(rows)
+
+
+def forgotten_in(warehouse: Path) -> list[tuple[Any, ...]]:
+    """The rows of `_forgotten` of a warehouse about to be replaced; none where it cannot be read."""
+    path = latest(warehouse)
+    if not path.exists():
+        return []
+    try:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            return connection.execute(
+                f"select customer_key, identifier, key_check, forgotten_at from {RAW}._forgotten"
+            ).fetchall()
+    except duckdb.Error:
+        return []
+
+
+def forget_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -> None:
+    """Forget, in a warehouse restored from an older backup, those who were forgotten since.
+
+    Args:
+        build: the working copy, with RIVO_PII applied.
+        settings: with the RIVO_PII_KEY that they were forgotten under.
+        rows: as `forgotten_in` gave them.
+
+    Raises:
+        SettingsError: RIVO_PII_KEY is another one, or missing.
+    """
+    connection = build.connection
+    known = {i for (i,) in connection.execute(f"select identifier from {RAW}._forgotten").fetchall()}
+    rows = [row for row in rows if row[1] not in known]
+    if not rows:
+        return
+    connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", rows)
+    incoming = Incoming(connection, settings)
+    for name, endpoint in ENDPOINTS.items():
+        for column in endpoint.columns:
+            if not column.is_customer and column.personal != "email":
+                continue
+            found = connection.execute(f'select distinct "{column.name}" from {RAW}.{name}').fetchall()
+            for (value,) in found:
+                key = None if value is None else incoming.key_of(str(value))
+                if key is not None:
+                    is_id = column.is_customer
+                    texts = set() if is_id else {value}
+                    replace_person(build, settings, Person(value if is_id else None, texts, key))

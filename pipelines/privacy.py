@@ -45,6 +45,7 @@ class Incoming:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         self._connection = connection
+        self._settings = settings
         self._swap = swap_of(settings)
         self._pseudonyms = Pseudonyms.of(settings)
         rows = connection.execute(
@@ -72,7 +73,8 @@ class Incoming:
         if word not in self._seen:
             if len(self._seen) >= _WORDS_REMEMBERED:
                 self._seen.clear()
-            self._seen[word] = self._keys.get(self._identifier(word)) if self._pseudonyms else None
+            is_known = self._pseudonyms is not None
+            self._seen[word] = self._keys.get(self._identifier(word)) if is_known else None
         return self._seen[word]
 
     def learn(self, key: int, text: str) -> None:
@@ -85,7 +87,7 @@ class Incoming:
 
     def _identifier(self, text: str) -> str:
         assert self._pseudonyms
-        return self._pseudonyms.identifier(self._pseudonyms.token(text))
+        return identifier_of(text, self._settings, self._pseudonyms)
 
     def _rows(self, endpoint: Endpoint, rows: list[Row]) -> list[Row]:
         return [self._row(endpoint, row) for row in rows]
@@ -104,6 +106,17 @@ class Incoming:
         if self._swap:
             content = treat_row(endpoint.name, parsed(text) if content is None else content, self._swap)
         return row if content is None else retyped(row, content)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be what RIVO_PII=hash made of another."""
+    return len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
+def identifier_of(text: str, settings: Settings, pseudonyms: Pseudonyms) -> str:
+    """What stands in `_forgotten` for an id, address or code, in clear or as the token that RIVO_PII=hash keeps."""
+    is_hashed = settings.pii == "hash" and is_token(text)
+    return pseudonyms.identifier(text if is_hashed else pseudonyms.token(text))
 
 
 def put_down(
