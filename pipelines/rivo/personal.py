@@ -34,6 +34,7 @@ _PERSONAL_NAME = re.compile(
     r"|(first|last|full|sur|user|family|given|middle|nick|customer|display)_?name",
     re.IGNORECASE,
 )
+_WORDS = re.compile(r"[^\W\d_]{2}")
 _PLAIN_WORD = re.compile(r"[a-z_]{1,40}")
 
 
@@ -82,6 +83,11 @@ def treat_declared(column: Column, value: Any, swap: Swap) -> Any:
     if column.name == "id":
         ids = value if isinstance(value, list) else [value]
         return value if all(map(_is_id, ids)) else treat_undeclared(value, swap)
+    if column.type != "json" and isinstance(value, dict | list):
+        return treat_undeclared(value, swap)
+    if column.type not in ("json", "text", "scalar") and isinstance(value, str) and _WORDS.search(value):
+        # Sets its row apart, and must go on doing so.
+        return swap(value, False) or "removed"
     return _treat_plain(value, swap)
 
 
