@@ -30,8 +30,7 @@ def backup(folder: Path) -> None:
     from cli.warehouse import present_warehouse
     from pipelines.backup import backup as make
 
-    settings = Settings.load()
-    made = make(present_warehouse(settings).warehouse, folder.expanduser().absolute(), settings)
+    made = make(present_warehouse(Settings.load()), folder.expanduser().absolute())
     click.echo(
         f"{short(made.folder)}: {len(made.tables)} tables, {made.rows:,} rows, "
         f"as of {(made.observed_at or 'before any sync')[:16].replace('T', ' ')} UTC.\n"
@@ -57,17 +56,16 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from cli.console import Terminal, command
     from cli.pipes import DeafConsole
     from dbt_like_sql import load_project
-    from pipelines.backup import load_backup, read_backup, refuse_to_replace, shop_of
-    from pipelines.demo import target
+    from pipelines.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
     from pipelines.forgetting import forget_again, forgotten_in
     from pipelines.privacy import apply_setting
     from pipelines.warehouse import Build
 
     settings = Settings.load()
-    where = target(settings)
     made = read_backup(folder.expanduser().absolute())
-    if not where.is_demo and made.shop != shop_of(settings):
-        click.echo(f"Note       The backup is of {made.shop}, RIVO_API_URL is {shop_of(settings)}.", err=True)
+    where = home_of(made, settings)
+    if made.shop != shop_of(where):
+        click.echo(f"Note       The backup is of {made.shop}, RIVO_API_URL is {shop_of(where)}.", err=True)
     project = load_project()
     said: list[str] = []
 

@@ -21,10 +21,11 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from pipelines.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
 from pipelines.tables import existing_columns
-from pipelines.warehouse import RAW, Build, latest
+from pipelines.warehouse import DEMO, RAW, Build, latest, resolve
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -47,7 +48,7 @@ class Backup:
         return sum(int(table["rows"]) for table in self.tables.values())
 
 
-def backup(warehouse: Path, folder: Path, settings: Settings) -> Backup:
+def backup(where: Target, folder: Path) -> Backup:
     """Write every table of `rivo_raw` into a new folder: as the next sync would find it, whole or not at all.
 
     It reads a file that is complete, so that no sync waits for it.
@@ -63,7 +64,7 @@ def backup(warehouse: Path, folder: Path, settings: Settings) -> Backup:
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from None
     try:
-        with _open(warehouse) as connection:
+        with _open(where.warehouse) as connection:
             tables = {name: _export(connection, name, unfinished) for name in _tables(connection)}
             observed_at = connection.execute(
                 f"select max(observed_at) from {RAW}.sync_log where complete"
@@ -72,7 +73,7 @@ def backup(warehouse: Path, folder: Path, settings: Settings) -> Backup:
             folder,
             version("rivo-warehouse"),
             datetime.now(UTC).isoformat(timespec="seconds"),
-            shop_of(settings),
+            shop_of(where),
             observed_at and observed_at.astimezone(UTC).isoformat(),
             tables,
         )
@@ -195,10 +196,18 @@ def load_backup(build: Build, made: Backup) -> list[str]:
     return said
 
 
-def shop_of(settings: Settings) -> str:
-    """The API's address without a user or password in it."""
-    parts = urlsplit(settings.api_url)
+def shop_of(where: Target) -> str:
+    """What a warehouse is filled from: the API's address, without a user or password in it, or 'demo'."""
+    if where.is_demo:
+        return "demo"
+    parts = urlsplit(where.settings.api_url)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def home_of(made: Backup, settings: Settings) -> Target:
+    """Where a backup goes: RIVO_WAREHOUSE, or the demo's file for a demo, whether a key is set or not."""
+    is_demo = made.shop == "demo"
+    return Target(settings, resolve(DEMO if is_demo else settings.warehouse), is_demo)
 
 
 def _refuse_filled(folder: Path) -> None:

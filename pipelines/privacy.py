@@ -61,12 +61,12 @@ class Incoming:
             )
         self._keys = {identifier: key for identifier, key, _ in rows}
         self._seen: dict[str, int | None] = {}
-        self._forgotten = Forgotten(self.key_of, self.learn)
+        self._forgotten = Forgotten(self.key_of, self.learn) if rows else None
 
     @property
     def treat(self) -> Treat | None:
         """The function on rows; None where all rows stay as they are, which costs nothing."""
-        return self._rows if self._keys or self._swap else None
+        return self._rows if self._forgotten or self._swap else None
 
     def key_of(self, word: str) -> int | None:
         """The opaque key of a forgotten person's id, address or code."""
@@ -95,7 +95,7 @@ class Incoming:
     def _row(self, endpoint: Endpoint, row: Row) -> Row:
         text = json_text(row)
         content = None
-        if self._keys:
+        if self._forgotten:
             if "\\u" in text:
                 content = parsed(text)
                 text = orjson.dumps(content).decode()

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipelines.rivo.endpoints import Column
 from pipelines.rivo.personal import (
-    ADDRESS,
     columns_by_attribute,
     treat_declared,
     treat_undeclared,
@@ -19,7 +18,10 @@ from pipelines.rivo.personal import (
 from pipelines.rivo.rows import as_id
 
 _WORD = re.compile(r"[^\s\"'<>(),;:=/?&#]+")
-_CANDIDATE = re.compile(ADDRESS.pattern.replace("[^", r"[^\\") + r"|\d+")
+_JSON_WORD = re.compile(r"[^\s\"'<>(),;:=/?&#\\]+")
+_NUMBERS = re.compile(r"\d{5,}")
+_ALL_NUMBERS = re.compile(r"\d+")
+_SHORT_IDS = 10_000
 SHORTEST_CODE = 5
 """A shorter code is a word that others may use, too."""
 
@@ -48,10 +50,21 @@ class Forgotten:
         self._learned = learned
         self._address = address
         self._is_address = is_address
+        # Every row is full of short numbers, and hardly a customer's id is one.
+        has_short_ids = any(key_of(str(number)) is not None for number in range(_SHORT_IDS))
+        self._numbers = _ALL_NUMBERS if has_short_ids else _NUMBERS
 
     def is_in(self, text: str) -> bool:
         """Whether a row, as JSON, names somebody forgotten by id or address."""
-        return any(self._key_of(found[0]) is not None for found in _CANDIDATE.finditer(text))
+        key_of = self._key_of
+        for number in self._numbers.findall(text):
+            if key_of(number) is not None:
+                return True
+        if "@" in text:
+            for word in _JSON_WORD.findall(text):
+                if "@" in word and key_of(word.rstrip(".!")) is not None:
+                    return True
+        return False
 
     def row(self, name: str, row: Any) -> Any:
         """A resource object of the list `name` with forgotten people replaced; it need not be well-formed."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
+from pipelines.demo import Target
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions
 from pipelines.warehouse import Build, building, read_only
@@ -53,6 +54,10 @@ class Store:
             pii=self.pii,
             pii_key=SecretStr(self.key) if self.key else None,
         )
+
+    @property
+    def target(self) -> Target:
+        return Target(self.settings, self.path, is_demo=False)
 
     def wait(self, days: float = 1) -> None:
         self.server.now += timedelta(days=days)

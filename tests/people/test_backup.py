@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from pipelines.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
+from pipelines.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.forgetting import forget, forget_again, forgotten_in
 from pipelines.privacy import apply_setting
@@ -40,7 +41,7 @@ def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> N
         store.wait()
         store.server.program.remove("customers", gone, at=store.server.now)
         store.sync()
-    made = backup(unlucky.path, tmp_path / "backups" / "monday", unlucky.settings)
+    made = backup(unlucky.target, tmp_path / "backups" / "monday")
     shutil.rmtree(unlucky.path.parent)
     unlucky.path.parent.mkdir()
 
@@ -65,7 +66,7 @@ def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: P
         work.keep()
     with building(store.path):
         # A sync that runs keeps nobody waiting, and is not kept waiting.
-        made = backup(store.path, tmp_path / "b", store.settings)
+        made = backup(store.target, tmp_path / "b")
     names = duckdb.sql(f"select distinct first_name from '{made.folder}/customers.parquet'").fetchall()
     assert names == [("Waiting",)]
     assert made.shop == store.server.url
@@ -76,18 +77,18 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
     store = open_store(loaded=True)
     folder = tmp_path / "here" / "b"
     with pytest.raises(NoWarehouse, match="nothing to back up"):
-        backup(tmp_path / "no.duckdb", folder, store.settings)
+        backup(Target(store.settings, tmp_path / "no.duckdb", is_demo=False), folder)
     assert list(folder.parent.iterdir()) == []
 
     folder.mkdir()
     (folder / "letter.txt").write_text("mine")
     with pytest.raises(RivoError, match="is there already and not empty"):
-        backup(store.path, folder, store.settings)
+        backup(store.target, folder)
     assert [file.name for file in folder.iterdir()] == ["letter.txt"]
     with pytest.raises(RivoError, match="is no whole backup"):
         read_backup(folder)
 
-    made = backup(store.path, folder.with_name("c"), store.settings)
+    made = backup(store.target, folder.with_name("c"))
     assert sorted(file.name for file in folder.parent.iterdir()) == ["b", "c"]
     file = made.folder / "customers_history.parquet"
     content = file.read_bytes()
@@ -121,7 +122,7 @@ def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) 
             "create table rivo_raw.later as select 1 as one"
         )
     )
-    made = backup(store.path, tmp_path / "b", store.settings)
+    made = backup(store.target, tmp_path / "b")
     assert restore(store, read_backup(made.folder)) == [
         "customers: the backup has no dob; null until the next complete read.",
         "later is a table that this release does not know; it was restored as it was.",
@@ -139,7 +140,7 @@ def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
     )
-    made = backup(store.path, tmp_path / "b", store.settings)
+    made = backup(store.target, tmp_path / "b")
     store.change(lambda work: forget(work, store.settings, str(id)))
     known = forgotten_in(store.path)
     with building(store.path, is_fresh=True) as work:
@@ -163,7 +164,7 @@ def test_backups_beside_syncs(open_store: OpenStore, tmp_path: Path) -> None:
         while not ended.is_set() or not number:
             number += 1
             try:
-                made = backup(store.path, tmp_path / f"b{number}", store.settings)
+                made = backup(store.target, tmp_path / f"b{number}")
                 rows = json.loads((made.folder / MANIFEST).read_text())["tables"]["sync_log"]["rows"]
                 failed.extend([f"{rows} rows of the log"] * (rows % 7 != 0))
             except RivoError as error:
