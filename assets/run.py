@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -26,13 +26,18 @@ _TRUST = "rpt_data_trust"
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do: `lists` to read (with which options), `models` and seeds to build, and whether to publish."""
+    """What to do: `lists` to read (with which options), `models` and seeds to build, and whether to publish.
+
+    `prepare` changes the working copy before anything else, which begins empty if `is_fresh`.
+    """
 
     lists: SyncOptions | None
     models: Collection[str]
     publish: bool
     with_pages: bool = False
     """Whether to tell what the page of each table shows: a few rows, a picture."""
+    prepare: Callable[[Build], object] | None = None
+    is_fresh: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
     where = where or target(settings)
     problems: list[str] = []
     results: list[ListResult] = []
-    with building(where.warehouse) as work:
+    with building(where.warehouse, is_fresh=plan.is_fresh) as work:
         ensure_tables(work.connection)
+        if plan.prepare:
+            plan.prepare(work)
         write_settings(work.connection, settings.timezone)
         if plan.lists:
             reading = (

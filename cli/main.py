@@ -11,8 +11,10 @@ from pathlib import Path
 import click
 
 from cli import exits
+from cli.backups import backup, restore
 from cli.interrupts import Signalled, heard, sigterm_is_ctrl_c
 from cli.models import models
+from cli.people import forget
 from cli.pipes import Group
 from pipelines.errors import NoWarehouse, RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -42,6 +44,9 @@ def cli() -> None:
 
 
 cli.add_command(models)
+cli.add_command(backup)
+cli.add_command(restore)
+cli.add_command(forget)
 
 
 def main() -> None:

@@ -15,12 +15,9 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
     tracked = {column.name: column for column in endpoint.columns}
     columns = [tracked["id"], *(tracked[name] for name in endpoint.history)]
     names = ", ".join(f'"{c.name}"' for c in columns)
-    # Spelled out value by value: a version must not depend on how a release formats a whole row. The lengths
-    # keep two neighbouring texts apart, whatever stands in them.
-    texts = [f'"{c.name}"::varchar' for c in columns]
-    version = " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
     present = (
-        f"select {names}, md5({version}) as _row_version from {RAW}.{endpoint.name} where _deleted_at is null"
+        f"select {names}, md5({version(endpoint)}) as _row_version "
+        f"from {RAW}.{endpoint.name} where _deleted_at is null"
     )
     name = history_name(endpoint)
     cursor = build.connection.cursor()
@@ -46,6 +43,16 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
     )
     # Two syncs within one second of the API's clock: what the second one saw holds for that second.
     build.connection.execute(f"delete from {RAW}.{name} where valid_to <= valid_from")
+
+
+def version(endpoint: Endpoint) -> str:
+    """SQL: the tracked values of a row as one text, of which `_row_version` is the MD5 hash.
+
+    Spelled out value by value: a version must not depend on how a release formats a whole row. The lengths keep
+    two neighbouring texts apart, whatever stands in them.
+    """
+    texts = [f'"{name}"::varchar' for name in ("id", *endpoint.history)]
+    return " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
 
 
 def _differs_from_history(build: Build, endpoint: Endpoint, present: str) -> bool:

@@ -62,6 +62,8 @@ class Landing:
     build: Build
     endpoint: Endpoint
     observed_at: datetime
+    treat: Callable[[Endpoint, list[Row]], list[Row]] | None = None
+    """What becomes of rows before anything else: see `pipelines.privacy`."""
     columns: list[Column] = field(default_factory=list)
     seen: array[int] = field(default_factory=lambda: array("q"))
     found: dict[str, bool] = field(default_factory=dict)
@@ -150,8 +152,8 @@ def quarantine(landing: Landing, since_id: int, apart: Sequence[int] = ()) -> No
     rejected = list(dict.fromkeys(landing.rejected))
     connection.execute(
         f"delete from {RAW}._quarantine where list = $list and "
-        "(id > $since_id or list_contains($apart, id) "
-        'or id is null and ($since_id = 0 or list_contains($rows, "row"::varchar)))',
+        "($since_id = 0 or id > $since_id or list_contains($apart, id) "
+        'or id is null and list_contains($rows, "row"::varchar))',
         {
             "list": landing.endpoint.name,
             "since_id": since_id,
@@ -193,6 +195,8 @@ def _together(landing: Landing, parts: list[pa.Table]) -> tuple[list[Column], pa
 
 def _typed(landing: Landing, rows: list[Row]) -> pa.Table:
     landing.counts.rows_read += len(rows)
+    if landing.treat:
+        rows = landing.treat(landing.endpoint, rows)
     read = batch(rows)
     landing.seen.extend(read.ids)
     for row in rows if read.rejected else ():

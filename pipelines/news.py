@@ -21,13 +21,14 @@ import duckdb
 
 from pipelines.landing import Landing, load, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
+from pipelines.privacy import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.cursor import read_newest
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.rivo.rows import Row, likely_id
 from pipelines.settings import Settings
-from pipelines.tables import ensure_tables
-from pipelines.warehouse import RAW, building, news_file, read_only
+from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse import RAW, building, latest, news_file, read_only
 
 MOST_PAGES = 2
 """So many requests, of 250 rows each; what is behind them is told the next time."""
@@ -143,7 +144,7 @@ def _news(settings: Settings, warehouse: Path, name: str, since_id: int, concern
     rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
     found = [(row, attributes) for row, attributes in _attributes(rows) if concerns(attributes)]
     if rows:
-        _load(warehouse, ENDPOINTS[name], rows, client.observed_at or datetime.now(UTC))
+        _load(settings, warehouse, ENDPOINTS[name], rows, client.observed_at or datetime.now(UTC))
     members = {(attributes.get("customer") or {}).get("id") for _, attributes in found} - {None}
     return News(
         rows=len(found),
@@ -158,20 +159,36 @@ def _news(settings: Settings, warehouse: Path, name: str, since_id: int, concern
     )
 
 
-def _load(warehouse: Path, endpoint: Endpoint, rows: list[Row], observed_at: datetime) -> None:
-    """Add rows to the news file, and let go of those that a sync has brought since."""
-    table = f"{RAW}.{endpoint.name}"
+def _load(
+    settings: Settings, warehouse: Path, endpoint: Endpoint, rows: list[Row], observed_at: datetime
+) -> None:
+    """Add rows to the news file, treated as a sync would; what a sync has brought meanwhile is not kept twice."""
     quiet_dlt()
+    with read_only(latest(warehouse)) as connection:
+        forgotten = _forgotten(connection)
     with building(news_file(warehouse)) as build:
         ensure_tables(build.connection)
-        landing = Landing(build, endpoint, observed_at)
+        write_settings(build.connection, settings.timezone)
+        build.connection.execute(f"delete from {RAW}._forgotten")
+        if forgotten:
+            build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", forgotten)
+        apply_setting(build, settings)
+        landing = Landing(build, endpoint, observed_at, Incoming(build.connection, settings).treat)
         load(landing, [rows])
         quarantine(landing, min(landing.seen, default=1) - 1)
         build.connection.execute(
-            f"delete from {table} where id <= ?", [largest_id(warehouse, endpoint.name) or 0]
+            f"delete from {RAW}.{endpoint.name} where id <= ?", [largest_id(warehouse, endpoint.name) or 0]
         )
         drop_dlt_staging(build)
         build.publish()
+
+
+def _forgotten(connection: duckdb.DuckDBPyConnection) -> list[Any]:
+    try:
+        return connection.execute(f"from {RAW}._forgotten").fetchall()
+    except duckdb.CatalogException:
+        # The file is that of a release that forgot nobody.
+        return []
 
 
 def _attributes(rows: Sequence[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:

@@ -149,7 +149,8 @@ def _start(
     caught by the next sweep.
     """
     swept = connection.execute(
-        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full'",
+        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full' "
+        f"and observed_at > coalesce((select max(reread_since) from {RAW}.settings), '-infinity'::timestamptz)",
         [endpoint.name],
     ).fetchone()
     if not swept or swept[0] is None or observed_at >= swept[0] + timedelta(days=settings.full_sweep_days):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
 RIVO_API_URL = "https://developer-api.rivo.io/merchant_api/v1"
+MAKE_A_KEY = "Make one with `openssl rand -hex 32`, keep it with your other secrets, and do not change it"
 
 
 class Settings(BaseSettings):
@@ -48,6 +49,21 @@ class Settings(BaseSettings):
     """Owners of all assets that the property files give none: e-mail addresses or team:name, by comma."""
     alert_url: SecretStr | None = None
     """A webhook that takes Slack's JSON; it is a secret, since who knows it can post."""
+
+    pii: Literal["keep", "hash", "drop"] = "keep"
+    """What becomes of personal data before anything is written."""
+    pii_key: SecretStr | None = Field(None, validate_default=True)
+    """The secret of RIVO_PII=hash and of `rivo forget`."""
+
+    @field_validator("pii_key")
+    @classmethod
+    def _check_pii_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        text = key.get_secret_value().strip() if key else ""
+        if not text and others.data.get("pii") == "hash":
+            raise ValueError(f"is needed for RIVO_PII=hash. {MAKE_A_KEY}")
+        if text and len(text) < 16:
+            raise ValueError(f"must have 16 characters or more, so that nobody can guess it. {MAKE_A_KEY}")
+        return SecretStr(text) if text else None
 
     @field_validator("api_key")
     @classmethod

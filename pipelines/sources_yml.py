@@ -40,8 +40,11 @@ def _column(table: str, column: Column) -> dict[str, object]:
         "description": column.description,
     }
     made_from = _made_from(table, column)
-    if made_from:
-        entry["config"] = {"meta": {"made_from": [made_from]}}
+    meta: dict[str, object] = {"made_from": [made_from]} if made_from else {}
+    if column.personal:
+        meta["personal"] = column.personal
+    if meta:
+        entry["config"] = {"meta": meta}
     return entry
 
 

@@ -15,6 +15,7 @@ from pipelines.guards import refuse_losses
 from pipelines.history import keep_history
 from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
+from pipelines.privacy import Incoming, apply_setting
 from pipelines.reading import Reading, begin, observation_time
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
@@ -72,6 +73,10 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     quiet_dlt()
     ensure_tables(build.connection)
     write_settings(build.connection, settings.timezone)
+    incoming = Incoming(build.connection, settings)
+    said = apply_setting(build, settings)
+    if said:
+        options.notice(said)
     client = Client(settings, options.notice)
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
     begun: list[Reading] = []
@@ -85,7 +90,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         while begun or wanted:
             if not begun:
                 begin_next()
-            yield _land(build, client, begun.pop(0), options, begin_next)
+            yield _land(build, client, begun.pop(0), options, begin_next, incoming)
     finally:
         for reading in begun:
             reading.pages.close()
@@ -93,7 +98,12 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
 
 
 def _land(
-    build: Build, client: Client, reading: Reading, options: SyncOptions, begin_next: Callable[[], None]
+    build: Build,
+    client: Client,
+    reading: Reading,
+    options: SyncOptions,
+    begin_next: Callable[[], None],
+    incoming: Incoming,
 ) -> ListResult:
     """Bring one list's rows into the warehouse; the next ones begin to be read meanwhile."""
     started = time.monotonic()
@@ -103,7 +113,8 @@ def _land(
     try:
         pages = _counted(iter(reading.pages), endpoint, options, begin_next)
         first = next(pages, [])
-        landing = Landing(build, endpoint, observation_time(build.connection, client, endpoint))
+        observed_at = observation_time(build.connection, client, endpoint)
+        landing = Landing(build, endpoint, observed_at, incoming.treat)
         begin_next()
         is_guarded = since_id == 0 and endpoint.name not in options.allow_shrink
         load(landing, itertools.chain([first], pages), refuse_losses if is_guarded else None)

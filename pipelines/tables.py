@@ -44,6 +44,20 @@ SETTINGS: tuple[Column, ...] = (
     Column(
         "timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE), in which local days are reported."
     ),
+    Column("pii", "text", "What was done to personal data (RIVO_PII): keep, hash or drop; null means keep."),
+    Column("pii_key_check", "text", "Changes with RIVO_PII_KEY and tells nothing of it."),
+    Column(
+        "reread_since",
+        "timestamp",
+        "Lists not read completely after this time are read so: their personal data is to come back.",
+    ),
+)
+
+FORGOTTEN: tuple[Column, ...] = (
+    Column("customer_key", "bigint", "The random id that stands for the person now; negative."),
+    Column("identifier", "text", "Keyed hash of an id, address or code that Rivo knows the person by."),
+    Column("key_check", "text", "Changes with RIVO_PII_KEY and tells nothing of it."),
+    Column("forgotten_at", "timestamp", "When this identifier was put down."),
 )
 
 
@@ -69,14 +83,19 @@ def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
             )
     tables["sync_log"] = ("One row a list and sync.", SYNC_LOG)
     tables["_quarantine"] = ("Rows that could not be loaded as they came, with the reason.", QUARANTINE)
+    tables["_forgotten"] = ("People removed by `rivo forget`: what they are recognised by.", FORGOTTEN)
     tables["settings"] = ("One row: the settings that the models read.", SETTINGS)
     return tables
 
 
 def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
     """Put the settings that the models read where they can read them; models know no environment."""
-    connection.execute(f"delete from {RAW}.settings")
-    connection.execute(f"insert into {RAW}.settings values (?)", [timezone])
+    if not connection.execute(f"select exists (from {RAW}.settings)").fetchall()[0][0]:
+        connection.execute(f"insert into {RAW}.settings (timezone) values (?)", [timezone])
+    connection.execute(
+        f"update {RAW}.settings set timezone = $timezone where timezone is distinct from $timezone",
+        {"timezone": timezone},
+    )
 
 
 def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -50,7 +50,7 @@ _STORAGE_ERRORS = frozenset(
 """What an OSError must be to mean that the warehouse cannot be written; a network has such errors too."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Build:
     """The working copy of the warehouse while a sync or a model build runs."""
 
@@ -60,11 +60,16 @@ class Build:
     published: Path
     connection: duckdb.DuckDBPyConnection
     """The only connection to the working copy, in UTC; dlt and the models share it."""
+    is_rewritten: bool = False
+    """Whether the file must not keep the bytes of what was removed from it."""
 
     def keep(self) -> None:
         """Make the working copy the state the next sync starts from, without showing it to readers."""
         # Closing writes everything into the file itself and leaves no log beside it.
         self.connection.close()
+        if self.is_rewritten:
+            _write_afresh(self.path, self.scratch)
+            news_file(self.published).unlink(missing_ok=True)
         _replace(self.path, _sibling(self.published, "pending"))
 
     def publish(self) -> None:
@@ -76,6 +81,7 @@ class Build:
         # Left by a reader that wrote and died; DuckDB would replay it into the new file.
         Path(f"{self.published}.wal").unlink(missing_ok=True)
         _replace(pending, self.published)
+        news_file(self.published).unlink(missing_ok=True)
 
 
 def resolve(warehouse: str) -> Path:
@@ -101,10 +107,10 @@ def resolve(warehouse: str) -> Path:
 
 
 @contextmanager
-def building(published: Path) -> Iterator[Build]:
+def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
     """Hold the warehouse's lock and a working copy of its last complete state; nothing of it stays on an error.
 
-    The caller ends with `Build.publish` or `Build.keep`.
+    A fresh working copy begins empty, whatever there is. The caller ends with `Build.publish` or `Build.keep`.
 
     Raises:
         WarehouseError: another sync holds the warehouse, the folder cannot be written, or the file is no
@@ -128,7 +134,7 @@ def building(published: Path) -> Iterator[Build]:
         try:
             _discard(build_path, scratch)
             scratch.mkdir()
-            connection = _open_copy(published, build_path, scratch)
+            connection = _open_copy(published, build_path, scratch, is_fresh)
             yield Build(build_path, scratch, published, connection)
         except OSError as error:
             if error.errno not in _STORAGE_ERRORS:
@@ -142,10 +148,9 @@ def building(published: Path) -> Iterator[Build]:
             _discard(build_path, scratch)
 
 
-def _open_copy(published: Path, build_path: Path, scratch: Path) -> duckdb.DuckDBPyConnection:
-    pending = _sibling(published, "pending")
-    base = pending if pending.exists() else published
-    if base.exists():
+def _open_copy(published: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:
+    base = latest(published)
+    if base.exists() and not is_fresh:
         shutil.copyfile(base, build_path)
     try:
         # Spilling beside the warehouse, not into a /tmp that may be small.
@@ -196,6 +201,11 @@ def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection
     return connection
 
 
+def latest(published: Path) -> Path:
+    """The file that the next sync starts from: what is published, or a later result that waits for publishing."""
+    return unpublished(published) or published
+
+
 def unpublished(published: Path) -> Path | None:
     """The complete result of a sync that was not published because a model or a blocking check failed."""
     pending = _sibling(published, "pending")
@@ -216,7 +226,7 @@ def is_being_built(published: Path) -> bool:
 
 
 def news_file(published: Path) -> Path:
-    """The small warehouse beside the published one that holds rows newer than the last sync."""
+    """The small warehouse beside the published one that holds rows newer than that; gone with the next sync."""
     return _sibling(published, "news")
 
 
@@ -228,6 +238,30 @@ def _discard(build_path: Path, scratch: Path) -> None:
     for path in (build_path, Path(f"{build_path}.wal")):
         path.unlink(missing_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_afresh(path: Path, scratch: Path) -> None:
+    """Write a database file anew: what was deleted stays in its free blocks otherwise."""
+    fresh = scratch / "fresh.duckdb"
+    with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as connection:
+        connection.execute(f"attach '{_escaped(path)}' as old (read_only); attach '{_escaped(fresh)}' as new")
+        connection.execute("copy from database old to new")
+        # It copies comments of tables, not those of columns.
+        comments = connection.execute(
+            "select schema_name, table_name, column_name, comment from duckdb_columns() "
+            "where database_name = 'old' and comment is not null and not internal "
+            "and (schema_name, table_name) in "
+            "(select (schema_name, table_name) from duckdb_tables() where database_name = 'old')"
+        ).fetchall()
+        for schema, table, column, comment in comments:
+            text = comment.replace("'", "''")
+            connection.execute(f'comment on column new."{schema}"."{table}"."{column}" is \'{text}\'')
+        connection.execute("detach new; detach old")
+    fresh.replace(path)
+
+
+def _escaped(path: Path) -> str:
+    return str(path).replace("'", "''")
 
 
 def _replace(source: Path, target: Path) -> None:

@@ -13,6 +13,9 @@ ColumnType = Literal["bigint", "id", "text", "scalar", "bool", "timestamp", "dec
 """What a JSON value must be. `id` also takes digits in quotes and `scalar` takes text, numbers and booleans:
 for attributes whose JSON type is documented nowhere."""
 
+Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
+"""What a column tells of a person: see `pipelines.rivo.personal` for what becomes of each."""
+
 DUCKDB_TYPES: dict[ColumnType, str] = {
     "bigint": "BIGINT",
     "id": "BIGINT",
@@ -38,6 +41,9 @@ class Column:
 
     For attributes that this release does not declare: `lenient` columns leave null what does not fit their
     type, rather than setting the row apart; a second column with `misfit_of` that type takes just these values.
+
+    `personal` says what a column tells of a person, and `about` the columns with the ids of those it is about.
+    `nested` is the list whose objects a column of type json holds. `is_customer` marks the customers' ids.
     """
 
     name: str
@@ -50,6 +56,10 @@ class Column:
     volatile: bool = False
     lenient: bool = False
     misfit_of: ColumnType | None = None
+    personal: Personal | None = None
+    about: tuple[str, ...] = ()
+    nested: str | None = None
+    is_customer: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -89,12 +99,13 @@ _ID = Column("id", "id", "Rivo's id of the row (the resource-level one).", requi
 _CREATED = Column("created_at", "timestamp", "When Rivo created the row.")
 _UPDATED = Column("updated_at", "timestamp", "When Rivo last updated the row.")
 _CUSTOMER = (
-    Column("customer_id", "id", "The customer (Shopify id).", fallback="customer"),
+    Column("customer_id", "id", "The customer (Shopify id).", fallback="customer", is_customer=True),
     Column(
         "customer",
         "json",
         "The customer as nested in the answer; may be stale, never a balance.",
         volatile=True,
+        nested="customers",
     ),
 )
 
@@ -106,15 +117,15 @@ CUSTOMERS = Endpoint(
     docs_url="https://developer-docs.rivo.io/reference/customers-1",
     reading="full",
     columns=(
-        Column("id", "id", "Shopify's customer id.", required=True),
-        Column("email", "text", "E-mail address."),
-        Column("first_name", "text", "First name."),
-        Column("last_name", "text", "Last name."),
+        Column("id", "id", "Shopify's customer id.", required=True, is_customer=True),
+        Column("email", "text", "E-mail address.", personal="email", about=("id",)),
+        Column("first_name", "text", "First name.", personal="name", about=("id",)),
+        Column("last_name", "text", "Last name.", personal="name", about=("id",)),
         Column("accepts_marketing", "bool", "Whether the customer accepts marketing."),
         Column("orders_count", "bigint", "Number of orders, as Shopify counts them."),
         Column("verified_email", "bool", "Whether the e-mail address is verified."),
         Column("total_spent", "decimal", "Money spent so far, in the shop's currency."),
-        Column("shopify_tags", "json", "Shopify's tags, an array of text."),
+        Column("shopify_tags", "json", "Shopify's tags, an array of text.", personal="tags", about=("id",)),
         Column("loyalty_status", "text", "'member', 'guest', or another state."),
         Column(
             "loyalty_status_last_changed_at",
@@ -128,17 +139,24 @@ CUSTOMERS = Endpoint(
         Column("credits_tally", "decimal", "Store credit balance by Rivo's count."),
         Column("points_expire_at", "text", "When the points expire, as display text: 'May 02, 2026'."),
         Column("credits_expire_at", "scalar", "When the credits expire, as Rivo shows it."),
-        Column("dob", "text", "Birthday as MM-DD."),
+        Column("dob", "text", "Birthday as MM-DD.", personal="birthday", about=("id",)),
         Column("dob_last_updated_at", "scalar", "When the birthday was last changed."),
-        Column("referral_url", "text", "The customer's referral link."),
-        Column("referral_code", "text", "The customer's referral code."),
+        Column("referral_url", "text", "The customer's referral link.", personal="link", about=("id",)),
+        Column("referral_code", "text", "The customer's referral code.", personal="link", about=("id",)),
         Column("vip_tier_id", "id", "Id of the VIP tier held now; null for none.", fallback="vip_tier"),
-        Column("vip_tier", "json", "The VIP tier held now, as nested in the answer.", volatile=True),
+        Column(
+            "vip_tier",
+            "json",
+            "The VIP tier held now, as nested in the answer.",
+            volatile=True,
+            nested="vip_tiers",
+        ),
         Column(
             "next_vip_tier",
             "json",
             "The next tier as nested; null even where higher tiers exist.",
             volatile=True,
+            nested="vip_tiers",
         ),
         Column("lifetime_earnings_tally", "bigint", "Points earned over the lifetime; null = not returned."),
         Column("completed_earning_rule_ids", "json", "Ids of the earning rules completed, an array."),
@@ -183,8 +201,16 @@ POINTS_EVENTS = Endpoint(
         Column("points_purchases_id", "id", "The redemption paid by this event (inferred)."),
         Column("custom_action_name", "text", "Name of the custom action."),
         Column("title", "text", "Title as shown to the customer."),
-        Column("external_note", "text", "Note shown to the customer."),
-        Column("internal_note", "text", "Note for staff; holds staff e-mail addresses, stays in rivo_raw."),
+        Column(
+            "external_note", "text", "Note shown to the customer.", personal="note", about=("customer_id",)
+        ),
+        Column(
+            "internal_note",
+            "text",
+            "Note for staff; holds staff e-mail addresses, stays in rivo_raw.",
+            personal="note",
+            about=("customer_id",),
+        ),
         *_CUSTOMER,
     ),
 )
@@ -215,12 +241,16 @@ POINTS_REDEMPTIONS = Endpoint(
         Column("source", "text", "What it was paid from."),
         Column("reward_id", "id", "The reward claimed.", fallback="reward"),
         Column("purchase_type", "text", "One-time or subscription purchases."),
-        Column("referred_email", "text", "The friend's address, for referral rewards."),
+        Column("referred_email", "text", "The friend's address, for referral rewards.", personal="email"),
         Column("variant_ids", "json", "Product variants the reward applies to, an array."),
         Column("formatted_store_credit_amount", "text", "Store credit as display text."),
         Column("terms_of_service", "json", "Terms shown with the reward."),
         Column(
-            "reward", "json", "The reward as nested in the answer: its terms when claimed.", volatile=True
+            "reward",
+            "json",
+            "The reward as nested in the answer: its terms when claimed.",
+            volatile=True,
+            nested="rewards",
         ),
         *_CUSTOMER,
     ),
@@ -358,12 +388,48 @@ REFERRALS = Endpoint(
         _UPDATED,
         Column("claimed_at", "timestamp", "When the friend claimed the offer."),
         Column("completed_at", "timestamp", "When the friend's order completed it."),
-        Column("advocate_email", "text", "The advocate's address."),
-        Column("referred_email", "text", "The friend's address."),
-        Column("referrer_customer_id", "id", "The advocate (Shopify id).", fallback="referrer_customer"),
-        Column("referred_customer_id", "id", "The friend (Shopify id).", fallback="referred_customer"),
-        Column("referrer_customer", "json", "The advocate as nested; may be stale.", volatile=True),
-        Column("referred_customer", "json", "The friend as nested; may be stale.", volatile=True),
+        Column(
+            "advocate_email",
+            "text",
+            "The advocate's address.",
+            personal="email",
+            about=("referrer_customer_id",),
+        ),
+        Column(
+            "referred_email",
+            "text",
+            "The friend's address.",
+            personal="email",
+            about=("referred_customer_id",),
+        ),
+        Column(
+            "referrer_customer_id",
+            "id",
+            "The advocate (Shopify id).",
+            fallback="referrer_customer",
+            is_customer=True,
+        ),
+        Column(
+            "referred_customer_id",
+            "id",
+            "The friend (Shopify id).",
+            fallback="referred_customer",
+            is_customer=True,
+        ),
+        Column(
+            "referrer_customer",
+            "json",
+            "The advocate as nested; may be stale.",
+            volatile=True,
+            nested="customers",
+        ),
+        Column(
+            "referred_customer",
+            "json",
+            "The friend as nested; may be stale.",
+            volatile=True,
+            nested="customers",
+        ),
         Column("referrer_discount_code", "text", "The advocate's code."),
         Column("referrer_discount_code_used_at", "timestamp", "When the advocate's code was used."),
         Column("referred_discount_code", "text", "The friend's code."),
@@ -373,9 +439,27 @@ REFERRALS = Endpoint(
         Column("referral_campaign_id", "scalar", "The campaign."),
         Column("advocate_reward_status", "text", "Whether the advocate got the reward."),
         Column("block_reason", "text", "Why it was blocked."),
-        Column("additional_details", "json", "Whatever else Rivo keeps."),
-        Column("signup_ip", "text", "Address the friend signed up from."),
-        Column("visitor_token", "text", "Rivo's visitor token."),
+        Column(
+            "additional_details",
+            "json",
+            "Whatever else Rivo keeps.",
+            personal="details",
+            about=("referrer_customer_id", "referred_customer_id"),
+        ),
+        Column(
+            "signup_ip",
+            "text",
+            "Address the friend signed up from.",
+            personal="network",
+            about=("referred_customer_id",),
+        ),
+        Column(
+            "visitor_token",
+            "text",
+            "Rivo's visitor token.",
+            personal="network",
+            about=("referred_customer_id",),
+        ),
     ),
 )
 

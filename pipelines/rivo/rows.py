@@ -87,6 +87,16 @@ def json_text(row: Any) -> str:
     return (msgspec.json.encode(row) if isinstance(row, TypedRow) else orjson.dumps(row)).decode()
 
 
+def retyped(row: Row, content: Any) -> Row:
+    """Other content in the form that `row` has, where it fits into that form."""
+    if isinstance(row, TypedRow):
+        try:
+            return msgspec.json.decode(orjson.dumps(content), type=type(row))
+        except msgspec.ValidationError:
+            pass
+    return content
+
+
 def attribute_values(rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
     """Each attribute that any of these rows has: a value a row, None where it is absent or null.
 

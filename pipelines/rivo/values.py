@@ -49,11 +49,12 @@ def natural_type(values: Sequence[Any]) -> ColumnType:
     if kinds <= {int, float}:
         return "double"
     if kinds == {str}:
-        return "timestamp" if all(map(_looks_like_time, values)) else "text"
+        return "timestamp" if all(map(looks_like_time, values)) else "text"
     return "json"
 
 
-def _looks_like_time(value: str) -> bool:
+def looks_like_time(value: str) -> bool:
+    """Whether a text is an ISO 8601 date and time."""
     try:
         return len(value) >= 19 and value[10:11] == "T" and _parse_timestamp(value) is not None
     except ValueError:

@@ -1,0 +1,75 @@
+"""Takes what tells of a person out of Dagster's storage: failing rows' ids stand in the results of checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from pipelines.errors import RivoError
+from pipelines.settings import Settings
+
+
+def replace_in_dagster(settings: Settings, words: Collection[str], key: int) -> int:
+    """Replace words by an opaque key in every text of Dagster's storage, whichever it is.
+
+    Returns:
+        how many records were changed.
+
+    Raises:
+        RivoError: the storage cannot be changed right now.
+    """
+    if settings.dagster_postgres_url:
+        urls = [settings.dagster_postgres_url.get_secret_value().replace("postgres://", "postgresql://", 1)]
+    else:
+        urls = [f"sqlite:///{path}" for path in _databases(settings.dagster_home)]
+    try:
+        return sum(_replace(url, words, key) for url in urls)
+    except sa.exc.SQLAlchemyError as error:
+        raise RivoError(
+            "The person is gone from the warehouse, but ids in results of earlier checks could not be removed from "
+            f"Dagster's storage ({type(error).__name__}). Run the command again when no sync is running."
+        ) from None
+
+
+def _databases(home: Path) -> list[Path]:
+    found = []
+    for path in sorted(home.rglob("*.db")):
+        with path.open("rb") as file:
+            if file.read(6) == b"SQLite":
+                found.append(path)
+    return found
+
+
+def _replace(url: str, words: Collection[str], key: int) -> int:
+    # Longest first: an address may begin with another one.
+    alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+    pattern = re.compile(rf"(?<![\w@]){'(?:' + alternatives + ')'}(?![\w@])", re.IGNORECASE)
+    engine = sa.create_engine(url)
+    changed = 0
+    try:
+        with engine.begin() as connection:
+            tables = sa.MetaData()
+            tables.reflect(connection)
+            for table in tables.tables.values():
+                texts = [c for c in table.columns if isinstance(c.type, sa.String) and not c.primary_key]
+                keys = list(table.primary_key)
+                if not texts or not keys:
+                    continue
+                told = [column.icontains(word, autoescape=True) for column in texts for word in words]
+                for row in connection.execute(sa.select(*keys, *texts).where(sa.or_(*told))).mappings():
+                    new = {c.name: pattern.sub(str(key), row[c] or "") for c in texts}
+                    new = {name: text for name, text in new.items() if text != (row[table.c[name]] or "")}
+                    if new:
+                        changed += 1
+                        connection.execute(table.update().where(*(c == row[c] for c in keys)).values(new))
+        if changed and engine.dialect.name == "sqlite":
+            # What was replaced stays in free pages and in the log otherwise.
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.execute(sa.text("vacuum"))
+                connection.execute(sa.text("pragma wal_checkpoint(truncate)"))
+    finally:
+        engine.dispose()
+    return changed

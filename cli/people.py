@@ -1,0 +1,90 @@
+"""`rivo forget`: what is told and asked; the work is done in `pipelines.forgetting`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli import exits
+from cli.interrupts import Signalled
+from pipelines.settings import Settings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  rivo forget 7198630248648
+  rivo forget ada@example.com        where one customer alone has that address
+
+\b
+RIVO_PII_KEY must be set, and must stay: it is how the next sync recognises the person.
+What becomes of a person's data: docs/privacy.md."""
+)
+@click.argument("customer", required=False)
+@click.option(
+    "--key-lost",
+    is_flag=True,
+    help="RIVO_PII_KEY is lost: let those go who were forgotten under it. They come back with the next sync.",
+)
+@click.pass_obj
+def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
+    """Remove a person from every table, history and file of the warehouse, and from the next syncs.
+
+    CUSTOMER is a Shopify id or an e-mail address. Amounts stay, under a key that leads nowhere.
+    """
+    if key_lost == (customer is not None):
+        raise click.UsageError("Name the customer, or say --key-lost.")
+    from assets.run import Finished, Plan, run
+    from cli.console import Terminal
+    from cli.dagster_traces import replace_in_dagster
+    from cli.pipes import DeafConsole
+    from cli.warehouse import present_warehouse
+    from dbt_like_sql import load_project
+    from pipelines.errors import NoWarehouse
+    from pipelines.forgetting import Person, give_up
+    from pipelines.forgetting import forget as forget_person
+    from pipelines.warehouse import Build, latest
+
+    settings = Settings.load()
+    where = present_warehouse(settings)
+    project = load_project()
+    people: list[Person] = []
+    given_up: list[int] = []
+
+    def prepare(work: Build) -> None:
+        if customer is None:
+            given_up.append(give_up(work.connection, settings))
+        else:
+            people.append(forget_person(work, settings, customer))
+
+    if not latest(where.warehouse).exists():
+        raise NoWarehouse(f"There is no warehouse at {where.warehouse} yet, so nobody is in it.")
+    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare)
+    terminal = Terminal(DeafConsole(), "forgetting", signalled)
+    event = None
+    with terminal:
+        for event in run(plan, settings, project, where):
+            terminal.event(event)
+    for person in people:
+        replace_in_dagster(settings, person.words, person.key)
+    terminal.summary()
+    done = isinstance(event, Finished) and event.published
+    for person in people:
+        click.echo(
+            f"\nForgotten. The amounts are kept under the key {person.key}, and the next syncs let nothing of the "
+            "person back in, as long as RIVO_PII_KEY stays what it is."
+            if done
+            else "\nThe person is gone from what the next sync starts from, but not yet from the published file: it is "
+            "replaced by the next run that passes its checks."
+        )
+        click.echo(
+            "Elsewhere the person may still be: in backups and copies made before, in exports, in programs that still "
+            "hold the file open, and in Rivo and Shopify themselves."
+        )
+    for count in given_up:
+        click.echo(
+            f"\n{count} forgotten people can no longer be recognised. They come back with the next sync; forget them "
+            "again under the new RIVO_PII_KEY."
+        )
+    sys.exit(exits.DONE if done else exits.FAILED)

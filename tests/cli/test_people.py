@@ -1,0 +1,97 @@
+"""`rivo backup`, `restore` and `forget` as people call them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from cli.dagster_instance import open_instance
+from pipelines.warehouse import read_only
+from tests.cli.conftest import Rivo
+
+PII_KEY = "a-key-that-nobody-can-guess"
+
+
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with read_only(path) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_backup_brings_a_lost_warehouse_back(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
+    tier_moves = "from reports.rpt_tier_migration order by all"
+    before = ask(warehouse, tier_moves)
+
+    made = rivo("backup", "saved")
+    assert made.returncode == 0, made.stderr
+    assert "tables," in made.stdout
+    assert "Back: rivo restore saved" in made.stdout
+    again = rivo("backup", "saved")
+    assert (again.returncode, "is there already and not empty" in again.stderr) == (1, True)
+
+    refused = rivo("restore", "saved")
+    assert (refused.returncode, "add --replace. Nothing was changed." in refused.stderr) == (1, True)
+    warehouse.unlink()
+    assert "so there is nothing to back up" in rivo("backup", "other").stderr
+    back = rivo("restore", "saved")
+    assert back.returncode == 0, back.stdout + back.stderr
+    assert "sync reads what happened since then" in back.stdout
+    assert ask(warehouse, tier_moves) == before
+    assert rivo("restore", "nowhere").returncode == 1
+
+
+def test_forget_reaches_dagster_too(
+    rivo: Rivo, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(id, email)] = ask(
+        warehouse, "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
+    )
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "dagster"))
+    key = dg.AssetKey(["marts", "dim_member"])
+    with open_instance() as instance:
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name="some",
+                passed=False,
+                metadata={
+                    "sample": dg.MetadataValue.json([{"customer_id": id}, {"customer_id": int(f"{id}1")}])
+                },
+            )
+        )
+    home = tmp_path / "dagster"
+
+    def in_dagster(word: object) -> list[Path]:
+        return [
+            file for file in home.rglob("*") if file.is_file() and f"{word}".encode() in file.read_bytes()
+        ]
+
+    assert in_dagster(id)
+    without = rivo("forget", str(id))
+    assert (without.returncode, "RIVO_PII_KEY: is needed to forget somebody" in without.stderr) == (1, True)
+
+    done = rivo("forget", email.upper(), RIVO_PII_KEY=PII_KEY)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Forgotten. The amounts are kept under the key -" in done.stdout
+    assert "backups and copies made before" in done.stdout
+    assert str(id) not in done.stdout
+    assert email not in done.stdout
+    [(opaque,)] = ask(warehouse, "select min(id) from rivo_raw.customers")
+    assert ask(warehouse, f"select customer_id from marts.dim_member where customer_id = {opaque}")
+    with open_instance() as instance:
+        records = instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(key, "some"), limit=5
+        )
+    sample = str(records[0].event)
+    assert f"{opaque}" in sample
+    assert f"{id}1" in sample, "another number that begins alike"
+    assert f"{id}}}" not in sample
+    for file in [*warehouse.parent.rglob("*"), *home.rglob("*")]:
+        if file.is_file():
+            content = file.read_bytes().replace(f"{id}1".encode(), b"")
+            assert str(id).encode() not in content, file
+            assert email.encode() not in content, file
+    assert rivo("forget").returncode == 2

@@ -1,0 +1,165 @@
+"""The API key is in no byte that `rivo sync` leaves behind or prints, however it ends."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import dagster as dg
+import pytest
+
+from cli.dagster_instance import open_instance
+from pipelines.warehouse import read_only
+from sandbox import Program, ProgramOptions, Server, serve
+
+KEY = "rv+live/3vX9qLm27TzKp48RbWd61YcN=="
+OTHER = "rv+live/8aB4dHs53QwErT92YuIoPzXc=="
+
+
+def forms(key: str) -> list[bytes]:
+    """Parts of the key in a row, as it is, in hexadecimal digits, in URLs, and in base64 at any offset."""
+    raw = [key[n : n + 12].encode() for n in range(0, len(key) - 11, 4)]
+    found = [*raw, *(part.hex().encode() for part in raw), quote(key, safe="").encode()]
+    for before in range(3):
+        coded = base64.b64encode(b"x" * before + key.encode()).rstrip(b"=")
+        found.append(coded[4:-4])
+        found.append(base64.urlsafe_b64encode(b"x" * before + key.encode()).rstrip(b"=")[4:-4])
+    return found
+
+
+FORMS = [form for key in (KEY, OTHER) for form in forms(key)]
+
+
+def test_every_form_would_be_found() -> None:
+    for said in (
+        f"key {KEY}",
+        quote(KEY, safe=""),
+        base64.b64encode(f"Authorization: {KEY}".encode()).decode(),
+        KEY.encode().hex(),
+    ):
+        assert any(form in said.encode() for form in FORMS)
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Server]:
+    with serve(Program(ProgramOptions(customers=40, months=3)), key=KEY, rate_limit=0) as server:
+        yield server
+
+
+def traces(folder: Path) -> list[str]:
+    """The files below a folder with any form of the key; tables and Dagster's records are unpacked first."""
+    found = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            found += [str(file)] * any(form in content for form in FORMS)
+    return found
+
+
+def unpacked(folder: Path, warehouse: Path) -> str:
+    """What lies compressed in the warehouse and in Dagster's storage: what its UI shows is made of these."""
+    said = []
+    if warehouse.exists():
+        with read_only(warehouse) as connection:
+            for schema, table in connection.execute(
+                "select schema_name, table_name from duckdb_tables() where not internal"
+            ).fetchall():
+                said.append(str(connection.execute(f'from "{schema}"."{table}"').fetchall()))
+    os.environ["DAGSTER_HOME"] = str(folder / "dagster")
+    try:
+        with open_instance() as instance:
+            for run in instance.get_runs():
+                said.append(str(run))
+                said.append(str(instance.get_job_snapshot(run.job_snapshot_id or "")))
+                said += [str(entry) for entry in instance.all_logs(run.run_id)]
+                said.append(str(instance.get_run_stats(run.run_id)))
+    finally:
+        del os.environ["DAGSTER_HOME"]
+    return "\n".join(said)
+
+
+def test_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
+    warehouse = tmp_path / "warehouse" / "rivo.duckdb"
+    (tmp_path / "tmp").mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "RIVO_ENV_FILE": os.devnull,
+        "DAGSTER_HOME": str(tmp_path / "dagster"),
+        "RIVO_API_KEY": KEY,
+        "RIVO_API_URL": store.url,
+        "RIVO_RATE_LIMIT": "1000",
+        "RIVO_PATIENCE_SECONDS": "1",
+        "RIVO_WAREHOUSE": str(warehouse),
+    }
+    rivo = str(Path(sys.executable).parent / "rivo")
+    said: list[str] = []
+
+    def sync(key: str = KEY) -> int:
+        done = subprocess.run(
+            [rivo, "sync"],
+            env={**environment, "RIVO_API_KEY": key},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        said.extend([done.stdout, done.stderr])
+        return done.returncode
+
+    # Refused.
+    assert sync(OTHER) == 1
+    assert "RIVO_API_KEY" in "".join(said)
+    assert traces(tmp_path) == []
+
+    # Killed while it reads.
+    store.requests.clear()
+    store.faults = ("slow:customers",)
+    with (tmp_path / "killed.out").open("wb") as out:
+        process = subprocess.Popen(
+            [rivo, "sync"], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            until = time.monotonic() + 120
+            while len(store.requests) < 4 and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert store.requests
+    assert list(warehouse.parent.glob("*.build.duckdb")), "or it was not killed in the middle"
+    assert traces(tmp_path) == []
+
+    # One list fails, the others, models and checks go on; then all is well.
+    store.faults = ("http_500:rewards",)
+    assert sync() == 1
+    assert "Rewards" in "".join(said)
+    assert traces(tmp_path) == []
+    store.faults = ()
+    assert sync() == 0
+
+    assert traces(tmp_path) == []
+    told = unpacked(tmp_path, warehouse)
+    assert "daily_sync" in told
+    assert "Rewards" in told
+    said.append(told)
+    assert not any(form.decode() in text for form in FORMS for text in said)
+
+
+def test_the_key_is_no_part_of_what_dagster_keeps_of_the_code() -> None:
+    from assets.definitions import defs
+
+    os.environ["RIVO_API_KEY"] = KEY
+    try:
+        snapshot = str(dg.serialize_value(defs.get_repository_def().get_job("daily_sync").get_job_snapshot()))
+    finally:
+        del os.environ["RIVO_API_KEY"]
+    assert not any(form.decode() in snapshot for form in FORMS)

@@ -1,0 +1,182 @@
+"""A warehouse is lost and comes back from its backup with all that Rivo does not give a second time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from pipelines.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
+from pipelines.demo import Target
+from pipelines.errors import NoWarehouse, RivoError, WarehouseError
+from pipelines.forgetting import forget, forget_again, forgotten_in
+from pipelines.privacy import apply_setting
+from pipelines.tables import ensure_tables
+from pipelines.warehouse import Build, building
+from tests.people.conftest import OpenStore
+from tests.people.store import Store
+
+
+def restore(store: Store, made: Backup) -> list[str]:
+    said: list[str] = []
+
+    def prepare(work: Build) -> None:
+        ensure_tables(work.connection)
+        said.extend(load_backup(work, made))
+
+    with building(store.path, is_fresh=True) as work:
+        prepare(work)
+        work.publish()
+    return said
+
+
+def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> None:
+    lucky, unlucky = open_store(loaded=True), open_store(loaded=True)
+    for store in (lucky, unlucky):
+        [(gone,)] = store.query("select max(id) from rivo_raw.customers")
+        store.wait()
+        store.server.program.remove("customers", gone, at=store.server.now)
+        store.sync()
+    made = backup(unlucky.target, tmp_path / "backups" / "monday")
+    shutil.rmtree(unlucky.path.parent)
+    unlucky.path.parent.mkdir()
+
+    assert restore(unlucky, read_backup(made.folder)) == []
+
+    for store in (lucky, unlucky):
+        store.wait()
+        results = store.sync()
+        assert all(result.complete for result in results.values())
+    names = [name for name in made.tables if name not in ("sync_log", "settings")]
+    assert unlucky.raw(*names) == lucky.raw(*names)
+    log = "select list, observed_at, kind, rows_read, rows_new, rows_changed, rows_deleted from rivo_raw.sync_log"
+    assert unlucky.query(f"{log} order by all") == lucky.query(f"{log} order by all")
+    moves = "select count(*), count(distinct valid_from) from rivo_raw.customers_history"
+    assert unlucky.query(moves)[0][1] >= 3, "or there was no history to lose"
+
+
+def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store(loaded=True)
+    with building(store.path) as work:
+        work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
+        work.keep()
+    with building(store.path):
+        # A sync that runs keeps nobody waiting, and is not kept waiting.
+        made = backup(store.target, tmp_path / "b")
+    names = duckdb.sql(f"select distinct first_name from '{made.folder}/customers.parquet'").fetchall()
+    assert names == [("Waiting",)]
+    assert made.shop == store.server.url
+    assert store.server.key not in (made.folder / MANIFEST).read_text()
+
+
+def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(loaded=True)
+    folder = tmp_path / "here" / "b"
+    with pytest.raises(NoWarehouse, match="nothing to back up"):
+        backup(Target(store.settings, tmp_path / "no.duckdb", is_demo=False), folder)
+    assert list(folder.parent.iterdir()) == []
+
+    folder.mkdir()
+    (folder / "letter.txt").write_text("mine")
+    with pytest.raises(RivoError, match="is there already and not empty"):
+        backup(store.target, folder)
+    assert [file.name for file in folder.iterdir()] == ["letter.txt"]
+    with pytest.raises(RivoError, match="is no whole backup"):
+        read_backup(folder)
+
+    made = backup(store.target, folder.with_name("c"))
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["b", "c"]
+    file = made.folder / "customers_history.parquet"
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + b"x" + content[-8:])
+    with pytest.raises(RivoError, match="is damaged: customers_history differ"):
+        read_backup(made.folder)
+    file.unlink()
+    with pytest.raises(RivoError, match="is no whole backup"):
+        read_backup(made.folder)
+
+
+def test_a_warehouse_that_holds_something_is_not_replaced(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    with pytest.raises(WarehouseError, match=r"already holds a log of 14 list reads.*add --replace"):
+        refuse_to_replace(store.path)
+    store.path.write_bytes(b"not a database")
+    with pytest.raises(WarehouseError, match="something that cannot be opened"):
+        refuse_to_replace(store.path)
+    store.path.unlink()
+    refuse_to_replace(store.path)
+
+
+def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store(loaded=True)
+    store.change(
+        lambda work: work.connection.execute(
+            "alter table rivo_raw.customers add column favourite varchar; "
+            "update rivo_raw.customers set favourite = 'tea'; "
+            "alter table rivo_raw.customers drop column dob; "
+            "alter table rivo_raw.sync_log drop column seconds; "
+            "create table rivo_raw.later as select 1 as one"
+        )
+    )
+    made = backup(store.target, tmp_path / "b")
+    assert restore(store, read_backup(made.folder)) == [
+        "customers: the backup has no dob; null until the next complete read.",
+        "later is a table that this release does not know; it was restored as it was.",
+        "sync_log: the backup has no seconds; null until the next complete read.",
+    ]
+    assert store.query("select distinct favourite, dob from rivo_raw.customers") == [("tea", None)]
+    store.sync(full=True)
+    assert store.query("select count(dob) > 0, count(favourite) = 0 from rivo_raw.customers") == [
+        (True, True)
+    ]
+
+
+def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store(loaded=True)
+    [(id, email)] = store.query(
+        "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
+    )
+    made = backup(store.target, tmp_path / "b")
+    store.change(lambda work: forget(work, store.settings, str(id)))
+    known = forgotten_in(store.path)
+    with building(store.path, is_fresh=True) as work:
+        ensure_tables(work.connection)
+        load_backup(work, read_backup(made.folder))
+        apply_setting(work, store.settings)
+        forget_again(work, store.settings, known)
+        work.publish()
+    assert store.traces([str(id), email]) == []
+    store.sync(full=True)
+    assert store.traces([str(id), email]) == []
+
+
+def test_backups_beside_syncs(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store(loaded=True)
+    failed: list[str] = []
+    ended = threading.Event()
+
+    def back_up() -> None:
+        number = 0
+        while not ended.is_set() or not number:
+            number += 1
+            try:
+                made = backup(store.target, tmp_path / f"b{number}")
+                rows = json.loads((made.folder / MANIFEST).read_text())["tables"]["sync_log"]["rows"]
+                failed.extend([f"{rows} rows of the log"] * (rows % 7 != 0))
+            except RivoError as error:
+                failed.append(str(error))
+
+    thread = threading.Thread(target=back_up)
+    thread.start()
+    try:
+        for _ in range(3):
+            store.wait()
+            store.sync()
+    finally:
+        ended.set()
+        thread.join()
+    assert failed == []

@@ -1,0 +1,167 @@
+"""`rivo forget`: the person is nowhere any more and does not come back; the totals are what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pipelines.errors import RivoError, SettingsError
+from pipelines.forgetting import Person, forget, give_up
+from pipelines.sync import SyncOptions
+from pipelines.warehouse import Build
+from tests.people.conftest import OpenStore
+from tests.people.store import Store
+
+ANYBODY = """
+    select c.id, c.email, c.referral_code
+    from rivo_raw.customers as c
+    where c.id in (select referrer_customer_id from rivo_raw.referrals)
+        and c.id in (select customer_id from rivo_raw.points_redemptions)
+    order by c.id limit 1
+"""
+
+
+def forgetting(store: Store, customer: object) -> Callable[[Build], Person]:
+    return lambda work: forget(work, store.settings, str(customer))
+
+
+def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenStore) -> None:
+    store, twin = open_store(loaded=True), open_store(loaded=True)
+    id, email, code = store.query(ANYBODY)[0]
+    words = [str(id), email, code]
+    versions = store.query(f"select count(*) from rivo_raw.customers_history where id = {id}")
+    assert len(store.traces(words)) >= 5, "in the tables and in the bytes of the file"
+    before = store.totals()
+
+    store.build(prepare=forgetting(store, id))
+
+    assert store.traces(words) == []
+    assert store.totals() == before
+    [(key,)] = store.query("select distinct customer_key from rivo_raw._forgotten")
+    assert key < 0
+    assert versions == store.query(f"select count(*) from rivo_raw.customers_history where id = {key}")
+    left = f"select first_name, last_name, dob, referral_url from rivo_raw.customers where id = {key}"
+    assert store.query(left) == [(None,) * 4]
+    comments = store.query("select count(comment) from duckdb_columns() where schema_name = 'rivo_raw'")
+    assert comments[0][0] > 150, "a fresh file tells its columns as before"
+
+    # The person goes on to be listed, changes the address, earns, and is told of where nobody expects it.
+    for each in (store, twin):
+        program = each.server.program
+        each.wait(7)
+        now = each.server.now
+        program.override("customers", id, at=now, email="new.address@example.com", nickname=email)
+        program.insert(
+            "points_events",
+            {"points_diff": 40, "customer": {"id": id, "email": email}, "title": f"For {id}"},
+            at=now,
+        )
+        other = program.snapshot(now)["points_events"][0]["id"]
+        program.override("points_events", other, at=now, title=f"from {email.upper()}")
+        program.override("rewards", program.snapshot(now)["rewards"][0]["id"], at=now, name=f"{code} {email}")
+        program.insert(
+            "referrals", {"advocate_email": "New.Address@example.com", "status": "pending"}, at=now
+        )
+    for each in (store, twin):
+        each.build(SyncOptions(full=True))
+    words.append("new.address@example.com")
+    assert store.traces(words) == []
+    assert twin.traces(words)
+    counted = (
+        "select list, kind, rows_new, rows_deleted, rows_quarantined from rivo_raw.sync_log order by all"
+    )
+    assert store.query(counted) == twin.query(counted)
+    assert {n: t for n, t in store.totals().items() if n != "rpt_reward_performance"} == {
+        n: t for n, t in twin.totals().items() if n != "rpt_reward_performance"
+    }
+    # The opaque key has all that the id has in the warehouse of somebody who forgot nobody.
+    mine = (
+        "select points_balance, points_earned, tier_name from reports.rpt_member_rfm where customer_id = {}"
+    )
+    mine = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
+    assert store.query(mine.format(key)) == twin.query(mine.format(id)) != [(None, 0)]
+    sent = "select count(*) from marts.fct_referral where advocate_customer_id = {}"
+    assert store.query(sent.format(key)) == twin.query(sent.format(id))
+
+    # And what came in is as settled as everybody's: nothing changes by reading it again.
+    changed = {n: r.counts.rows_changed for n, r in store.sync(full=True).items()}
+    assert not any(changed.values())
+    assert store.traces(words) == []
+
+
+@pytest.mark.parametrize("mode", ["hash", "drop"])
+def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str) -> None:
+    store = open_store(pii=mode)
+    id, email, code = open_store(loaded=True).query(ANYBODY)[0]
+    store.sync()
+    store.change(forgetting(store, email if mode == "hash" else id))
+    assert store.traces([str(id)]) == []
+    results = store.sync(full=True)
+    assert store.traces([str(id)]) == []
+    assert sum(r.counts.rows_changed + r.counts.rows_new for r in results.values()) == 0
+    store.pii = "keep"
+    store.wait(0.01)
+    store.sync()
+    assert store.traces([str(id), email, code]) == []
+
+
+def test_a_friend_known_by_address_alone(open_store: OpenStore) -> None:
+    store = open_store()
+    store.server.program.insert(
+        "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.server.now
+    )
+    store.sync()
+    store.change(forgetting(store, " Friend@example.com"))
+    store.sync(full=True)
+    assert store.traces(["friend@example.com"]) == []
+
+
+def test_an_address_of_two_people_is_refused_and_who_shares_it_is_left(open_store: OpenStore) -> None:
+    store = open_store()
+    program, now = store.server.program, store.server.now
+    first, second, *_ = [row["id"] for row in program.snapshot(now)["customers"]]
+    for id in (first, second):
+        program.override("customers", id, at=now, email="both@example.com")
+    store.sync()
+    with pytest.raises(
+        RivoError, match=f"2 customers have that address: {first}, {second}. Forget each by its id"
+    ):
+        store.change(forgetting(store, "both@example.com"))
+    store.change(forgetting(store, first))
+    store.sync()
+    emails = f"select count(*) from rivo_raw.customers where email = 'both@example.com' and id = {second}"
+    assert store.query(emails) == [(1,)]
+    assert store.traces([str(first)]) == []
+
+
+def test_what_is_refused(open_store: OpenStore) -> None:
+    store = open_store()
+    store.sync()
+    for customer, sentence in (
+        ("4711", "There is no customer 4711 in the warehouse"),
+        ("nobody@example.com", "Nobody in the warehouse is known by nobody@example.com"),
+        ("Ada", "'Ada' is neither a Shopify customer id nor an e-mail address"),
+    ):
+        with pytest.raises(RivoError, match=sentence):
+            store.change(forgetting(store, customer))
+    [(id,)] = store.query("select min(id) from rivo_raw.customers")
+    store.key = None
+    with pytest.raises(SettingsError, match=r"needed to forget somebody: .*openssl rand"):
+        store.change(forgetting(store, id))
+
+
+def test_another_key_would_let_people_back(open_store: OpenStore) -> None:
+    store = open_store()
+    store.sync()
+    [(id,)] = store.query("select min(id) from rivo_raw.customers")
+    store.change(forgetting(store, id))
+    for key in (None, "another key, just as long"):
+        store.key = key
+        with pytest.raises(
+            SettingsError, match="RIVO_PII_KEY is not the one under which 1 people were forgotten"
+        ):
+            store.sync()
+    assert store.change(lambda work: give_up(work.connection, store.settings)) == 1
+    store.sync()
+    assert store.query(f"select count(*) from rivo_raw.customers where id = {id}") == [(1,)]

@@ -1,0 +1,124 @@
+"""What becomes of a row: nothing personal is left in it, at any depth, and what is not personal stays."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.pseudonyms import Pseudonyms
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.forgotten import Forgotten, address_of
+from pipelines.rivo.personal import treat_row
+from tests.people.store import KEY
+
+SECRET = "Zoë Geheim"
+ADDRESS = "Zoe.Geheim@Example.com"
+token = Pseudonyms(KEY).token
+nothing = lambda _text, _is_email: None  # noqa: E731
+
+LEAVES = st.sampled_from([SECRET, ADDRESS, f"for {ADDRESS}, thanks", 12, 1.5, True, None, ""])
+NESTED = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "name", "email", "note", ADDRESS, "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PEOPLE = ("customers", "points_events", "points_redemptions", "referrals")
+
+
+@given(
+    name=st.sampled_from(PEOPLE),
+    data=st.data(),
+    swap=st.sampled_from([token, nothing]),
+)
+def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, swap: Any) -> None:
+    columns = ENDPOINTS[name].columns
+    personal = [c.name for c in columns if c.personal or c.nested == "customers"]
+    attributes = data.draw(st.dictionaries(st.sampled_from([*personal, "unheard_of", "account"]), NESTED))
+    row = {"id": 5, "type": name, "attributes": attributes, "relationships": data.draw(NESTED)}
+
+    treated = json.dumps(treat_row(name, row, swap), ensure_ascii=False)
+
+    assert SECRET not in treated
+    assert "geheim" not in treated.lower()
+
+
+@given(row=NESTED)
+def test_a_row_of_no_shape_is_emptied_too(row: Any) -> None:
+    assert "geheim" not in json.dumps(treat_row("customers", row, nothing), ensure_ascii=False).lower()
+
+
+def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
+    attributes = {
+        "email": " Ada@Example.com ",
+        "first_name": "Ada",
+        "dob": "12-10",
+        "points_tally": 7,
+        "shopify_tags": ["vip"],
+        "vip_tier": {"id": 1, "name": "Gold", "perks": ["Free shipping"], "set_by": "staff@shop.example"},
+        "remote_updated_at": "2026-01-01T00:00:00Z",
+        "phone": 4915112345678,
+        "visits": 3,
+        "seen_on": "2026-01-01T00:00:00Z",
+    }
+    treated = treat_row("customers", {"id": 1, "type": "customer", "attributes": attributes}, token)
+    referral = treat_row("referrals", {"id": 2, "attributes": {"advocate_email": "ada@example.com"}}, token)
+
+    own = treated["attributes"]
+    assert own["email"] == referral["attributes"]["advocate_email"] == token("ada@example.com")
+    assert len(own["email"]) == 32
+    assert own["first_name"] not in ("Ada", None)
+    assert own["shopify_tags"] == [token("vip")]
+    assert own["vip_tier"] == {
+        "id": 1,
+        "name": "Gold",
+        "perks": ["Free shipping"],
+        "set_by": token("staff@shop.example"),
+    }
+    assert (own["phone"], own["visits"], own["seen_on"]) == (None, 3, "2026-01-01T00:00:00Z")
+    assert (own["points_tally"], own["remote_updated_at"]) == (7, "2026-01-01T00:00:00Z")
+    assert Pseudonyms("another key, just as long").token("Ada") != token("Ada")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ada@example.com", "ADA@example.com", "gid://shopify/Customer/7001", "see 7001.", "?ref=ADA-77"],
+)
+def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
+    known = {"ada@example.com", "7001", "ada-77"}
+    forgotten = Forgotten(lambda word: -5 if word.lower() in known else None)
+
+    row = {"id": 1, "attributes": {"title": text, "customer": {"id": 8, "note": [text]}}}
+    treated = json.dumps(forgotten.row("points_events", row)).lower()
+
+    assert not any(word in treated for word in known)
+    assert forgotten.row("points_events", {"id": 70012, "attributes": {"title": "17001"}}) == {
+        "id": 70012,
+        "attributes": {"title": "17001"},
+    }
+
+
+def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
+    forgotten = Forgotten(lambda word: -5 if word == "7001" else None)
+    attributes = {
+        "advocate_email": "grace@example.com",
+        "referred_email": "ada@example.com",
+        "referrer_customer_id": 8001,
+        "referred_customer": {"id": 7001, "email": "ada@example.com", "first_name": "Ada"},
+        "signup_ip": "203.0.113.5",
+        "status": "pending",
+    }
+    assert forgotten.row("referrals", {"id": 1, "attributes": attributes})["attributes"] == {
+        "advocate_email": "grace@example.com",
+        "referred_email": address_of(-5),
+        "referrer_customer_id": 8001,
+        "referred_customer": {"id": -5, "email": address_of(-5), "first_name": None},
+        "signup_ip": None,
+        "status": "pending",
+    }

@@ -1,0 +1,142 @@
+"""RIVO_PII in a warehouse: what enters it, what a later change of mind does, and that all models hold."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.errors import SettingsError
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.settings import Settings
+from pipelines.sync import SyncOptions
+from tests.people.conftest import OpenStore
+from tests.people.store import Store, personal_words
+
+LEAK = "Wanda Tattle"
+LISTS = tuple(ENDPOINTS)
+# Without the log, which tells how often was read.
+CONTENT = (*LISTS, "customers_history", "rewards_history")
+
+
+def _leak(store: Store) -> set[str]:
+    """Have the store answer personal things where nobody expects them; returns what to look for."""
+    program, now = store.server.program, store.server.now
+    lists = program.snapshot(now)
+    customers = [row["id"] for row in lists["customers"]]
+    program.override("customers", customers[0], at=now, nickname=LEAK, phone=4915112345678)
+    program.override("customers", customers[1], at=now, address={"lines": [{"who": LEAK}]})
+    # Cannot be loaded, and goes to the quarantine whole.
+    program.override("customers", customers[2], at=now, points_tally=f"{LEAK}'s points")
+    event = lists["points_events"][-1]
+    nested = {**(event["attributes"]["customer"] or {}), "default_address": {"name": LEAK}}
+    program.override(
+        "points_events",
+        event["id"],
+        at=now,
+        customer=nested,
+        title="Thanks to wanda@tattle.example",
+        internal_note=LEAK,
+    )
+    referral = lists["referrals"][-1]["id"]
+    program.override("referrals", referral, at=now, additional_details={"deep": [{"est": LEAK}]})
+    return {LEAK, "wanda@tattle.example", "4915112345678"} | personal_words(store.server)
+
+
+def test_keep_keeps_what_the_others_do_not(open_store: OpenStore) -> None:
+    store = open_store()
+    words = _leak(store)
+    store.sync()
+    values = store.values()
+    assert [word for word in words if word not in values] == []
+
+
+@pytest.mark.parametrize("mode", ["hash", "drop"])
+def test_nothing_personal_enters_and_all_models_hold(open_store: OpenStore, mode: str) -> None:
+    store = open_store(pii=mode)
+    words = _leak(store)
+    store.build(SyncOptions())
+    assert store.traces(words) == []
+    assert store.query("select count(*) from rivo_raw._quarantine") == [(1,)]
+
+    # A second sync of the same rows sees no change.
+    assert {
+        name: result.counts.rows_changed for name, result in store.sync(full=True).items()
+    } == dict.fromkeys(LISTS, 0)
+    links = "select count(*), count(distinct customer_id) from marts.fct_points_ledger"
+    assert store.query(links) > [(100, 20)]
+    if mode == "hash":
+        joined = (
+            "select count(*) from rivo_raw.referrals as r join rivo_raw.customers as c "
+            "on c.id = r.referrer_customer_id where c.email = r.advocate_email"
+        )
+        known = "select count(*) from rivo_raw.referrals where referrer_customer_id is not null"
+        assert store.query(joined) == store.query(known) != [(0,)]
+    else:
+        assert store.query("select count(email) + count(dob) from rivo_raw.customers") == [(0,)]
+
+
+def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
+    store = open_store()
+    words = _leak(store)
+    store.sync()
+    kept = store.raw(*CONTENT)
+    assert store.traces(words)
+
+    store.pii = "hash"
+    results = store.sync(only=("vip_tiers",))
+    assert store.traces(words) == [], "neither in tables nor in free blocks of the file"
+    assert results["vip_tiers"].complete
+    hashed = store.raw(*CONTENT)
+    again = store.sync()
+    assert sum(result.counts.rows_changed for result in again.values()) == 0, "as if it had been read so"
+    assert store.raw(*CONTENT) == hashed
+
+    store.pii = "drop"
+    store.sync(only=("vip_tiers",))
+    assert store.query("select count(email) + count(referral_code) from rivo_raw.customers") == [(0,)]
+    assert store.query("select count(advocate_email) from rivo_raw.referrals") == [(0,)]
+
+    store.pii = "keep"
+    store.wait(0.01)
+    results = store.sync()
+    assert {result.kind for result in results.values()} == {"full"}, "or the cursor lists would stay without"
+    emails = "select id, email from rivo_raw.customers order by id"
+    notes = "select id, internal_note from rivo_raw.points_events order by id"
+    addresses = "select id, advocate_email, additional_details from rivo_raw.referrals order by id"
+    fresh = Store(store.server, store.path.with_name("fresh.duckdb"))
+    fresh.sync()
+    for sql in (emails, notes, addresses):
+        assert store.query(sql) == fresh.query(sql)
+    assert [row[0] for row in kept["customers"]] == [row[0] for row in store.raw("customers")["customers"]]
+    store.wait(1)
+    assert {result.kind for result in store.sync().values()} == {"full", "incremental"}
+
+
+def test_another_key_hashes_anew(open_store: OpenStore) -> None:
+    store = open_store(pii="hash")
+    store.sync()
+    before = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
+    store.key = "another key, just as long"
+    store.wait(0.01)
+    store.sync()
+    after = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
+    assert before != after
+    joined = (
+        "select count(*) from rivo_raw.referrals as r join rivo_raw.customers as c "
+        "on c.id = r.referrer_customer_id where c.email is distinct from r.advocate_email"
+    )
+    assert store.query(joined) == [(0,)]
+
+
+def test_hash_needs_a_key_and_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_PII", "hash")
+    with pytest.raises(
+        SettingsError, match=r"RIVO_PII_KEY: is needed for RIVO_PII=hash. Make one with `openssl"
+    ):
+        Settings.load()
+    monkeypatch.setenv("RIVO_PII_KEY", "short-secret")
+    with pytest.raises(SettingsError, match="16 characters") as caught:
+        Settings.load()
+    assert "short-secret" not in str(caught.value)
+    monkeypatch.setenv("RIVO_PII", "hide")
+    with pytest.raises(SettingsError, match="RIVO_PII: Input should be 'keep', 'hash' or 'drop'"):
+        Settings.load()
