@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -36,6 +38,8 @@ class Job:
     key: str
     models: bool = False
     full: bool = False
+    file_limit: int | None = None
+    """No file may grow beyond so many bytes."""
 
     def settings(self) -> Settings:
         """Fast and impatient; every row counts as one that can still change, so that each sync is exact."""
@@ -55,6 +59,7 @@ class Child:
         theirs.close()
         self.phase = "start"
         self.error: str | None = None
+        self.peak_mb = 0
         self.hear(30)
 
     def hear(self, seconds: float) -> bool:
@@ -62,7 +67,7 @@ class Child:
         try:
             if not self._pipe.poll(seconds):
                 return False
-            self.phase, error = self._pipe.recv()
+            self.phase, error, self.peak_mb = self._pipe.recv()
             self.error = error or self.error
             return True
         except EOFError:
@@ -89,48 +94,53 @@ class Child:
         while self.phase != "done" and self.hear(seconds):
             pass
         self.process.join(seconds)
-        return self.error if self.phase == "done" else f"ended in phase {self.phase} with {self.process.exitcode}"
+        return self.error or None if self.phase == "done" else f"ended in phase {self.phase} with {self.process.exitcode}"
 
 
 def _work(job: Job, pipe: Connection) -> None:
     os.setsid()
+    if job.file_limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_limit, job.file_limit))
     publish = Build.publish
 
+    def say(phase: str, error: str | None = None) -> None:
+        pipe.send((phase, error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
+
     def telling(build: Build) -> None:
-        pipe.send(("publishing", None))
+        say("publishing")
         publish(build)
 
     Build.publish = telling  # type: ignore[method-assign]
-    pipe.send(("start", None))
+    say("start")
     try:
-        problems = _with_models(job, pipe) if job.models else _lists(job, pipe)
+        problems = _with_models(job, say) if job.models else _lists(job, say)
     except RivoError as error:
         problems = [str(error)]
     except BaseException as error:
         problems = [f"Traceback: {type(error).__name__}: {error}"]
-    pipe.send(("done", "\n".join(problems)))
+    say("done", "\n".join(problems))
 
 
-def _lists(job: Job, pipe: Connection) -> list[str]:
+def _lists(job: Job, say: Callable[[str], None]) -> list[str]:
     settings = job.settings()
     with building(job.path) as work:
         ensure_tables(work.connection)
         write_settings(work.connection, settings.timezone)
-        pipe.send(("lists", None))
+        say("lists")
         results = list(sync_lists(work, settings, SyncOptions(full=job.full)))
         if any(result.complete for result in results):
             work.publish()
     return [result.error for result in results if result.error]
 
 
-def _with_models(job: Job, pipe: Connection) -> list[str]:
+def _with_models(job: Job, say: Callable[[str], None]) -> list[str]:
     project = load_project()
     problems: list[str] = []
     for event in run(Plan(SyncOptions(full=job.full), list(project.nodes), True), job.settings(), project):
         if isinstance(event, ListResult):
-            pipe.send(("lists", None))
+            say("lists")
         elif isinstance(event, Step):
-            pipe.send((event.text, None))
+            say(event.text)
         elif isinstance(event, Finished):
             problems += event.problems
     return problems
