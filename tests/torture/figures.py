@@ -30,12 +30,12 @@ class Figures:
         """Take in what the judge found."""
         self.lost += verdict.lost
         self.doubled += verdict.doubled
-        self.problems += [f"{where}: {said}" for said in verdict.said]
+        self.problems += [f"{where}: {said}"[:400] for said in verdict.said]
 
     def must(self, holds: bool, otherwise: str) -> None:
         """Something promised."""
         if not holds:
-            self.problems.append(otherwise)
+            self.problems.append(otherwise[:400])
 
     def end(self) -> Figures:
         """The clock stops."""
