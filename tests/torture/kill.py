@@ -18,18 +18,19 @@ _PUBLISHING_SECONDS = 0.15
 """About how long publishing takes here; a kill that comes later hits nothing, and is not counted."""
 
 
-def kill(at: Ground, kills: int) -> Figures:
+def kill(at: Ground, kills: int, *, rivo: bool = True) -> Figures:
     """Kill so many syncs: first loads, daily ones, model builds, publishing, and the `rivo` command itself."""
     figures = Figures("kill", "file opens, is yesterday's or today's state, equals the store; so after a clean sync")
-    rivo = max(1, kills // 8)
+    commands = kills // 8 if rivo else 0
     with_models = max(1, kills // 4)
     first = max(1, kills // 8)
     phases: Counter[str] = Counter()
     for number in range(first):
         _kill_until(at, figures, phases, at.path(f"first{number}"), 1, models=number % 4 == 0, is_first=True)
     _kill_until(at, figures, phases, at.path("models"), with_models, models=True)
-    _kill_rivo(at, figures, phases, at.path("rivo"), rivo)
-    _kill_until(at, figures, phases, at.path("lists"), kills - first - with_models - rivo, models=False)
+    if commands:
+        _kill_rivo(at, figures, phases, at.path("rivo"), commands)
+    _kill_until(at, figures, phases, at.path("lists"), kills - first - with_models - commands, models=False)
     hit = ", ".join(f"{count} in {phase}" for phase, count in sorted(phases.items()))
     figures.notes.append(f"{phases.total()} syncs killed: {hit}")
     return figures.end()
