@@ -33,7 +33,7 @@ KINDS: dict[str, Callable[[Ground, int], Figures]] = {
 def main() -> int:
     """Run the kinds that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[], help=f"default: {', '.join(KINDS)}")
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[], metavar="KIND", help=f"default: {', '.join(KINDS)}")
     parser.add_argument("--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)")
     parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
     options = parser.parse_args()

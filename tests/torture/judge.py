@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,9 @@ def agrees(connection: duckdb.DuckDBPyConnection) -> tuple[datetime, list[str]]:
     return row[0], [f"{name} disagree" for name, holds in zip(names[1:], row[1:], strict=True) if not holds]
 
 
-def judge(path: Path, program: Program, *, models: bool, observations: int = 2) -> Verdict:
+def judge(
+    path: Path, program: Program, *, models: bool, observations: int = 2, spoilt: Collection[datetime] = ()
+) -> Verdict:
     """Hold a published file against the store: its last state whole, and its last observations in the histories.
 
     Args:
@@ -73,6 +76,7 @@ def judge(path: Path, program: Program, *, models: bool, observations: int = 2) 
         program: the store's programme, which knows every moment.
         models: whether the models were built with it.
         observations: how many syncs back the histories are judged; 0 for all.
+        spoilt: times at which rows came that could not be believed, so that histories keep what was before.
     """
     verdict = Verdict()
     if not path.exists():
@@ -85,7 +89,7 @@ def judge(path: Path, program: Program, *, models: bool, observations: int = 2) 
             for endpoint in ENDPOINTS.values():
                 _judge_list(connection, program, endpoint, verdict)
                 if endpoint.history:
-                    _judge_history(connection, program, endpoint, verdict, observations)
+                    _judge_history(connection, program, endpoint, verdict, observations, spoilt)
     except duckdb.Error as error:
         verdict.said.append(f"does not open or answer: {error}")
     return verdict
@@ -139,6 +143,7 @@ def _judge_history(
     endpoint: Endpoint,
     verdict: Verdict,
     observations: int,
+    spoilt: Collection[datetime],
 ) -> None:
     name = f"rivo_raw.{history_name(endpoint)}"
     [[overlapping]] = connection.execute(
@@ -150,6 +155,8 @@ def _judge_history(
         verdict.said.append(f"{name}: {overlapping} versions overlap")
     tracked = [column for column in endpoint.columns if column.name in endpoint.history]
     for at in _observed(connection, endpoint.name)[-observations:]:
+        if at in spoilt:
+            continue
         view = program.view(at)
         want = {
             row.id: [
