@@ -126,7 +126,9 @@ def sync(
         start_demo_store()
     from cli.run_job import run_sync
 
-    sys.exit(run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, rewind=rewind, as_json=as_json))
+    sys.exit(
+        run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, rewind=rewind, as_json=as_json)
+    )
 
 
 @cli.command(

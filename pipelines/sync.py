@@ -79,7 +79,9 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     if options.rewind:
         now = api_time(client, next(iter(ENDPOINTS.values())))
         later = rewind(build.connection, now)
-        options.notice(f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then.")
+        options.notice(
+            f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
+        )
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
     begun: list[Reading] = []
 

@@ -24,7 +24,7 @@ def test_a_sync_after_a_clock_that_ran_ahead_says_what_to_do(open_shop: OpenShop
     shop.sync()
     shop.server.date_offset = timedelta()
     shop.wait()
-    with pytest.raises(ApiError, match="histories cannot run backwards.*`uv run rivo sync --rewind` once"):
+    with pytest.raises(ApiError, match=r"histories cannot run backwards.*`uv run rivo sync --rewind` once"):
         shop.sync()
 
 

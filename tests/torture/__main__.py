@@ -33,8 +33,17 @@ KINDS: dict[str, Callable[[Ground, int], Figures]] = {
 def main() -> int:
     """Run the kinds that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[], metavar="KIND", help=f"default: {', '.join(KINDS)}")
-    parser.add_argument("--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)")
+    parser.add_argument(
+        "kinds",
+        nargs="*",
+        choices=[*KINDS, []],
+        default=[],
+        metavar="KIND",
+        help=f"default: {', '.join(KINDS)}",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)"
+    )
     parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith("RIVO_")]:
@@ -46,7 +55,9 @@ def main() -> int:
             customers = 300 if name == "big" else 40
             with ground(Path(folder) / name, options.seed, customers) as at:
                 rows.append(KINDS[name](at, options.kills))
-            print(f"{name}: {rows[-1].seconds:.0f} s, {len(rows[-1].problems)} broken promises", file=sys.stderr)
+            print(
+                f"{name}: {rows[-1].seconds:.0f} s, {len(rows[-1].problems)} broken promises", file=sys.stderr
+            )
     print(f"seed {options.seed}\n\n{table(rows)}")
     return 1 if any(row.problems for row in rows) else 0
 

@@ -23,7 +23,9 @@ def big(at: Ground, page_mb: int, *, models: bool = True) -> Figures:
     usual = _sync(at, figures, path, "as usual", USUAL_MB)
     some = [row.id for row in at.program.view(at.server.now).rows("customers")]
     at.program.override("customers", some[3], at=at.server.now, first_name="N" * 1_000_000)
-    at.program.override("customers", some[4], at=at.server.now, shopify_tags=[f"tag {n}" for n in range(10_000)])
+    at.program.override(
+        "customers", some[4], at=at.server.now, shopify_tags=[f"tag {n}" for n in range(10_000)]
+    )
     odd = _sync(at, figures, path, "a name of 1 MB, 10,000 tags", USUAL_MB)
     at.server.faults = ["short_page"]
     short = _sync(at, figures, path, "pages of one row", USUAL_MB)
@@ -41,7 +43,8 @@ def big(at: Ground, page_mb: int, *, models: bool = True) -> Figures:
         figures.add(judge(path, at.program, models=True, observations=0), "with models")
     figures.notes.append(
         f"peak memory: {usual} MB as usual, {odd} MB with a name of 1 MB and 10,000 tags, {short} MB by pages of one "
-        f"row, {max(page, again)} MB with a page of {page_mb} MB (bound: {USUAL_MB} MB and {TIMES_A_PAGE} times the page)"
+        f"row, {max(page, again)} MB with a page of {page_mb} MB (bound: {USUAL_MB} MB and {TIMES_A_PAGE} times "
+        "the page)"
     )
     return figures.end()
 

@@ -45,7 +45,11 @@ class Job:
         """Fast and impatient; every row counts as one that can still change, so that each sync is exact."""
         given: dict[str, Any] = {"api_key": self.key, "api_url": self.url, "warehouse": str(self.path)}
         return Settings(
-            **given, rate_limit=5000, patience_seconds=PATIENCE_SECONDS, lookback_days=36_500, full_sweep_days=7
+            **given,
+            rate_limit=5000,
+            patience_seconds=PATIENCE_SECONDS,
+            lookback_days=36_500,
+            full_sweep_days=7,
         )
 
 
@@ -94,7 +98,11 @@ class Child:
         while self.phase != "done" and self.hear(seconds):
             pass
         self.process.join(seconds)
-        return self.error or None if self.phase == "done" else f"ended in phase {self.phase} with {self.process.exitcode}"
+        return (
+            self.error or None
+            if self.phase == "done"
+            else f"ended in phase {self.phase} with {self.process.exitcode}"
+        )
 
 
 def _work(job: Job, pipe: Connection) -> None:
@@ -110,7 +118,7 @@ def _work(job: Job, pipe: Connection) -> None:
         say("publishing")
         publish(build)
 
-    Build.publish = telling  # type: ignore[method-assign]
+    Build.publish = telling  # type: ignore[method-assign, assignment]
     say("start")
     try:
         problems = _with_models(job, say) if job.models else _lists(job, say)

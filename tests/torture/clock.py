@@ -34,7 +34,9 @@ def clock(at: Ground, rounds: int) -> Figures:
                 far.sync()
                 far.wait()
                 figures.runs += 1
-            figures.add(judge(far.path, program, models=False, observations=0), f"this machine's clock, {end:%Y}")
+            figures.add(
+                judge(far.path, program, models=False, observations=0), f"this machine's clock, {end:%Y}"
+            )
     return figures.end()
 
 
@@ -86,6 +88,8 @@ def _ahead(at: Ground, shop: Shop, figures: Figures) -> None:
         figures.must("--rewind" in str(error), str(error))
     shop.sync(rewind=True)
     figures.runs += 1
-    figures.must(shop.query("select max(observed_at) from rivo_raw.sync_log") == [(at.server.now,)], "not rewound")
+    figures.must(
+        shop.query("select max(observed_at) from rivo_raw.sync_log") == [(at.server.now,)], "not rewound"
+    )
     figures.must(before == set(shop.query(versions, now)), "rewinding lost versions")
     figures.add(judge(shop.path, at.program, models=False, observations=1), "back from a year ahead")

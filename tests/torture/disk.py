@@ -53,7 +53,14 @@ def disk(at: Ground, rounds: int, *, models: bool = True) -> Figures:
 
 
 def _fails(
-    at: Ground, figures: Figures, path: Path, sentence: str, where: str, *, models: bool, limit: int | None = None
+    at: Ground,
+    figures: Figures,
+    path: Path,
+    sentence: str,
+    where: str,
+    *,
+    models: bool,
+    limit: int | None = None,
 ) -> str | None:
     """A sync that must fail with this sentence, or succeed where it may; nothing of it shows."""
     before = path.read_bytes() if path.is_file() else None
@@ -71,7 +78,15 @@ def _fails(
 def _limited(at: Ground, figures: Figures, path: Path, *, models: bool) -> None:
     """No file may grow beyond a limit, at whatever moment that strikes."""
     limit = int(path.stat().st_size * at.chance.uniform(0.3, 1.0))
-    _fails(at, figures, path, "cannot be written|no space|full", f"files up to {limit:,} bytes", models=models, limit=limit)
+    _fails(
+        at,
+        figures,
+        path,
+        "cannot be written|no space|full",
+        f"files up to {limit:,} bytes",
+        models=models,
+        limit=limit,
+    )
 
 
 def _small_disk(at: Ground, figures: Figures, path: Path, rounds: int, *, models: bool) -> None:
@@ -79,10 +94,14 @@ def _small_disk(at: Ground, figures: Figures, path: Path, rounds: int, *, models
     folder.mkdir()
     size = path.stat().st_size
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size * 2}", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size * 2}", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
-        figures.notes.append("no small disk could be mounted here; a limit on the size of files stood in for it")
+        figures.notes.append(
+            "no small disk could be mounted here; a limit on the size of files stood in for it"
+        )
         return
     try:
         small = folder / path.name

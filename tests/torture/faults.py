@@ -25,7 +25,9 @@ VALUES = {"rate_limited": "@0.1", "rate_limited_date": "@0.1", "slow": "@20", "h
 
 def faults(at: Ground, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
     """One sync a kind and rate; after each kind a complete sync without faults, judged whole."""
-    figures = Figures("faults", "complete lists equal the store; the others have their reason and yesterday's rows")
+    figures = Figures(
+        "faults", "complete lists equal the store; the others have their reason and yesterday's rows"
+    )
     shop = Shop(at.server, at.path("faults"), {"lookback_days": 36_500, "patience_seconds": 2.0})
     shop.sync()
     failed = 0
@@ -42,10 +44,14 @@ def faults(at: Ground, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[floa
                     spoilt.add(shop.now)
             shop.wait()
             results = shop.sync(full=True)
-            figures.must(all(r.complete for r in results.values()), f"after {kind}: the clean sync is not complete")
+            figures.must(
+                all(r.complete for r in results.values()), f"after {kind}: the clean sync is not complete"
+            )
             figures.add(judge(shop.path, at.program, models=False, spoilt=spoilt), f"after {kind}")
     figures.add(judge(shop.path, at.program, models=False, observations=0, spoilt=spoilt), "at the end")
-    figures.notes.append(f"{figures.runs} syncs with {len(tuple(kinds))} kinds of faults, {failed} lists failed clean")
+    figures.notes.append(
+        f"{figures.runs} syncs with {len(tuple(kinds))} kinds of faults, {failed} lists failed clean"
+    )
     return figures.end()
 
 

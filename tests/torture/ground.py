@@ -38,7 +38,9 @@ class Ground:
         """Where a warehouse of that name lies."""
         return self.folder / name / "rivo.duckdb"
 
-    def job(self, path: Path, *, models: bool = False, full: bool = False, file_limit: int | None = None) -> Job:
+    def job(
+        self, path: Path, *, models: bool = False, full: bool = False, file_limit: int | None = None
+    ) -> Job:
         """A sync of this store."""
         return Job(path, self.server.url, self.server.key, models, full, file_limit)
 

@@ -34,7 +34,9 @@ last_read as (
     order by log.rowid desc limit 1
 ),
 marts as (
-    select count(*) filter (where not is_deleted) as customers, sum(points_tally) filter (where not is_deleted) as points
+    select
+        count(*) filter (where not is_deleted) as customers,
+        sum(points_tally) filter (where not is_deleted) as points
     from marts.dim_member
 ),
 ledger as (
@@ -174,4 +176,6 @@ def _judge_history(
         wrong = {id for id in want.keys() | have.keys() if want.get(id) != have.get(id)}
         if wrong:
             verdict.lost += len(wrong)
-            verdict.said.append(f"{name}: {len(wrong)} rows as of {at} are not as the store was, {sorted(wrong)[:3]}")
+            verdict.said.append(
+                f"{name}: {len(wrong)} rows as of {at} are not as the store was, {sorted(wrong)[:3]}"
+            )

@@ -20,7 +20,9 @@ _PUBLISHING_SECONDS = 0.15
 
 def kill(at: Ground, kills: int, *, rivo: bool = True) -> Figures:
     """Kill so many syncs: first loads, daily ones, model builds, publishing, and the `rivo` command itself."""
-    figures = Figures("kill", "file opens, is yesterday's or today's state, equals the store; so after a clean sync")
+    figures = Figures(
+        "kill", "file opens, is yesterday's or today's state, equals the store; so after a clean sync"
+    )
     commands = kills // 8 if rivo else 0
     with_models = max(1, kills // 4)
     first = max(1, kills // 8)

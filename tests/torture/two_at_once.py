@@ -12,7 +12,9 @@ REFUSAL = "Another sync is working on "
 
 def two_at_once(at: Ground, times: int, *, rivo: bool = True) -> Figures:
     """So often; the last time as two `rivo sync`, Dagster included."""
-    figures = Figures("two at once", "one wins, the other leaves with one sentence or syncs after it; equals the store")
+    figures = Figures(
+        "two at once", "one wins, the other leaves with one sentence or syncs after it; equals the store"
+    )
     path = at.path("two")
     both = 0
     for number in range(times):
@@ -21,7 +23,10 @@ def two_at_once(at: Ground, times: int, *, rivo: bool = True) -> Figures:
         if is_command:
             commands = [at.rivo(path, "sync") for _ in range(2)]
             texts = [command.communicate(timeout=300)[0] for command in commands]
-            said = [None if command.returncode == 0 else text for command, text in zip(commands, texts, strict=True)]
+            said = [
+                None if command.returncode == 0 else text
+                for command, text in zip(commands, texts, strict=True)
+            ]
         else:
             children = [Child(at.job(path, models=number % 3 == 0)) for _ in range(2)]
             said = [child.end() or None for child in children]
@@ -31,7 +36,9 @@ def two_at_once(at: Ground, times: int, *, rivo: bool = True) -> Figures:
         for sentence in said:
             if sentence is not None:
                 figures.seen[REFUSAL] += 1
-                figures.must(REFUSAL in sentence and "Traceback" not in sentence, f"time {number + 1}: {sentence}")
+                figures.must(
+                    REFUSAL in sentence and "Traceback" not in sentence, f"time {number + 1}: {sentence}"
+                )
         figures.add(judge(path, at.program, models=is_command or number % 3 == 0), f"time {number + 1}")
     figures.notes.append(f"{times} times; {both} times the second one began after the first had ended")
     return figures.end()

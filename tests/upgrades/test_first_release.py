@@ -34,14 +34,18 @@ def change(path: Path, sql: str) -> None:
 
 
 def columns(path: Path, table: str) -> list[str]:
-    sql = f"select column_name from duckdb_columns() where schema_name = 'rivo_raw' and table_name = '{table}'"
+    sql = (
+        f"select column_name from duckdb_columns() where schema_name = 'rivo_raw' and table_name = '{table}'"
+    )
     return [name for (name,) in query(path, sql)]
 
 
 def versions(path: Path, table: str, names: list[str]) -> Versions:
     """What each version says -> when it ended."""
     listed = ", ".join(f'"{name}"' for name in names)
-    return {tuple(row[:-1]): row[-1] for row in query(path, f"select {listed}, valid_to from rivo_raw.{table}")}
+    return {
+        tuple(row[:-1]): row[-1] for row in query(path, f"select {listed}, valid_to from rivo_raw.{table}")
+    }
 
 
 def tracked(path: Path, table: str) -> list[str]:
@@ -110,7 +114,10 @@ def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
 
 def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settings) -> None:
     for table in ("customers", "customers_history"):
-        change(warehouse, f"alter table rivo_raw.{table} add column mood varchar; update rivo_raw.{table} set mood = 'good'")
+        change(
+            warehouse,
+            f"alter table rivo_raw.{table} add column mood varchar; update rivo_raw.{table} set mood = 'good'",
+        )
     names = tracked(warehouse, "customers_history")
     assert "mood" in names
     before = versions(warehouse, "customers_history", names)
@@ -149,7 +156,9 @@ def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Se
     assert "rename column points_tally to points_tally_before" in str(caught.value)
     assert warehouse.read_bytes() == file
     # What it says helps.
-    change(warehouse, "alter table rivo_raw.customers_history rename column points_tally to points_tally_before")
+    change(
+        warehouse, "alter table rivo_raw.customers_history rename column points_tally to points_tally_before"
+    )
     assert all(result.complete for result in sync(warehouse, settings))
     [[kept]] = query(warehouse, "select count(points_tally_before) from rivo_raw.customers_history")
     assert kept > 0
