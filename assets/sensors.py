@@ -1,7 +1,8 @@
 """The three events of Rivo's automation integrations as sensors, for others to hang jobs on. Off by default.
 
-Each asks with one or two requests for what is new and records one materialization of an asset that carries the
-counts. They write nothing into the warehouse: rows come with the next sync, which misses nothing because of them.
+Each asks with one or two requests for what is new, loads just that into the news file beside the warehouse, and
+records one materialization of an asset that carries the counts. The warehouse itself is not touched: the next sync
+misses nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from assets.keys import relation_key
 from pipelines import news
 from pipelines.demo import target
 from pipelines.settings import Settings
-from pipelines.warehouse import is_being_built
+from pipelines.warehouse import is_being_built, news_file
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
@@ -78,19 +79,21 @@ def _sensor(
             )
         if is_being_built(where.warehouse):
             return dg.SkipReason("A sync is at work, which has the requests for itself. Asking again later.")
+        if is_being_built(news_file(where.warehouse)):
+            return dg.SkipReason("Another sensor is loading what it found. Asking again later.")
         return evaluate(settings, where.warehouse, context.cursor)
 
     return look
 
 
 def _by_id(
-    name: str, table: str, ask: Callable[[Settings, int], news.News]
+    name: str, table: str, ask: Callable[[Settings, Path, int], news.News]
 ) -> Callable[[Settings, Path, str | None], dg.SensorResult]:
     def evaluate(settings: Settings, warehouse: Path, cursor: str | None) -> dg.SensorResult:
         since_id = int(cursor) if cursor else news.largest_id(warehouse, table)
         if since_id is None:
             return dg.SensorResult(skip_reason=f"{table} was never synced yet.")
-        found = ask(settings, since_id)
+        found = ask(settings, warehouse, since_id)
         return _told(name, _figures(found, since_id) if found.rows else None, str(found.last_id))
 
     return evaluate
@@ -103,7 +106,7 @@ def _tiers(settings: Settings, warehouse: Path, cursor: str | None) -> dg.Sensor
     if since_id is None:
         return dg.SensorResult(skip_reason="points_events was never synced yet.")
     moved = news.tiers_changed(warehouse, since)
-    rewarded = news.tiers_rewarded(settings, since_id)
+    rewarded = news.tiers_rewarded(settings, warehouse, since_id)
     told = {
         "observed_at": moved.observed_at.isoformat() if moved.observed_at else None,
         "since_id": rewarded.last_id,
@@ -126,6 +129,7 @@ def _figures(found: news.News, since_id: int) -> dict[str, Any]:
         "points": found.points,
         "credits": float(found.credits),
         "requests": found.requests,
+        "rows_loaded": found.rows_loaded,
         "since_id": since_id,
         "until_id": found.last_id,
         "has_more": found.has_more,

@@ -142,11 +142,13 @@ def models() -> None:
         )
         make_raw(10_000_000, large)
         ten = built("untested", large)
-    slower = (ten["seconds"] / ten["entries"]) / (best["untested"] / entries)
+    times = ten["entries"] / entries
+    slower, busier = ten["seconds"] / best["untested"] / times, ten["cpu"] / cpu["untested"] / times
     print(
         f"  {ten['entries']:,} ledger entries: {ten['seconds']:.1f} s, peak {ten['peak_mb']:,} MB (under 6,000)"
     )
     print(f"  time an entry over that at 1,000,000: {slower:.2f} (at most 1.3)")
+    print(f"  of the processors: {busier:.2f}")
 
 
 def built(how: str, raw: Path) -> dict[str, float]:

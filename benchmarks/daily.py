@@ -75,6 +75,7 @@ def main() -> None:
     from assets import run
     from assets.instance_storage import OpenSqliteEventLogStorage
     from cli import run_job
+    from cli.interrupts import heard
     from pipelines import sync
     from pipelines.warehouse import Build
 
@@ -94,7 +95,8 @@ def main() -> None:
             _timed("Dagster's event log", getattr(OpenSqliteEventLogStorage, name)),
         )
     stdout, sys.stdout = sys.stdout, sys.stderr
-    code = run_job.run_sync(lambda wait=0.0: None, full=False, only=[], allow_shrink=[], as_json=False)
+    with heard() as signalled:
+        code = run_job.run_sync(signalled, full=False, only=[], allow_shrink=[], as_json=False)
     sys.stdout = stdout
     _switch()
     print(json.dumps({**_seconds, "total": sum(_seconds.values()), "passed": code == 0}))

@@ -38,7 +38,10 @@ def _syntax_error(sql: str, path: PurePath, error: duckdb.Error) -> ProjectError
     reason = found["exception_message"]
     if "position" not in found:
         return ProjectError(f"{path}: {reason}.")
-    before = sql[: int(found["position"])]
+    before, rest = sql[: int(found["position"])], sql[int(found["position"]) :]
+    if not rest.strip():
+        # At the end of the file, the last line with something in it is the one to look at.
+        before = before.rstrip()
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")
     text = sql.split("\n")[line - 1].strip()

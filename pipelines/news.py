@@ -1,4 +1,7 @@
-"""What happened in the programme since somebody last asked, by one or two requests; writes nothing.
+"""What happened in the programme since somebody last asked, by one or two requests.
+
+The rows are loaded into a small warehouse of their own: beside customers of last night they would be an untruth, and
+the published file is one consistent state. The next sync reads them as if nobody had asked.
 
 Rivo's events have ascending ids, so what is new is behind the last id. Tiers have no events (the API keeps no log
 of them): a move is known from the daily sync, which compares all customers with the day before. Between two syncs
@@ -9,19 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from pipelines.landing import Landing, load, quarantine
+from pipelines.loading import drop_dlt_staging, quiet_dlt
 from pipelines.rivo.client import Client
 from pipelines.rivo.cursor import read_newest
-from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.rivo.rows import Row, likely_id
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW, read_only
+from pipelines.tables import ensure_tables
+from pipelines.warehouse import RAW, building, news_file, read_only
 
 MOST_PAGES = 2
 """So many requests, of 250 rows each; what is behind them is told the next time."""
@@ -43,6 +49,8 @@ class News:
     """Where the next question begins."""
     has_more: bool
     requests: int
+    rows_loaded: int
+    """Rows that are in the news file since, whatever they are about."""
 
 
 @dataclass(frozen=True)
@@ -54,33 +62,42 @@ class TierNews:
     """The last observation of tiers; where the next question begins."""
 
 
-def points_earned(settings: Settings, since_id: int) -> News:
+def points_earned(settings: Settings, warehouse: Path, since_id: int) -> News:
     """Points events behind an id that gave points or credits.
 
     Raises:
         ApiError, ListError: they cannot be read.
+        WarehouseError: they cannot be kept.
     """
     return _news(
-        settings, "points_events", since_id, lambda a: _points(a) > 0 or _points(a) == 0 < _credits(a)
+        settings,
+        warehouse,
+        "points_events",
+        since_id,
+        lambda a: _points(a) > 0 or _points(a) == 0 < _credits(a),
     )
 
 
-def points_redeemed(settings: Settings, since_id: int) -> News:
+def points_redeemed(settings: Settings, warehouse: Path, since_id: int) -> News:
     """Redemptions behind an id.
 
     Raises:
         ApiError, ListError: they cannot be read.
+        WarehouseError: they cannot be kept.
     """
-    return _news(settings, "points_redemptions", since_id, lambda _: True)
+    return _news(settings, warehouse, "points_redemptions", since_id, lambda _: True)
 
 
-def tiers_rewarded(settings: Settings, since_id: int) -> News:
+def tiers_rewarded(settings: Settings, warehouse: Path, since_id: int) -> News:
     """Points events behind an id that reward an upgrade.
 
     Raises:
         ApiError, ListError: they cannot be read.
+        WarehouseError: they cannot be kept.
     """
-    return _news(settings, "points_events", since_id, lambda a: _TIER_SOURCE in str(a.get("source")))
+    return _news(
+        settings, warehouse, "points_events", since_id, lambda a: _TIER_SOURCE in str(a.get("source"))
+    )
 
 
 def tiers_changed(warehouse: Path, since: datetime | None) -> TierNews:
@@ -120,11 +137,13 @@ def largest_id(warehouse: Path, table: str) -> int | None:
     return (found or 0) if synced else None
 
 
-def _news(settings: Settings, name: str, since_id: int, concerns: Any) -> News:
+def _news(settings: Settings, warehouse: Path, name: str, since_id: int, concerns: Any) -> News:
     patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
     client = Client(settings.model_copy(update={"patience_seconds": patience}))
     rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
     found = [(row, attributes) for row, attributes in _attributes(rows) if concerns(attributes)]
+    if rows:
+        _load(warehouse, ENDPOINTS[name], rows, client.observed_at or datetime.now(UTC))
     members = {(attributes.get("customer") or {}).get("id") for _, attributes in found} - {None}
     return News(
         rows=len(found),
@@ -135,7 +154,24 @@ def _news(settings: Settings, name: str, since_id: int, concerns: Any) -> News:
         last_id=last_id,
         has_more=has_more,
         requests=client.requests,
+        rows_loaded=len(rows),
     )
+
+
+def _load(warehouse: Path, endpoint: Endpoint, rows: list[Row], observed_at: datetime) -> None:
+    """Add rows to the news file, and let go of those that a sync has brought since."""
+    table = f"{RAW}.{endpoint.name}"
+    quiet_dlt()
+    with building(news_file(warehouse)) as build:
+        ensure_tables(build.connection)
+        landing = Landing(build, endpoint, observed_at)
+        load(landing, [rows])
+        quarantine(landing, min(landing.seen, default=1) - 1)
+        build.connection.execute(
+            f"delete from {table} where id <= ?", [largest_id(warehouse, endpoint.name) or 0]
+        )
+        drop_dlt_staging(build)
+        build.publish()
 
 
 def _attributes(rows: Sequence[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:

@@ -232,6 +232,11 @@ def is_being_built(published: Path) -> bool:
     return False
 
 
+def news_file(published: Path) -> Path:
+    """The small warehouse beside the published one that holds rows newer than the last sync."""
+    return _sibling(published, "news")
+
+
 def _sibling(published: Path, kind: str) -> Path:
     return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
 

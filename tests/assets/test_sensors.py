@@ -1,7 +1,8 @@
-"""Rivo's three events: told once, with one or two requests, and without touching the warehouse."""
+"""Rivo's three events: told once, loaded by one or two requests, and without touching the warehouse."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ from pipelines import news
 from pipelines.errors import ListError
 from pipelines.news import points_earned
 from pipelines.settings import Settings
-from pipelines.warehouse import building
+from pipelines.warehouse import building, news_file
 from sandbox import Program, serve
 from tests.assets.conftest import KEY, OPTIONS, House
 
@@ -73,6 +74,13 @@ def test_what_is_new_is_told_once(house: House, name: str, table: str, condition
         ).fetchall()
     assert said["events"] == len(rows)
     assert said["ids"] == [row_id for (row_id,) in rows][:50]
+    own = "select id, points_diff, applied_at, (customer ->> 'id')::bigint, _first_seen_at is not null"
+    with duckdb.connect(str(house.pending), read_only=True) as connection:
+        new = connection.execute(f"{own} from rivo_raw.{table} where id > {known} order by id").fetchall()
+    with duckdb.connect(str(news_file(house.warehouse)), read_only=True) as connection:
+        loaded = connection.execute(f"{own} from rivo_raw.{table} order by id").fetchall()
+    assert loaded == new
+    assert said["rows_loaded"] == len(new)
 
 
 def test_moves_between_tiers_are_told_after_a_sync(house: House) -> None:
@@ -129,12 +137,16 @@ def test_a_sensor_that_was_off_for_long_catches_up_page_by_page(
     later = watch.look()
     assert isinstance(later, dict)
     assert later["since_id"] == said["until_id"]
+    with duckdb.connect(str(news_file(house.warehouse)), read_only=True) as connection:
+        [[oldest]] = connection.execute("select min(id) from rivo_raw.points_events").fetchall()
+    [[known]] = house.query("select max(id) from rivo_raw.points_events")
+    assert oldest is None or oldest > known, "what a sync has brought is not kept twice"
 
 
-def test_a_server_without_a_cursor_is_told() -> None:
+def test_a_server_without_a_cursor_is_told(tmp_path: Path) -> None:
     program = Program(OPTIONS)
     with serve(program, key=KEY, rate_limit=0) as server:
         server.faults = ["cursor_ignored"]
         settings = Settings.load().model_copy(update={"api_key": SecretStr(KEY), "api_url": server.url})
         with pytest.raises(ListError, match="cannot be told without reading the whole list"):
-            points_earned(settings, 10**9)
+            points_earned(settings, tmp_path / "none.duckdb", 10**9)

@@ -240,6 +240,10 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
             "models/marts/x.sql, line 1, column 10: syntax error at end of input, in: select (1",
         ),
         (
+            {"models/marts/x.sql": "select 1\nfrom a where\n\n"},
+            "models/marts/x.sql, line 2, column 13: syntax error at end of input, in: from a where",
+        ),
+        (
             {"models/finance/x.sql": "select 1 as a"},
             "models/finance/x.sql must lie in one of the folders staging, intermediate, marts, reports of models.",
         ),
