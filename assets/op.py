@@ -78,10 +78,11 @@ POOL = "rivo_warehouse"
 
 
 class SyncConfig(dg.Config):
-    """What a run may be told: read every list completely, and accept lists that shrank a lot."""
+    """What a run may be told: read every list completely, accept lists that shrank a lot, accept an earlier clock."""
 
     full: bool = False
     allow_shrink: list[str] = Field(default=[])
+    rewind: bool = False
 
 
 def sync_assets(project: Project) -> dg.AssetsDefinition:
@@ -164,6 +165,7 @@ def _plan(
         only=lists,
         full=config.full,
         allow_shrink=config.allow_shrink,
+        rewind=config.rewind,
         progress=reporter.progress,
         notice=notice,
     )

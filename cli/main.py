@@ -102,9 +102,16 @@ The document's fields and the exit codes: docs/cli.md."""
     metavar="LISTS",
     help="Accept these lists even if they lost more than a fifth of their rows.",
 )
+@click.option(
+    "--rewind",
+    is_flag=True,
+    help="Rivo's clock ran ahead in an earlier sync: what was read then counts as read now.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_obj
-def sync(signalled: Signalled, full: bool, only: list[str], allow_shrink: list[str], as_json: bool) -> None:
+def sync(
+    signalled: Signalled, full: bool, only: list[str], allow_shrink: list[str], rewind: bool, as_json: bool
+) -> None:
     """One sync, start to end: lists, models, checks, publish.
 
     With RIVO_API_KEY from Rivo into RIVO_WAREHOUSE; without it a demo into data/demo.duckdb.
@@ -124,7 +131,9 @@ def sync(signalled: Signalled, full: bool, only: list[str], allow_shrink: list[s
         start_demo_store()
     from cli.run_job import run_sync
 
-    sys.exit(run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, as_json=as_json))
+    sys.exit(
+        run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, rewind=rewind, as_json=as_json)
+    )
 
 
 @cli.command(

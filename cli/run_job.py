@@ -29,6 +29,7 @@ def run_sync(
     only: Collection[str],
     allow_shrink: Collection[str],
     as_json: bool,
+    rewind: bool = False,
 ) -> int:
     """One sync through Dagster, so that its UI shows it; returns the exit code.
 
@@ -39,6 +40,7 @@ def run_sync(
     _collect_less_often()
     job = defs.resolve_job_def("daily_sync")
     terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
+    config = {"full": full, "allow_shrink": list(allow_shrink), "rewind": rewind}
     succeeded = False
     try:
         with terminal, watched_by(terminal), instance:
@@ -47,7 +49,7 @@ def run_sync(
                 asset_selection=_without_other_lists(job, only) if only else None,
                 raise_on_error=False,
                 run_config={
-                    "ops": {"sync": {"config": {"full": full, "allow_shrink": list(allow_shrink)}}},
+                    "ops": {"sync": {"config": config}},
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
                 },
             ).success

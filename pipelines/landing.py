@@ -30,7 +30,7 @@ from pipelines.rivo.records import (
 )
 from pipelines.rivo.rows import Row, likely_id
 from pipelines.tables import existing_columns
-from pipelines.warehouse import RAW, Build
+from pipelines.warehouse import RAW, Build, make_room
 
 _BATCH_ROWS = 1000
 _CHUNK_ROWS = 25_000
@@ -190,6 +190,7 @@ def _changes(
 def _together(landing: Landing, parts: list[pa.Table]) -> tuple[list[Column], pa.Table]:
     """One table of several, and its columns; those found after the first of these pages are null there."""
     table = pa.concat_tables(parts, promote_options="default")
+    make_room(landing.build, table.nbytes)
     return [column for column in landing.columns if column.name in table.column_names], table
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow as pa
 
 from pipelines.errors import RivoError
@@ -68,7 +69,7 @@ def _plain_cause(error: BaseException) -> BaseException:
     """The sentence inside dlt's wrapping of an error, or the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, RivoError | OSError):
+        if isinstance(cause, RivoError | OSError | duckdb.IOException | duckdb.OutOfMemoryException):
             return cause
         cause = cause.__cause__ or cause.__context__
     return error

@@ -120,22 +120,28 @@ def _raising(error: ListError) -> Iterator[list[Row]]:
     yield
 
 
+def api_time(client: Client, endpoint: Endpoint) -> datetime:
+    """What the API's clock says, by its first answer; asks for one row where nothing has been asked yet."""
+    if client.observed_at is None:
+        client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
+    return client.observed_at or datetime.now(UTC)
+
+
 def observation_time(connection: duckdb.DuckDBPyConnection, client: Client, endpoint: Endpoint) -> datetime:
-    """The sync's observation time; asks the API for one row where nothing has been asked yet.
+    """The sync's observation time, by the API's clock.
 
     Raises:
         ApiError: it lies before what the warehouse holds, so that histories would run backwards.
     """
-    if client.observed_at is None:
-        client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
-    observed_at = client.observed_at or datetime.now(UTC)
+    observed_at = api_time(client, endpoint)
     row = connection.execute(f"select max(observed_at) from {RAW}.sync_log where complete").fetchone()
     if row and row[0] and observed_at < row[0]:
         raise ApiError(
             f"The API's clock says {observed_at:%Y-%m-%d %H:%M:%S} UTC, but the warehouse holds a sync of "
-            f"{row[0]:%Y-%m-%d %H:%M:%S} UTC: histories cannot run backwards. Run the sync again after that time, "
-            "or, if this is another shop or a sandbox started anew, set RIVO_WAREHOUSE to another file. "
-            "Nothing was changed."
+            f"{row[0]:%Y-%m-%d %H:%M:%S} UTC: histories cannot run backwards. Nothing was changed. "
+            "If the clock is wrong now, run the sync again when it is right. If it was wrong then and ran ahead, run "
+            "`uv run rivo sync --rewind` once: what was read then counts as read now, no history is lost. If this is "
+            "another shop, or a sandbox started anew, set RIVO_WAREHOUSE to another file."
         )
     return observed_at
 

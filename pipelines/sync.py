@@ -16,7 +16,8 @@ from pipelines.history import keep_history
 from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
 from pipelines.privacy import Incoming, apply_setting
-from pipelines.reading import Reading, begin, observation_time
+from pipelines.reading import Reading, api_time, begin, observation_time
+from pipelines.rewind import rewind
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
 from pipelines.rivo.rows import Row
@@ -53,6 +54,8 @@ class SyncOptions:
     only: Collection[str] = ()
     full: bool = False
     allow_shrink: Collection[str] = ()
+    rewind: bool = False
+    """Whether syncs dated later than the API's clock count as of now: it ran ahead when they were made."""
     progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
     """Called with the list's name and the rows read so far."""
     notice: Callable[[str], None] = field(default=lambda _sentence: None)
@@ -78,6 +81,12 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     if said:
         options.notice(said)
     client = Client(settings, options.notice)
+    if options.rewind:
+        now = api_time(client, next(iter(ENDPOINTS.values())))
+        later = rewind(build.connection, now)
+        options.notice(
+            f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
+        )
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
     begun: list[Reading] = []
 

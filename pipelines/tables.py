@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from pipelines.errors import WarehouseError
 from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS, META_COLUMNS, Column, Endpoint
 from pipelines.warehouse import RAW
 
@@ -99,7 +100,13 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
 
 
 def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables and columns that are missing, and describe them in the database itself."""
+    """Create the tables and columns that are missing, and describe them in the database itself.
+
+    Columns to which an older release gave another type are converted.
+
+    Raises:
+        WarehouseError: they hold something that cannot be converted.
+    """
     connection.execute(f"create schema if not exists {RAW}")
     existing = existing_columns(connection)
     statements: list[str] = []
@@ -116,6 +123,24 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
             f'comment on column {RAW}."{table}"."{c.name}" is {_quoted(c.description)}' for c in missing
         ]
     connection.execute(";\n".join(["begin", *statements, "commit"]))
+    for table, (_, columns) in raw_tables().items():
+        for column in columns:
+            kind = existing.get(table, {}).get(column.name)
+            if kind not in (None, DUCKDB_TYPES[column.type]):
+                _convert(connection, f"{RAW}.{table}", column, str(kind))
+
+
+def _convert(connection: duckdb.DuckDBPyConnection, table: str, column: Column, kind: str) -> None:
+    wanted = DUCKDB_TYPES[column.type]
+    try:
+        connection.execute(f'alter table {table} alter column "{column.name}" set data type {wanted}')
+    except duckdb.Error:
+        raise WarehouseError(
+            f"{table}.{column.name} is {kind} in this warehouse, which an older release wrote. It is {wanted} now, and "
+            "not every value can be converted. Nothing was changed. To keep the old values under another name, run "
+            f"`alter table {table} rename column {column.name} to {column.name}_before` on the file with the DuckDB "
+            "CLI, then the sync again."
+        ) from None
 
 
 def _definition(column: Column) -> str:

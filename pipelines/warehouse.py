@@ -29,8 +29,11 @@ from pipelines.settings import PROJECT
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
-READING_MEMORY = "192MB"
+READING_MEMORY_MB = 192
 """What DuckDB may hold while lists are read and merged; it spills what is more. Models set their own."""
+_USUAL_CHUNK_BYTES = 32_000_000
+_TIMES_A_CHUNK = 8
+"""A merge holds a chunk of long texts several times over, and cannot spill a row."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 _STORAGE_ERRORS = frozenset(
     {
@@ -140,8 +143,15 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
             if error.errno not in _STORAGE_ERRORS:
                 raise
             raise WarehouseError(_unwritable(published, error.strerror or str(error))) from None
+        except duckdb.OutOfMemoryException as error:
+            raise WarehouseError(
+                f"There was not enough memory for {published} ({_first_line(error)}). Nothing was published. Close "
+                "other programs, or run the sync on a machine with more memory."
+            ) from None
         except duckdb.IOException as error:
-            raise WarehouseError(_unwritable(published, str(error).splitlines()[0])) from None
+            if any(sign in str(error) for sign in _DAMAGE):
+                raise WarehouseError(_unreadable(published, error, build_path)) from None
+            raise WarehouseError(_unwritable(published, _first_line(error))) from None
         finally:
             if connection is not None:
                 connection.close()
@@ -158,14 +168,21 @@ def _open_copy(published: Path, build_path: Path, scratch: Path, is_fresh: bool)
             str(build_path),
             config={
                 "temp_directory": str(scratch / "spill"),
-                "memory_limit": READING_MEMORY,
+                "memory_limit": f"{READING_MEMORY_MB}MB",
                 "preserve_insertion_order": False,
             },
         )
     except duckdb.Error as error:
-        raise WarehouseError(_unreadable(base, error)) from None
+        raise WarehouseError(_unreadable(base, error, build_path)) from None
     connection.execute("set global TimeZone = 'UTC'")
     return connection
+
+
+def make_room(build: Build, chunk_bytes: int) -> None:
+    """Let DuckDB hold more while rows of an unusual size are merged: a name of 1 MB, a hundred thousand tags."""
+    if chunk_bytes > _USUAL_CHUNK_BYTES:
+        megabytes = READING_MEMORY_MB + _TIMES_A_CHUNK * chunk_bytes // 1_000_000
+        build.connection.execute(f"set global memory_limit = '{megabytes}MB'")
 
 
 def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -266,9 +283,11 @@ def _escaped(path: Path) -> str:
 
 def _replace(source: Path, target: Path) -> None:
     """Rename after everything has reached the disk, so that a power cut shows the old file or the new one."""
-    wal = Path(f"{source}.wal")
-    if wal.exists():
-        raise WarehouseError(f"{source} still has unwritten changes ({wal.name}); it was not published.")
+    if Path(f"{source}.wal").exists():
+        # DuckDB does not say when the last writing fails that it does on closing.
+        raise WarehouseError(
+            _unwritable(target, "not all of it could be written; most likely the disk is full")
+        )
     for path in (source, source.parent):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -278,17 +297,37 @@ def _replace(source: Path, target: Path) -> None:
     source.replace(target)
 
 
-def _unreadable(path: Path, error: duckdb.Error) -> str:
-    said = str(error).splitlines()[0]
-    if "lock" in said.lower():
+def _unreadable(path: Path, error: duckdb.Error, build_path: Path | None = None) -> str:
+    """What is wrong with the file at `path`, of which `build_path` is the copy that DuckDB speaks of."""
+    said = _first_line(error).replace(str(build_path or path), str(path))
+    if "could not set lock" in said.lower():
         return (
             f"{path} is opened for writing by another program. Close it there, or open it read-only; "
             "syncs replace the file, they need no lock on it."
         )
+    if "not a valid DuckDB database" in said:
+        return (
+            f"{path} is no DuckDB database. Nothing was changed. Check RIVO_WAREHOUSE, or move that file away, "
+            "then run the sync again."
+        )
+    if "version number" in said:
+        return (
+            f"{path} was written by a newer DuckDB than the {duckdb.__version__} of this release, or by a very old "
+            "one. Nothing was changed. Use the release of rivo-warehouse that wrote it, or a newer one."
+        )
     return (
-        f"{path} cannot be opened by DuckDB {duckdb.__version__}: it is no DuckDB database, damaged, or written by a "
-        f"newer DuckDB. Nothing was changed. Move it away or restore a copy, then run the sync again. ({said})"
+        f"{path} is damaged: DuckDB {duckdb.__version__} cannot read it ({said}). Nothing was changed. Put a copy of "
+        "it from before in its place and run the sync again. Without a copy, move it away: the next sync reads all "
+        "lists anew, but histories begin again with it."
     )
+
+
+_DAMAGE = ("Corrupt database file", "Could not read enough bytes", "computed checksum")
+"""What DuckDB says of a file in which something else stands than it wrote."""
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def _unwritable(published: Path, reason: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -108,6 +108,7 @@ class Api:
         self.bucket = Bucket(rate_limit)
         self.requests: list[Request] = []
         self._now = to_ms(now)
+        self.date_offset = timedelta()
         self._pages: dict[tuple[Any, ...], bytes] = {}
 
     @property
@@ -122,7 +123,7 @@ class Api:
     @property
     def date(self) -> str:
         """The virtual time as a `Date` header."""
-        return http_date(self._now)
+        return http_date(self._now + int(self.date_offset / timedelta(milliseconds=1)))
 
     def handle(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """Answer a request."""

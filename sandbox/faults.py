@@ -96,6 +96,7 @@ KINDS: dict[str, Kind] = {
     "next_missing": Kind("paging", "next_since_id is missing although there is more"),
     "next_null": Kind("paging", "next_since_id is null although there is more"),
     "empty_page": Kind("paging", "a page without rows"),
+    "short_page": Kind("paging", "a page of one row, whatever was asked for"),
     "new_attribute": Kind("rows", "an undeclared attribute, new_attribute", {"apply": _new_attribute}),
     "type_change": Kind("rows", 'a number becomes a text: "12 pts"', {"apply": _type_change}),
     "null_id": Kind("rows", "the row's id is null", {"apply": _null_id}),

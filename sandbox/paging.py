@@ -127,7 +127,7 @@ def _cursor_page(
     rows: list[Any], params: Params, path: str, faults: frozenset[str]
 ) -> tuple[dict[str, Any], list[Any]]:
     since_id = _number(params, "since_id", 0, 0)
-    limit = min(_number(params, "limit", DEFAULT_SIZE, 1), MOST)
+    limit = 1 if "short_page" in faults else min(_number(params, "limit", DEFAULT_SIZE, 1), MOST)
     first = 0 if "cursor_ignored" in faults else bisect_right(rows, since_id, key=_id)
     chosen = rows[first : first + limit]
     has_more = first + limit < len(rows)

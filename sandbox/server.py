@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -130,6 +130,15 @@ class Server:
     @now.setter
     def now(self, moment: datetime) -> None:
         self._api.now = moment
+
+    @property
+    def date_offset(self) -> timedelta:
+        """How far the `Date` header runs ahead of the virtual time: a clock that is wrong, beside rows that are not."""
+        return self._api.date_offset
+
+    @date_offset.setter
+    def date_offset(self, offset: timedelta) -> None:
+        self._api.date_offset = offset
 
     @property
     def faults(self) -> tuple[Fault, ...]:

@@ -30,6 +30,8 @@ WORKERS = 8
 """So many requests under way at once, at most: 15 a second at half a second each."""
 _LATENCY_WORTH_A_WORKER = 0.02
 """Seconds. Where answers come faster, reading them is what takes the time, and threads of Python only compete."""
+_DOUBTS = 2
+"""So often an end is asked for again where the warehouse knows of rows behind it."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 _SECONDS_TO_END = 2.0
 
@@ -193,7 +195,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
     """The rows of the page behind the range's position that belong to it; the plan is told of them.
 
     An end is believed at once where a short page has it, or where the warehouse knows of no rows behind. Else
-    it is asked for again: one empty answer would pass for the end, and the rows behind it for deleted.
+    it is asked for again: empty answers would pass for the end, and the rows behind it for deleted.
     """
     position = current.position
     rows: list[Row] = []
@@ -208,7 +210,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
         following = _next_cursor(payload, page, position)
         ids = [row_id for row_id in resource_ids(page) if row_id is not None]
         rows += page
-        if ids or (following is None and (page or attempt or plan.expects_end_at(position))):
+        if ids or (following is None and (page or attempt >= _DOUBTS or plan.expects_end_at(position))):
             break
         position = following or position
     else:

@@ -57,12 +57,13 @@ class Shop:
         full: bool = False,
         allow_shrink: Collection[str] = (),
         faults: Collection[str] = (),
+        rewind: bool = False,
     ) -> dict[str, ListResult]:
         """One sync of the lists named, or of all; published whatever came of it."""
         self.server.faults = faults
         self.server.requests.clear()
         settings = make_settings(self.server, **self.settings)
-        options = SyncOptions(only=only, full=full, allow_shrink=allow_shrink)
+        options = SyncOptions(only=only, full=full, allow_shrink=allow_shrink, rewind=rewind)
         with building(self.path) as work:
             # As every run begins, whatever it goes on to read.
             ensure_tables(work.connection)

@@ -21,7 +21,13 @@ DAYS = (
     *("dropped:points_redemptions", "hang:rewards@0.05", "slow=0.2@20", "rate_limited:vip_tiers@0.1"),
     *("rate_limited_date:customers=0.5@0.1", "rate_limited_bare:rewards=0.5", "cursor_ignored"),
     *("cursor_ignored:customers=0.5", "cursor_stuck", "old_links", "next_missing", "next_null:points_events"),
-    *("empty_page:customers", "empty_page:points_events=0.3", "new_attribute=0.3", "type_change=0.2"),
+    *(
+        "empty_page:customers",
+        "empty_page:points_events=0.3",
+        "short_page=0.3",
+        "new_attribute=0.3",
+        "type_change=0.2",
+    ),
     *("null_id=0.1", "missing_id=0.1", "missing_diff=0.2", "missing_attribute:customers", "bad_date=0.2"),
 )
 

@@ -169,10 +169,10 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path, which: str) -> Non
     broken.write_bytes(b"These are not the bytes of a database. " * 500)
     with pytest.raises(WarehouseError) as caught:
         building(path).__enter__()
-    assert f"{broken} cannot be opened by DuckDB" in one_sentence(caught.value)
+    assert f"{broken} is no DuckDB database" in one_sentence(caught.value)
     assert files(path) == {which}
     if which == path.name:
-        with pytest.raises(WarehouseError, match="cannot be opened by DuckDB"):
+        with pytest.raises(WarehouseError, match="is no DuckDB database"):
             read_only(path)
 
 

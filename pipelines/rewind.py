@@ -1,0 +1,38 @@
+"""Times that have not come yet -> now: for a warehouse that was synced while the API's clock ran ahead."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import duckdb
+
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.tables import history_name, raw_tables
+from pipelines.warehouse import RAW
+
+_OURS = ("_first_seen_at", "_last_seen_at", "_deleted_at", "valid_from", "valid_to", "observed_at")
+"""The columns that hold observation times; all others hold what Rivo says."""
+
+
+def rewind(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
+    """Have what was observed after `now` count as observed at `now`; nothing that came before is touched.
+
+    A version that began and ended in that time to come is gone, since it has no time left.
+
+    Returns:
+        the rows of `sync_log` that were dated later than now.
+    """
+    [[later]] = connection.execute(
+        f"select count(*) from {RAW}.sync_log where observed_at > ?", [now]
+    ).fetchall()
+    for table, (_, columns) in raw_tables().items():
+        for column in columns:
+            if column.name in _OURS:
+                connection.execute(
+                    f'update {RAW}."{table}" set "{column.name}" = $now where "{column.name}" > $now',
+                    {"now": now},
+                )
+    for endpoint in ENDPOINTS.values():
+        if endpoint.history:
+            connection.execute(f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from")
+    return int(later)

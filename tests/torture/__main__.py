@@ -1,0 +1,66 @@
+"""`python -m tests.torture [KIND ...]`: all of it, and one table of figures; exit status 1 when a promise broke."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.torture.big import big
+from tests.torture.clock import clock
+from tests.torture.disk import disk
+from tests.torture.faults import faults
+from tests.torture.figures import Figures, table
+from tests.torture.ground import Ground, ground
+from tests.torture.kill import kill
+from tests.torture.readers import readers
+from tests.torture.two_at_once import two_at_once
+
+KINDS: dict[str, Callable[[Ground, int], Figures]] = {
+    "kill": kill,
+    "faults": lambda at, _: faults(at),
+    "readers": lambda at, _: readers(at, syncs=20),
+    "two_at_once": lambda at, _: two_at_once(at, times=10),
+    "disk": lambda at, _: disk(at, rounds=6),
+    "clock": lambda at, _: clock(at, rounds=5),
+    "big": lambda at, _: big(at, page_mb=100),
+}
+
+
+def main() -> int:
+    """Run the kinds that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "kinds",
+        nargs="*",
+        choices=[*KINDS, []],
+        default=[],
+        metavar="KIND",
+        help=f"default: {', '.join(KINDS)}",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)"
+    )
+    parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
+    options = parser.parse_args()
+    for name in [name for name in os.environ if name.startswith("RIVO_")]:
+        del os.environ[name]
+    os.environ["RIVO_ENV_FILE"] = os.devnull
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="torture-") as folder:
+        for name in options.kinds or KINDS:
+            customers = 300 if name == "big" else 40
+            with ground(Path(folder) / name, options.seed, customers) as at:
+                rows.append(KINDS[name](at, options.kills))
+            print(
+                f"{name}: {rows[-1].seconds:.0f} s, {len(rows[-1].problems)} broken promises", file=sys.stderr
+            )
+    print(f"seed {options.seed}\n\n{table(rows)}")
+    return 1 if any(row.problems for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

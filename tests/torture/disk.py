@@ -1,0 +1,159 @@
+"""Files and folders that do not do: a full disk, no right to write, files that are none of ours or half of one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.torture.children import Child
+from tests.torture.figures import Figures
+from tests.torture.ground import Ground
+from tests.torture.judge import judge
+
+_HEADER = 4096
+
+
+def with_turned_bit(file: bytes, place: int) -> bytes:
+    """A file in which one bit is not what it was."""
+    return file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :]
+
+
+def from_newer_duckdb(file: bytes) -> bytes:
+    """The file as a DuckDB to come would write it: storage version 999 behind the letters DUCK, checksum right."""
+    header = file[8:12] + struct.pack("<Q", 999) + file[20:_HEADER]
+    checksum = 5381
+    for (word,) in struct.iter_unpack("<Q", header):
+        checksum ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    return struct.pack("<Q", checksum) + header + file[_HEADER:]
+
+
+def disk(at: Ground, rounds: int, *, models: bool = True) -> Figures:
+    """So many sizes of a disk that fills up, and each of the other troubles once, with recovery."""
+    figures = Figures("disk", "a clear sentence, last good state still served, the next good sync recovers")
+    path = at.path("disk")
+    figures.must(at.sync(path, models=models) is None, "the first sync failed")
+    for number in range(rounds):
+        at.wait()
+        _limited(at, figures, path, models=models and number % 2 == 0)
+    if os.geteuid() == 0:
+        _small_disk(at, figures, path, rounds, models=models)
+    with _read_only(path.parent):
+        _fails(at, figures, path, "cannot be written", "read-only folder", models=False)
+    _files(at, figures, path)
+    at.wait()
+    figures.must(at.sync(path, models=models, full=True) is None, "the sync at the end failed")
+    figures.add(judge(path, at.program, models=models, observations=0), "at the end")
+    return figures.end()
+
+
+def _fails(
+    at: Ground,
+    figures: Figures,
+    path: Path,
+    sentence: str,
+    where: str,
+    *,
+    models: bool,
+    limit: int | None = None,
+) -> str | None:
+    """A sync that must fail with this sentence, or succeed where it may; nothing of it shows."""
+    before = path.read_bytes() if path.is_file() else None
+    said = Child(at.job(path, models=models, file_limit=limit)).end()
+    figures.runs += 1
+    if said:
+        figures.seen[said] += 1
+        figures.must(re.search(sentence, said) is not None, f"{where}: {said}")
+        figures.must("Traceback" not in said, f"{where}: {said}")
+        after = path.read_bytes() if path.is_file() else None
+        figures.must(before == after, f"{where}: the published file was touched")
+    return said
+
+
+def _limited(at: Ground, figures: Figures, path: Path, *, models: bool) -> None:
+    """No file may grow beyond a limit, at whatever moment that strikes."""
+    limit = int(path.stat().st_size * at.chance.uniform(0.3, 1.0))
+    _fails(
+        at,
+        figures,
+        path,
+        "cannot be written|no space|full",
+        f"files up to {limit:,} bytes",
+        models=models,
+        limit=limit,
+    )
+
+
+def _small_disk(at: Ground, figures: Figures, path: Path, rounds: int, *, models: bool) -> None:
+    folder = at.folder / "small"
+    folder.mkdir()
+    size = path.stat().st_size
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size * 2}", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode:
+        figures.notes.append(
+            "no small disk could be mounted here; a limit on the size of files stood in for it"
+        )
+        return
+    try:
+        small = folder / path.name
+        shutil.copyfile(path, small)
+        for number in range(rounds):
+            at.wait()
+            room = size + int(size * at.chance.uniform(0.2, 1.3))
+            subprocess.run(["mount", "-o", f"remount,size={room}", str(folder)], check=True)
+            what = f"a disk of {room:,} bytes"
+            _fails(at, figures, small, "cannot be written", what, models=models and number % 2 == 0)
+        subprocess.run(["mount", "-o", f"remount,size={size * 20}", str(folder)], check=True)
+        at.wait()
+        figures.must(at.sync(small, models=models, full=True) is None, "no recovery when there is room again")
+        figures.add(judge(small, at.program, models=models, observations=0), "room again")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def _read_only(folder: Path) -> Iterator[None]:
+    """Root may write wherever the file system lets it: then the folder is mounted read-only."""
+    if os.geteuid() != 0:
+        folder.chmod(0o555)
+        yield
+        folder.chmod(0o755)
+        return
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", str(folder)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def _files(at: Ground, figures: Figures, path: Path) -> None:
+    good = path.read_bytes()
+    for what, content, sentence in (
+        ("no database", b"Dear diary,\n" * 5000, "is no DuckDB database"),
+        ("an empty file", b"", "is no DuckDB database"),
+        ("half a file", good[: len(good) // 2], "is damaged"),
+        ("a bit that turned in the header", with_turned_bit(good, 4096 + 8), "is damaged"),
+        ("a newer DuckDB", from_newer_duckdb(good), "was written by a newer DuckDB"),
+    ):
+        path.write_bytes(content)
+        said = _fails(at, figures, path, sentence, what, models=False)
+        figures.must(said is not None, f"{what}: the sync did not mind")
+        path.write_bytes(good)
+    for name in ("rivo.build.duckdb", "rivo.build.duckdb.wal"):
+        (path.parent / name).write_bytes(good[: len(good) // 3])
+    (path.parent / "rivo.scratch" / "dlt").mkdir(parents=True)
+    at.wait()
+    figures.runs += 1
+    said = at.sync(path)
+    figures.must(said is None, f"half a build file: {said}")
+    figures.add(judge(path, at.program, models=False), "half a build file")

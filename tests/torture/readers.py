@@ -1,0 +1,94 @@
+"""Eight readers in other processes query the published file without pause while syncs replace it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import duckdb
+
+from tests.torture.children import Child
+from tests.torture.figures import Figures
+from tests.torture.ground import Ground
+from tests.torture.judge import agrees, judge
+
+_processes = multiprocessing.get_context("forkserver")
+
+
+def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
+    """Half of them open the file for each query, half keep it open through several syncs."""
+    figures = Figures("readers", "raw, marts and sync_log agree in every answer; no error; no sync waits")
+    path = at.path("readers")
+    figures.must(at.sync(path, models=True) is None, "the first sync failed")
+    stop = _processes.Event()
+    started = []
+    for number in range(count):
+        ours, theirs = _processes.Pipe(duplex=False)
+        process = _processes.Process(target=_read, args=(path, number % 2 == 0, stop, theirs), daemon=True)
+        process.start()
+        started.append((process, ours))
+    publishing = []
+    for number in range(syncs):
+        at.wait()
+        # Once nobody moves: every reader sleeps with the file in its hands, and the sync must end all the same.
+        frozen = number == syncs // 2
+        for process, _ in started if frozen else ():
+            os.kill(process.pid or 0, signal.SIGSTOP)
+        child = Child(at.job(path, models=True))
+        while child.phase not in ("publishing", "done") and child.hear(120):
+            pass
+        began = time.monotonic()
+        said = child.end()
+        publishing.append(time.monotonic() - began)
+        for process, _ in started if frozen else ():
+            os.kill(process.pid or 0, signal.SIGCONT)
+        figures.must(said is None, f"sync {number + 1}: {said}")
+        figures.runs += 1
+    stop.set()
+    answers, states = 0, set()
+    for process, ours in started:
+        figures.must(ours.poll(60), "a reader did not end")
+        asked, seen, problems = ours.recv()
+        answers += asked
+        states |= seen
+        figures.problems += problems[:3]
+        process.join(10)
+    figures.must(len(states) > syncs // 2, f"the readers met {len(states)} states only")
+    figures.add(judge(path, at.program, models=True, observations=0), "at the end")
+    figures.notes.append(
+        f"{count} readers, {answers:,} answers, {len(states)} states seen; publishing took {max(publishing):.2f} s at "
+        "most, also while all readers stood still with the file open"
+    )
+    return figures.end()
+
+
+def _read(path: Path, anew: bool, stop: Event, pipe: Connection) -> None:
+    asked, states, problems = 0, set(), []
+    connection: duckdb.DuckDBPyConnection | None = None
+    held, first = 0, None
+    while not stop.is_set():
+        try:
+            if connection is None:
+                connection, held = duckdb.connect(str(path), read_only=True), 0
+            state, said = agrees(connection)
+            problems += said
+            if held and state != first:
+                problems.append("an open file changed under its reader")
+            first = state
+            states.add(str(state))
+            held += 1
+            asked += 1
+            if anew or held >= 200:
+                connection.close()
+                connection = None
+        except duckdb.Error as error:
+            problems.append(f"a reader failed: {error}")
+            connection = None
+        # Two processors are shared by eight readers and the sync.
+        time.sleep(0.05)
+    pipe.send((asked, states, problems))

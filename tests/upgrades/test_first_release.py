@@ -1,0 +1,172 @@
+"""Today's code on top of the first release's warehouse: it migrates, and the histories go on where they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from assets.run import Finished, Plan, run
+from dbt_like_sql import load_project
+from pipelines.errors import WarehouseError
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.settings import Settings
+from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.tables import ensure_tables, existing_columns, history_name, raw_tables
+from pipelines.warehouse import building
+from tests.pipelines.shop import differences
+
+HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
+Versions = dict[tuple[Any, ...], Any]
+
+
+def query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def change(path: Path, sql: str) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(sql)
+
+
+def columns(path: Path, table: str) -> list[str]:
+    sql = (
+        f"select column_name from duckdb_columns() where schema_name = 'rivo_raw' and table_name = '{table}'"
+    )
+    return [name for (name,) in query(path, sql)]
+
+
+def versions(path: Path, table: str, names: list[str]) -> Versions:
+    """What each version says -> when it ended."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    return {
+        tuple(row[:-1]): row[-1] for row in query(path, f"select {listed}, valid_to from rivo_raw.{table}")
+    }
+
+
+def tracked(path: Path, table: str) -> list[str]:
+    return [name for name in columns(path, table) if not name.startswith("_") and name != "valid_to"]
+
+
+def sync(path: Path, settings: Settings) -> list[ListResult]:
+    with building(path) as work:
+        ensure_tables(work.connection)
+        results = list(sync_lists(work, settings))
+        work.publish()
+    return results
+
+
+def assert_goes_on(before: Versions, after: Versions) -> None:
+    """Every version is still there; one that had ended ended then."""
+    assert before.keys() <= after.keys()
+    assert {version: end for version, end in before.items() if end is not None}.items() <= after.items()
+
+
+def test_a_sync_on_top_of_the_first_release(
+    warehouse: Path, settings: Settings, lists: dict[str, list[dict[str, Any]]]
+) -> None:
+    names = {table: tracked(warehouse, table) for table in HISTORIES}
+    before = {table: versions(warehouse, table, names[table]) for table in HISTORIES}
+    moves = "select customer_id, from_tier_id, to_tier_id, changed_by from marts.fct_tier_change"
+    moved = set(query(warehouse, moves))
+    log = query(warehouse, "from rivo_raw.sync_log")
+    assert [len(before[table]) for table in HISTORIES].count(0) == 0
+    assert moved
+
+    project = load_project()
+    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), settings, project)
+
+    assert isinstance(end, Finished)
+    assert (end.published, end.problems) == (True, ())
+    for table in HISTORIES:
+        assert_goes_on(before[table], versions(warehouse, table, names[table]))
+    assert moved <= set(query(warehouse, moves))
+    assert set(log) < set(query(warehouse, "from rivo_raw.sync_log"))
+    for name, endpoint in ENDPOINTS.items():
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            found = connection.execute(f"from rivo_raw.{name} where _deleted_at is null")
+            titles = [column[0] for column in found.description or ()]
+            rows = {row[titles.index("id")]: dict(zip(titles, row, strict=True)) for row in found.fetchall()}
+        assert differences(endpoint, rows, {row["id"]: row for row in lists[name]}) == []
+
+
+def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
+    warehouse: Path, settings: Settings
+) -> None:
+    change(warehouse, "alter table rivo_raw.customers_history drop column points_tally")
+    names = tracked(warehouse, "customers_history")
+    before = versions(warehouse, "customers_history", names)
+
+    assert all(result.complete for result in sync(warehouse, settings))
+
+    assert_goes_on(before, versions(warehouse, "customers_history", names))
+    [[without]] = query(
+        warehouse,
+        "select count(*) from rivo_raw.customers_history where valid_to is null and points_tally is null",
+    )
+    assert without == 0
+
+
+def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settings) -> None:
+    for table in ("customers", "customers_history"):
+        change(
+            warehouse,
+            f"alter table rivo_raw.{table} add column mood varchar; update rivo_raw.{table} set mood = 'good'",
+        )
+    names = tracked(warehouse, "customers_history")
+    assert "mood" in names
+    before = versions(warehouse, "customers_history", names)
+
+    assert all(result.complete for result in sync(warehouse, settings))
+
+    assert_goes_on(before, versions(warehouse, "customers_history", names))
+
+
+@pytest.mark.parametrize("table", ["customers", "customers_history"])
+def test_a_column_whose_type_changed_is_converted(warehouse: Path, settings: Settings, table: str) -> None:
+    names = tracked(warehouse, table)
+    before = versions(warehouse, "customers_history", tracked(warehouse, "customers_history"))
+    change(warehouse, f"alter table rivo_raw.{table} alter column points_tally type varchar")
+
+    assert all(result.complete for result in sync(warehouse, settings))
+
+    assert tracked(warehouse, table)[: len(names)] == names
+    with duckdb.connect(str(warehouse), read_only=True) as connection:
+        assert existing_columns(connection)[table]["points_tally"] == "BIGINT"
+    assert_goes_on(before, versions(warehouse, "customers_history", tracked(warehouse, "customers_history")))
+
+
+def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Settings) -> None:
+    change(
+        warehouse,
+        "alter table rivo_raw.customers_history alter column points_tally type varchar; "
+        "update rivo_raw.customers_history set points_tally = points_tally || ' points'",
+    )
+    file = warehouse.read_bytes()
+
+    with pytest.raises(WarehouseError) as caught:
+        sync(warehouse, settings)
+
+    assert "rivo_raw.customers_history.points_tally is VARCHAR in this warehouse" in str(caught.value)
+    assert "rename column points_tally to points_tally_before" in str(caught.value)
+    assert warehouse.read_bytes() == file
+    # What it says helps.
+    change(
+        warehouse, "alter table rivo_raw.customers_history rename column points_tally to points_tally_before"
+    )
+    assert all(result.complete for result in sync(warehouse, settings))
+    [[kept]] = query(warehouse, "select count(points_tally_before) from rivo_raw.customers_history")
+    assert kept > 0
+
+
+def test_every_declared_column_is_there_afterwards(warehouse: Path) -> None:
+    with building(warehouse) as work:
+        ensure_tables(work.connection)
+        existing = existing_columns(work.connection)
+    for table, (_, declared) in raw_tables().items():
+        assert {column.name for column in declared} <= existing[table].keys()
