@@ -15,7 +15,8 @@ from assets.keys import PUBLISHED, raw_key, relation_key
 from dbt_like_sql import Column, Model, Project, Seed
 from pipelines import tables
 from pipelines.rivo import endpoints
-from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS
+from pipelines.rivo.columns import DUCKDB_TYPES
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.tables import history_name, raw_tables
 from pipelines.warehouse import RAW

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 
 from pipelines.errors import ListError, SettingsError
 from pipelines.rivo.client import Client
+from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import MAX_OFFSET_PAGE, WORKERS
-from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
 from pipelines.rivo.rows import Row, resource_id
 from pipelines.settings import Settings

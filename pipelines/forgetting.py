@@ -14,7 +14,8 @@ from pipelines.errors import RivoError, SettingsError
 from pipelines.history import version
 from pipelines.privacy import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.pseudonyms import Pseudonyms
-from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.rivo.columns import Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.forgotten import Forgotten, address_of
 from pipelines.rivo.personal import parsed
 from pipelines.settings import MAKE_A_KEY, Settings

@@ -6,7 +6,7 @@ import numpy as np
 
 from pipelines.errors import ListError
 from pipelines.landing import Landing
-from pipelines.rivo.endpoints import Column
+from pipelines.rivo.columns import Column
 from pipelines.tables import live_rows
 
 SHRINK_LIMIT = 0.8

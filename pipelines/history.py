@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from pipelines.loading import run_dlt
-from pipelines.rivo.endpoints import Endpoint
+from pipelines.rivo.columns import Endpoint
 from pipelines.tables import HISTORY_META, history_name
 from pipelines.warehouse import RAW, Build
 

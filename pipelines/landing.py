@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.loading import run_dlt
-from pipelines.rivo.endpoints import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
+from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.records import (
     MISFIT,
     UNDECLARED,

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.errors import RivoError
-from pipelines.rivo.endpoints import Column, ColumnType
+from pipelines.rivo.columns import Column, ColumnType
 from pipelines.warehouse import RAW, Build
 
 _DLT_TYPES: dict[ColumnType, dict[str, Any]] = {

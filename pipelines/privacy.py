@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from pipelines.errors import SettingsError
 from pipelines.pseudonyms import Pseudonyms
-from pipelines.rivo.endpoints import ENDPOINTS, Column, Endpoint
+from pipelines.rivo.columns import Column, Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.forgotten import Forgotten
 from pipelines.rivo.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
 from pipelines.rivo.rows import Row, json_text, retyped

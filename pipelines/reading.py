@@ -13,8 +13,8 @@ import duckdb
 
 from pipelines.errors import ApiError, ListError
 from pipelines.rivo.client import Client
+from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import read_list
-from pipelines.rivo.endpoints import Endpoint
 from pipelines.rivo.rows import Row
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import yaml
 
-from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS, Column
+from pipelines.rivo.columns import DUCKDB_TYPES, Column
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.tables import history_name, raw_tables
 from pipelines.warehouse import RAW
 

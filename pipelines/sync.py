@@ -19,7 +19,8 @@ from pipelines.privacy import Incoming, apply_setting
 from pipelines.reading import Reading, api_time, begin, observation_time
 from pipelines.rewind import rewind
 from pipelines.rivo.client import Client
-from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.rivo.columns import Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.rows import Row
 from pipelines.settings import Settings
 from pipelines.tables import ensure_tables, history_name, live_rows, write_settings

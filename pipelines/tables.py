@@ -5,7 +5,8 @@ from __future__ import annotations
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.rivo.endpoints import DUCKDB_TYPES, ENDPOINTS, META_COLUMNS, Column, Endpoint
+from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
 
 HISTORY_META: tuple[Column, ...] = (

@@ -21,7 +21,7 @@ from typing import Any
 
 from pipelines.errors import ListError
 from pipelines.rivo.client import Client
-from pipelines.rivo.endpoints import Endpoint
+from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 from pipelines.rivo.rows import Row, as_id, page_decoder, resource_id, resource_ids
 

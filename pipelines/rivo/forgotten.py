@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.rivo.endpoints import Column
+from pipelines.rivo.columns import Column
 from pipelines.rivo.personal import (
     columns_by_attribute,
     treat_declared,

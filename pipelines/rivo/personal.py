@@ -20,7 +20,8 @@ from typing import Any
 
 import orjson
 
-from pipelines.rivo.endpoints import ENDPOINTS, Column
+from pipelines.rivo.columns import Column
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.values import looks_like_time
 
 Swap = Callable[[str, bool], str | None]

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import pyarrow as pa
 
-from pipelines.rivo.endpoints import Column
+from pipelines.rivo.columns import Column
 from pipelines.rivo.rows import (
     Row,
     TypedRow,

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from pipelines.rivo.endpoints import Column, ColumnType, Endpoint
+from pipelines.rivo.columns import Column, ColumnType, Endpoint
 
 LARGEST_ID = 2**63 - 1
 

@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.rivo.endpoints import ColumnType
+from pipelines.rivo.columns import ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "bigint": pa.int64(),

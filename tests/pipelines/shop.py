@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pipelines.rivo.endpoints import Column, Endpoint
+from pipelines.rivo.columns import Column, Endpoint
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists
 from pipelines.tables import ensure_tables, write_settings

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.rivo import records, values
-from pipelines.rivo.endpoints import ENDPOINTS, Column, ColumnType
+from pipelines.rivo.columns import Column, ColumnType
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.records import Rejected, batch, to_table, undeclared
 from pipelines.rivo.values import ARROW_TYPES, natural_type
 from sandbox import Program

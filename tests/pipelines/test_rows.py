@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo.endpoints import ENDPOINTS, Column
+from pipelines.rivo.columns import Column
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.records import Batch, Rejected, batch, to_table, undeclared
 from pipelines.rivo.rows import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
 from sandbox import Program

@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 
-from pipelines.rivo.endpoints import ENDPOINTS, Endpoint
+from pipelines.rivo.columns import Endpoint
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.tables import history_name
 from sandbox import Program
 from tests.pipelines.shop import differences, expected
