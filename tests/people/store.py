@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from assets.run import Finished, Plan, run
 from pipelines.demo import Target
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions
+from pipelines.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse import Build, building, read_only
 from sandbox import Server
 from tests.models.shop import project
@@ -77,8 +77,11 @@ class Store:
 
     def sync(self, **options: Any) -> dict[str, ListResult]:
         """The lists alone; published without any model."""
-        plan = Plan(SyncOptions(**options), [], publish=True)
-        return {result.name: result for result in self.run(plan)}
+        with building(self.path) as work:
+            results = {each.name: each for each in sync_lists(work, self.settings, SyncOptions(**options))}
+            assert all(result.complete for result in results.values())
+            work.publish()
+        return results
 
     def change(self, prepare: Callable[[Build], Any]) -> Any:
         """Change the raw tables and publish."""
