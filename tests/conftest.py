@@ -2,6 +2,13 @@
 
 import os
 
+import pytest
+
 os.environ["RIVO_ENV_FILE"] = os.devnull
 for _name in [name for name in os.environ if name.startswith("RIVO_") and name != "RIVO_ENV_FILE"]:
     del os.environ[_name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that no worker waits for another one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/torture", "tests/people", "tests/cli")))
