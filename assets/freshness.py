@@ -19,7 +19,8 @@ _TICKS = 400
 def freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
     """A sync is late an hour after the longest time between two of them, and fails to have happened after three.
 
-    For the default, every day at 3: yellow after 26 hours without a sync (the day in autumn has 25), red after 28.
+    For the default, every day at 3 in UTC: yellow after 25 hours without a sync, red after 27; an hour more where
+    clocks change, since a day in autumn has 25.
     """
     gap = longest_gap(cron, timezone)
     return dg.FreshnessPolicy.time_window(fail_window=gap + _FAIL_AFTER, warn_window=gap + _WARN_AFTER)

@@ -19,7 +19,7 @@ from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW, is_being_built, read_only, unpublished
+from pipelines.warehouse import RAW, is_being_built, latest, read_only
 
 GRACE = timedelta(hours=2)
 """A sync may take, or be retried, for so long after its time before the warehouse counts as stale."""
@@ -89,7 +89,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     now = now or datetime.now(UTC)
     where = present_warehouse(settings)
     published = where.warehouse
-    newest = unpublished(published) or published
+    newest = latest(published)
     with read_only(published) as connection:
         trust = _column(connection, "select finding from reports.rpt_data_trust where status = 'attention'")
     with read_only(newest) as connection:

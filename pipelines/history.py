@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import duckdb
+
 from pipelines.loading import run_dlt
 from pipelines.rivo.columns import Endpoint
 from pipelines.tables import HISTORY_META, history_name
@@ -41,8 +43,7 @@ def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> Non
             "boundary_timestamp": observed_at.isoformat(),
         },
     )
-    # Two syncs within one second of the API's clock: what the second one saw holds for that second.
-    build.connection.execute(f"delete from {RAW}.{name} where valid_to <= valid_from")
+    drop_empty_versions(build.connection, endpoint)
 
 
 def version(endpoint: Endpoint) -> str:
@@ -53,6 +54,11 @@ def version(endpoint: Endpoint) -> str:
     """
     texts = [f'"{name}"::varchar' for name in ("id", *endpoint.history)]
     return " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
+
+
+def drop_empty_versions(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> None:
+    """Remove versions that ended when they began: of two syncs within a second, the second one's view holds."""
+    connection.execute(f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from")
 
 
 def _differs_from_history(build: Build, endpoint: Endpoint, present: str) -> bool:

@@ -6,8 +6,9 @@ from datetime import datetime
 
 import duckdb
 
+from pipelines.history import drop_empty_versions
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import history_name, raw_tables
+from pipelines.tables import raw_tables
 from pipelines.warehouse import RAW
 
 _OURS = ("_first_seen_at", "_last_seen_at", "_deleted_at", "valid_from", "valid_to", "observed_at")
@@ -34,5 +35,5 @@ def rewind(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
                 )
     for endpoint in ENDPOINTS.values():
         if endpoint.history:
-            connection.execute(f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from")
+            drop_empty_versions(connection, endpoint)
     return int(later)

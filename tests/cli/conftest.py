@@ -19,6 +19,7 @@ from pipelines.sync import SyncOptions
 from sandbox import Program, ProgramOptions, Server, serve
 
 KEY = "shpka-secret-0123456789abcdef"
+RIVO = str(Path(sys.executable).parent / "rivo")
 Rivo = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -28,25 +29,31 @@ def store() -> Iterator[Server]:
         yield server
 
 
+def environment(home: Path, **settings: str) -> dict[str, str]:
+    """A user's environment: nothing of whoever runs the tests but where programs are."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "RIVO_ENV_FILE": os.devnull,
+        "DAGSTER_HOME": str(home / "dagster"),
+        "RIVO_API_KEY": KEY,
+        **settings,
+    }
+
+
 @pytest.fixture
 def rivo(tmp_path: Path, store: Server) -> Rivo:
     """Run `rivo ARGUMENTS` against the store; keyword arguments are further settings."""
 
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "RIVO_ENV_FILE": os.devnull,
-            "DAGSTER_HOME": str(tmp_path / "dagster"),
-            "RIVO_API_KEY": KEY,
+        usual = {
             "RIVO_API_URL": store.url,
             "RIVO_RATE_LIMIT": "1000",
             "RIVO_WAREHOUSE": str(tmp_path / "warehouse" / "rivo.duckdb"),
-            **settings,
         }
         return subprocess.run(
-            [str(Path(sys.executable).parent / "rivo"), *arguments],
-            env=environment,
+            [RIVO, *arguments],
+            env=environment(tmp_path, **{**usual, **settings}),
             cwd=tmp_path,
             capture_output=True,
             text=True,

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Server
-from tests.cli.conftest import KEY
+from tests.cli.conftest import RIVO, environment
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -22,18 +22,9 @@ def test_a_sync_that_is_stopped_leaves_everything_whole(
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
     store.requests.clear()
     store.latency_ms = 400
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "RIVO_ENV_FILE": os.devnull,
-        "DAGSTER_HOME": str(tmp_path / "dagster"),
-        "RIVO_API_KEY": KEY,
-        "RIVO_API_URL": store.url,
-        "RIVO_WAREHOUSE": str(warehouse),
-    }
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "rivo"), "sync"],
-        env=environment,
+        [RIVO, "sync"],
+        env=environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,9 +7,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
+
+from tests.cli.conftest import RIVO
 
 _LISTENS = "0A"
 
@@ -59,7 +60,7 @@ def test_make_dev_is_reachable_from_this_machine_only(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "rivo"), "dev", "--port", str(port)],
+        [RIVO, "dev", "--port", str(port)],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),

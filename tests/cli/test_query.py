@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from cli.query_errors import sentence
 from cli.tables import print_result
 from pipelines.errors import RivoError
 from pipelines.warehouse import read_only
-from tests.cli.conftest import Rivo
+from tests.cli.conftest import RIVO, Rivo, environment
 
 ODD = """
 select 1 as a, 2 as a, 'x,"y' as "q""z", null as nothing, '' as empty, 1.50::decimal(9, 2) as money,
@@ -219,16 +217,12 @@ def test_files_are_whole_or_not_there(rivo: Rivo, filled: Path, tmp_path: Path) 
 
 
 def test_a_reader_that_has_enough_is_no_error(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "RIVO_ENV_FILE": os.devnull,
-        "RIVO_API_KEY": "x",
-        "RIVO_WAREHOUSE": str(filled),
-    }
-    command = [str(Path(sys.executable).parent / "rivo"), "query", "--format", "csv", "from range(2000000)"]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [RIVO, "query", "--format", "csv", "from range(2000000)"],
+        env=environment(tmp_path, RIVO_WAREHOUSE=str(filled)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -240,16 +234,9 @@ def test_a_reader_that_has_enough_is_no_error(rivo: Rivo, filled: Path, tmp_path
 
 def test_sql_comes_from_standard_input_too(filled: Path, tmp_path: Path) -> None:
     result = subprocess.run(
-        [str(Path(sys.executable).parent / "rivo"), "query", "-"],
+        [RIVO, "query", "-"],
         input="select 'ä→' as text,\n  true as yes, 1234567.5::double as number",
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(tmp_path),
-            "RIVO_ENV_FILE": os.devnull,
-            "RIVO_API_KEY": "x",
-            "RIVO_WAREHOUSE": str(filled),
-            "PYTHONIOENCODING": "utf-8",
-        },
+        env=environment(tmp_path, RIVO_WAREHOUSE=str(filled), PYTHONIOENCODING="utf-8"),
         capture_output=True,
         text=True,
         encoding="utf-8",

@@ -6,7 +6,6 @@ import base64
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from cli.dagster_instance import open_instance
 from pipelines.warehouse import read_only
 from sandbox import Program, ProgramOptions, Server, serve
+from tests.cli.conftest import RIVO
 
 KEY = "rv+live/3vX9qLm27TzKp48RbWd61YcN=="
 OTHER = "rv+live/8aB4dHs53QwErT92YuIoPzXc=="
@@ -100,12 +100,11 @@ def test_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
         "RIVO_PATIENCE_SECONDS": "1",
         "RIVO_WAREHOUSE": str(warehouse),
     }
-    rivo = str(Path(sys.executable).parent / "rivo")
     said: list[str] = []
 
     def sync(key: str = KEY) -> int:
         done = subprocess.run(
-            [rivo, "sync"],
+            [RIVO, "sync"],
             env={**environment, "RIVO_API_KEY": key},
             cwd=tmp_path,
             capture_output=True,
@@ -125,7 +124,7 @@ def test_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     store.faults = ("slow:customers",)
     with (tmp_path / "killed.out").open("wb") as out:
         process = subprocess.Popen(
-            [rivo, "sync"], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
+            [RIVO, "sync"], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
         )
         try:
             until = time.monotonic() + 120
