@@ -127,3 +127,67 @@ def test_a_tier_that_is_listed_as_deleted_is_gone(tmp_path: Path) -> None:
     assert version["valid_to"] == options.end
     assert not shop.rows(f"from marts.dim_tier where tier_id = {platinum} and is_current")
     assert not shop.rows(f"from reports.rpt_near_next_tier where next_tier_id = {platinum}")
+
+
+def test_a_tier_gets_a_version_only_where_it_changed(tmp_path: Path) -> None:
+    options = ProgramOptions(seed=8, customers=10, months=6)
+    program, day = Program(options), timedelta(days=1)
+    first = options.end - 9 * day
+    ids = [tier["id"] for tier in program.snapshot(first)["vip_tiers"]]
+    [bronze, silver, gold, platinum] = ids
+    program.override("vip_tiers", silver, at=first + day, name="Argent")
+    program.override("vip_tiers", gold, at=first + 2 * day, threshold=1_200)
+    program.remove("vip_tiers", bronze, at=first + 3 * day)
+    program.restore("vip_tiers", bronze, at=first + 4 * day)
+    with open_shop(program, tmp_path) as shop:
+        for n in range(5):
+            shop.sync(first + n * day, only=("vip_tiers", "customers"))
+        shop.sync(options.end, only=("vip_tiers", "customers"), models=True)
+    rows = shop.rows("from marts.dim_tier order by tier_id, valid_from")
+    versions = {
+        id: [
+            (row["tier_name"], row["tier_rank"], (row["valid_from"] - first).days, row["is_current"])
+            for row in rows
+            if row["tier_id"] == id
+        ]
+        for id in ids
+    }
+    assert [row[1:] for row in versions[bronze]] == [(1, 0, False), (1, 4, True)]
+    assert [row[0] for row in versions[silver]] == ["Sterling", "Argent", "Argent", "Argent"]
+    assert [row[1:] for row in versions[silver]] == [
+        (2, 0, False),
+        (2, 1, False),
+        (1, 3, False),
+        (2, 4, True),
+    ]
+    assert [row[1:] for row in versions[gold]] == [(3, 0, False), (3, 2, False), (2, 3, False), (3, 4, True)]
+    assert [row[1:] for row in versions[platinum]] == [(4, 0, False), (3, 3, False), (4, 4, True)]
+    [gone] = shop.rows(
+        f"select max(valid_to) as at from marts.dim_tier where tier_id = {bronze} and not is_current"
+    )
+    assert gone["at"] == first + 3 * day
+
+
+def test_a_tier_that_is_not_listed_has_the_name_its_members_show(tmp_path: Path) -> None:
+    options = ProgramOptions(seed=8, customers=30, months=6)
+    program, day = Program(options), timedelta(days=1)
+    first = options.end - 2 * day
+    held = [row for row in program.snapshot(first)["customers"] if row["attributes"]["vip_tier"]]
+    low, high = (
+        sorted(held, key=lambda row: row["attributes"]["vip_tier"]["threshold"])[at] for at in (0, -1)
+    )
+    card = {"id": 999_001, "name": "Founders", "threshold": high["attributes"]["vip_tier"]["threshold"] + 1}
+    for row in (low, high):
+        program.override("customers", row["id"], at=options.end, vip_tier=card)
+    with open_shop(program, tmp_path) as shop:
+        shop.sync(first, only=("vip_tiers", "customers"))
+        shop.sync(options.end, only=("vip_tiers", "customers"), models=True)
+    moves = shop.rows("from marts.fct_tier_change where to_tier_id = 999001 order by customer_id")
+    assert {row["customer_id"] for row in moves} == {low["id"], high["id"]}
+    assert [(row["to_state"], row["direction"]) for row in moves] == [("Founders", "upgrade")] * 2
+    assert {row["tier_name"] for row in shop.rows("from marts.dim_member where tier_id = 999001")} == {
+        "Founders"
+    }
+    assert not shop.rows("from reports.rpt_near_next_tier where current_tier_id = 999001")
+    [trust] = shop.rows("from reports.rpt_data_trust where check_name = 'tiers_not_listed'")
+    assert (trust["status"], trust["answer"]) == ("attention", "999001")

@@ -20,7 +20,7 @@ grid as (
     cross join tiers
 ),
 
-final as (
+listed as (
     select
         grid.as_of,
         grid.tier_id,
@@ -30,6 +30,20 @@ final as (
     asof inner join intermediate.int_tier_versions as versions
         on versions.tier_id = grid.tier_id
         and versions.valid_from <= grid.as_of
+),
+
+-- A tier that was never listed has the threshold that its members show now; no other is known.
+final as (
+    select * from listed
+    union all
+    select
+        instants.as_of,
+        unlisted.tier_id,
+        unlisted.threshold,
+        false as is_listed
+    from instants
+    cross join intermediate.int_tiers as unlisted
+    where unlisted.tier_rank is null and unlisted.threshold is not null
 )
 
 select * from final

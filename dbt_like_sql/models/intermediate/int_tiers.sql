@@ -20,17 +20,34 @@ known as (
     select tier_id, tier_name from staging.stg_rivo__vip_tiers
 ),
 
+-- Those who hold a tier show its name and threshold too; the last ones seen with it know best.
+shown as (
+    select
+        vip_tier_id as tier_id,
+        arg_max(vip_tier_name, (last_seen_at, customer_id)) as tier_name,
+        arg_max(vip_tier_threshold, (last_seen_at, customer_id)) as threshold
+    from staging.stg_rivo__customers
+    where vip_tier_id is not null
+    group by vip_tier_id
+),
+
 final as (
     select
         coalesce(listed.tier_id, held.tier_id) as tier_id,
         -- The present name, for history too: a renamed tier is the same tier.
-        coalesce(listed.tier_name, known.tier_name, 'Tier ' || coalesce(listed.tier_id, held.tier_id)) as tier_name,
-        listed.threshold,
+        coalesce(
+            listed.tier_name,
+            known.tier_name,
+            shown.tier_name,
+            'Tier ' || coalesce(listed.tier_id, held.tier_id)
+        ) as tier_name,
+        if(listed.tier_id is null, shown.threshold, listed.threshold) as threshold,
         listed.tier_rank,
         coalesce(listed.is_current, false) as is_current
     from listed
     full outer join held on held.tier_id = listed.tier_id
     left join known on known.tier_id = coalesce(listed.tier_id, held.tier_id)
+    left join shown on shown.tier_id = held.tier_id
 )
 
 select * from final

@@ -18,6 +18,8 @@ final as (
         coalesce(loyalty_status = 'member', false) as is_member,
         loyalty_status_last_changed_at as loyalty_status_changed_at,
         vip_tier_id,
+        nullif(trim(vip_tier ->> '$.name'), '') as vip_tier_name,
+        try_cast(vip_tier ->> '$.threshold' as decimal(18, 4)) as vip_tier_threshold,
         points_tally,
         credits_tally,
         lifetime_earnings_tally,
