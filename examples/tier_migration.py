@@ -97,8 +97,8 @@ def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
         axes.axhline(edge - 0.5, color="white", linewidth=2)
     for edge in range(1, len(columns)):
         axes.axvline(edge - 0.5, color="white", linewidth=2)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xticks(range(len(columns)), columns, parse_math=False)
+    axes.set_yticks(range(len(rows)), rows, parse_math=False)
     axes.set_xlabel("state at the end")
     axes.set_ylabel("state at the start")
     axes.set_title(f"Tier migration, {moves.period_start[0]:%d %b %Y} to {moves.period_end[0]:%d %b %Y}")
