@@ -49,7 +49,7 @@ class Postgres:
 def postgres() -> Iterator[Postgres]:
     programs = _programs()
     # Postgres refuses to run as root, and its user must reach the folder.
-    user = {"user": "postgres"} if os.geteuid() == 0 else {}
+    user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="postgres") as folder:
         if user:
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
@@ -63,7 +63,7 @@ def postgres() -> Iterator[Postgres]:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            **user,
+            user=user,
         )
         control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(START_SECONDS)]
         subprocess.run(
@@ -71,7 +71,7 @@ def postgres() -> Iterator[Postgres]:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
-            **user,
+            user=user,
         )
         try:
             yield Postgres(port)
@@ -81,7 +81,7 @@ def postgres() -> Iterator[Postgres]:
                 check=True,
                 stdout=subprocess.DEVNULL,
                 cwd=folder,
-                **user,
+                user=user,
             )
 
 
