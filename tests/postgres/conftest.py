@@ -57,32 +57,18 @@ def postgres() -> Iterator[Postgres]:
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
         data, port = f"{folder}/data", _free_port()
+
+        def do(program: str, *arguments: str) -> None:
+            command = [str(programs / program), "-D", data, *arguments]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, user=user)
+
+        do("initdb", "-U", "dagster", "-A", "scram-sha-256", "--pwfile", str(secret))
         options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
-        subprocess.run(
-            [programs / "initdb", "-D", data, "-U", "dagster", "-A", "scram-sha-256", "--pwfile", secret],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-            user=user,
-        )
-        control = [programs / "pg_ctl", "-D", data, "-w", "-t", str(START_SECONDS)]
-        subprocess.run(
-            [*control, "-o", options, "-l", f"{folder}/log", "start"],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=folder,
-            user=user,
-        )
+        do("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", f"{folder}/log", "-o", options, "start")
         try:
             yield Postgres(port)
         finally:
-            subprocess.run(
-                [*control, "-m", "immediate", "stop"],
-                check=True,
-                stdout=subprocess.DEVNULL,
-                cwd=folder,
-                user=user,
-            )
+            do("pg_ctl", "-m", "immediate", "stop")
 
 
 def _programs() -> Path:
