@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import ApiError, ListError
-from pipelines.rivo.client import Client
+from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import read_list
 from pipelines.rivo.rows import Row
@@ -123,7 +123,7 @@ def _raising(error: ListError) -> Iterator[list[Row]]:
 def api_time(client: Client, endpoint: Endpoint) -> datetime:
     """What the API's clock says, by its first answer; asks for one row where nothing has been asked yet."""
     if client.observed_at is None:
-        client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
+        client.get(endpoint.path, by_id(0, 1), endpoint.title)
     return client.observed_at or datetime.now(UTC)
 
 

@@ -238,6 +238,16 @@ class Client:
         return text.replace(self._key, "[key]")
 
 
+def by_id(since_id: int, limit: int) -> dict[str, int]:
+    """Parameters for the first `limit` rows (at most 250) with an id above `since_id`, in the order of ids."""
+    return {"pagination[since_id]": since_id, "pagination[limit]": limit}
+
+
+def by_number(page: int, per_page: int) -> dict[str, int]:
+    """Parameters for page `page`, counted from 1, of pages of `per_page` rows (at most 250)."""
+    return {"pagination[page]": page, "pagination[per_page]": per_page}
+
+
 def _wait(state: tenacity.RetryCallState) -> float:
     """Seconds until the next try: none after a 429 (the limiter holds everyone), else growing with jitter."""
     error = state.outcome.exception() if state.outcome else None
