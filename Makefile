@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui torture check format sources bench audit
+.PHONY: help install sync dev test test-ui test-postgres torture check format sources bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ test-ui: install ## the browser tests of the Dagster UI; they need Chromium
 		echo "The browser tests need Chromium, and there is none on this machine."; \
 		echo "Debian, Ubuntu: apt-get install chromium.  Fedora: dnf install chromium.  macOS: brew install chromium."; exit 1; }
 	@$(RUN)/python -m pytest tests/ui
+
+test-postgres: install ## the tests of Dagster's storage in Postgres; they need its server programs
+	@$(UV) run --frozen --quiet --extra postgres python -m pytest tests/postgres
 
 torture: install ## kills, faults, readers, full disks, wrong clocks, for minutes (SEED=7, KILLS=100, KINDS="kill disk")
 	@$(RUN)/python -m tests.torture --seed $(or $(SEED),7) --kills $(or $(KILLS),100) $(KINDS)

@@ -67,19 +67,31 @@ def open_instance() -> DagsterInstance:
         ) from None
 
 
-def _dagster_yaml(settings: Settings) -> str:
-    text = (PROJECT / "dagster.yaml").read_text()
+def postgres_url(settings: Settings) -> str | None:
+    """DAGSTER_POSTGRES_URL with the driver that dagster-postgres brings; None where it is not set.
+
+    Raises:
+        SettingsError: the extra is not installed.
+    """
     if settings.dagster_postgres_url is None:
-        return text
+        return None
     if find_spec("dagster_postgres") is None:
         raise SettingsError(
             "DAGSTER_POSTGRES_URL is set, but what talks to Postgres is not installed: "
             "run `make install EXTRAS=postgres`, or unset it to keep runs and events in DAGSTER_HOME."
         )
-    # dagster.yaml names this variable, so that the password is written nowhere. SQLAlchemy 2.1 takes a plain
-    # postgresql:// for another driver than the one that dagster-postgres brings.
+    # SQLAlchemy 2.1 takes a plain postgresql:// for another driver.
     address = settings.dagster_postgres_url.get_secret_value().partition("://")[2]
-    os.environ["DAGSTER_STORAGE_URL"] = f"postgresql+psycopg2://{address}"
+    return f"postgresql+psycopg2://{address}"
+
+
+def _dagster_yaml(settings: Settings) -> str:
+    text = (PROJECT / "dagster.yaml").read_text()
+    url = postgres_url(settings)
+    if url is None:
+        return text
+    # dagster.yaml names this variable, so that the password is written nowhere.
+    os.environ["DAGSTER_STORAGE_URL"] = url
     without_storage = re.sub(r"(?m)^storage:\n(?:[ ].*\n)+", "", text)
     return without_storage + (PROJECT / "deploy" / "dagster-postgres.yaml").read_text()
 

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from cli.dagster_instance import postgres_url
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
 
 
-def replace_in_dagster(settings: Settings, words: Collection[str], key: int) -> int:
-    """Replace words by an opaque key in every text of Dagster's storage, whichever it is.
+def storages_of(settings: Settings) -> list[str]:
+    """Addresses of the databases in which Dagster keeps, or kept, runs and events.
+
+    Raises:
+        SettingsError: they are in Postgres, and what talks to it is not installed.
+    """
+    url = postgres_url(settings)
+    # Files of the time before Postgres may hold the person, too.
+    return [f"sqlite:///{path}" for path in _databases(settings.dagster_home)] + ([url] if url else [])
+
+
+def replace_in_dagster(storages: Iterable[str], words: Collection[str], key: int) -> int:
+    """Replace words by an opaque key in every text of Dagster's storage.
 
     Returns:
         how many records were changed.
@@ -21,12 +33,8 @@ def replace_in_dagster(settings: Settings, words: Collection[str], key: int) -> 
     Raises:
         RivoError: the storage cannot be changed right now.
     """
-    if settings.dagster_postgres_url:
-        urls = [settings.dagster_postgres_url.get_secret_value().replace("postgres://", "postgresql://", 1)]
-    else:
-        urls = [f"sqlite:///{path}" for path in _databases(settings.dagster_home)]
     try:
-        return sum(_replace(url, words, key) for url in urls)
+        return sum(_replace(url, words, key) for url in storages)
     except sa.exc.SQLAlchemyError as error:
         raise RivoError(
             "The person is gone from the warehouse, but ids in results of earlier checks could not be removed from "

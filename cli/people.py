@@ -37,7 +37,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         raise click.UsageError("Name the customer, or say --key-lost.")
     from assets.run import Finished, Plan, run
     from cli.console import Terminal
-    from cli.dagster_traces import replace_in_dagster
+    from cli.dagster_traces import replace_in_dagster, storages_of
     from cli.pipes import DeafConsole
     from cli.warehouse import present_warehouse
     from dbt_like_sql import load_project
@@ -60,6 +60,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
 
     if not latest(where.warehouse).exists():
         raise NoWarehouse(f"There is no warehouse at {where.warehouse} yet, so nobody is in it.")
+    storages = storages_of(settings)
     plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare)
     terminal = Terminal(DeafConsole(), "forgetting", signalled)
     event = None
@@ -67,7 +68,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         for event in run(plan, settings, project, where):
             terminal.event(event)
     for person in people:
-        replace_in_dagster(settings, person.words, person.key)
+        replace_in_dagster(storages, person.words, person.key)
     terminal.summary()
     done = isinstance(event, Finished) and event.published
     for person in people:

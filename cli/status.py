@@ -17,6 +17,7 @@ from rich.markup import escape
 from cli import exits
 from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
+from pipelines.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, is_being_built, latest, read_only
@@ -58,8 +59,8 @@ class Status:
     oldest_read_at: datetime | None
     """When the list that waits longest was last read completely."""
     is_stale: bool
-    trust: tuple[str, ...]
-    """Why not every figure can be trusted."""
+    trust: tuple[str, ...] | None
+    """Why not every figure can be trusted; None where no model has been built yet."""
     quarantine: dict[str, int]
     """Rows that could not be loaded as they came, by list."""
     next_sync_at: datetime
@@ -91,18 +92,22 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     published = where.warehouse
     newest = latest(published)
     with read_only(published) as connection:
-        trust = _column(connection, "select finding from reports.rpt_data_trust where status = 'attention'")
+        findings = _column(
+            connection, "select if(status = 'attention', finding, null) from reports.rpt_data_trust"
+        )
     with read_only(newest) as connection:
-        problems = _column(
-            connection,
-            f"select error from {RAW}.sync_log where error is not null "
-            f"and observed_at = (select max(observed_at) from {RAW}.sync_log)",
-        )
-        problems += _column(
-            connection,
-            "select table_schema || '.' || table_name || ': ' || coalesce(message, status) from meta.build_results "
-            "where status in ('error', 'failed')",
-        )
+        problems = [
+            *_column(
+                connection,
+                f"select error from {RAW}.sync_log where error is not null "
+                f"and observed_at = (select max(observed_at) from {RAW}.sync_log)",
+            ),
+            *_column(
+                connection,
+                "select table_schema || '.' || table_name || ': ' || coalesce(message, status) "
+                "from meta.build_results where status in ('error', 'failed')",
+            ),
+        ]
         last_sync = _last_sync(connection)
         read_at = _last_reads(connection)
         quarantine = dict(
@@ -110,11 +115,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
                 f"select list, count(*) from {RAW}._quarantine group by all order by all"
             ).fetchall()
         )
-        swept = connection.execute(
-            f"select min(swept) from (select max(observed_at) as swept from {RAW}.sync_log "
-            "where complete and kind = 'full' and list in (select unnest(?)) group by list)",
-            [[name for name, endpoint in ENDPOINTS.items() if endpoint.reading == "cursor"]],
-        ).fetchone()
+        sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
     if newest != published:
         problems.append(
             f"{short(published)} was left as it was, because a model or a blocking check failed. What was read is "
@@ -123,7 +124,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     # A demo's clock is simulated.
     known_at = now if where.is_demo else read_at.get(oldest)
-    sweep_due = (swept[0] if swept and swept[0] else now) + timedelta(days=settings.full_sweep_days)
+    sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
     return Status(
         warehouse=published,
         is_demo=where.is_demo,
@@ -134,10 +135,10 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
         is_stale=known_at is None or known_at < _tick(settings, now - GRACE, "get_prev"),
-        trust=tuple(trust),
+        trust=tuple(filter(None, findings)) if findings else None,
         quarantine=quarantine,
         next_sync_at=_tick(settings, now, "get_next"),
-        next_full_sweep_at=_tick(settings, max(sweep_due, now), "get_next"),
+        next_full_sweep_at=_tick(settings, max(min(sweeps_due), now), "get_next"),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
     )
@@ -150,7 +151,7 @@ def _tick(settings: Settings, moment: datetime, direction: str) -> datetime:
     return found.astimezone(UTC)
 
 
-def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
     try:
         return [value for (value,) in connection.execute(sql).fetchall()]
     except duckdb.CatalogException:
@@ -216,9 +217,7 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
         lines.append(("Now", "a sync or a build is at work", ""))
     lines += [("Problem", problem, "red") for problem in status.problems]
     lines.append(_freshness(status))
-    lines += [("Trust", finding, "yellow") for finding in status.trust] or [
-        ("Trust", "every check of rpt_data_trust is content", "green")
-    ]
+    lines += _trust(status.trust)
     held = ", ".join(f"{ENDPOINTS[name].title} {rows:,}" for name, rows in status.quarantine.items())
     lines.append(("Quarantine", f"{held} rows: select * from {RAW}._quarantine" if held else "empty", ""))
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
@@ -227,6 +226,13 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
         ("Full sweep", f"with the sync of {_when(status.next_full_sweep_at)}", ""),
     ]
     return lines
+
+
+def _trust(findings: tuple[str, ...] | None) -> list[tuple[str, str, str]]:
+    if findings is None:
+        return [("Trust", "not judged: no model has been built yet. Run `make sync`.", "")]
+    content = ("Trust", "every check of rpt_data_trust is content", "green")
+    return [("Trust", finding, "yellow") for finding in findings] or [content]
 
 
 def _freshness(status: Status) -> tuple[str, str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pipelines.errors import ListError, SettingsError
-from pipelines.rivo.client import Client
+from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import MAX_OFFSET_PAGE, WORKERS
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -85,13 +85,11 @@ def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
 
 def _cursor_is_honoured(client: Client, endpoint: Endpoint) -> bool:
     """Whether asking behind the first row gives rows behind it; a list of one row cannot tell, and need not."""
-    first = client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
+    first = client.get(endpoint.path, by_id(0, 1), endpoint.title)
     ids = [resource_id(row) for row in first["data"]]
     if not ids or ids[0] is None:
         return True
-    after = client.get(
-        endpoint.path, {"pagination[since_id]": ids[0], "pagination[limit]": 1}, endpoint.title
-    )
+    after = client.get(endpoint.path, by_id(ids[0], 1), endpoint.title)
     following = [resource_id(row) for row in after["data"]]
     return not following or (following[0] is not None and following[0] > ids[0])
 
@@ -105,9 +103,7 @@ def _rows(client: Client, endpoint: Endpoint, honoured: bool) -> tuple[int, bool
     low, high, last = 0, MAX_OFFSET_PAGE, list[Row]()
     while low < high:
         middle = (low + high + 1) // 2
-        payload = client.get(
-            endpoint.path, {"pagination[page]": middle, "pagination[per_page]": PAGE_SIZE}, endpoint.title
-        )
+        payload = client.get(endpoint.path, by_number(middle, PAGE_SIZE), endpoint.title)
         if payload["data"]:
             low, last = middle, payload["data"]
         else:
@@ -121,7 +117,7 @@ def _guessed_rows(client: Client, endpoint: Endpoint) -> int:
     """The rows of a list by cursor alone: where its ids end, and how close they lie at a few places of it."""
 
     def behind(row_id: int, limit: int) -> list[int]:
-        params = {"pagination[since_id]": row_id, "pagination[limit]": limit}
+        params = by_id(row_id, limit)
         found = map(resource_id, client.get(endpoint.path, params, endpoint.title)["data"])
         return [each for each in found if each is not None]
 

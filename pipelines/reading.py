@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import ApiError, ListError
-from pipelines.rivo.client import Client
+from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import read_list
 from pipelines.rivo.rows import Row
@@ -123,7 +123,7 @@ def _raising(error: ListError) -> Iterator[list[Row]]:
 def api_time(client: Client, endpoint: Endpoint) -> datetime:
     """What the API's clock says, by its first answer; asks for one row where nothing has been asked yet."""
     if client.observed_at is None:
-        client.get(endpoint.path, {"pagination[since_id]": 0, "pagination[limit]": 1}, endpoint.title)
+        client.get(endpoint.path, by_id(0, 1), endpoint.title)
     return client.observed_at or datetime.now(UTC)
 
 
@@ -146,6 +146,18 @@ def observation_time(connection: duckdb.DuckDBPyConnection, client: Client, endp
     return observed_at
 
 
+def last_sweep(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> datetime | None:
+    """When a list was last read whole; None where it never was, or must be again since RIVO_PII has changed."""
+    # A file that an older release published has no column reread_since.
+    settings = f"(from {RAW}.settings union all by name select null::timestamptz as reread_since)"
+    row = connection.execute(
+        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full' "
+        f"and observed_at > coalesce((select max(reread_since) from {settings}), '-infinity'::timestamptz)",
+        [endpoint.name],
+    ).fetchone()
+    return row[0] if row else None
+
+
 def _start(
     connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, observed_at: datetime, settings: Settings
 ) -> int:
@@ -154,12 +166,8 @@ def _start(
     That is just before the smallest id of the rows that can still change; what changed outside that window is
     caught by the next sweep.
     """
-    swept = connection.execute(
-        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full' "
-        f"and observed_at > coalesce((select max(reread_since) from {RAW}.settings), '-infinity'::timestamptz)",
-        [endpoint.name],
-    ).fetchone()
-    if not swept or swept[0] is None or observed_at >= swept[0] + timedelta(days=settings.full_sweep_days):
+    swept = last_sweep(connection, endpoint)
+    if swept is None or observed_at >= swept + timedelta(days=settings.full_sweep_days):
         return 0
     row = connection.execute(
         f"""

@@ -25,6 +25,7 @@ import urllib3
 
 from pipelines.errors import ApiError, ListError
 from pipelines.rivo.limiter import RateLimiter
+from pipelines.rivo.personal import ADDRESS
 from pipelines.settings import Settings
 
 MAX_RETRY_AFTER_SECONDS = 120.0
@@ -86,6 +87,7 @@ class Client:
         }
         self._base = settings.api_url
         self._patience = settings.patience_seconds
+        self._is_quoted = settings.pii == "keep"
         self._limiter = RateLimiter(settings.rate_limit)
         self._pool, self._prefix = _pool(settings.api_url)
         self._lock = threading.Lock()
@@ -197,7 +199,8 @@ class Client:
                 retry_after = _retry_after(response.headers.get("Retry-After"), date)
                 self._limiter.pause(retry_after)
             raise _RetryableError(f"the server answers {status}", answered=True, retry_after=retry_after)
-        text = self._redact(_error_text(response))
+        # A server's sentence may name a person, and goes into logs, sync_log and Dagster's storage.
+        text = ADDRESS.sub("[address]", self._redact(_error_text(response))) if self._is_quoted else ""
         said = f" It says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
@@ -233,6 +236,16 @@ class Client:
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]")
+
+
+def by_id(since_id: int, limit: int) -> dict[str, int]:
+    """Parameters for the first `limit` rows (at most 250) with an id above `since_id`, in the order of ids."""
+    return {"pagination[since_id]": since_id, "pagination[limit]": limit}
+
+
+def by_number(page: int, per_page: int) -> dict[str, int]:
+    """Parameters for page `page`, counted from 1, of pages of `per_page` rows (at most 250)."""
+    return {"pagination[page]": page, "pagination[per_page]": per_page}
 
 
 def _wait(state: tenacity.RetryCallState) -> float:

@@ -20,7 +20,7 @@ from threading import Thread
 from typing import Any
 
 from pipelines.errors import ListError
-from pipelines.rivo.client import Client
+from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 from pipelines.rivo.rows import Row, as_id, page_decoder, resource_id, resource_ids
@@ -88,7 +88,7 @@ def read_newest(
     for _ in range(most_pages):
         payload = client.get(
             endpoint.path,
-            {"pagination[since_id]": position, "pagination[limit]": PAGE_SIZE},
+            by_id(position, PAGE_SIZE),
             endpoint.title,
         )
         page: list[Row] = payload["data"]
@@ -202,7 +202,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
     for attempt in range(_MAX_PAGES_WITHOUT_ROWS):
         payload = client.get(
             endpoint.path,
-            {"pagination[since_id]": position, "pagination[limit]": PAGE_SIZE},
+            by_id(position, PAGE_SIZE),
             endpoint.title,
             page_decoder(endpoint),
         )
@@ -271,9 +271,7 @@ def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[list[Row]]:
     before: list[Row] = []
     page, empty = 1, 0
     while page <= MAX_OFFSET_PAGE:
-        payload = client.get(
-            endpoint.path, {"pagination[page]": page, "pagination[per_page]": PAGE_SIZE}, endpoint.title
-        )
+        payload = client.get(endpoint.path, by_number(page, PAGE_SIZE), endpoint.title)
         rows: list[Row] = payload["data"]
         links = payload.get("links")
         goes_on = isinstance(links, dict) and bool(links.get("next"))

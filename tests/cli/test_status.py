@@ -67,6 +67,33 @@ def test_what_waits_unpublished_is_told(warehouse: Path, observed_at: datetime) 
     assert "was left as it was, because a model or a blocking check failed" in status.problems[-1]
 
 
+def test_without_models_nothing_is_called_content(
+    warehouse: Path, observed_at: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert look(settings(warehouse), now=observed_at).trust is not None
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("drop table reports.rpt_data_trust")
+
+    status = look(settings(warehouse), now=observed_at)
+    show(status, as_json=False)
+
+    assert status.trust is None
+    told = capsys.readouterr().out
+    assert "no model has been built yet" in told
+    assert "content" not in told
+
+
+def test_lists_that_must_be_read_again_are_due_with_the_next_sync(
+    warehouse: Path, observed_at: datetime
+) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update rivo_raw.settings set reread_since = ?", [observed_at])
+
+    status = look(settings(warehouse), now=observed_at)
+
+    assert status.next_full_sweep_at == status.next_sync_at
+
+
 def test_the_document_has_every_field(filled: Path, rivo: Rivo) -> None:
     result = rivo("status", "--json", RIVO_WAREHOUSE=str(filled))
 

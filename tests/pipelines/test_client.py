@@ -99,6 +99,17 @@ def test_what_the_server_says_of_itself_is_passed_on(body: Any, said: str | None
     assert (f"It says: {said}" in text) if said else ("It says" not in text)
 
 
+@pytest.mark.parametrize(
+    ("pii", "said"), [("keep", "It says: no [address] here"), ("hash", ""), ("drop", "")]
+)
+def test_a_person_whom_the_server_names_is_not_passed_on(pii: str, said: str) -> None:
+    with answering(lambda asked, n: Reply({"error": "no ada@example.com here"}, 422)) as stub:
+        text = str(error_of(connect(stub.url, pii=pii, pii_key="k" * 32)))
+    assert said in text
+    assert "ada" not in text
+    assert ("It says" in text) == bool(said)
+
+
 @pytest.mark.parametrize("before", [0, 150, 180, 190, 199, 500])
 def test_a_key_that_the_server_repeats_is_not_shown_not_even_in_part(before: int) -> None:
     for status in (400, 401):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import Cockpit
 
@@ -125,3 +129,58 @@ def test_a_wrong_key_is_told_in_a_plain_sentence(cockpit: Cockpit, page: Page) -
     expect(page.get_by_text(re.compile("Rivo refused the key")).last).to_be_in_viewport()
     assert "a-wrong-key" not in page.content()
     keep(cockpit, page, "wrong_key")
+
+
+def test_no_page_tells_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Path) -> None:
+    location = "/locations/rivo_warehouse"
+    pages = (
+        "/overview",
+        "/asset-groups",
+        "/assets",
+        "/assets/rivo/customers?view=definition",
+        "/assets/rivo_raw/customers?view=events",
+        "/assets/reports/rpt_program_daily?view=events",
+        "/assets/marts/dim_member?view=checks",
+        "/runs",
+        *(f"/runs/{run['runId']}" for run in runs(cockpit)),
+        "/automation",
+        "/deployment/locations",
+        "/deployment/daemons",
+        "/deployment/config",
+        "/deployment/concurrency",
+        f"{location}/jobs",
+        f"{location}/jobs/daily_sync",
+        f"{location}/jobs/daily_sync/playground",
+        f"{location}/schedules/daily_sync",
+        f"{location}/sensors/points_earned",
+        f"{location}/resources",
+    )
+    record = tmp_path / "answers.har"
+    context = browser.new_context(record_har_path=record, record_har_content="embed")
+    page = context.new_page()
+    frames: list[str] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda text: frames.append(str(text))))
+
+    shown = []
+    for path in pages:
+        show(cockpit, page, path)
+        # Pages that ask again and again are never idle.
+        page.wait_for_timeout(1500)
+        shown.append(page.content())
+    context.close()
+
+    told = "\n".join([*shown, *frames, *_answers(record)])
+    for proof in ("daily_sync", "Points Redemptions", "local_artifact_storage", "Rivo refused the key"):
+        assert proof in told, f"{proof!r} was expected on some page, or nothing is proved"
+    for secret in (cockpit.key, "a-wrong-key"):
+        assert secret not in told
+
+
+def _answers(record: Path) -> Iterator[str]:
+    """What the browser was sent, headers and bodies, by a HAR file."""
+    for entry in json.loads(record.read_text())["log"]["entries"]:
+        answer = entry["response"]
+        text = answer["content"].get("text", "")
+        if answer["content"].get("encoding") == "base64":
+            text = base64.b64decode(text).decode(errors="replace")
+        yield f"{answer['headers']} {text}"

@@ -9,7 +9,10 @@ import duckdb
 import pytest
 
 from assets.run import Finished, Plan, run
+from cli.status import look, show
+from cli.warehouse import present_warehouse
 from dbt_like_sql import load_project
+from pipelines.backup import backup
 from pipelines.errors import WarehouseError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
@@ -93,6 +96,16 @@ def test_a_sync_on_top_of_the_first_release(
             titles = [column[0] for column in found.description or ()]
             rows = {row[titles.index("id")]: dict(zip(titles, row, strict=True)) for row in found.fetchall()}
         assert differences(endpoint, rows, {row["id"]: row for row in lists[name]}) == []
+
+
+def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: Path) -> None:
+    status = look(settings)
+    show(status, as_json=False)
+    assert status.last_sync.rows_read == 221
+
+    made = backup(present_warehouse(settings), tmp_path / "saved")
+
+    assert made.rows > 221
 
 
 def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(

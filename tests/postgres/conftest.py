@@ -1,0 +1,88 @@
+"""A Postgres server of one's own, by the programs that the system has, stopped and gone at the end."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+PASSWORD = "a-password-that-nobody-guesses"
+START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A running server: its address as a user writes it, and all that it holds as text."""
+
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://dagster:{PASSWORD}@127.0.0.1:{self.port}/postgres"
+
+    def dump(self) -> str:
+        """Every row of every table."""
+        engine = sa.create_engine(self.url.replace("postgresql", "postgresql+psycopg2"))
+        try:
+            with engine.connect() as connection:
+                # Not the rows' own text: SQLAlchemy shortens it.
+                return "\n".join(
+                    str(value)
+                    for table in sa.inspect(connection).get_table_names()
+                    for row in connection.execute(sa.text(f'select * from "{table}"'))
+                    for value in row
+                )
+        finally:
+            engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    programs = _programs()
+    # Postgres refuses to run as root, and its user must reach the folder.
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="postgres") as folder:
+        if user:
+            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        secret = Path(folder) / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        data, port = f"{folder}/data", _free_port()
+
+        def do(program: str, *arguments: str) -> None:
+            command = [str(programs / program), "-D", data, *arguments]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, user=user)
+
+        do("initdb", "-U", "dagster", "-A", "scram-sha-256", "--pwfile", str(secret))
+        options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+        do("pg_ctl", "-w", "-t", str(START_SECONDS), "-l", f"{folder}/log", "-o", options, "start")
+        try:
+            yield Postgres(port)
+        finally:
+            do("pg_ctl", "-m", "immediate", "stop")
+
+
+def _programs() -> Path:
+    """Where initdb is: Debian keeps it away from the PATH."""
+    found = shutil.which("initdb")
+    places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+    assert places, (
+        "These tests need the server programs of Postgres (Debian, Ubuntu: apt-get install postgresql)."
+    )
+    return places[-1]
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port

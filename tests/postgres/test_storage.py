@@ -1,0 +1,65 @@
+"""Runs and events in Postgres: a sync is recorded there without secrets, and a person can be forgotten there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.warehouse import read_only
+from sandbox import Program, ProgramOptions, Server, serve
+from tests.cli.conftest import KEY, RIVO, environment
+from tests.postgres.conftest import PASSWORD, Postgres
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Server]:
+    with serve(Program(ProgramOptions(customers=40, months=3)), key=KEY, rate_limit=0) as server:
+        yield server
+
+
+def test_a_sync_is_recorded_there_and_a_person_forgotten(
+    postgres: Postgres, store: Server, tmp_path: Path
+) -> None:
+    warehouse = tmp_path / "rivo.duckdb"
+    settings = environment(
+        tmp_path,
+        RIVO_API_URL=store.url,
+        RIVO_RATE_LIMIT="1000",
+        RIVO_WAREHOUSE=str(warehouse),
+        RIVO_PII_KEY="a-key-that-nobody-can-guess",
+        DAGSTER_POSTGRES_URL=postgres.url,
+    )
+
+    def rivo(*arguments: str) -> str:
+        done = subprocess.run(
+            [RIVO, *arguments], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    said = rivo("sync")
+    # The page of dim_member shows its first rows.
+    with read_only(warehouse) as connection:
+        [(person, email)] = connection.execute(
+            "select customer_id, email from marts.dim_member order by customer_id limit 1"
+        ).fetchall()
+    held = postgres.dump()
+    assert "daily_sync" in held
+    assert str(person) in held, "or nothing is proved below"
+    assert not any(secret in held + said for secret in (KEY, PASSWORD))
+    assert not list((tmp_path / "dagster").rglob("*.db"))
+
+    said = rivo("forget", str(person))
+
+    held = postgres.dump()
+    assert "daily_sync" in held
+    assert str(person) not in held
+    assert email not in held
+    assert not any(secret in held + said for secret in (KEY, PASSWORD))
+    for file in (tmp_path / "dagster").rglob("*"):
+        assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
+    assert os.environ.get("DAGSTER_POSTGRES_URL") is None
