@@ -187,9 +187,9 @@ def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeRes
     draw = PICTURES.get(node.relation)
     try:
         picture = draw(connection) if draw else None
-    except duckdb.Error:
-        # Whoever changed the report may have renamed its columns; a picture is no reason to fail.
-        picture = None
+    except Exception as error:
+        # Whoever changed the report may have renamed its columns, and names can be what no font can draw.
+        picture = f"The picture could not be drawn ({type(error).__name__})."
     return Page(node.relation, sample(connection, project.node(node.name)), picture or "")
 
 

@@ -17,6 +17,7 @@ from pipelines.warehouse import RAW, Build
 
 _DLT_TYPES: dict[ColumnType, dict[str, Any]] = {
     "bigint": {"data_type": "bigint"},
+    "quantity": {"data_type": "bigint"},
     "id": {"data_type": "bigint"},
     "text": {"data_type": "text"},
     "scalar": {"data_type": "text"},

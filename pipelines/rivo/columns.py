@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-ColumnType = Literal["bigint", "id", "text", "scalar", "bool", "timestamp", "decimal", "double", "json"]
-"""What a JSON value must be. `id` also takes digits in quotes and `scalar` takes text, numbers and booleans:
-for attributes whose JSON type is documented nowhere."""
+ColumnType = Literal[
+    "bigint", "quantity", "id", "text", "scalar", "bool", "timestamp", "decimal", "double", "json"
+]
+"""What a JSON value must be. `quantity` is a whole number that models add up, below 10^12 either way. `id` also takes
+digits in quotes and `scalar` takes text, numbers and booleans: for attributes whose JSON type is documented nowhere."""
 
 Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
 """What a column tells of a person: see `pipelines.rivo.personal` for what becomes of each."""
 
 DUCKDB_TYPES: dict[ColumnType, str] = {
     "bigint": "BIGINT",
+    "quantity": "BIGINT",
     "id": "BIGINT",
     "text": "VARCHAR",
     "scalar": "VARCHAR",

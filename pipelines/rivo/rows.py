@@ -160,6 +160,7 @@ def _texts(column: Iterable[msgspec.Raw | None]) -> list[bytes | None]:
 
 _JSON_TYPES: dict[ColumnType, Any] = {
     "bigint": int | None,
+    "quantity": int | None,
     "id": int | str | None,
     "text": str | None,
     "scalar": str | int | float | bool | None,

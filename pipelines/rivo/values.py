@@ -21,6 +21,7 @@ from pipelines.rivo.columns import ColumnType
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     "bigint": pa.int64(),
+    "quantity": pa.int64(),
     "id": pa.int64(),
     "text": pa.string(),
     "scalar": pa.string(),
@@ -37,6 +38,8 @@ _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
 _LONGEST_REMEMBERED = 500
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
+_LARGEST_QUANTITY = 10**12 - 1
+"""Models hold points as DECIMAL(18,4), and add up many: one absurd number must not stop them all."""
 
 
 def natural_type(values: Sequence[Any]) -> ColumnType:
@@ -64,6 +67,7 @@ def looks_like_time(value: str) -> bool:
 # The types of JSON values that a whole column may hold to be converted in one go.
 _AT_ONCE: dict[ColumnType, frozenset[type]] = {
     "bigint": frozenset({int, NoneType}),
+    "quantity": frozenset({int, NoneType}),
     "id": frozenset({int, NoneType}),
     "text": frozenset({str, NoneType}),
     "scalar": frozenset({str, NoneType}),
@@ -111,7 +115,8 @@ def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Arra
         if kind == "decimal":
             texts = values if kinds <= {str, NoneType} else [None if v is None else str(v) for v in values]
             return pc.cast(pa.array(texts, pa.string()), target)
-        return pa.array(values, target)
+        array = pa.array(values, target)
+        return None if kind == "quantity" and not _are_possible_quantities(array) else array
     except (pa.ArrowException, OverflowError):
         return None
 
@@ -120,6 +125,11 @@ def _has_possible_years(array: pa.Array) -> bool:
     """Whether Python, and with it every reader, can represent these timestamps."""
     ends = pc.min_max(array.cast(pa.int64())).as_py()
     return ends["min"] is None or (ends["min"] >= _FIRST_MICROSECOND and ends["max"] <= _LAST_MICROSECOND)
+
+
+def _are_possible_quantities(array: pa.Array) -> bool:
+    ends = pc.min_max(array).as_py()
+    return ends["min"] is None or (ends["min"] >= -_LARGEST_QUANTITY and ends["max"] <= _LARGEST_QUANTITY)
 
 
 def _one_by_one(kind: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
@@ -143,6 +153,13 @@ def _parse_bigint(value: Any) -> int:
     if not _SMALLEST_INT <= value <= _LARGEST_INT:
         raise ValueError("is too large")
     return value
+
+
+def _parse_quantity(value: Any) -> int:
+    number = _parse_bigint(value)
+    if abs(number) > _LARGEST_QUANTITY:
+        raise ValueError("is too large")
+    return number
 
 
 def _parse_id(value: Any) -> int:
@@ -175,7 +192,9 @@ def _parse_timestamp(value: Any) -> datetime | None:
     if not value.strip():
         return None
     try:
-        parsed = datetime.fromisoformat(value.strip())
+        # Ruby writes a time that nobody formatted as "2026-08-17 21:51:37 UTC" or "... +0200".
+        text = value.strip().replace(" UTC", "Z").replace(" +", "+").replace(" -", "-")
+        parsed = datetime.fromisoformat(text)
         # Rivo's times are UTC; one without a zone is one of them.
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -232,6 +251,7 @@ def shortened(value: Any) -> str:
 
 _PARSERS: dict[ColumnType, Callable[[Any], Any]] = {
     "bigint": _parse_bigint,
+    "quantity": _parse_quantity,
     "id": _parse_id,
     "text": _parse_text,
     "scalar": _parse_scalar,

@@ -79,7 +79,7 @@ def test_make_dev_is_reachable_from_this_machine_only(tmp_path: Path) -> None:
             found = listening(process.pid)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=120)
 
     assert port in {each for _, each in found}
     assert all(is_loopback(address) for address, _ in found), found

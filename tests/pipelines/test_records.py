@@ -56,6 +56,10 @@ GOOD: list[tuple[ColumnType, Any, Any]] = [
     ("bigint", 2**53 + 1, 2**53 + 1),
     ("bigint", 2**63 - 1, 2**63 - 1),
     ("bigint", 12.0, 12),
+    ("quantity", -3, -3),
+    ("quantity", 12.0, 12),
+    ("quantity", 10**12 - 1, 10**12 - 1),
+    ("quantity", 1 - 10**12, 1 - 10**12),
     ("id", 7198630248648, 7198630248648),
     ("id", "7198630248648", 7198630248648),
     ("id", 2**63 - 1, 2**63 - 1),
@@ -74,6 +78,8 @@ GOOD: list[tuple[ColumnType, Any, Any]] = [
     ("timestamp", "2026-08-17T21:51:37", at(2026, 8, 17, 21, 51, 37)),
     ("timestamp", "2026-08-17", at(2026, 8, 17)),
     ("timestamp", "2026-08-17T21:51:37.123456789Z", at(2026, 8, 17, 21, 51, 37, 123_456)),
+    ("timestamp", "2026-08-17 21:51:37 UTC", at(2026, 8, 17, 21, 51, 37)),
+    ("timestamp", "2026-08-17 21:51:37 -0200", at(2026, 8, 17, 23, 51, 37)),
     ("timestamp", "", None),
     ("decimal", "0.0", Decimal("0.0000")),
     ("decimal", "25.50", Decimal("25.5000")),
@@ -97,6 +103,10 @@ BAD: list[tuple[ColumnType, Any, str]] = [
     ("bigint", True, "is not a whole number"),
     ("bigint", 2**63, "is too large"),
     ("bigint", [1], "is not a whole number"),
+    ("quantity", 10**12, "is too large"),
+    ("quantity", -(2**62), "is too large"),
+    ("quantity", 1.5, "is not a whole number"),
+    ("quantity", "12", "is not a whole number"),
     ("id", "abc", "is not a whole number"),
     ("id", "²", "is not a whole number"),
     ("id", "9" * 30, "is too large"),
@@ -300,7 +310,7 @@ times = st.datetimes(timezones=st.none() | st.just(UTC)).map(
     lambda t: t.isoformat().replace("+00:00", "Z")
 ) | st.from_regex(
     r"[0-9]{4}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9]:[0-6][0-9](:[0-6][0-9](\.[0-9]{1,9})?)?)?"
-    r"(Z|[+-][0-2][0-9]:?[0-9]{2})?",
+    r"(Z| UTC| ?[+-][0-2][0-9]:?[0-9]{2})?",
     fullmatch=True,
 )
 amounts = st.from_regex(r"[+-]?[0-9]{0,16}\.?[0-9]{0,6}(e[+-]?[0-9]{1,2})?", fullmatch=True)
@@ -313,6 +323,7 @@ json_values = st.recursive(
 )
 LIKELY: dict[ColumnType, st.SearchStrategy[Any]] = {
     "bigint": st.none() | st.integers(-(2**63), 2**63 - 1),
+    "quantity": st.none() | st.integers(-(2 * 10**12), 2 * 10**12),
     "id": st.none() | st.integers(-(2**63), 2**63 - 1),
     "text": st.none() | texts,
     "scalar": st.none() | texts,

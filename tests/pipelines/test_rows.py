@@ -20,7 +20,7 @@ from tests.pipelines.test_records import ID, LIKELY, scalars
 
 COLUMNS = (
     ID,
-    Column("points", "bigint", "", required=True),
+    Column("points", "quantity", "", required=True),
     Column("reward_id", "id", "", fallback="reward"),
     Column("name", "text", ""),
     Column("order", "scalar", ""),
@@ -56,7 +56,7 @@ attributes = st.fixed_dictionaries(
     {},
     optional={
         "id": st.integers(0, 9) | st.lists(st.integers(0, 9), max_size=2),
-        "points": LIKELY["bigint"],
+        "points": LIKELY["quantity"],
         "reward_id": LIKELY["id"] | st.just("12"),
         "name": LIKELY["text"],
         "order": LIKELY["scalar"] | st.integers(0, 9),
