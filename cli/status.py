@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.markup import escape
 from cli import exits
 from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
+from pipelines.errors import NoWarehouse
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, is_being_built, latest, read_only
@@ -90,9 +92,14 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     where = present_warehouse(settings)
     published = where.warehouse
     newest = latest(published)
-    with read_only(published) as connection:
-        trust = _column(connection, "select finding from reports.rpt_data_trust where status = 'attention'")
-    with read_only(newest) as connection:
+    with ExitStack() as stack:
+        shown = stack.enter_context(read_only(published))
+        trust = _column(shown, "select finding from reports.rpt_data_trust where status = 'attention'")
+        connection = shown if newest == published else stack.enter_context(read_only(newest))
+        if not _is_synced(connection):
+            raise NoWarehouse(
+                f"Nothing was ever synced into {published}. Run `make sync` first, or check RIVO_WAREHOUSE."
+            )
         problems = _column(
             connection,
             f"select error from {RAW}.sync_log where error is not null "
@@ -141,6 +148,13 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
     )
+
+
+def _is_synced(connection: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return bool(connection.execute(f"select exists (from {RAW}.sync_log)").fetchall()[0][0])
+    except duckdb.CatalogException:
+        return False
 
 
 def _tick(settings: Settings, moment: datetime, direction: str) -> datetime:

@@ -69,7 +69,7 @@ def _plain_cause(error: BaseException) -> BaseException:
     """The sentence inside dlt's wrapping of an error, or the error itself."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, RivoError | OSError | duckdb.IOException | duckdb.OutOfMemoryException):
+        if isinstance(cause, RivoError | OSError | duckdb.Error):
             return cause
         cause = cause.__cause__ or cause.__context__
     return error
