@@ -74,13 +74,17 @@ def main() -> None:
 
 def _sentence(error: Exception) -> str | None:
     """What an error means that is known only to the packages below; importing them takes half a second."""
+    import duckdb
+
     from cli.warehouse import present_warehouse
     from dbt_like_sql import ProjectError
     from pipelines.storage_errors import damaged
 
     if isinstance(error, ProjectError):
         return f"Error in the SQL models: {error}"
-    found = damaged(present_warehouse(Settings.load()).warehouse, error)
+    if not isinstance(error, duckdb.Error):
+        return None
+    found = damaged(present_warehouse(Settings.load()).warehouse, str(error))
     return f"Error: {found}" if found else None
 
 
@@ -212,7 +216,7 @@ def query(sql: str, form: str, output: Path | None) -> None:
             with running.output(output) as sink:
                 count = running.write(relation, form, sink)
         except duckdb.Error as error:
-            raise damaged(warehouse, error) or sentence(connection, error) from None
+            raise damaged(warehouse, str(error)) or sentence(connection, error) from None
     if output:
         click.echo(f"Written to {short(output)}, {counted(count, 'row')}.", err=True)
 

@@ -91,9 +91,9 @@ def backup(where: Target, folder: Path) -> Backup:
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from None
     except duckdb.Error as error:
-        if found := damaged(latest(where.warehouse), error):
+        if found := damaged(latest(where.warehouse), str(error)):
             raise found from None
-        raise _unwritable(folder, first_line(error)) from None
+        raise _unwritable(folder, first_line(str(error))) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return made

@@ -64,7 +64,7 @@ def unwritable(published: Path, reason: str) -> WarehouseError:
 
 def unreadable(path: Path, error: duckdb.Error, build_path: Path | None = None) -> WarehouseError:
     """What is wrong with the file at `path`, of which `build_path` is the copy that DuckDB speaks of."""
-    said = first_line(error).replace(str(build_path or path), str(path))
+    said = first_line(str(error)).replace(str(build_path or path), str(path))
     if "could not set lock" in said.lower():
         return WarehouseError(
             f"{path} is opened for writing by another program. Close it there, or open it read-only; "
@@ -75,16 +75,16 @@ def unreadable(path: Path, error: duckdb.Error, build_path: Path | None = None) 
             f"{path} was written by a newer DuckDB than the {duckdb.__version__} of this release, or by a very old "
             "one. Nothing was changed. Use the release of rivo-warehouse that wrote it, or a newer one."
         )
-    return damaged(path, error, build_path) or WarehouseError(
+    return damaged(path, str(error), build_path) or WarehouseError(
         f"{path} cannot be opened ({said}). Nothing was changed. Check RIVO_WAREHOUSE and what else uses the file."
     )
 
 
-def damaged(path: Path, error: Exception, build_path: Path | None = None) -> WarehouseError | None:
-    """What to do about a damaged file; None where the error is of another kind."""
-    if not isinstance(error, duckdb.Error) or not any(sign in str(error) for sign in _DAMAGE):
+def damaged(path: Path, text: str, build_path: Path | None = None) -> WarehouseError | None:
+    """What to do about a damaged file; None where what DuckDB says is of another kind."""
+    if not any(sign in text for sign in _DAMAGE):
         return None
-    said = first_line(error).replace(str(build_path or path), str(path))
+    said = first_line(text).replace(str(build_path or path), str(path))
     kind = next((kind for kind in _INSTEAD if path.stem.endswith(f".{kind}")), "")
     return WarehouseError(
         f"{path} is damaged: DuckDB {duckdb.__version__} cannot read it ({said}). Nothing was changed. "
@@ -108,18 +108,26 @@ def told(published: Path, base: Path, build_path: Path, error: Exception) -> War
         return unwritable(published, error.strerror or str(error)) if is_storage else None
     if not isinstance(error, duckdb.Error):
         return None
-    if found := damaged(base, error, build_path):
+    text = str(error)
+    if found := told_in_text(published, base, build_path, text):
         return found
-    if isinstance(error, duckdb.IOException) or any(sign in str(error) for sign in _NO_ROOM):
-        return unwritable(published, first_line(error))
+    if isinstance(error, duckdb.IOException):
+        return unwritable(published, first_line(text))
     if isinstance(error, duckdb.OutOfMemoryException):
         return WarehouseError(
-            f"There was not enough memory for {published} ({first_line(error)}). Nothing was published. Close "
+            f"There was not enough memory for {published} ({first_line(text)}). Nothing was published. Close "
             "other programs, or run the sync on a machine with more memory."
         )
     return None
 
 
-def first_line(error: Exception) -> str:
-    """What an error says, without its kind and without what DuckDB adds below."""
-    return re.sub(r"^[\w ]+ Error: ", "", str(error).splitlines()[0])
+def told_in_text(published: Path, base: Path, build_path: Path, text: str) -> WarehouseError | None:
+    """The same for what DuckDB said, where the error itself is gone."""
+    if any(sign in text for sign in _NO_ROOM):
+        return unwritable(published, first_line(text))
+    return damaged(base, text, build_path)
+
+
+def first_line(text: str) -> str:
+    """What DuckDB says, without the kind of the error and without what it adds below."""
+    return re.sub(r"^[\w ]+ Error: ", "", text.splitlines()[0])

@@ -25,7 +25,7 @@ import duckdb
 
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
-from pipelines.storage_errors import refuse_foreign, told, unreadable, unwritable
+from pipelines.storage_errors import refuse_foreign, told, told_in_text, unreadable, unwritable
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
@@ -49,6 +49,10 @@ class Build:
     """The only connection to the working copy, in UTC; dlt and the models share it."""
     is_rewritten: bool = False
     """Whether the file must not keep the bytes of what was removed from it."""
+
+    def blame(self, said: str) -> WarehouseError | None:
+        """The sentence for what DuckDB said of a model, where not the model but the disk or the file is to blame."""
+        return told_in_text(self.published, latest(self.published), self.path, said)
 
     def keep(self) -> None:
         """Make the working copy the state the next sync starts from, without showing it to readers."""

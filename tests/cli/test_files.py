@@ -1,0 +1,74 @@
+"""Files that are no warehouse, or a damaged one: what each command says of them, as a user reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.cli.conftest import Rivo
+from tests.torture.disk import from_newer_duckdb, with_turned_bit
+
+_FIRST_BLOCK = 3 * 4096
+_BLOCK = 262_144
+
+
+def damage(path: Path, table: str) -> None:
+    """Turn one bit in the block that holds a table's rows; the file opens all the same."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [[block, offset]] = connection.execute(
+            f"select block_id, block_offset from pragma_storage_info('{table}') where block_id >= 0 limit 1"
+        ).fetchall()
+    path.write_bytes(with_turned_bit(path.read_bytes(), _FIRST_BLOCK + block * _BLOCK + offset + 100))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sync",),
+        ("status",),
+        ("query", "from rivo_raw.sync_log"),
+        ("backup", "copy"),
+        ("models", "build"),
+    ],
+)
+def test_a_damaged_block_is_told_by_every_command(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
+    damage(warehouse, "rivo_raw.sync_log")
+    before = warehouse.read_bytes()
+
+    done = rivo(*command)
+
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert f"{warehouse} is damaged: DuckDB " in said
+    assert "rivo restore --replace" in said
+    assert "Traceback" not in said
+    assert warehouse.read_bytes() == before
+    assert not any(path.name.startswith((".copy", "copy")) for path in warehouse.parent.parent.iterdir())
+
+
+def test_a_file_of_a_newer_duckdb(rivo: Rivo, warehouse: Path) -> None:
+    warehouse.write_bytes(from_newer_duckdb(warehouse.read_bytes()))
+
+    for command in ("sync", "status"):
+        done = rivo(command)
+
+        assert done.returncode == 1
+        assert "was written by a newer DuckDB" in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("create table theirs as select 1 as x")
+    before = other.read_bytes()
+
+    for command in (("status",), ("backup", "copy")):
+        done = rivo(*command, RIVO_WAREHOUSE=str(other))
+
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.startswith("Error: Nothing was ever synced into ")
+        assert done.stderr.count("\n") == 1
+    assert other.read_bytes() == before
