@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from tests.cli.conftest import Rivo
+from sandbox import Server
+from tests.cli.conftest import RIVO, Rivo, environment
 from tests.torture.disk import from_newer_duckdb, with_turned_bit
 
 _FIRST_BLOCK = 3 * 4096
@@ -72,3 +74,26 @@ def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
         assert done.stderr.startswith("Error: Nothing was ever synced into ")
         assert done.stderr.count("\n") == 1
     assert other.read_bytes() == before
+
+
+def test_a_full_disk_under_dagster_is_told_and_the_next_sync_recovers(tmp_path: Path, store: Server) -> None:
+    settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(tmp_path / "rivo.duckdb"))
+
+    def sync(limit: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", f'ulimit -f {limit}; exec "$0" sync --only rewards', RIVO],
+            env=settings,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    full = sync("300")
+    said = full.stdout + full.stderr
+    assert full.returncode == 1
+    assert "Dagster's storage cannot be used (disk I/O error)" in said
+    assert "DAGSTER_HOME" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "rivo.duckdb").exists()
+
+    assert sync("unlimited").returncode == 0

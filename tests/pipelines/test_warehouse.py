@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from pipelines.errors import SettingsError, WarehouseError
+from pipelines.loading import _plain_cause
 from pipelines.settings import PROJECT
 from pipelines.warehouse import building, is_being_built, read_only, resolve
 from tests.torture.disk import with_turned_bit
@@ -244,6 +246,19 @@ except WarehouseError as error:
     assert said.stdout.count("\n") == 1
     assert path.read_bytes() == before
     assert files(path) == {"rivo.duckdb"}
+
+
+def test_a_full_disk_is_the_cause_of_whatever_it_led_to() -> None:
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory") from None
+    except FileNotFoundError as error:
+        wrapped = RuntimeError("dlt gave up")
+        wrapped.__cause__ = error
+    assert "No space" in str(_plain_cause(wrapped))
+    assert str(_plain_cause(RuntimeError("else"))) == "else"
 
 
 @pytest.mark.parametrize(
