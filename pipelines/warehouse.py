@@ -79,7 +79,7 @@ def resolve(warehouse: str) -> Path:
     """The file that a RIVO_WAREHOUSE value names: a path (relative ones from the project) or duckdb:///path.
 
     Raises:
-        SettingsError: for any other kind of URL.
+        SettingsError: for any other kind of URL, and where nobody may look into the folder.
     """
     kind = _KIND.match(warehouse)
     if kind:
@@ -90,11 +90,20 @@ def resolve(warehouse: str) -> Path:
                 "Use a path such as data/rivo.duckdb, or duckdb:///absolute/path.duckdb."
             )
         warehouse = unquote(parts.path)
-    path = Path(warehouse).expanduser()
+    try:
+        path = Path(warehouse).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"RIVO_WAREHOUSE: there is no user {Path(warehouse).parts[0]}.") from None
     if not path.name:
         raise SettingsError("RIVO_WAREHOUSE: this names no file. Use a path such as data/rivo.duckdb.")
     # Behind a link stands the file that people read: that one is to be replaced.
-    return (path if path.is_absolute() else PROJECT / path).resolve()
+    path = (path if path.is_absolute() else PROJECT / path).resolve()
+    try:
+        # The longest name that will be asked for.
+        _sibling(path, "pending").exists()
+    except OSError as error:
+        raise SettingsError(f"RIVO_WAREHOUSE: {path} cannot be reached ({error.strerror}).") from None
+    return path
 
 
 @contextmanager

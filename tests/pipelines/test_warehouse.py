@@ -331,6 +331,8 @@ def test_paths_and_urls(given: str, path: Path) -> None:
         "ducklake:postgres:dbname=x",
         ":memory:",
         "/",
+        "~nobody-of-that-name/rivo.duckdb",
+        "x" * 300,
     ],
 )
 def test_what_is_no_warehouse_of_this_release(given: str) -> None:
