@@ -148,6 +148,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
                 f"{where.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
                 "is kept and will be published by the next run that passes."
             )
+        elif nothing_read:
+            problems.append(
+                f"No list could be read, so nothing was published. {where.warehouse} is as it was."
+            )
     exists = where.warehouse.exists()
     yield Finished(
         warehouse=where.warehouse,

@@ -27,6 +27,14 @@ GRACE = timedelta(hours=2)
 """A sync may take, or be retried, for so long after its time before the warehouse counts as stale."""
 
 
+_NEWEST = f"""
+from {RAW}.sync_log
+where observed_at = (select max(observed_at) from {RAW}.sync_log)
+qualify row_number() over (partition by list order by rowid desc) = 1
+"""
+"""The log's rows of the newest sync; of two within a second those of the second one."""
+
+
 @dataclass(frozen=True)
 class LastSync:
     """What the log of syncs says of the newest one."""
@@ -102,8 +110,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
             )
         problems = _column(
             connection,
-            f"select error from {RAW}.sync_log where error is not null "
-            f"and observed_at = (select max(observed_at) from {RAW}.sync_log)",
+            f"select error from ({_NEWEST}) where error is not null",
         )
         problems += _column(
             connection,
@@ -122,7 +129,9 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
             "where complete and kind = 'full' and list in (select unnest(?)) group by list)",
             [[name for name, endpoint in ENDPOINTS.items() if endpoint.reading == "cursor"]],
         ).fetchone()
-    if newest != published:
+    if newest != published and not last_sync.lists_read:
+        problems.append(f"{short(published)} was left as it was, because no list could be read.")
+    elif newest != published:
         problems.append(
             f"{short(published)} was left as it was, because a model or a blocking check failed. What was read is "
             "kept and will be published by the next run that passes."
@@ -186,8 +195,7 @@ def _last_sync(connection: duckdb.DuckDBPyConnection) -> LastSync:
             sum(rows_changed)::bigint as rows_changed,
             sum(rows_deleted)::bigint as rows_deleted,
             sum(seconds) as seconds
-        from {RAW}.sync_log
-        where observed_at = (select max(observed_at) from {RAW}.sync_log)
+        from ({_NEWEST})
         """
     ).fetchone()
     assert row is not None
