@@ -76,8 +76,11 @@ def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
     assert other.read_bytes() == before
 
 
-def test_a_full_disk_under_dagster_is_told_and_the_next_sync_recovers(tmp_path: Path, store: Server) -> None:
-    settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(tmp_path / "rivo.duckdb"))
+def test_a_full_disk_is_told_and_the_next_sync_recovers(
+    tmp_path: Path, store: Server, warehouse: Path
+) -> None:
+    settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse))
+    before = warehouse.read_bytes()
 
     def sync(limit: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -88,12 +91,20 @@ def test_a_full_disk_under_dagster_is_told_and_the_next_sync_recovers(tmp_path: 
             text=True,
         )
 
-    full = sync("300")
-    said = full.stdout + full.stderr
-    assert full.returncode == 1
-    assert "Dagster's storage cannot be used (disk I/O error)" in said
-    assert "DAGSTER_HOME" in said
-    assert "Traceback" not in said
-    assert not (tmp_path / "rivo.duckdb").exists()
+    # No file may be larger than so many blocks of 512 bytes: first Dagster's are too large, then the warehouse.
+    for limit, sentence in (
+        (
+            "250",
+            f"Dagster's storage cannot be used (disk I/O error). Check who may write to DAGSTER_HOME, {tmp_path}",
+        ),
+        (str(len(before) // 600), f"The warehouse {warehouse} cannot be written (File too large)."),
+    ):
+        full = sync(limit)
+        said = full.stdout + full.stderr
+        assert full.returncode == 1
+        assert sentence in said
+        assert "Traceback" not in said
+        assert warehouse.read_bytes() == before
+        assert {path.name for path in warehouse.parent.iterdir()} <= {"rivo.duckdb", "rivo.lock"}
 
     assert sync("unlimited").returncode == 0
