@@ -139,6 +139,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     # A demo's clock is simulated.
     known_at = now if where.is_demo else read_at.get(oldest)
+    next_sync_at = _tick(settings, now, "get_next")
     sweep_due = (swept[0] if swept and swept[0] else now) + timedelta(days=settings.full_sweep_days)
     return Status(
         warehouse=published,
@@ -149,10 +150,12 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         problems=tuple(problems),
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
-        is_stale=known_at is None or known_at < _tick(settings, now - GRACE, "get_prev"),
+        is_stale=known_at is None
+        or known_at < _tick(settings, now - GRACE, "get_prev")
+        or (not where.is_demo and known_at > next_sync_at),
         trust=tuple(trust),
         quarantine=quarantine,
-        next_sync_at=_tick(settings, now, "get_next"),
+        next_sync_at=next_sync_at,
         next_full_sweep_at=_tick(settings, max(sweep_due, now), "get_next"),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
@@ -259,6 +262,13 @@ def _freshness(status: Status) -> tuple[str, str, str]:
     title = ENDPOINTS[status.oldest_list].title
     if status.oldest_read_at is None:
         return "Freshness", f"STALE: {title} has never been read completely. Run `make sync`.", "red"
+    if status.oldest_read_at > status.next_sync_at:
+        return (
+            "Freshness",
+            f"NOT KNOWN: the last sync is dated {_when(status.oldest_read_at)}, later than this machine's clock. If "
+            "Rivo's clock ran ahead then, syncs are refused until `rivo sync --rewind`.",
+            "red",
+        )
     return (
         "Freshness",
         f"STALE: {title} was last read completely {_when(status.oldest_read_at)}, and the schedule has come round "

@@ -43,6 +43,19 @@ def test_fresh_until_the_schedule_has_come_round(filled: Path, observed_at: date
     assert look(settings(filled), now=due + GRACE + timedelta(minutes=1)).exit_code == exits.STALE
 
 
+def test_a_sync_dated_in_time_to_come_is_not_fresh(
+    warehouse: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update rivo_raw.sync_log set observed_at = now() + interval 1 year")
+
+    status = look(settings(warehouse))
+
+    assert status.exit_code == exits.STALE
+    show(status, as_json=False)
+    assert "later than this machine's clock" in capsys.readouterr().out
+
+
 def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: datetime) -> None:
     later = observed_at + timedelta(hours=1)
     with duckdb.connect(str(warehouse)) as connection:
