@@ -21,16 +21,19 @@ def replace_in_dagster(settings: Settings, words: Collection[str], key: int) -> 
     Raises:
         RivoError: the storage cannot be changed right now.
     """
-    if settings.dagster_postgres_url:
-        urls = [settings.dagster_postgres_url.get_secret_value().replace("postgres://", "postgresql://", 1)]
-    else:
-        urls = [f"sqlite:///{path}" for path in _databases(settings.dagster_home)]
     try:
+        if settings.dagster_postgres_url:
+            urls = [
+                settings.dagster_postgres_url.get_secret_value().replace("postgres://", "postgresql://", 1)
+            ]
+        else:
+            urls = [f"sqlite:///{path}" for path in _databases(settings.dagster_home)]
         return sum(_replace(url, words, key) for url in urls)
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        said = getattr(error, "orig", None) or getattr(error, "strerror", None) or type(error).__name__
         raise RivoError(
-            "The person is gone from the warehouse, but ids in results of earlier checks could not be removed from "
-            f"Dagster's storage ({type(error).__name__}). Run the command again when no sync is running."
+            "That is done, but ids in results of earlier checks could not be removed from Dagster's storage "
+            f"({said}). Run the command again when no sync is running and the storage can be written."
         ) from None
 
 
