@@ -125,6 +125,7 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
             yield Step("models")
             for node in build(work.connection, project, plan.models, as_of=observed_at):
                 if node.status in ("error", "failed"):
+                    _blame(work, node)
                     blocked = True
                     problems.append(f"{node.schema}.{node.name}: {node.message}")
                 if node.name == _TRUST and node.status == "success":
@@ -147,6 +148,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
                 f"{where.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
                 "is kept and will be published by the next run that passes."
             )
+        elif nothing_read:
+            problems.append(
+                f"No list could be read, so nothing was published. {where.warehouse} is as it was."
+            )
     exists = where.warehouse.exists()
     yield Finished(
         warehouse=where.warehouse,
@@ -157,6 +162,17 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
         problems=tuple(problems),
         findings=findings,
     )
+
+
+def _blame(work: Build, node: NodeResult) -> None:
+    """Raise WarehouseError where no model or test failed, but the disk or the file did."""
+    # What else a message says may quote rows.
+    said = (
+        [node.message] if node.status == "error" else [t.message for t in node.tests if t.status == "error"]
+    )
+    for text in said:
+        if trouble := work.blame(text or ""):
+            raise trouble
 
 
 def _findings(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

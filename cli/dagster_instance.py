@@ -60,11 +60,23 @@ def open_instance() -> DagsterInstance:
     try:
         return dg.DagsterInstance.get()
     except Exception as error:
-        said = str(error.__cause__ or error).strip().splitlines()[0]
-        raise SettingsError(
-            f"Dagster's storage cannot be opened ({said}). Is {os.environ['DAGSTER_HOME']}/dagster.yaml as it should "
-            "be, and does the database of DAGSTER_POSTGRES_URL answer? Nothing was changed."
-        ) from None
+        raise SettingsError(f"{storage_trouble(error)} Nothing was changed.") from None
+
+
+def storage_trouble(error: Exception) -> str:
+    """Why Dagster's storage cannot be used, and what to look at."""
+    said = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
+    home = os.environ["DAGSTER_HOME"]
+    if "DAGSTER_STORAGE_URL" in os.environ:
+        advice = (
+            f"Does the database of DAGSTER_POSTGRES_URL answer, and is {home}/dagster.yaml as it should be?"
+        )
+    else:
+        advice = (
+            f"Check who may write to DAGSTER_HOME, {home}, the space on its disk, and dagster.yaml in it. If a file "
+            "there is damaged, move the folder away: the list of runs begins again, the warehouse does not mind."
+        )
+    return f"Dagster's storage cannot be used ({said}). {advice}"
 
 
 def postgres_url(settings: Settings) -> str | None:

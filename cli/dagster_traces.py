@@ -35,10 +35,11 @@ def replace_in_dagster(storages: Iterable[str], words: Collection[str], key: int
     """
     try:
         return sum(_replace(url, words, key) for url in storages)
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, OSError) as error:
+        said = getattr(error, "orig", None) or getattr(error, "strerror", None) or type(error).__name__
         raise RivoError(
-            "The person is gone from the warehouse, but ids in results of earlier checks could not be removed from "
-            f"Dagster's storage ({type(error).__name__}). Run the command again when no sync is running."
+            "That is done, but ids in results of earlier checks could not be removed from Dagster's storage "
+            f"({said}). Run the command again when no sync is running and the storage can be written."
         ) from None
 
 

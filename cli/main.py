@@ -65,13 +65,27 @@ def main() -> None:
             error.show()
             sys.exit(error.exit_code)
         except Exception as error:
-            # Imported only here, since it takes half a second.
-            from dbt_like_sql import ProjectError
-
-            if not isinstance(error, ProjectError):
+            sentence = _sentence(error)
+            if sentence is None:
                 raise
-            click.echo(f"Error in the SQL models: {error}", err=True)
+            click.echo(sentence, err=True)
             sys.exit(exits.FAILED)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What an error means that is known only to the packages below; importing them takes half a second."""
+    import duckdb
+
+    from cli.warehouse import present_warehouse
+    from dbt_like_sql import ProjectError
+    from pipelines.storage_errors import damaged
+
+    if isinstance(error, ProjectError):
+        return f"Error in the SQL models: {error}"
+    if not isinstance(error, duckdb.Error):
+        return None
+    found = damaged(present_warehouse(Settings.load()).warehouse, str(error))
+    return f"Error: {found}" if found else None
 
 
 def _list_names(_context: click.Context, _option: click.Parameter, value: str | None) -> list[str]:
@@ -180,12 +194,14 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli.query_errors import sentence
     from cli.tables import counted, print_result, short, terminal
     from cli.warehouse import present_warehouse
+    from pipelines.storage_errors import damaged
     from pipelines.warehouse import read_only
 
+    warehouse = present_warehouse(Settings.load()).warehouse
     text = sys.stdin.read() if sql == "-" else sql
     with (
         running.spill_folder() as spill,
-        read_only(present_warehouse(Settings.load()).warehouse, spill) as connection,
+        read_only(warehouse, spill) as connection,
     ):
         try:
             relation = running.select(connection, text)
@@ -200,7 +216,7 @@ def query(sql: str, form: str, output: Path | None) -> None:
             with running.output(output) as sink:
                 count = running.write(relation, form, sink)
         except duckdb.Error as error:
-            raise sentence(connection, error) from None
+            raise damaged(warehouse, str(error)) or sentence(connection, error) from None
     if output:
         click.echo(f"Written to {short(output)}, {counted(count, 'row')}.", err=True)
 

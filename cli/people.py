@@ -67,8 +67,6 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     with terminal:
         for event in run(plan, settings, project, where):
             terminal.event(event)
-    for person in people:
-        replace_in_dagster(storages, person.words, person.key)
     terminal.summary()
     done = isinstance(event, Finished) and event.published
     for person in people:
@@ -83,6 +81,8 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
             "Elsewhere the person may still be: in backups and copies made before, in exports, in programs that still "
             "hold the file open, and in Rivo and Shopify themselves."
         )
+    for person in people:
+        replace_in_dagster(storages, person.words, person.key)
     for count in given_up:
         click.echo(
             f"\n{count} forgotten people can no longer be recognised. They come back with the next sync; forget them "

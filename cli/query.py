@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +24,8 @@ _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECAS
 _ONLY_READS = (
     "rivo query only reads: one SELECT, WITH, FROM, PIVOT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN at a time."
 )
+_REFUSED = {"enable_logging", "enable_profiling", "query", "json_execute_serialized_sql"}
+"""A log or a profile is what a SELECT could write; the others run SQL that stands in a text."""
 _NO_PARQUET = ("INTERVAL", "BIT", "UNION", "TIME WITH TIME ZONE", "VARIANT")
 
 
@@ -47,11 +50,24 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
         # EXPLAIN ANALYZE runs what it explains.
         inner = connection.extract_statements(sql[explained.end() :])
         kind = inner[0].type.name if len(inner) == 1 else kind
-    # Its log is the one file that a SELECT could write.
-    if kind != "SELECT" or "enable_logging" in sql.lower():
+    if kind != "SELECT":
         raise RivoError(f"{_ONLY_READS} The warehouse is read-only: {kind} is not possible.")
+    if refused := _REFUSED & _called(sql):
+        raise RivoError(f"{_ONLY_READS} The function {min(refused)} is not possible.")
     relation: duckdb.DuckDBPyRelation = connection.sql(sql)
     return relation
+
+
+def _called(sql: str) -> set[str]:
+    """The names in front of an opening parenthesis, as DuckDB splits the text: without comments and strings."""
+    starts = [start for start, _ in duckdb.tokenize(sql)]
+    # A token reaches to the next one; behind it there may be blanks and comments.
+    texts = [sql.encode()[a:b].decode(errors="replace") for a, b in pairwise([*starts, None])]
+    return {
+        match[1].lower()
+        for text, following in pairwise(texts)
+        if following.startswith("(") and (match := re.match(r'"?(\w+)', text))
+    }
 
 
 @contextmanager

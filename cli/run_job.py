@@ -8,13 +8,14 @@ import sys
 from collections.abc import Collection
 
 import dagster as dg
+import sqlalchemy as sa
 
 from assets.definitions import defs
 from assets.keys import raw_key
 from assets.op import watched_by
 from cli import exits
 from cli.console import Terminal
-from cli.dagster_instance import open_instance
+from cli.dagster_instance import open_instance, storage_trouble
 from cli.interrupts import Signalled
 from cli.pipes import DeafConsole
 from cli.sync_report import report
@@ -55,6 +56,10 @@ def run_sync(
             ).success
     except KeyboardInterrupt:
         terminal.stopped = signal.SIGINT
+    except sa.exc.SQLAlchemyError as error:
+        done = terminal.finished and terminal.finished.published
+        state = "The warehouse had been published before that." if done else "Nothing was published."
+        terminal.error(f"{storage_trouble(error)} {state}")
     code = exits.DONE if succeeded else exits.FAILED
     if not succeeded and (stopped := signalled()):
         terminal.stopped = stopped

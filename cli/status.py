@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.markup import escape
 from cli import exits
 from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
+from pipelines.errors import NoWarehouse
 from pipelines.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
@@ -24,6 +26,14 @@ from pipelines.warehouse import RAW, is_being_built, latest, read_only
 
 GRACE = timedelta(hours=2)
 """A sync may take, or be retried, for so long after its time before the warehouse counts as stale."""
+
+
+_NEWEST = f"""
+from {RAW}.sync_log
+where observed_at = (select max(observed_at) from {RAW}.sync_log)
+qualify row_number() over (partition by list order by rowid desc) = 1
+"""
+"""The log's rows of the newest sync; of two within a second those of the second one."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +101,18 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     where = present_warehouse(settings)
     published = where.warehouse
     newest = latest(published)
-    with read_only(published) as connection:
+    with ExitStack() as stack:
+        shown = stack.enter_context(read_only(published))
         findings = _column(
-            connection, "select if(status = 'attention', finding, null) from reports.rpt_data_trust"
+            shown, "select if(status = 'attention', finding, null) from reports.rpt_data_trust"
         )
-    with read_only(newest) as connection:
+        connection = shown if newest == published else stack.enter_context(read_only(newest))
+        if not _is_synced(connection):
+            raise NoWarehouse(
+                f"Nothing was ever synced into {published}. Run `make sync` first, or check RIVO_WAREHOUSE."
+            )
         problems = [
-            *_column(
-                connection,
-                f"select error from {RAW}.sync_log where error is not null "
-                f"and observed_at = (select max(observed_at) from {RAW}.sync_log)",
-            ),
+            *_column(connection, f"select error from ({_NEWEST}) where error is not null"),
             *_column(
                 connection,
                 "select table_schema || '.' || table_name || ': ' || coalesce(message, status) "
@@ -116,7 +127,9 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
             ).fetchall()
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
-    if newest != published:
+    if newest != published and not last_sync.lists_read:
+        problems.append(f"{short(published)} was left as it was, because no list could be read.")
+    elif newest != published:
         problems.append(
             f"{short(published)} was left as it was, because a model or a blocking check failed. What was read is "
             "kept and will be published by the next run that passes."
@@ -124,6 +137,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     # A demo's clock is simulated.
     known_at = now if where.is_demo else read_at.get(oldest)
+    next_sync_at = _tick(settings, now, "get_next")
     sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
     return Status(
         warehouse=published,
@@ -134,14 +148,23 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         problems=tuple(problems),
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
-        is_stale=known_at is None or known_at < _tick(settings, now - GRACE, "get_prev"),
+        is_stale=known_at is None
+        or known_at < _tick(settings, now - GRACE, "get_prev")
+        or (not where.is_demo and known_at > next_sync_at),
         trust=tuple(filter(None, findings)) if findings else None,
         quarantine=quarantine,
-        next_sync_at=_tick(settings, now, "get_next"),
+        next_sync_at=next_sync_at,
         next_full_sweep_at=_tick(settings, max(min(sweeps_due), now), "get_next"),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
     )
+
+
+def _is_synced(connection: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return bool(connection.execute(f"select exists (from {RAW}.sync_log)").fetchall()[0][0])
+    except duckdb.CatalogException:
+        return False
 
 
 def _tick(settings: Settings, moment: datetime, direction: str) -> datetime:
@@ -173,8 +196,7 @@ def _last_sync(connection: duckdb.DuckDBPyConnection) -> LastSync:
             sum(rows_changed)::bigint as rows_changed,
             sum(rows_deleted)::bigint as rows_deleted,
             sum(seconds) as seconds
-        from {RAW}.sync_log
-        where observed_at = (select max(observed_at) from {RAW}.sync_log)
+        from ({_NEWEST})
         """
     ).fetchone()
     assert row is not None
@@ -243,6 +265,13 @@ def _freshness(status: Status) -> tuple[str, str, str]:
     title = ENDPOINTS[status.oldest_list].title
     if status.oldest_read_at is None:
         return "Freshness", f"STALE: {title} has never been read completely. Run `make sync`.", "red"
+    if status.oldest_read_at > status.next_sync_at:
+        return (
+            "Freshness",
+            f"NOT KNOWN: the last sync is dated {_when(status.oldest_read_at)}, later than this machine's clock. If "
+            "Rivo's clock ran ahead then, syncs are refused until `rivo sync --rewind`.",
+            "red",
+        )
     return (
         "Freshness",
         f"STALE: {title} was last read completely {_when(status.oldest_read_at)}, and the schedule has come round "

@@ -24,6 +24,7 @@ import duckdb
 from pipelines.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
+from pipelines.storage_errors import damaged, first_line, refuse_foreign, unreadable
 from pipelines.tables import existing_columns
 from pipelines.warehouse import DEMO, RAW, Build, latest, resolve
 
@@ -65,7 +66,12 @@ def backup(where: Target, folder: Path) -> Backup:
         raise _unwritable(folder, error.strerror or str(error)) from None
     try:
         with _open(where.warehouse) as connection:
-            tables = {name: _export(connection, name, unfinished) for name in _tables(connection)}
+            names = _tables(connection)
+            if "sync_log" not in names:
+                raise NoWarehouse(
+                    f"Nothing was ever synced into {where.warehouse}, so there is nothing to back up."
+                )
+            tables = {name: _export(connection, name, unfinished) for name in names}
             observed_at = connection.execute(
                 f"select max(observed_at) from {RAW}.sync_log where complete"
             ).fetchall()[0][0]
@@ -84,8 +90,10 @@ def backup(where: Target, folder: Path) -> Backup:
         _sync_to_disk(folder.parent)
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from None
-    except duckdb.IOException as error:
-        raise _unwritable(folder, str(error).splitlines()[0]) from None
+    except duckdb.Error as error:
+        if found := damaged(latest(where.warehouse), str(error)):
+            raise found from None
+        raise _unwritable(folder, first_line(str(error))) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return made
@@ -229,14 +237,13 @@ def _open(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         if not path.exists():
             raise NoWarehouse(f"There is no warehouse at {warehouse} yet, so there is nothing to back up.")
         try:
+            refuse_foreign(path)
             connection = duckdb.connect(str(path), read_only=True, config={"memory_limit": "512MB"})
             break
-        except duckdb.Error as error:
+        except (WarehouseError, duckdb.Error) as error:
             # A result that waited may be published between the look and the opening.
             if attempt == 2 or path.exists():
-                raise WarehouseError(
-                    f"{path} cannot be opened ({str(error).splitlines()[0]}). Nothing was written."
-                ) from None
+                raise error if isinstance(error, WarehouseError) else unreadable(path, error) from None
     with connection:
         connection.execute("set TimeZone = 'UTC'")
         yield connection

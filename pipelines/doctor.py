@@ -77,7 +77,7 @@ def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
         count * max(latency / (WORKERS if count > PAGES_BEFORE_JUMPING else 1), 1 / rate) for count in pages
     )
     total = sum(pages)
-    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 1):.0f} seconds"
+    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 2):.0f} seconds"
     return Finding(
         True, f"{latency * 1000:.0f} ms a request; a first load of {total:,} pages takes about {took}"
     )

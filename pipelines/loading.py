@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from pipelines.errors import RivoError
 from pipelines.rivo.columns import Column, ColumnType
 from pipelines.warehouse import RAW, Build
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DLT_TYPES: dict[ColumnType, dict[str, Any]] = {
     "bigint": {"data_type": "bigint"},
     "quantity": {"data_type": "bigint"},
@@ -68,12 +70,13 @@ def run_dlt(
 
 def _plain_cause(error: BaseException) -> BaseException:
     """The sentence inside dlt's wrapping of an error, or the error itself."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RivoError | OSError | duckdb.IOException | duckdb.OutOfMemoryException):
-            return cause
-        cause = cause.__cause__ or cause.__context__
-    return error
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    telling = [cause for cause in chain if isinstance(cause, RivoError | OSError | duckdb.Error)]
+    # On a full disk dlt breaks off once more over the file that it could not write.
+    full = [cause for cause in telling if isinstance(cause, OSError) and cause.errno in _NO_ROOM]
+    return next(iter(full or telling), error)
 
 
 def drop_dlt_staging(build: Build) -> None:

@@ -123,7 +123,9 @@ def identifier_of(text: str, settings: Settings, pseudonyms: Pseudonyms) -> str:
 def put_down(
     connection: duckdb.DuckDBPyConnection, key: int, identifiers: list[str], pseudonyms: Pseudonyms
 ) -> None:
-    """Remember by what a forgotten person is recognised."""
+    """Remember by what a forgotten person is recognised; nothing, where all of that is known already."""
+    if not identifiers:
+        return
     at = datetime.now(UTC)
     connection.executemany(
         f"insert into {RAW}._forgotten values (?, ?, ?, ?)",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from zoneinfo import available_timezones
 
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -35,7 +38,7 @@ class Settings(BaseSettings):
     warehouse: str = "data/rivo.duckdb"
     timezone: str = "UTC"
     sync_cron: str = "0 3 * * *"
-    rate_limit: float = Field(15, gt=0, allow_inf_nan=False)
+    rate_limit: float = Field(15, ge=0.001, allow_inf_nan=False)
     """Requests per second, over all lists together."""
     lookback_days: int = Field(30, ge=0, le=36_500)
     full_sweep_days: int = Field(7, ge=0, le=36_500)
@@ -86,6 +89,18 @@ class Settings(BaseSettings):
     def _check_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with https:// (or http:// for a store on this machine)")
+        # Here, since few set it and importing takes a while.
+        from urllib3.exceptions import LocationParseError
+        from urllib3.util import parse_url
+
+        try:
+            parts = parse_url(url)
+        except LocationParseError:
+            parts = None
+        if parts is None or not parts.host or re.search(r"\s", url):
+            raise ValueError("is no address; Rivo's is " + RIVO_API_URL)
+        if parts.auth:
+            raise ValueError("must hold no user and no password; the key stands in the setting for it")
         return url.rstrip("/")
 
     @field_validator("alert_url")
@@ -117,12 +132,25 @@ class Settings(BaseSettings):
         fields = cron.split()
         if len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON_LIMITS)):
             raise ValueError(f"'{cron}' is not a cron line of five fields such as 0 3 * * *")
+        from croniter import CroniterError, croniter
+
+        try:
+            croniter(cron, datetime.now(UTC)).get_next()
+        except CroniterError:
+            raise ValueError(f"'{cron}' never comes round") from None
         return cron
 
     @field_validator("dagster_home")
     @classmethod
     def _from_project(cls, path: Path) -> Path:
-        return PROJECT / path.expanduser()
+        try:
+            return PROJECT / path.expanduser()
+        except RuntimeError:
+            raise ValueError(f"there is no user {path.parts[0]}") from None
+
+    @classmethod
+    def _variables(cls) -> list[str]:
+        return [str(f.validation_alias or f"RIVO_{name.upper()}") for name, f in cls.model_fields.items()]
 
     @classmethod
     def load(cls) -> Self:
@@ -132,6 +160,7 @@ class Settings(BaseSettings):
             SettingsError: with one line a setting that cannot be understood; values are shown only for
                 settings that are not secret.
         """
+        _check_env_file(cls.model_config.get("env_file"), cls._variables())
         try:
             return cls()
         except ValidationError as error:
@@ -142,6 +171,35 @@ class Settings(BaseSettings):
             raise SettingsError(
                 "Some settings cannot be used (environment or .env): " + "; ".join(problems) + "."
             ) from None
+
+
+def _check_env_file(path: Any, known: list[str]) -> None:
+    """Refuse a line that nobody would read: a mistyped RIVO_PII would let personal data in.
+
+    Raises:
+        SettingsError: the file cannot be read, or says something that cannot be meant.
+    """
+    file = Path(path or os.devnull)
+    if not file.is_file():
+        return
+    try:
+        with file.open(encoding="utf-8") as text:
+            bindings = list(parse_stream(text))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{file} cannot be read ({reason}). The settings stand there.") from None
+    for binding in bindings:
+        said = binding.original.string
+        blank = said[: len(said) - len(said.lstrip())].count("\n")
+        line = f"Line {binding.original.line + blank} of {file}"
+        name = (binding.key or "").upper()
+        if binding.error or (binding.value is None and name in known):
+            raise SettingsError(
+                f"{line} cannot be understood. Write NAME=value, with a quote at both ends or none."
+            )
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if near and name not in known:
+            raise SettingsError(f"{line}: there is no setting {name}. Is {near[0]} meant?")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

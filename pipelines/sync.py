@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 
@@ -88,6 +88,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         options.notice(
             f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
         )
+    without_clock = _after_the_last(build.connection)
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
     begun: list[Reading] = []
 
@@ -100,7 +101,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         while begun or wanted:
             if not begun:
                 begin_next()
-            yield _land(build, client, begun.pop(0), options, begin_next, incoming)
+            yield _land(build, client, begun.pop(0), options, begin_next, incoming, without_clock)
     finally:
         for reading in begun:
             reading.pages.close()
@@ -114,8 +115,12 @@ def _land(
     options: SyncOptions,
     begin_next: Callable[[], None],
     incoming: Incoming,
+    without_clock: datetime,
 ) -> ListResult:
-    """Bring one list's rows into the warehouse; the next ones begin to be read meanwhile."""
+    """Bring one list's rows into the warehouse; the next ones begin to be read meanwhile.
+
+    `without_clock` is the time of a failure before the API has told its own.
+    """
     started = time.monotonic()
     endpoint, since_id = reading.endpoint, reading.since_id
     landing = None
@@ -143,7 +148,7 @@ def _land(
         name=endpoint.name,
         kind="incremental" if since_id else "full",
         complete=landing is not None,
-        observed_at=client.observed_at or datetime.now(UTC),
+        observed_at=client.observed_at or without_clock,
         requests=client.requests_of[endpoint.title],
         seconds=round(time.monotonic() - started, 3),
         error=error,
@@ -158,6 +163,13 @@ def _land(
     )
     _log(build.connection, result)
     return result
+
+
+def _after_the_last(connection: duckdb.DuckDBPyConnection) -> datetime:
+    """What this machine's clock says, but later than the log: a failure must show as the last that happened."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    [[last]] = connection.execute(f"select max(observed_at) from {RAW}.sync_log").fetchall()
+    return max(now, last.astimezone(UTC) + timedelta(seconds=1)) if last else now
 
 
 def _number(connection: duckdb.DuckDBPyConnection, what: str) -> int:
@@ -187,6 +199,11 @@ def _log(connection: duckdb.DuckDBPyConnection, result: ListResult) -> None:
         "seconds": result.seconds,
         "error": result.error,
     }
+    # Failures that this machine's clock dated, which may run ahead, come before what the API's clock dates now.
+    connection.execute(
+        f"update {RAW}.sync_log set observed_at = $now - interval 1 second where not complete and observed_at > $now",
+        {"now": result.observed_at},
+    )
     connection.execute(
         f"insert into {RAW}.sync_log ({', '.join(row)}) values ({', '.join('?' for _ in row)})",
         list(row.values()),

@@ -11,7 +11,6 @@ Three files stand beside each other, for a warehouse called `rivo.duckdb`:
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import re
@@ -26,6 +25,7 @@ import duckdb
 
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
+from pipelines.storage_errors import refuse_foreign, told, told_in_text, unreadable, unwritable
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"
@@ -35,22 +35,6 @@ _USUAL_CHUNK_BYTES = 32_000_000
 _TIMES_A_CHUNK = 8
 """A merge holds a chunk of long texts several times over, and cannot spill a row."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
-_STORAGE_ERRORS = frozenset(
-    {
-        *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
-        *(
-            errno.ENOENT,
-            errno.ENOTDIR,
-            errno.EISDIR,
-            errno.EEXIST,
-            errno.EMFILE,
-            errno.ENAMETOOLONG,
-            errno.EBUSY,
-            errno.EXDEV,
-        ),
-    }
-)
-"""What an OSError must be to mean that the warehouse cannot be written; a network has such errors too."""
 
 
 @dataclass
@@ -66,6 +50,10 @@ class Build:
     is_rewritten: bool = False
     """Whether the file must not keep the bytes of what was removed from it."""
 
+    def blame(self, said: str) -> WarehouseError | None:
+        """The sentence for what DuckDB said of a model, where not the model but the disk or the file is to blame."""
+        return told_in_text(self.published, latest(self.published), self.path, said)
+
     def keep(self) -> None:
         """Make the working copy the state the next sync starts from, without showing it to readers."""
         # Closing writes everything into the file itself and leaves no log beside it.
@@ -73,7 +61,7 @@ class Build:
         if self.is_rewritten:
             _write_afresh(self.path, self.scratch)
             news_file(self.published).unlink(missing_ok=True)
-        _replace(self.path, _sibling(self.published, "pending"))
+        _replace(self.path, _sibling(self.published, "pending"), self.published)
 
     def publish(self) -> None:
         """Make the working copy the published file, in one step; open readers keep what they have."""
@@ -83,7 +71,7 @@ class Build:
             shutil.copymode(self.published, pending)
         # Left by a reader that wrote and died; DuckDB would replay it into the new file.
         Path(f"{self.published}.wal").unlink(missing_ok=True)
-        _replace(pending, self.published)
+        _replace(pending, self.published, self.published)
         news_file(self.published).unlink(missing_ok=True)
 
 
@@ -91,7 +79,7 @@ def resolve(warehouse: str) -> Path:
     """The file that a RIVO_WAREHOUSE value names: a path (relative ones from the project) or duckdb:///path.
 
     Raises:
-        SettingsError: for any other kind of URL.
+        SettingsError: for any other kind of URL, and where nobody may look into the folder.
     """
     kind = _KIND.match(warehouse)
     if kind:
@@ -102,11 +90,20 @@ def resolve(warehouse: str) -> Path:
                 "Use a path such as data/rivo.duckdb, or duckdb:///absolute/path.duckdb."
             )
         warehouse = unquote(parts.path)
-    path = Path(warehouse).expanduser()
+    try:
+        path = Path(warehouse).expanduser()
+    except RuntimeError:
+        raise SettingsError(f"RIVO_WAREHOUSE: there is no user {Path(warehouse).parts[0]}.") from None
     if not path.name:
         raise SettingsError("RIVO_WAREHOUSE: this names no file. Use a path such as data/rivo.duckdb.")
     # Behind a link stands the file that people read: that one is to be replaced.
-    return (path if path.is_absolute() else PROJECT / path).resolve()
+    path = (path if path.is_absolute() else PROJECT / path).resolve()
+    try:
+        # The longest name that will be asked for.
+        _sibling(path, "pending").exists()
+    except OSError as error:
+        raise SettingsError(f"RIVO_WAREHOUSE: {path} cannot be reached ({error.strerror}).") from None
+    return path
 
 
 @contextmanager
@@ -125,7 +122,7 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
         published.parent.mkdir(parents=True, exist_ok=True)
         lock = published.with_suffix(".lock").open("a+")
     except OSError as error:
-        raise WarehouseError(_unwritable(published, error.strerror or str(error))) from None
+        raise unwritable(published, error.strerror or str(error)) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,33 +131,26 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
                 f"Another sync is working on {published} right now. Wait for it to end, then run this one again."
             ) from None
         connection = None
+        base = latest(published)
         try:
             _discard(build_path, scratch)
             scratch.mkdir()
-            connection = _open_copy(published, build_path, scratch, is_fresh)
+            connection = _open_copy(base, build_path, scratch, is_fresh)
             yield Build(build_path, scratch, published, connection)
-        except OSError as error:
-            if error.errno not in _STORAGE_ERRORS:
+        except (OSError, duckdb.Error) as error:
+            sentence = told(published, base, build_path, error)
+            if sentence is None:
                 raise
-            raise WarehouseError(_unwritable(published, error.strerror or str(error))) from None
-        except duckdb.OutOfMemoryException as error:
-            raise WarehouseError(
-                f"There was not enough memory for {published} ({_first_line(error)}). Nothing was published. Close "
-                "other programs, or run the sync on a machine with more memory."
-            ) from None
-        except duckdb.IOException as error:
-            if any(sign in str(error) for sign in _DAMAGE):
-                raise WarehouseError(_unreadable(published, error, build_path)) from None
-            raise WarehouseError(_unwritable(published, _first_line(error))) from None
+            raise sentence from None
         finally:
             if connection is not None:
                 connection.close()
             _discard(build_path, scratch)
 
 
-def _open_copy(published: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:
-    base = latest(published)
+def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:
     if base.exists() and not is_fresh:
+        refuse_foreign(base)
         shutil.copyfile(base, build_path)
     try:
         # Spilling beside the warehouse, not into a /tmp that may be small.
@@ -173,7 +163,7 @@ def _open_copy(published: Path, build_path: Path, scratch: Path, is_fresh: bool)
             },
         )
     except duckdb.Error as error:
-        raise WarehouseError(_unreadable(base, error, build_path)) from None
+        raise unreadable(base, error, build_path) from None
     connection.execute("set global TimeZone = 'UTC'")
     return connection
 
@@ -200,6 +190,7 @@ def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection
             f"There is no warehouse at {path} yet. Run `make sync` first: with RIVO_API_KEY it loads your shop, "
             "without a key a demo with a simulated one, in about two minutes."
         )
+    refuse_foreign(path)
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -211,7 +202,7 @@ def read_only(path: Path, spill: str | None = None) -> duckdb.DuckDBPyConnection
     try:
         connection = duckdb.connect(str(path), read_only=True, config=config)
     except duckdb.Error as error:
-        raise WarehouseError(_unreadable(path, error)) from None
+        raise unreadable(path, error) from None
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
@@ -234,7 +225,12 @@ def is_being_built(published: Path) -> bool:
     # Without a working copy nobody does, and asking for the lock could keep away a sync that just begins.
     if not _sibling(published, "build").exists():
         return False
-    with published.with_suffix(".lock").open("a+") as lock:
+    try:
+        # Only read, since whoever asks may have no right to write here.
+        lock = published.with_suffix(".lock").open()
+    except OSError:
+        return False
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
@@ -281,13 +277,11 @@ def _escaped(path: Path) -> str:
     return str(path).replace("'", "''")
 
 
-def _replace(source: Path, target: Path) -> None:
+def _replace(source: Path, target: Path, published: Path) -> None:
     """Rename after everything has reached the disk, so that a power cut shows the old file or the new one."""
     if Path(f"{source}.wal").exists():
         # DuckDB does not say when the last writing fails that it does on closing.
-        raise WarehouseError(
-            _unwritable(target, "not all of it could be written; most likely the disk is full")
-        )
+        raise unwritable(published, "not all of it could be written; most likely the disk is full")
     for path in (source, source.parent):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -295,43 +289,3 @@ def _replace(source: Path, target: Path) -> None:
         finally:
             os.close(descriptor)
     source.replace(target)
-
-
-def _unreadable(path: Path, error: duckdb.Error, build_path: Path | None = None) -> str:
-    """What is wrong with the file at `path`, of which `build_path` is the copy that DuckDB speaks of."""
-    said = _first_line(error).replace(str(build_path or path), str(path))
-    if "could not set lock" in said.lower():
-        return (
-            f"{path} is opened for writing by another program. Close it there, or open it read-only; "
-            "syncs replace the file, they need no lock on it."
-        )
-    if "not a valid DuckDB database" in said:
-        return (
-            f"{path} is no DuckDB database. Nothing was changed. Check RIVO_WAREHOUSE, or move that file away, "
-            "then run the sync again."
-        )
-    if "version number" in said:
-        return (
-            f"{path} was written by a newer DuckDB than the {duckdb.__version__} of this release, or by a very old "
-            "one. Nothing was changed. Use the release of rivo-warehouse that wrote it, or a newer one."
-        )
-    return (
-        f"{path} is damaged: DuckDB {duckdb.__version__} cannot read it ({said}). Nothing was changed. Put a copy of "
-        "it from before in its place and run the sync again. Without a copy, move it away: the next sync reads all "
-        "lists anew, but histories begin again with it."
-    )
-
-
-_DAMAGE = ("Corrupt database file", "Could not read enough bytes", "computed checksum")
-"""What DuckDB says of a file in which something else stands than it wrote."""
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]
-
-
-def _unwritable(published: Path, reason: str) -> str:
-    return (
-        f"The warehouse {published} cannot be written ({reason}). "
-        "Check RIVO_WAREHOUSE, the folder's permissions and the space on its disk. Nothing was published."
-    )

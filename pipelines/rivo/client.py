@@ -161,6 +161,10 @@ class Client:
         ) as error:
             raise _RetryableError(_reason(error), answered=False) from None
         except urllib3.exceptions.SSLError as error:
+            if "CERTIFICATE" not in str(error).upper():
+                # A handshake that was broken off, or a server that speaks plain HTTP.
+                said = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
+                raise _RetryableError(f"no TLS connection: {said}", answered=False) from None
             raise ApiError(
                 f"The certificate of {self._base} is not trusted by this machine ({_reason(error)}).",
             ) from None

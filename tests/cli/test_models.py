@@ -297,13 +297,13 @@ def test_a_missing_column_is_told_with_the_nearest_ones(
     rivo: Rivo, warehouse: Path, changed: Changed
 ) -> None:
     sql = (PROJECT / "dbt_like_sql/models/marts/dim_tier.sql").read_text()
-    wrong = changed({"models/marts/dim_tier.sql": sql.replace("versions.threshold", "versions.treshold")})
+    wrong = changed({"models/marts/dim_tier.sql": sql.replace("tiers.tier_name", "tiers.tier_nam")})
 
     result = rivo("models", "build", "--select", "dim_tier+", **wrong)
     assert result.returncode == 1
-    line = sql.split("versions.threshold")[0].count("\n") + 1
+    line = sql.split("tiers.tier_name")[0].count("\n") + 1
     assert (
         f"marts.dim_tier: models/marts/dim_tier.sql, line {line}: "
-        'Table "versions" does not have a column named "treshold"'
+        'Table "tiers" does not have a column named "tier_nam"'
     ) in result.stdout
-    assert '"threshold"' in result.stdout
+    assert '"tier_name"' in result.stdout

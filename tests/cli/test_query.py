@@ -90,6 +90,11 @@ def test_what_is_offered_can_be_written() -> None:
         "from query('copy (select 1) to ''{file}'' (use_tmp_file false)')",
         "call enable_logging(storage='file', storage_path='{spill}/log')",
         "select * from enable_logging(level='trace', storage='file', storage_path='{spill}/log')",
+        "select 'ä', * from main . \"Enable_Logging\" /* x */ (storage='file', storage_path='{spill}/log')",
+        "from query('from enable_' || 'logging(storage=''file'', storage_path=''{spill}/log'')')",
+        "from json_execute_serialized_sql(json_serialize_sql('from enable_' || 'logging()'))",
+        "pragma json_execute_serialized_sql('x')",
+        "explain analyze from enable_profiling(format='json', save_location='{spill}/profile.json')",
         "attach '{file}' as again (read_write)",
         "attach '{other}'",
         "attach ':memory:' as m",
@@ -147,6 +152,7 @@ def test_sql_writes_nothing_and_reads_nothing_else(
         "explain analyze select 1",
         "pragma table_info('marts.dim_member')",
         "values (1)",
+        "select 'query(1)' as query, count(*) from (select 1) as query -- enable_logging()",
     ],
 )
 def test_whatever_reads_is_let_through(sql: str, reader: duckdb.DuckDBPyConnection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_fresh_until_the_schedule_has_come_round(filled: Path, observed_at: date
     assert look(settings(filled), now=due + GRACE + timedelta(minutes=1)).exit_code == exits.STALE
 
 
+def test_a_sync_dated_in_time_to_come_is_not_fresh(
+    warehouse: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("update rivo_raw.sync_log set observed_at = now() + interval 1 year")
+
+    status = look(settings(warehouse))
+
+    assert status.exit_code == exits.STALE
+    show(status, as_json=False)
+    assert "later than this machine's clock" in capsys.readouterr().out
+
+
 def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: datetime) -> None:
     later = observed_at + timedelta(hours=1)
     with duckdb.connect(str(warehouse)) as connection:
@@ -56,6 +70,20 @@ def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: dateti
     assert status.exit_code == exits.FAILED
     assert status.problems == ("Rewards could not be read.",)
     assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (0, 1)
+
+
+def test_two_syncs_within_a_second_are_not_added_up(warehouse: Path, observed_at: datetime) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute(
+            "insert into rivo_raw.sync_log select * replace (false as complete, 'No.' as error) from rivo_raw.sync_log"
+        )
+    shutil.copyfile(warehouse, warehouse.with_name("rivo.pending.duckdb"))
+
+    status = look(settings(warehouse), now=observed_at)
+
+    assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (0, 7)
+    assert status.problems[:7] == ("No.",) * 7
+    assert "was left as it was, because no list could be read." in status.problems[7]
 
 
 def test_what_waits_unpublished_is_told(warehouse: Path, observed_at: datetime) -> None:

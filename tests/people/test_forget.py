@@ -146,9 +146,24 @@ def test_what_is_refused(open_store: OpenStore) -> None:
         with pytest.raises(RivoError, match=sentence):
             store.change(forgetting(store, customer))
     [(id,)] = store.query("select min(id) from rivo_raw.customers")
+    for part in (str(id)[3:6], str(id)[:-1]):
+        with pytest.raises(RivoError, match=f"There is no customer {part} in the warehouse"):
+            store.change(forgetting(store, part))
     store.key = None
     with pytest.raises(SettingsError, match=r"needed to forget somebody: .*openssl rand"):
         store.change(forgetting(store, id))
+
+
+def test_twice_is_as_good_as_once(open_store: OpenStore) -> None:
+    store = open_store()
+    store.sync()
+    [(id, email)] = store.query(
+        "select id, email from rivo_raw.customers where email is not null order by id limit 1"
+    )
+    once = store.change(forgetting(store, id))
+    assert store.change(forgetting(store, id)).key == once.key
+    with pytest.raises(RivoError, match="has already been forgotten"):
+        store.change(forgetting(store, email))
 
 
 def test_another_key_would_let_people_back(open_store: OpenStore) -> None:

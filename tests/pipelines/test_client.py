@@ -193,6 +193,13 @@ def test_an_answer_that_is_no_page_is_asked_for_again(reply: Reply) -> None:
         assert len(get(connect(stub.url))) == 1
 
 
+def test_a_server_without_tls_is_not_said_to_have_a_bad_certificate() -> None:
+    with answering(lambda asked, n: page([1])) as stub:
+        error = error_of(connect(stub.url.replace("http://", "https://")))
+    assert isinstance(error, ApiError)
+    assert "(no TLS connection: wrong version number). Check RIVO_API_URL" in str(error)
+
+
 def test_nothing_listening_is_told_soon() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

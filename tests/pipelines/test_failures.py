@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from pipelines.errors import ApiError
@@ -104,6 +106,25 @@ def test_a_list_that_fails_midway_leaves_nothing(
     assert (result.counts.rows_changed, result.new_columns) == (len(objects), ("new_attribute",))
     rows = shop.rows("points_events")
     assert {rows[id]["title"] for id in objects} == {"changed"}
+
+
+@pytest.mark.parametrize("days", [-3000, 30_000])
+def test_failures_before_the_api_tells_the_time_are_in_order_whatever_this_clock_says(
+    open_shop: OpenShop, days: int
+) -> None:
+    shop = open_shop()
+    shop.settings["patience_seconds"] = 1
+    shop.server.date_offset = timedelta(days=days)
+    first = shop.sync("rewards", "vip_tiers")
+    failed = shop.sync("rewards", "vip_tiers", faults=["dropped"])
+    newest = "from rivo_raw.sync_log where observed_at = (select max(observed_at) from rivo_raw.sync_log)"
+    assert len({result.observed_at for result in failed.values()}) == 1, "one sync, one time"
+    assert shop.query(f"select complete {newest}") == [(False,), (False,)]
+    shop.wait(0.01)
+    again = shop.sync("rewards", "vip_tiers")
+    assert all(result.complete for result in (*first.values(), *again.values()))
+    assert shop.query(f"select complete {newest}") == [(True,), (True,)]
+    assert shop.query("select count(*) from rivo_raw.sync_log") == [(6,)]
 
 
 def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_shop: OpenShop) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from pipelines.errors import SettingsError, WarehouseError
+from pipelines.loading import _plain_cause
 from pipelines.settings import PROJECT
-from pipelines.warehouse import building, read_only, resolve
+from pipelines.warehouse import building, is_being_built, read_only, resolve
+from tests.torture.disk import with_turned_bit
 
 
 @pytest.fixture
@@ -162,11 +168,23 @@ def one_sentence(error: Exception) -> str:
     return text
 
 
+def write_text(path: Path) -> None:
+    path.write_bytes(b"These are not the bytes of a database. " * 500)
+
+
+def write_sqlite(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("create table t (x)")
+
+
 @pytest.mark.parametrize("which", ["rivo.duckdb", "rivo.pending.duckdb"])
-def test_a_file_that_is_no_database_is_left_alone(path: Path, which: str) -> None:
+@pytest.mark.parametrize("write", [write_text, write_sqlite, Path.touch])
+def test_a_file_that_is_no_database_is_left_alone(
+    path: Path, which: str, write: Callable[[Path], None]
+) -> None:
     path.parent.mkdir()
     broken = path.with_name(which)
-    broken.write_bytes(b"These are not the bytes of a database. " * 500)
+    write(broken)
     with pytest.raises(WarehouseError) as caught:
         building(path).__enter__()
     assert f"{broken} is no DuckDB database" in one_sentence(caught.value)
@@ -178,9 +196,10 @@ def test_a_file_that_is_no_database_is_left_alone(path: Path, which: str) -> Non
 
 def test_a_folder_in_place_of_the_file(path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(WarehouseError) as caught:
-        building(path).__enter__()
-    assert "cannot be written" in one_sentence(caught.value)
+    for use in (lambda: building(path).__enter__(), lambda: read_only(path)):
+        with pytest.raises(WarehouseError) as caught:
+            use()
+        assert f"{path} cannot be read (Is a directory)" in one_sentence(caught.value)
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
@@ -199,6 +218,73 @@ def test_an_error_that_is_not_about_files_is_not_told_as_one(path: Path) -> None
         raise TimeoutError("timed out")
     with pytest.raises(WarehouseError, match=r"No space left on device"), building(path):
         raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("limit", [8_000, 300_000])
+def test_a_disk_that_is_full_at_whatever_moment(path: Path, limit: int) -> None:
+    publish(path, 1)
+    before = path.read_bytes()
+    code = f"""
+import resource
+from pathlib import Path
+from pipelines.errors import WarehouseError
+from pipelines.warehouse import building
+
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    with building(Path({str(path)!r})) as work:
+        for n in range(40):
+            work.connection.execute("create table t%d as select md5(i::varchar) as x from range(1000) r(i)" % n)
+        work.publish()
+except WarehouseError as error:
+    print(error)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert said.stdout.startswith(f"The warehouse {path} cannot be written ("), said
+    assert said.stdout.count("\n") == 1
+    assert path.read_bytes() == before
+    assert files(path) == {"rivo.duckdb"}
+
+
+def test_a_full_disk_is_the_cause_of_whatever_it_led_to() -> None:
+    try:
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError:
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory") from None
+    except FileNotFoundError as error:
+        wrapped = RuntimeError("dlt gave up")
+        wrapped.__cause__ = error
+    assert "No space" in str(_plain_cause(wrapped))
+    assert str(_plain_cause(RuntimeError("else"))) == "else"
+
+
+@pytest.mark.parametrize(
+    ("which", "advice"),
+    [
+        ("rivo.duckdb", "rivo restore --replace"),
+        ("rivo.pending.duckdb", "the next sync starts from what is published"),
+        ("rivo.news.duckdb", "Delete it"),
+    ],
+)
+def test_a_damaged_file_is_told_with_what_to_do_about_it(path: Path, which: str, advice: str) -> None:
+    publish(path, 1)
+    broken = path.with_name(which)
+    broken.write_bytes(with_turned_bit(path.read_bytes(), 4096 + 8))
+    with pytest.raises(WarehouseError) as caught:
+        building(broken if "news" in which else path).__enter__()
+    text = one_sentence(caught.value)
+    assert f"{broken} is damaged: " in text
+    assert advice in text
+
+
+def test_who_may_only_read_can_ask_whether_a_sync_is_at_work(path: Path) -> None:
+    with building(path):
+        path.with_name("rivo.lock").chmod(0o444)
+        assert is_being_built(path)
+    assert not is_being_built(path)
 
 
 def test_a_warehouse_that_another_program_writes(path: Path) -> None:
@@ -245,6 +331,8 @@ def test_paths_and_urls(given: str, path: Path) -> None:
         "ducklake:postgres:dbname=x",
         ":memory:",
         "/",
+        "~nobody-of-that-name/rivo.duckdb",
+        "x" * 300,
     ],
 )
 def test_what_is_no_warehouse_of_this_release(given: str) -> None:

@@ -1,0 +1,110 @@
+"""Files that are no warehouse, or a damaged one: what each command says of them, as a user reads it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from sandbox import Server
+from tests.cli.conftest import RIVO, Rivo, environment
+from tests.torture.disk import from_newer_duckdb, with_turned_bit
+
+_FIRST_BLOCK = 3 * 4096
+_BLOCK = 262_144
+
+
+def damage(path: Path, table: str) -> None:
+    """Turn one bit in the block that holds a table's rows; the file opens all the same."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [[block, offset]] = connection.execute(
+            f"select block_id, block_offset from pragma_storage_info('{table}') where block_id >= 0 limit 1"
+        ).fetchall()
+    path.write_bytes(with_turned_bit(path.read_bytes(), _FIRST_BLOCK + block * _BLOCK + offset + 100))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sync",),
+        ("status",),
+        ("query", "from rivo_raw.sync_log"),
+        ("backup", "copy"),
+        ("models", "build"),
+    ],
+)
+def test_a_damaged_block_is_told_by_every_command(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
+    damage(warehouse, "rivo_raw.sync_log")
+    before = warehouse.read_bytes()
+
+    done = rivo(*command)
+
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert f"{warehouse} is damaged: DuckDB " in said
+    assert "rivo restore --replace" in said
+    assert "Traceback" not in said
+    assert warehouse.read_bytes() == before
+    assert not any(path.name.startswith((".copy", "copy")) for path in warehouse.parent.parent.iterdir())
+
+
+def test_a_file_of_a_newer_duckdb(rivo: Rivo, warehouse: Path) -> None:
+    warehouse.write_bytes(from_newer_duckdb(warehouse.read_bytes()))
+
+    for command in ("sync", "status"):
+        done = rivo(command)
+
+        assert done.returncode == 1
+        assert "was written by a newer DuckDB" in done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
+    other = tmp_path / "other.duckdb"
+    with duckdb.connect(str(other)) as connection:
+        connection.execute("create table theirs as select 1 as x")
+    before = other.read_bytes()
+
+    for command in (("status",), ("backup", "copy")):
+        done = rivo(*command, RIVO_WAREHOUSE=str(other))
+
+        assert done.returncode == 3, done.stderr
+        assert done.stderr.startswith("Error: Nothing was ever synced into ")
+        assert done.stderr.count("\n") == 1
+    assert other.read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_the_next_sync_recovers(
+    tmp_path: Path, store: Server, warehouse: Path
+) -> None:
+    settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse))
+    before = warehouse.read_bytes()
+
+    def sync(limit: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["/bin/sh", "-c", f'ulimit -f {limit}; exec "$0" sync --only rewards', RIVO],
+            env=settings,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+
+    # No file may be larger than so many blocks of 512 bytes: first Dagster's are too large, then the warehouse.
+    for limit, sentence in (
+        (
+            "250",
+            f"Dagster's storage cannot be used (disk I/O error). Check who may write to DAGSTER_HOME, {tmp_path}",
+        ),
+        (str(len(before) // 600), f"The warehouse {warehouse} cannot be written (File too large)."),
+    ):
+        full = sync(limit)
+        said = full.stdout + full.stderr
+        assert full.returncode == 1
+        assert sentence in said
+        assert "Traceback" not in said
+        assert warehouse.read_bytes() == before
+        assert {path.name for path in warehouse.parent.iterdir()} <= {"rivo.duckdb", "rivo.lock"}
+
+    assert sync("unlimited").returncode == 0
