@@ -191,3 +191,17 @@ def test_a_tier_that_is_not_listed_has_the_name_its_members_show(tmp_path: Path)
     assert not shop.rows("from reports.rpt_near_next_tier where current_tier_id = 999001")
     [trust] = shop.rows("from reports.rpt_data_trust where check_name = 'tiers_not_listed'")
     assert (trust["status"], trust["answer"]) == ("attention", "999001")
+
+
+def test_of_two_syncs_within_a_second_the_second_one_is_believed(tmp_path: Path) -> None:
+    options = ProgramOptions(seed=8, customers=20, months=4)
+    told = "select check_name, status, affected from reports.rpt_data_trust where check_name = 'lists_failed'"
+    with open_shop(Program(options), tmp_path) as shop:
+        for lists, status in (("rewards", "attention"), ("", "ok"), ("referrals", "attention"), ("", "ok")):
+            faults = [f"http_404:{lists}"] if lists else []
+            shop.sync(options.end, models=True, faults=faults)
+            assert shop.rows(told) == [
+                {"check_name": "lists_failed", "status": status, "affected": int(bool(lists))}
+            ]
+        warned = [test.name for node in shop.nodes for test in node.tests if test.status == "warn"]
+    assert not [name for name in warned if "sync_log" in name]

@@ -221,7 +221,7 @@ sync_checks as (
 last_reads as (
     select
         list_name,
-        arg_max(is_complete, observed_at) as is_complete
+        arg_max(is_complete, log_position) as is_complete
     from staging.stg_rivo__sync_log
     group by list_name
 ),
@@ -249,8 +249,9 @@ list_checks as (
 quarantined as (
     select
         list_name,
-        arg_max(rows_quarantined, observed_at) as quarantined,
-        arg_max(rows_read, observed_at) as rows_read
+        arg_max(rows_quarantined, log_position) as quarantined,
+        -- Of two within a second the larger one: to read again at once changes no figure.
+        arg_max(rows_read, (observed_at, rows_read)) as rows_read
     from staging.stg_rivo__sync_log
     where is_complete
     group by list_name

@@ -1,11 +1,12 @@
 with source as (
-    select * from rivo_raw.sync_log
+    select *, rowid as log_position from rivo_raw.sync_log
 ),
 
 final as (
     select
         list as list_name,
         observed_at,
+        log_position,
         kind,
         complete as is_complete,
         requests,
