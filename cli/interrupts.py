@@ -71,6 +71,10 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
 def sigterm_is_ctrl_c() -> None:
     """Let SIGTERM end a command as Ctrl-C does: through every `finally`, so that nothing is left half done."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # So a script's shell starts what it puts into the background, and Dagster treats SIGTERM as SIGINT: such a
+        # process could only be killed.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
