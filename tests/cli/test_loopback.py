@@ -61,7 +61,7 @@ def test_make_dev_is_reachable_from_this_machine_only(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     # As a script's shell starts a background job: it must end on SIGTERM all the same.
     process = subprocess.Popen(
-        ["sh", "-c", "trap '' INT; exec \"$0\" \"$@\"", RIVO, "dev", "--port", str(port)],
+        ["sh", "-c", 'trap \'\' INT; exec "$0" "$@"', RIVO, "dev", "--port", str(port)],
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
