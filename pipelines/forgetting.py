@@ -16,7 +16,7 @@ from pipelines.privacy import Incoming, identifier_of, is_token, put_down, swap_
 from pipelines.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.forgotten import Forgotten, address_of
+from pipelines.rivo.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
 from pipelines.rivo.personal import parsed
 from pipelines.settings import MAKE_A_KEY, Settings
 from pipelines.tables import existing_columns, history_name
@@ -38,10 +38,6 @@ class Person:
     def words(self) -> set[str]:
         """All that may stand in a file, the id included."""
         return self.texts | ({str(self.id)} if self.id is not None else set())
-
-
-_LEAST_ID = 100_000_000
-"""Shopify's customer ids have nine digits or more."""
 
 
 def forget(build: Build, settings: Settings, customer: str) -> Person:
@@ -138,7 +134,7 @@ def _find(
 
 def _is_known(connection: duckdb.DuckDBPyConnection, id: int) -> bool:
     # A short number may stand in a title as well, and its owner would be taken out of there for ever.
-    in_texts = id >= _LEAST_ID
+    in_texts = id >= LEAST_ID_IN_TEXTS
     word = rf"\b{id}\b"
     for name, endpoint in ENDPOINTS.items():
         where = " or ".join(f'"{c.name}" = $id' for c in endpoint.columns if c.is_customer) or "false"

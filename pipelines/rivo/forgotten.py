@@ -22,6 +22,9 @@ _JSON_WORD = re.compile(r"[^\s\"'<>(),;:=/?&#\\]+")
 _NUMBERS = re.compile(r"\d{5,}")
 _ALL_NUMBERS = re.compile(r"\d+")
 _SHORT_IDS = 10_000
+LEAST_ID_IN_TEXTS = 100_000_000
+"""A smaller number in a text or an undeclared attribute is no customer's id: Shopify's have nine digits or more."""
+_OTHER_NUMBERS = ("id", "bigint", "quantity", "decimal", "double")
 SHORTEST_CODE = 5
 """A shorter code is a word that others may use, too."""
 
@@ -70,8 +73,13 @@ class Forgotten:
         """A resource object of the list `name` with forgotten people replaced; it need not be well-formed."""
         if not isinstance(row, dict) or not isinstance(row.get("attributes"), dict):
             return self.words(row)
-        rest = {key: value for key, value in row.items() if key != "attributes"}
-        return {**self.words(rest), "attributes": self.object(name, row["attributes"], row.get("id"))}
+        columns = columns_by_attribute(name)
+        treated = {
+            key: self._declared(columns["id"], value) if key == "id" else self.words(value)
+            for key, value in row.items()
+            if key != "attributes"
+        }
+        return {**treated, "attributes": self.object(name, row["attributes"], row.get("id"))}
 
     def object(self, name: str, attributes: Mapping[str, Any], own_id: Any) -> dict[str, Any]:
         """The attributes of an object of the list `name`."""
@@ -93,18 +101,34 @@ class Forgotten:
                     # Somebody else's, known by id, who has the same address.
                     treated[attribute] = value
                     continue
-            if column is not None and column.nested == "customers" and isinstance(value, dict):
-                treated[attribute] = self.object("customers", value, value.get("id"))
-            else:
-                treated[attribute] = self.words(value)
+            treated[attribute] = self.words(value) if column is None else self._declared(column, value)
         return treated
 
+    def _declared(self, column: Column, value: Any) -> Any:
+        """The value of a declared column; a number where no customer's id stands is left, whatever it looks like."""
+        if column.nested and isinstance(value, dict):
+            return self.object(column.nested, value, value.get("id"))
+        if column.is_customer:
+            return self._ids(value)
+        is_number = isinstance(value, int | float) or (isinstance(value, str) and value.strip().isdigit())
+        return value if is_number and column.type in _OTHER_NUMBERS else self.words(value)
+
+    def _ids(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._ids(each) for each in value]
+        person = as_id(value)
+        key = None if person is None else self._key_of(str(person))
+        return self.words(value) if key is None else key
+
     def words(self, value: Any) -> Any:
-        """Any JSON value with each id, address and code of somebody forgotten replaced, inside texts too."""
+        """Any JSON value with each id, address and code of somebody forgotten replaced, inside texts too.
+
+        Of ids only those from `LEAST_ID_IN_TEXTS` on.
+        """
         if isinstance(value, str):
             return _WORD.sub(self._word, value)
         if isinstance(value, int) and not isinstance(value, bool):
-            key = self._key_of(str(value))
+            key = self._key_of(str(value)) if value >= LEAST_ID_IN_TEXTS else None
             return value if key is None else key
         if isinstance(value, dict):
             return {_WORD.sub(self._word, key): self.words(each) for key, each in value.items()}
@@ -114,6 +138,8 @@ class Forgotten:
 
     def _word(self, found: re.Match[str]) -> str:
         word = found[0].rstrip(".!")
+        if word.isdigit() and len(word) < len(str(LEAST_ID_IN_TEXTS)):
+            return found[0]
         key = self._key_of(word)
         if key is None:
             return found[0]

@@ -90,6 +90,32 @@ def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenSto
     assert store.traces(words) == []
 
 
+def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
+    id = 1001
+    store = open_store(loaded=True)
+    program, now = store.server.program, store.server.now
+    program.insert("customers", {"email": "ada@example.com", "loyalty_status": "member"}, at=now, id=id)
+    event = {"points_diff": id, "customer": {"id": id, "email": "ada@example.com"}, "title": f"{id} points"}
+    program.insert("points_events", event, at=now, id=id)
+    other = next(row["id"] for row in program.snapshot(now)["customers"] if row["id"] != id)
+    program.insert("points_events", {"points_diff": id, "customer": {"id": other}}, at=now, id=id + 1)
+    store.build(SyncOptions(full=True))
+    before = store.totals()
+    columns = "id, points_diff, title, customer_id"
+    events = f"select {columns} from rivo_raw.points_events where id in ({id}, {id + 1}) order by id"
+
+    store.build(prepare=forgetting(store, id))
+    left = store.query(events)
+    store.build(SyncOptions(full=True))
+
+    assert left == store.query(events)
+    key = left[0][3]
+    assert key < 0
+    assert left == [(id, id, f"{id} points", key), (id + 1, id, "By hand", other)]
+    assert store.totals() == before
+    assert store.traces(["ada@example.com"]) == []
+
+
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)

@@ -86,22 +86,59 @@ def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
     assert Pseudonyms("another key, just as long").token("Ada") != token("Ada")
 
 
+ADA = 7198630248648
+
+
 @pytest.mark.parametrize(
     "text",
-    ["ada@example.com", "ADA@example.com", "gid://shopify/Customer/7001", "see 7001.", "?ref=ADA-77"],
+    [
+        "ada@example.com",
+        "ADA@example.com",
+        f"gid://shopify/Customer/{ADA}",
+        f"see {ADA}.",
+        f"{ADA}",
+        "?ref=ADA-77",
+    ],
 )
 def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
-    known = {"ada@example.com", "7001", "ada-77"}
+    known = {"ada@example.com", str(ADA), "ada-77"}
     forgotten = Forgotten(lambda word: -5 if word.lower() in known else None)
 
-    row = {"id": 1, "attributes": {"title": text, "customer": {"id": 8, "note": [text]}}}
+    row = {
+        "id": 1,
+        "attributes": {"title": text, "step_id": text, "new": text, "customer": {"id": 8, "note": [text]}},
+    }
     treated = json.dumps(forgotten.row("points_events", row)).lower()
 
     assert not any(word in treated for word in known)
-    assert forgotten.row("points_events", {"id": 70012, "attributes": {"title": "17001"}}) == {
-        "id": 70012,
-        "attributes": {"title": "17001"},
+    near = {"id": ADA * 10, "attributes": {"title": f"1{ADA}"}}
+    assert forgotten.row("points_events", near) == near
+
+
+@pytest.mark.parametrize("id", [7, 7001, ADA])
+def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int) -> None:
+    forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
+    attributes = {
+        "points_diff": id,
+        "credits_diff": str(id),
+        "earning_rule_id": id,
+        "customer": {"id": id, "points_tally": id, "vip_tier": {"id": id, "threshold": id}},
     }
+    event = {"id": id, "attributes": attributes}
+    customer = {**attributes["customer"], "id": -5}  # type: ignore[dict-item]
+    assert forgotten.row("points_events", event) == {
+        "id": id,
+        "attributes": {**attributes, "customer": customer},
+    }
+    own = {"id": str(id), "attributes": {"id": [3, id], "orders_count": id}}
+    assert forgotten.row("customers", own) == {"id": -5, "attributes": {"id": [3, -5], "orders_count": id}}
+
+
+@pytest.mark.parametrize("id", [7, 7001])
+def test_a_short_number_in_a_text_is_nobodys_id(id: int) -> None:
+    forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
+    row = {"id": 1, "attributes": {"title": f"{id} points for {id} days", "new": {"size": id}}}
+    assert forgotten.row("points_events", row) == row
 
 
 def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
