@@ -7,6 +7,7 @@ may name either storage at any time.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -103,12 +104,24 @@ def _open(address: str) -> Engine:
     return engine
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from making the same tables: of two that find none, one would fail."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 class OpenSqliteStorage(DagsterSqliteStorage):
     """Dagster's SQLite storage with that event log. Named in `dagster.yaml`."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
-        self._event_log_storage = OpenSqliteEventLogStorage(str(Path(base_dir) / "history" / "runs"))
+        with _alone(Path(base_dir)):
+            super().__init__(base_dir, inst_data)
+            self._event_log_storage = OpenSqliteEventLogStorage(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenSqliteStorage:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,41 @@ def test_the_file_of_an_older_release_is_renewed(copy: Path, capsys: pytest.Capt
     assert copy.read_text() == SHIPPED
     assert capsys.readouterr().err == ""
     assert sorted(path.name for path in copy.parent.iterdir()) == ["dagster.yaml", "dagster.yaml.shipped"]
+
+
+def test_several_may_begin_it_at_the_same_moment(tmp_path: Path) -> None:
+    program = """
+import os, sys
+import assets.instance_storage
+from cli.dagster_instance import open_instance
+
+failed = 0
+for n in range(3):
+    os.environ["DAGSTER_HOME"] = f"{sys.argv[1]}/{n}"
+    waiting, begin = os.pipe()
+    children = []
+    for _ in range(4):
+        if not (child := os.fork()):
+            os.close(begin)
+            os.read(waiting, 1)
+            with open_instance() as instance:
+                instance.get_runs()
+            os._exit(0)
+        children.append(child)
+    os.close(begin)
+    failed += sum(os.waitpid(child, 0)[1] != 0 for child in children)
+    os.close(waiting)
+sys.exit(min(failed, 1))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path],
+        env={**os.environ, "RIVO_ENV_FILE": os.devnull},
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_a_file_from_before_the_note_is_known_by_its_sum(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
