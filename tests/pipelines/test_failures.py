@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipelines.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
+from tests.pipelines.stub import Asked, Reply, answering
 
 
 def state(shop: Shop, name: str) -> object:
@@ -137,16 +139,21 @@ def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_shop:
     assert {file.name for file in shop.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
 
 
-def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(open_shop: OpenShop) -> None:
-    shop = open_shop(customers=60, months=6)
+def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -> None:
+    def answer(asked: Asked, _: int) -> Reply:
+        since_id, limit = (int(asked.params[f"pagination[{name}]"]) for name in ("since_id", "limit"))
+        if since_id >= 500:
+            return Reply({"error": "no"}, 401)
+        rows = [{"id": since_id + n, "attributes": {"points_diff": n}} for n in range(1, limit + 1)]
+        return Reply({"links": {"next_since_id": since_id + limit}, "data": rows})
 
-    def refuse_from_now_on(name: str, rows: int) -> None:
-        shop.server.faults = ["http_401"]
-
-    options = SyncOptions(only=("points_events",), progress=refuse_from_now_on)
-    with building(shop.path) as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
-        list(sync_lists(work, make_settings(shop.server), options))
-    assert not shop.path.exists()
+    path = tmp_path / "rivo.duckdb"
+    with answering(answer) as stub:
+        settings = make_settings(api_key="once-right", api_url=stub.url)
+        with building(path) as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
+            list(sync_lists(work, settings, SyncOptions(only=("points_events",))))
+    assert len(stub.asked) >= 3
+    assert not path.exists()
 
 
 def test_an_empty_answer_does_not_empty_a_table(open_shop: OpenShop) -> None:
