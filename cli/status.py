@@ -134,6 +134,11 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
             f"{short(published)} was left as it was, because a model or a blocking check failed. What was read is "
             "kept and will be published by the next run that passes."
         )
+    if Path(f"{published}.wal").exists():
+        problems.append(
+            f"Another program writes into {short(published)}, or did so when it died, and what it wrote is mixed into "
+            "what readers see, until the next sync. Close it, and open the warehouse read-only."
+        )
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     # A demo's clock is simulated.
     known_at = now if where.is_demo else read_at.get(oldest)

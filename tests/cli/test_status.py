@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -120,6 +122,35 @@ def test_lists_that_must_be_read_again_are_due_with_the_next_sync(
     status = look(settings(warehouse), now=observed_at)
 
     assert status.next_full_sweep_at == status.next_sync_at
+
+
+def test_a_program_that_writes_into_the_published_file_is_told(
+    warehouse: Path, observed_at: datetime
+) -> None:
+    program = (
+        "import duckdb, os, sys\n"
+        "connection = duckdb.connect(sys.argv[1])\n"
+        "os.replace(sys.argv[2], sys.argv[1])\n"
+        "connection.execute('create table marts.mine as select 1 as x')\n"
+        "print('written', flush=True)\n"
+        "input()\n"
+        "connection.close()\n"
+    )
+    tomorrow = warehouse.with_name("tomorrow.duckdb")
+    tomorrow.write_bytes(warehouse.read_bytes())
+    with subprocess.Popen(
+        [sys.executable, "-c", program, warehouse, tomorrow],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as writer:
+        assert writer.stdout
+        assert writer.stdout.readline() == "written\n"
+        [problem] = look(settings(warehouse), now=observed_at).problems
+        writer.communicate("\n")
+
+    assert problem.startswith("Another program writes into ")
+    assert look(settings(warehouse), now=observed_at).problems == ()
 
 
 def test_the_document_has_every_field(filled: Path, rivo: Rivo) -> None:
