@@ -133,18 +133,17 @@ def test_what_cannot_work_is_said_in_one_sentence(
     assert "wrong-key-1234" not in result.stdout + result.stderr
 
 
-def test_a_failed_sync_leaves_the_published_file_alone(rivo: Rivo, store: Server, tmp_path: Path) -> None:
-    assert rivo("sync").returncode == 0
-    before = published(tmp_path).read_bytes()
+def test_a_failed_sync_leaves_the_published_file_alone(rivo: Rivo, store: Server, warehouse: Path) -> None:
+    before = warehouse.read_bytes()
     now = store.now
     store.now = now + timedelta(days=1)
     try:
         assert rivo("sync", RIVO_API_KEY="wrong-key-1234").returncode == 1
-        assert published(tmp_path).read_bytes() == before
+        assert warehouse.read_bytes() == before
         assert rivo("sync", "--only", "customers,vip_tiers").returncode == 0
     finally:
         store.now = now
-    assert one(published(tmp_path), "select count(*) from rivo_raw.sync_log") == 9
+    assert one(warehouse, "select count(*) from rivo_raw.sync_log") == 9
 
 
 def test_settings_that_cannot_be_used_are_named(rivo: Rivo) -> None:
