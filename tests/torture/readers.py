@@ -6,7 +6,10 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Collection
+from ctypes import c_uint64
 from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -27,11 +30,14 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
     figures.must(at.sync(path, models=True) is None, "the first sync failed")
     stop = _processes.Event()
     started = []
-    for number in range(count):
+    counts = [_processes.Value(c_uint64, 0) for _ in range(count)]
+    for number, count_of_one in enumerate(counts):
         ours, theirs = _processes.Pipe(duplex=False)
-        process = _processes.Process(target=_read, args=(path, number % 2 == 0, stop, theirs), daemon=True)
+        arguments = (path, number % 2 == 0, stop, count_of_one, theirs)
+        process = _processes.Process(target=_read, args=arguments, daemon=True)
         process.start()
         started.append((process, ours))
+    figures.must(_all_answer(counts), "a reader did not begin")
     publishing = []
     for number in range(syncs):
         at.wait()
@@ -48,6 +54,7 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
         for process, _ in started if frozen else ():
             os.kill(process.pid or 0, signal.SIGCONT)
         figures.must(said is None, f"sync {number + 1}: {said}")
+        figures.must(_all_answer(counts), f"a reader no longer answers after sync {number + 1}")
         figures.runs += 1
     stop.set()
     answers, states = 0, set()
@@ -58,7 +65,7 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
         states |= seen
         figures.problems += problems[:3]
         process.join(10)
-    figures.must(len(states) > syncs // 2, f"the readers met {len(states)} states only")
+    figures.must(len(states) == syncs + 1, f"of {syncs + 1} states the readers met {len(states)}")
     figures.add(judge(path, at.program, models=True, observations=0), "at the end")
     figures.notes.append(
         f"{count} readers, {answers:,} answers, {len(states)} states seen; publishing took {max(publishing):.2f} s at "
@@ -67,7 +74,18 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
     return figures.end()
 
 
-def _read(path: Path, anew: bool, stop: Event, pipe: Connection) -> None:
+def _all_answer(counts: Collection[Synchronized[int]], seconds: float = 60) -> bool:
+    """Wait until each reader has asked and been answered anew: of two more answers the second one began just now."""
+    wanted = [count.value + 2 for count in counts]
+    until = time.monotonic() + seconds
+    while any(count.value < least for count, least in zip(counts, wanted, strict=True)):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _read(path: Path, anew: bool, stop: Event, answered: Synchronized[int], pipe: Connection) -> None:
     asked, states, problems = 0, set(), []
     connection: duckdb.DuckDBPyConnection | None = None
     held, first = 0, None
@@ -83,6 +101,7 @@ def _read(path: Path, anew: bool, stop: Event, pipe: Connection) -> None:
             states.add(str(state))
             held += 1
             asked += 1
+            answered.value = asked
             if anew or held >= 200:
                 connection.close()
                 connection = None
