@@ -137,8 +137,8 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
             raise
         except Exception as error:
             reporter.error(
-                f"This should not have happened: {type(error).__name__}: {error} Nothing was published. The whole "
-                "story is in the run's log in the Dagster UI (`make dev`)."
+                f"This should not have happened: {type(error).__name__}: {str(error).rstrip('.')}. Readers see what "
+                "was last published whole. The whole story is in the run's log in the Dagster UI (`make dev`)."
             )
             raise
 
