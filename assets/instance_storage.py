@@ -57,6 +57,15 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         # What is written goes to the log beside the database until that is closed; watchers look at the database.
         os.utime(self.path_for_shard(event.run_id))
 
+    def delete_events(self, run_id: str) -> None:
+        """Forget a run, and free what its database took."""
+        super().delete_events(run_id)
+        with self._engines_lock:
+            if engine := self._engines.pop(run_id, None):
+                engine.dispose()
+        for end in ("", "-wal", "-shm"):
+            Path(self.path_for_shard(run_id) + end).unlink(missing_ok=True)
+
     def has_table(self, table_name: str) -> bool:
         """Whether the databases have a table; asked at each event, and tables do not go."""
         if table_name not in self._tables and super().has_table(table_name):

@@ -18,6 +18,7 @@ from assets.alerts import alert_on_failure
 from assets.checks import check_specs
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.results import results
+from assets.retention import delete_old_runs
 from assets.retries import landed_before
 from assets.run import Event, Finished, Plan, Step, run
 from dbt_like_sql import NodeResult, Project
@@ -113,7 +114,11 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         try:
             plan = _plan(selected, checks, config, reporter, notice, project)
             plan = _without(plan, landed_before(context.run, context.instance))
-            for event in run(plan, Settings.load(), project):
+            settings = Settings.load()
+            keys = list(context.assets_def.keys)
+            if old := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
+                context.log.info(f"Deleted {old} runs of more than {settings.keep_runs_days} days ago.")
+            for event in run(plan, settings, project):
                 reporter.event(event)
                 _log(context, event)
                 events.append(event)

@@ -46,6 +46,8 @@ class Settings(BaseSettings):
     """Where Dagster keeps runs and events; relative paths from the project."""
     dagster_postgres_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
     """Where Dagster keeps runs and events instead, if it is set."""
+    keep_runs_days: int = Field(90, ge=0, le=36_500)
+    """How long Dagster keeps what it was told of a run; 0 keeps all."""
     patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
     """How long one request is retried before its list is given up."""
     owners: str = ""

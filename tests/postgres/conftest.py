@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,20 +30,26 @@ class Postgres:
     def url(self) -> str:
         return f"postgresql://dagster:{PASSWORD}@127.0.0.1:{self.port}/postgres"
 
-    def dump(self) -> str:
-        """Every row of every table."""
+    @contextmanager
+    def connection(self) -> Iterator[sa.Connection]:
+        """A transaction."""
         engine = sa.create_engine(self.url.replace("postgresql", "postgresql+psycopg2"))
         try:
-            with engine.connect() as connection:
-                # Not the rows' own text: SQLAlchemy shortens it.
-                return "\n".join(
-                    str(value)
-                    for table in sa.inspect(connection).get_table_names()
-                    for row in connection.execute(sa.text(f'select * from "{table}"'))
-                    for value in row
-                )
+            with engine.begin() as connection:
+                yield connection
         finally:
             engine.dispose()
+
+    def dump(self) -> str:
+        """Every row of every table."""
+        with self.connection() as connection:
+            # Not the rows' own text: SQLAlchemy shortens it.
+            return "\n".join(
+                str(value)
+                for table in sa.inspect(connection).get_table_names()
+                for row in connection.execute(sa.text(f'select * from "{table}"'))
+                for value in row
+            )
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from pipelines.warehouse import read_only
 from sandbox import Program, ProgramOptions, Server, serve
@@ -21,29 +22,34 @@ def store() -> Iterator[Server]:
         yield server
 
 
-def test_a_sync_is_recorded_there_and_a_person_forgotten(
-    postgres: Postgres, store: Server, tmp_path: Path
-) -> None:
-    warehouse = tmp_path / "rivo.duckdb"
+@pytest.fixture
+def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str]:
+    """The command, which must succeed; what it says."""
     settings = environment(
         tmp_path,
         RIVO_API_URL=store.url,
         RIVO_RATE_LIMIT="1000",
-        RIVO_WAREHOUSE=str(warehouse),
+        RIVO_WAREHOUSE=str(tmp_path / "rivo.duckdb"),
         RIVO_PII_KEY="a-key-that-nobody-can-guess",
         DAGSTER_POSTGRES_URL=postgres.url,
     )
 
-    def rivo(*arguments: str) -> str:
+    def run(*arguments: str) -> str:
         done = subprocess.run(
             [RIVO, *arguments], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
+    return run
+
+
+def test_a_sync_is_recorded_there_and_a_person_forgotten(
+    postgres: Postgres, rivo: Callable[..., str], tmp_path: Path
+) -> None:
     said = rivo("sync")
     # The page of dim_member shows its first rows.
-    with read_only(warehouse) as connection:
+    with read_only(tmp_path / "rivo.duckdb") as connection:
         [(person, email)] = connection.execute(
             "select customer_id, email from marts.dim_member order by customer_id limit 1"
         ).fetchall()
@@ -63,3 +69,22 @@ def test_a_sync_is_recorded_there_and_a_person_forgotten(
     for file in (tmp_path / "dagster").rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
     assert os.environ.get("DAGSTER_POSTGRES_URL") is None
+
+
+def test_old_runs_leave_it(postgres: Postgres, rivo: Callable[..., str]) -> None:
+    def counts() -> list[int]:
+        """Runs, their events, and what became of checks, of the run that is made old."""
+        with postgres.connection() as connection:
+            tables = ("runs", "event_logs", "asset_check_executions")
+            asked = [f"select count(*) from {table} where run_id = '{old}'" for table in tables]
+            return [connection.execute(sa.text(sql)).scalar_one() for sql in asked]
+
+    rivo("sync")
+    with postgres.connection() as connection:
+        [old] = connection.execute(sa.text("select run_id from runs order by id desc limit 1")).one()
+        connection.execute(sa.text("update runs set create_timestamp = now() - interval '91 days'"))
+    rivo("sync")
+    assert counts()[0] == 1, "what is there was made in it"
+    assert all(counts())
+    rivo("sync")
+    assert counts() == [0, 0, 0]
