@@ -1,8 +1,8 @@
-"""Dagster's own SQLite storage, with connections that stay open.
+"""Dagster's own storage, in SQLite or Postgres, with connections that stay open.
 
 Dagster opens, compiles for, syncs and closes a database several times an event. A daily sync has a thousand
-events, which took longer than the sync. The files and their contents are Dagster's, so that `dagster.yaml`
-may name either storage at any time.
+events, which took longer than the sync. Files and tables and their contents are Dagster's, so that
+`dagster.yaml` may name either storage at any time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from dagster import DagsterInstance
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
@@ -26,6 +27,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 _OPEN_DATABASES = 8
 """The index, and the runs last read or written; a webserver looks at many runs in its life."""
 _BUSY_SECONDS = 30
+_STATEMENT_SECONDS = 60
 
 
 class OpenSqliteEventLogStorage(SqliteEventLogStorage):
@@ -111,6 +113,17 @@ def _open(address: str) -> Engine:
         connection.execute("pragma synchronous = normal")
 
     return engine
+
+
+def keep_connections(instance: DagsterInstance) -> None:
+    """Use a connection to Postgres for a minute, where it would be a new one for each statement; SQLite's stay anyway.
+
+    A minute, since what stands between may drop a connection on which nothing happens while a long list is read.
+    """
+    # The webserver's way, and the only one that Dagster has.
+    instance.optimize_for_webserver(
+        statement_timeout=_STATEMENT_SECONDS * 1000, pool_recycle=60, max_overflow=20
+    )
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pydantic import Field
 from assets import lineage
 from assets.alerts import alert_on_failure
 from assets.checks import check_specs
+from assets.instance_storage import keep_connections
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.results import results
 from assets.retention import delete_old_runs
@@ -110,6 +111,7 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
             reporter.notice(sentence)
             context.log.warning(sentence)
 
+        keep_connections(context.instance)
         events: list[Event] = []
         try:
             plan = _plan(selected, checks, config, reporter, notice, project)

@@ -11,6 +11,7 @@ import dagster as dg
 import sqlalchemy as sa
 
 from assets.definitions import defs
+from assets.instance_storage import keep_connections
 from assets.keys import raw_key
 from assets.op import watched_by
 from cli import exits
@@ -38,6 +39,7 @@ def run_sync(
     document goes to standard output and everything else to standard error.
     """
     instance = open_instance()
+    keep_connections(instance)
     _collect_less_often()
     job = defs.resolve_job_def("daily_sync")
     terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)

@@ -40,6 +40,12 @@ class Postgres:
         finally:
             engine.dispose()
 
+    def sessions(self) -> int:
+        """How many connections there have been."""
+        with self.connection() as connection:
+            asked = connection.execute(sa.text("select sum(sessions) from pg_stat_database"))
+            return int(asked.scalar_one())
+
     def dump(self) -> str:
         """Every row of every table."""
         with self.connection() as connection:

@@ -47,7 +47,11 @@ def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str
 def test_a_sync_is_recorded_there_and_a_person_forgotten(
     postgres: Postgres, rivo: Callable[..., str], tmp_path: Path
 ) -> None:
+    before = postgres.sessions()
     said = rivo("sync")
+    assert postgres.sessions() - before < 300, (
+        "a thousand events, each with connections of its own, take half a minute"
+    )
     # The page of dim_member shows its first rows.
     with read_only(tmp_path / "rivo.duckdb") as connection:
         [(person, email)] = connection.execute(
