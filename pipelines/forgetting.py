@@ -11,7 +11,7 @@ import duckdb
 import orjson
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.history import version
+from pipelines.history import stamp_versions
 from pipelines.privacy import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Endpoint
@@ -188,13 +188,13 @@ def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: Forgotten
     columns = existing_columns(connection)
     for name, endpoint in ENDPOINTS.items():
         changed += _replace_rows(connection, endpoint, columns[name], stored, person)
+        if endpoint.history:
+            _replace_versions(connection, endpoint, columns[history_name(endpoint)], stored, person)
     if person.id is not None:
         endpoint = ENDPOINTS["customers"]
         history = f"{RAW}.{history_name(endpoint)}"
         connection.execute(f"update {history} set id = ? where id = ?", [person.key, person.id])
-        connection.execute(
-            f"update {history} set _row_version = md5({version(endpoint)}) where id = ?", [person.key]
-        )
+        stamp_versions(connection, endpoint)
         connection.execute(
             f"update {RAW}._quarantine set id = ? where list = 'customers' and id = ?",
             [person.key, person.id],
@@ -261,6 +261,28 @@ def _replace_rows(
                 f"update {RAW}.{endpoint.name} set {assignments} where id = ?", [*changes.values(), row["id"]]
             )
     return changed
+
+
+def _replace_versions(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: Endpoint,
+    columns: dict[str, str],
+    stored: Forgotten,
+    person: Person,
+) -> None:
+    table = f"{RAW}.{history_name(endpoint)}"
+    for name in _texts(columns):
+        if name.startswith("_"):
+            continue
+        found = connection.execute(
+            f'select distinct "{name}"::varchar from {table} where {_names(name, person)}'
+        ).fetchall()
+        for (text,) in found:
+            connection.execute(
+                f'update {table} set "{name}" = ? where "{name}"::varchar = ?', [stored.words(text), text]
+            )
+        if found:
+            stamp_versions(connection, endpoint)
 
 
 def _names(column: str, person: Person) -> str:

@@ -56,6 +56,11 @@ def version(endpoint: Endpoint) -> str:
     return " || ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in texts)
 
 
+def stamp_versions(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> None:
+    """Hash every version anew after its values were rewritten, so that the next sync sees no change in them."""
+    connection.execute(f"update {RAW}.{history_name(endpoint)} set _row_version = md5({version(endpoint)})")
+
+
 def drop_empty_versions(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> None:
     """Remove versions that ended when they began: of two syncs within a second, the second one's view holds."""
     connection.execute(f"delete from {RAW}.{history_name(endpoint)} where valid_to <= valid_from")

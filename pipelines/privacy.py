@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 
 from pipelines.errors import SettingsError
+from pipelines.history import stamp_versions
 from pipelines.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -18,11 +19,12 @@ from pipelines.rivo.forgotten import Forgotten
 from pipelines.rivo.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
 from pipelines.rivo.rows import Row, json_text, retyped
 from pipelines.settings import Settings
-from pipelines.tables import existing_columns
+from pipelines.tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build
 
 Treat = Callable[[Endpoint, list[Row]], list[Row]]
 _WORDS_REMEMBERED = 100_000
+_VALIDITY = {column.name for column in HISTORY_META}
 
 
 def swap_of(settings: Settings) -> Swap | None:
@@ -175,16 +177,11 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
 
 
 def _rewrite(connection: duckdb.DuckDBPyConnection, swap: Swap) -> None:
-    existing = existing_columns(connection)
-    for name, endpoint in ENDPOINTS.items():
-        declared = {column.name: column for column in endpoint.columns}
-        for column, kind in existing[name].items():
-            if column.startswith("_"):
-                continue
-            if kind in ("VARCHAR", "JSON"):
-                _rewrite_column(connection, name, column, kind, declared.get(column), swap)
-            elif column not in declared and treat_undeclared(0, swap, column) is None:
-                connection.execute(f'update {RAW}.{name} set "{column}" = null')
+    for endpoint in ENDPOINTS.values():
+        _rewrite_table(connection, endpoint, endpoint.name, swap)
+        if endpoint.history:
+            _rewrite_table(connection, endpoint, history_name(endpoint), swap)
+            stamp_versions(connection, endpoint)
     quarantined = connection.execute(f'select rowid, list, "row" from {RAW}._quarantine').fetchall()
     for rowid, name, row in quarantined:
         treated = orjson.dumps(treat_row(name, parsed(row), swap)).decode()
@@ -194,6 +191,17 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, swap: Swap) -> None:
             "where rowid = ?",
             [treated, rowid],
         )
+
+
+def _rewrite_table(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, table: str, swap: Swap) -> None:
+    declared = {column.name: column for column in endpoint.columns}
+    for column, kind in existing_columns(connection)[table].items():
+        if column.startswith("_"):
+            continue
+        if kind in ("VARCHAR", "JSON"):
+            _rewrite_column(connection, table, column, kind, declared.get(column), swap)
+        elif column not in (*declared, *_VALIDITY) and treat_undeclared(0, swap, column) is None:
+            connection.execute(f'update {RAW}."{table}" set "{column}" = null')
 
 
 def _rewrite_column(

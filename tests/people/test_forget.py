@@ -90,6 +90,29 @@ def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenSto
     assert store.traces(words) == []
 
 
+def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> None:
+    store = open_store()
+    store.sync()
+    id, email, _ = store.query(ANYBODY)[0]
+    program = store.server.program
+    reward = program.snapshot(store.server.now)["rewards"][0]["id"]
+    for name in (f"For {id}", f"A gift for {email.upper()}"):
+        store.wait()
+        program.override("rewards", reward, at=store.server.now, name=name)
+        store.sync()
+    versions = f"select valid_from, valid_to from rivo_raw.rewards_history where id = {reward} order by all"
+    before = store.query(versions)
+    assert len(before) == 3
+
+    store.change(forgetting(store, id))
+    assert store.traces([str(id), email]) == []
+    store.wait()
+    store.sync()
+
+    assert store.traces([str(id), email]) == []
+    assert store.query(versions) == before
+
+
 def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
     id = 1001
     store = open_store(loaded=True)

@@ -111,6 +111,35 @@ def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
     assert {result.kind for result in store.sync().values()} == {"full", "incremental"}
 
 
+@pytest.mark.parametrize("mode", ["hash", "drop"])
+def test_a_change_of_mind_reaches_histories_and_is_no_move(open_store: OpenStore, mode: str) -> None:
+    store = open_store()
+    program = store.server.program
+    reward = program.snapshot(store.server.now)["rewards"][0]["id"]
+    versions = f"select count(*), count(valid_to) from rivo_raw.rewards_history where id = {reward}"
+    for name in ("By first@staff.example", "By second@staff.example"):
+        store.wait()
+        program.override("rewards", reward, at=store.server.now, name=name)
+        store.sync()
+    store.change(
+        lambda work: work.connection.execute(
+            "alter table rivo_raw.customers_history add column nickname varchar; "
+            f"update rivo_raw.customers_history set nickname = '{LEAK}'"
+        )
+    )
+    assert store.query(versions) == [(2, 1)]
+    tracked = "select id, valid_from, valid_to from rivo_raw.customers_history order by all"
+    before = store.query(tracked)
+
+    store.pii = mode
+    store.wait(0.01)
+    store.sync(full=True)
+
+    assert store.traces([LEAK, "first@staff.example", "second@staff.example"]) == []
+    assert store.query(versions) == [(2, 1)], "the sync takes what was brought to the new mode for unchanged"
+    assert store.query(tracked) == before
+
+
 def test_another_key_hashes_anew(open_store: OpenStore) -> None:
     store = open_store(pii="hash")
     store.sync()
