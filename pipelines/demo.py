@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.errors import RivoError, command, SettingsError
+from pipelines.errors import RivoError, SettingsError, command
 from pipelines.settings import PROJECT, Settings
 from pipelines.warehouse import DEMO, resolve
 

@@ -58,7 +58,8 @@ class Incoming:
             raise SettingsError(
                 f"RIVO_PII_KEY is not the one under which {len(strangers)} people were forgotten, so that they could "
                 "not be recognised and would come back. Set it to what it was. If it is lost, run "
-                f"`{command()} forget --key-lost`: they come back with the next sync, and must be forgotten again under the new key."
+                f"`{command()} forget --key-lost`: they come back with the next sync, and must be forgotten again "
+                "under the new key."
             )
         self._keys = {identifier: key for identifier, key, _ in rows}
         self._seen: dict[str, int | None] = {}
