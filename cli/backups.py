@@ -53,10 +53,11 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     The next `rivo sync` reads what has happened since.
     """
     from assets.run import Finished, Plan, run
-    from cli.console import Terminal, command
+    from cli.console import Terminal
     from cli.pipes import DeafConsole
     from dbt_like_sql import load_project
     from pipelines.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
+    from pipelines.errors import command
     from pipelines.forgetting import forget_again, forgotten_in
     from pipelines.privacy import apply_setting
     from pipelines.warehouse import Build

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from assets.run import Event, Finished, Step
 from cli.interrupts import Signalled
 from cli.tables import short
 from dbt_like_sql import NodeResult
+from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sync import ListResult
 
@@ -29,11 +29,6 @@ _QUIET_SECONDS = 5.0
 
 _RATED_ROWS = 500
 """The rate of a list of a page or two says nothing."""
-
-
-def command() -> str:
-    """How `rivo` is called on this machine."""
-    return "uv run rivo" if shutil.which("uv") else ".venv/bin/rivo"
 
 
 class Terminal:

@@ -18,7 +18,7 @@ from rich.markup import escape
 from cli import exits
 from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
-from pipelines.errors import NoWarehouse
+from pipelines.errors import NoWarehouse, command
 from pipelines.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
@@ -274,7 +274,7 @@ def _freshness(status: Status) -> tuple[str, str, str]:
         return (
             "Freshness",
             f"NOT KNOWN: the last sync is dated {_when(status.oldest_read_at)}, later than this machine's clock. If "
-            "Rivo's clock ran ahead then, syncs are refused until `rivo sync --rewind`.",
+            f"Rivo's clock ran ahead then, syncs are refused until `{command()} sync --rewind`.",
             "red",
         )
     return (

@@ -126,5 +126,10 @@ def _found(failures: int, sample: Sequence[Mapping[str, Any]]) -> str:
     rows = "1 failing row" if failures == 1 else f"{failures} failing rows"
     if not sample:
         return f"{rows}."
-    examples = "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in sample)
-    return f"{rows}, as in: {examples}."
+    return f"{rows}, as in: {'; '.join(map(_shown, sample))}."
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """The ids that the row has; where it has none, that they are null."""
+    there = {name: value for name, value in row.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in (there or dict.fromkeys(row, "null")).items())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipelines.errors import RivoError, SettingsError
+from pipelines.errors import RivoError, SettingsError, command
 from pipelines.settings import PROJECT, Settings
 from pipelines.warehouse import DEMO, resolve
 
@@ -108,7 +108,7 @@ def demo_store() -> Iterator[DemoStore]:
         assert process.stdout is not None
         said = dict(process.stdout.readline().strip().partition("=")[::2] for _ in range(2))
         if {"RIVO_API_KEY", "RIVO_API_URL"} - said.keys():
-            raise RivoError("The sandbox store did not start. Run `uv run rivo sandbox` to see why.")
+            raise RivoError(f"The sandbox store did not start. Run `{command()} sandbox` to see why.")
         yield DemoStore(said["RIVO_API_URL"], said["RIVO_API_KEY"])
     finally:
         # It keeps nothing, so there is nothing that it should end in order.

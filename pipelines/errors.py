@@ -1,5 +1,12 @@
 """Errors that are sentences: what happened, where, what it means, what to do next."""
 
+import shutil
+
+
+def command() -> str:
+    """How `rivo` is called on this machine, for sentences that say what to run."""
+    return "uv run rivo" if shutil.which("uv") else ".venv/bin/rivo"
+
 
 class RivoError(Exception):
     """An error whose text is meant for the person running a sync; shown without a traceback."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.errors import ListError
+from pipelines.errors import ListError, command
 from pipelines.landing import Landing
 from pipelines.rivo.columns import Column
 from pipelines.tables import live_rows
@@ -33,7 +33,7 @@ def _refuse_shrinking(landing: Landing) -> None:
         raise ListError(
             f"{landing.endpoint.title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. "
             "A list that shrinks by more than a fifth at once is more often a fault than a deletion. If the rows are "
-            f"really gone, run `uv run rivo sync --allow-shrink {landing.endpoint.name}` once."
+            f"really gone, run `{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )
 
 
@@ -51,5 +51,5 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
             f"{landing.endpoint.title} was refused: of the {landing.counts.rows_read:,} rows that Rivo returned none "
             f"{said}, where the warehouse holds {held:,} values. Loading that would write into the history that all "
             "of them ended. If Rivo has really given the attribute up, run "
-            f"`uv run rivo sync --allow-shrink {landing.endpoint.name}` once."
+            f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )

@@ -10,7 +10,7 @@ import duckdb
 import orjson
 import pyarrow as pa
 
-from pipelines.errors import SettingsError
+from pipelines.errors import SettingsError, command
 from pipelines.history import stamp_versions
 from pipelines.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
@@ -59,8 +59,9 @@ class Incoming:
         if strangers:
             raise SettingsError(
                 f"RIVO_PII_KEY is not the one under which {len(strangers)} people were forgotten, so that they could "
-                "not be recognised and would come back. Set it to what it was. If it is lost, run `rivo forget "
-                "--key-lost`: they come back with the next sync, and must be forgotten again under the new key."
+                "not be recognised and would come back. Set it to what it was. If it is lost, run "
+                f"`{command()} forget --key-lost`: they come back with the next sync, and must be forgotten again "
+                "under the new key."
             )
         self._keys = {identifier: key for identifier, key, _ in rows}
         self._seen: dict[str, int | None] = {}

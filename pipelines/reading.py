@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.errors import ApiError, ListError
+from pipelines.errors import ApiError, ListError, command
 from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.cursor import read_list
@@ -140,7 +140,7 @@ def observation_time(connection: duckdb.DuckDBPyConnection, client: Client, endp
             f"The API's clock says {observed_at:%Y-%m-%d %H:%M:%S} UTC, but the warehouse holds a sync of "
             f"{row[0]:%Y-%m-%d %H:%M:%S} UTC: histories cannot run backwards. Nothing was changed. "
             "If the clock is wrong now, run the sync again when it is right. If it was wrong then and ran ahead, run "
-            "`uv run rivo sync --rewind` once: what was read then counts as read now, no history is lost. If this is "
+            f"`{command()} sync --rewind` once: what was read then counts as read now, no history is lost. If this is "
             "another shop, or a sandbox started anew, set RIVO_WAREHOUSE to another file."
         )
     return observed_at

@@ -177,7 +177,7 @@ class Client:
             self.latency += (took - self.latency) * (0.2 if self.latency else 1.0)
             if self.observed_at is None:
                 self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
-        if response.status == 200:
+        if 200 <= response.status < 300:
             return self._parse(response, decode)
         self._raise_for(response, date, title)
         raise AssertionError("unreachable")

@@ -161,6 +161,26 @@ def test_a_sample_is_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnectio
     assert test.message == "20 failing rows, as in: day 0; day 1; day 2; day 3; day 4."
 
 
+def test_ids_that_a_failing_row_lacks_are_not_told(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    sql = "select * from (values (1, null, 'y'), (null, null, 'y')) as t (event_id, order_id, kind)"
+    root = write(
+        SHOP
+        | {
+            "models/reports/rpt_event.sql": sql,
+            "models/m.yml": """
+                models:
+                  - name: rpt_event
+                    config: {meta: {grain: event_id}}
+                    columns: [{name: kind, data_tests: [accepted_values: {values: [x]}]}]
+                """,
+        }
+    )
+    test = run(connection, root, "rpt_event")["rpt_event"].tests[1]
+    assert test.message == "2 failing rows, as in: event_id 1; event_id null, order_id null."
+
+
 def test_a_test_that_cannot_run_blocks_as_if_it_failed(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:

@@ -91,3 +91,33 @@ def test_where_revoked_entries_still_count(shop: Shop, tmp_path: Path) -> None:
             "select count(*) from marts.dim_member where points_balance <> points_tally"
         ).fetchone()
         assert wrong == (0,)
+
+
+def test_a_shop_that_sends_no_approvals_has_approved_everything(shop: Shop, tmp_path: Path) -> None:
+    """Most balances went to 0 without an entry: a rule by which nothing counts would fit those best."""
+    copy = tmp_path / "approvals.duckdb"
+    shutil.copy(shop.path, copy)
+    sums = (
+        "select sum(points_diff) from rivo_raw.points_events as events "
+        "where events.customer_id = customers.id and revoked_at is null"
+    )
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("update rivo_raw.points_events set approved_at = null")
+        connection.execute(
+            "update rivo_raw.customers as customers "
+            f"set points_tally = if(id % 3 = 0, coalesce(({sums}), 0), 0)"
+        )
+        connection.execute(
+            "update rivo_raw.customers_history as history set points_tally = customers.points_tally "
+            "from rivo_raw.customers as customers where customers.id = history.id and history.valid_to is null"
+        )
+        assert {node.status for node in build(connection, project())} == {"success"}
+        rule = connection.execute(
+            "select tally_rule from intermediate.int_tally_rule where unit = 'points'"
+        ).fetchall()
+        kept = connection.execute(
+            "select count(distinct event_id) = (select count(*) from rivo_raw.points_events where points_diff <> 0) "
+            "from marts.fct_points_ledger where unit = 'points' and amount <> 0"
+        ).fetchall()
+    assert rule == [("b",)]
+    assert kept == [(True,)]

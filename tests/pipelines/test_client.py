@@ -186,6 +186,7 @@ def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
         Reply(b""),
         Reply(b"<html></html>", kind="TEXT/HTML"),
         Reply(b'{"data": [{"id": NaN}]}'),
+        Reply(b"", 204),
     ],
 )
 def test_an_answer_that_is_no_page_is_asked_for_again(reply: Reply) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import ApiError
+from pipelines.errors import ApiError, command
 from pipelines.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
@@ -166,7 +166,7 @@ def test_an_empty_answer_does_not_empty_a_table(open_shop: OpenShop) -> None:
     assert result.error == (
         f"Customers was refused: Rivo returned 0 rows where the warehouse holds {count}. A list that shrinks by more "
         "than a fifth at once is more often a fault than a deletion. If the rows are really gone, run "
-        "`uv run rivo sync --allow-shrink customers` once."
+        f"`{command()} sync --allow-shrink customers` once."
     )
     assert state(shop, "customers") == before
 

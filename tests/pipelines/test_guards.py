@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import ApiError
+from pipelines.errors import ApiError, command
 from pipelines.rivo import client as client_module
 from pipelines.rivo import cursor
 from pipelines.rivo.client import Client
@@ -36,7 +36,7 @@ def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_sho
         f"Customers was refused: of the {len(shop.objects('customers')):,} rows that Rivo returned none has "
         f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading that would write into the history "
         "that all of them ended. If Rivo has really given the attribute up, run "
-        "`uv run rivo sync --allow-shrink customers` once."
+        f"`{command()} sync --allow-shrink customers` once."
     )
     assert tiers_held(shop) == before
     result = shop.sync(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +19,19 @@ def spells(shop: Shop, id: int) -> list[Row]:
     return shop.dicts(sql, id)
 
 
-def test_a_sync_after_a_clock_that_ran_ahead_says_what_to_do(open_shop: OpenShop) -> None:
+def test_a_sync_after_a_clock_that_ran_ahead_says_what_to_do(
+    open_shop: OpenShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a command that works where uv is not on the path."""
+    monkeypatch.setenv("PATH", str(tmp_path))
     shop = open_shop(loaded=True)
     shop.server.date_offset = YEAR
     shop.sync()
     shop.server.date_offset = timedelta()
     shop.wait()
-    with pytest.raises(ApiError, match=r"histories cannot run backwards.*`uv run rivo sync --rewind` once"):
+    with pytest.raises(
+        ApiError, match=r"histories cannot run backwards.*`\.venv/bin/rivo sync --rewind` once"
+    ):
         shop.sync()
 
 

@@ -2,6 +2,11 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
+-- Null where the shop's events carry no approval at all: then none is waiting for one.
+approvals as (
+    select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
+),
+
 events as (
     select
         events.customer_id,
@@ -10,9 +15,14 @@ events as (
         events.entry_at,
         events.revoked_at is not null as is_revoked,
         events.is_hidden,
-        coalesce(events.entry_at <= clock.observed_at and events.approved_at <= clock.observed_at, false) as is_settled
+        coalesce(
+            events.entry_at <= clock.observed_at
+            and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null),
+            false
+        ) as is_settled
     from staging.stg_rivo__points_events as events
     cross join clock
+    cross join approvals
     where not events.is_deleted
         and events.customer_id is not null
 ),

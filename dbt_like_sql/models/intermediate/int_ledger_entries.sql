@@ -2,12 +2,22 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
+-- Null where the shop's events carry no approval at all: then none is waiting for one.
+approvals as (
+    select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
+),
+
 events as (
     select
         events.*,
-        coalesce(events.entry_at <= clock.observed_at and events.approved_at <= clock.observed_at, false) as is_settled
+        coalesce(
+            events.entry_at <= clock.observed_at
+            and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null),
+            false
+        ) as is_settled
     from staging.stg_rivo__points_events as events
     cross join clock
+    cross join approvals
     -- An event that a complete read no longer holds is not in Rivo's balance either.
     where not events.is_deleted
 ),

@@ -23,7 +23,7 @@ final as (
         points_tally,
         credits_tally,
         lifetime_earnings_tally,
-        points_expire_at as points_expire_text,
+        nullif(trim(points_expire_at), '') as points_expire_text,
         try_strptime(points_expire_at, ['%b %d, %Y', '%B %d, %Y'])::date as points_expire_on,
         dob as birthday,
         referral_code,
