@@ -121,3 +121,18 @@ def test_a_shop_that_sends_no_approvals_has_approved_everything(shop: Shop, tmp_
         ).fetchall()
     assert rule == [("b",)]
     assert kept == [(True,)]
+
+
+def test_a_ledger_of_which_most_counts_nowhere_wants_a_look(shop: Shop, tmp_path: Path) -> None:
+    copy = tmp_path / "hidden.duckdb"
+    shutil.copy(shop.path, copy)
+    with duckdb.connect(str(copy)) as connection:
+        connection.execute("update rivo_raw.points_events set hidden = true")
+        for table in ("customers", "customers_history"):
+            connection.execute(f"update rivo_raw.{table} set points_tally = 0")
+        assert {node.status for node in build(connection, project())} == {"success"}
+        [(status, share, finding)] = connection.execute(
+            "select status, share, finding from reports.rpt_data_trust where check_name = 'entries_not_counted'"
+        ).fetchall()
+    assert (status, share > 0.9) == ("attention", True)
+    assert "most of the ledger" in finding

@@ -103,9 +103,13 @@ entry_checks as (
         entries as checked,
         not_counted / nullif(entries, 0) as share,
         null as answer,
-        'ok' as status,
+        if(not_counted > 0.5 * entries, 'attention', 'ok') as status,
         not_counted || ' ledger entries are in no balance and no report, because Rivo''s tally leaves them out too.'
-            as finding
+        || if(
+            not_counted > 0.5 * entries,
+            ' That is most of the ledger: look at some members in Rivo before you believe the reports of points.',
+            ''
+        ) as finding
     from entries
     union all
     select
