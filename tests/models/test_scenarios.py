@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from dbt_like_sql import build
 from sandbox import Program, ProgramOptions
 from tests.models.facts import World
 from tests.models.judge_ledger import members
-from tests.models.shop import Shop, open_shop
+from tests.models.shop import Shop, open_shop, project
 
 LEDGER = ("vip_tiers", "customers", "points_events", "points_redemptions")
 
@@ -73,6 +75,24 @@ def test_a_shop_without_tiers(tmp_path: Path) -> None:
     [trust] = shop.rows("from reports.rpt_data_trust where check_name = 'near_next_tier'")
     assert (trust["status"], trust["share"]) == ("ok", None)
     assert "no tiers" in trust["finding"]
+
+
+def test_where_nobody_has_reached_a_tier_points_are_taken_and_the_setting_asked_for(tmp_path: Path) -> None:
+    shop = synced(ProgramOptions(customers=12, months=6), tmp_path)
+    with duckdb.connect(str(shop.path)) as connection:
+        for table in ("vip_tiers", "vip_tiers_history"):
+            connection.execute(f"update rivo_raw.{table} set threshold = 1_000_000 + id % 1000")
+        for table in ("customers", "customers_history"):
+            connection.execute(f"update rivo_raw.{table} set vip_tier_id = null")
+        connection.execute("update rivo_raw.customers set vip_tier = null")
+        wrong = [node.message for node in build(connection, project()) if node.status != "success"]
+        assert wrong == []
+    [measure] = shop.rows("from intermediate.int_tier_progress_measure")
+    assert (measure["measure"], measure["share_agreeing"]) == ("points_365_days", 1)
+    assert shop.rows("from reports.rpt_near_next_tier")
+    [trust] = shop.rows("from reports.rpt_data_trust where check_name = 'near_next_tier'")
+    assert trust["status"] == "attention"
+    assert "program_settings" in trust["finding"]
 
 
 @pytest.fixture(scope="module")

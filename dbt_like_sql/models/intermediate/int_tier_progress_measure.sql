@@ -7,6 +7,7 @@ with settings as (
 agreement as (
     select
         measure,
+        split_part(measure, '_', 1) as kind,
         count(*) as members,
         count(*) filter (where agrees) as members_agreeing
     from intermediate.int_tier_progress
@@ -14,16 +15,23 @@ agreement as (
 ),
 
 -- 'auto' tries every measure; 'points', 'spend' and 'orders' those of that kind; else the one that is named.
-chosen as (
+allowed as (
     select
-        arg_max(agreement.measure, (agreement.members_agreeing, -length(agreement.measure), agreement.measure)) as measure,
-        max(agreement.members) as members,
-        coalesce(max(agreement.members_agreeing), 0) as members_agreeing
+        agreement.*,
+        rank() over (order by agreement.members_agreeing desc) as place
     from agreement
     cross join settings
-    where settings.tier_progress = 'auto'
-        or agreement.measure = settings.tier_progress
-        or split_part(agreement.measure, '_', 1) = settings.tier_progress
+    where settings.tier_progress in ('auto', agreement.kind, agreement.measure)
+),
+
+-- Where several fit alike, points before money and orders: most programmes enter tiers by points.
+chosen as (
+    select
+        arg_min(measure, (place, kind <> 'points', length(measure), measure)) as measure,
+        max(members) as members,
+        coalesce(max(members_agreeing), 0) as members_agreeing,
+        count(distinct kind) filter (where place = 1) > 1 as is_ambiguous
+    from allowed
 ),
 
 final as (
@@ -32,7 +40,8 @@ final as (
         coalesce(members, 0) as members,
         members_agreeing,
         members_agreeing / nullif(members, 0) as share_agreeing,
-        coalesce(members_agreeing >= 0.95 * members, false) as is_shown
+        coalesce(members_agreeing >= 0.95 * members, false) as is_shown,
+        is_ambiguous
     from chosen
 )
 

@@ -302,12 +302,17 @@ progress_checks as (
         members as checked,
         share_agreeing as share,
         measure as answer,
-        if(is_shown or members = 0, 'ok', 'attention') as status,
+        if((is_shown and not is_ambiguous) or members = 0, 'ok', 'attention') as status,
         case
             when members = 0 then 'rpt_near_next_tier is empty, because there are no members, no tiers or no such measure.'
             when is_shown then
                 'Progress to the next tier is measured by ' || measure || ', which gives the tier held for '
                 || members_agreeing || ' of ' || members || ' members.'
+                || if(
+                    is_ambiguous,
+                    ' Measures of another kind do so for as many: say in the seed program_settings what tiers are entered by.',
+                    ''
+                )
             else
                 'rpt_near_next_tier is empty: the measure that fits best, ' || measure || ', gives the tier held for only '
                 || members_agreeing || ' of ' || members || ' members, and 95 % are needed.'
