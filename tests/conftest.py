@@ -3,10 +3,15 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ["RIVO_ENV_FILE"] = os.devnull
 for _name in [name for name in os.environ if name.startswith("RIVO_") and name != "RIVO_ENV_FILE"]:
     del os.environ[_name]
+
+# A busy machine is no reason to fail.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -28,8 +28,8 @@ class RateLimiter:
         self._not_before = 0.0
         self._lock = threading.Lock()
 
-    def acquire(self) -> None:
-        """Wait until one more request may be sent, and count it as sent."""
+    def acquire(self) -> float:
+        """Wait until one more request may be sent, and count it as sent: the moment of that, by `time.monotonic`."""
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -40,7 +40,7 @@ class RateLimiter:
                     ready = max(ready, self._sent[0] + self._window)
                 if ready <= now:
                     self._sent.append(now)
-                    return
+                    return now
             time.sleep(ready - now)
 
     def pause(self, seconds: float) -> None:

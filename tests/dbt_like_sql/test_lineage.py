@@ -141,7 +141,7 @@ def query(draw: st.DrawFn, depth: int) -> str:
     return f"{sql}({body})" if sql else body
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(query(2))
 def test_tables_of_any_query_are_those_of_duckdbs_own_parser(sql: str) -> None:
     assert read(sql) == read_by_duckdb(sql)
@@ -358,7 +358,7 @@ def two_columns(draw: st.DrawFn, depth: int) -> str:
     return f"select {first} as p, coalesce({second}, {first}) as q from {table}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(two_columns(3))
 def test_columns_agree_with_sqlglots_own_slow_lineage(sql: str) -> None:
     schema = {"s": {"a": {"id": "int", "x": "int"}, "b": {"id": "int", "y": "int"}}}

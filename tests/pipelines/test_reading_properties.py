@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rivo import cursor, ranges
@@ -104,10 +104,7 @@ def _small_pages_side_by_side() -> object:
         yield patch
 
 
-SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=150)
 @given(store=stores(), page_size=st.integers(1, 9), workers=st.integers(1, 6), data=st.data())
 def test_every_row_is_read_once_and_whole(
     store: Moving, page_size: int, workers: int, data: st.DataObject
@@ -142,7 +139,7 @@ def test_every_row_is_read_once_and_whole(
     assert store.requests <= 3 * (len(store.held) / page_size + workers + 6)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=SLOW_IS_FINE)
+@settings(max_examples=12)
 @given(store=stores(), page_size=st.integers(2, 9))
 def test_what_lands_is_what_the_store_held(
     store: Moving, page_size: int, tmp_path_factory: pytest.TempPathFactory

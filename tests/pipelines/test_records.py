@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rivo import records, values
@@ -336,7 +336,7 @@ LIKELY: dict[ColumnType, st.SearchStrategy[Any]] = {
 KINDS = tuple(LIKELY)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
 def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType, data: st.DataObject) -> None:
@@ -349,7 +349,7 @@ def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType,
         assert fast.type == slow.type == ARROW_TYPES[kind]
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 @given(data=st.data())
 def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), label="kinds")

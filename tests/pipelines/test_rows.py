@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rivo.columns import Column
@@ -77,7 +77,7 @@ spoilt_rows = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(
     pages=st.lists(
         st.lists(likely_rows, max_size=3) | st.lists(likely_rows | spoilt_rows, max_size=2), max_size=3

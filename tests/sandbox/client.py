@@ -29,7 +29,7 @@ class Response:
 def call(server: Server, path: str, method: str = "GET", key: str | None = None, **more: Any) -> Response:
     """One request on a connection of its own; `params` and `body` as keywords."""
     host = urlsplit(server.url).netloc
-    connection = HTTPConnection(host, timeout=5)
+    connection = HTTPConnection(host, timeout=60)
     try:
         if more.get("params"):
             path = f"{path}?{urlencode(more['params'])}"

@@ -86,7 +86,7 @@ def test_tally_under_the_other_rules(rule: str) -> None:
 _PROGRAM = Program(SMALL)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, int((SMALL.end - SMALL.start).total_seconds())))
 def test_at_any_moment(seconds: int) -> None:
     t = SMALL.start + timedelta(seconds=seconds)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipelines.settings import PROJECT
 
@@ -31,7 +31,8 @@ CHROMIUM_FLAGS = [
     "--disable-sync",
 ]
 START_SECONDS = 120
-SHOWN_MILLISECONDS = 30_000
+SHOWN_MILLISECONDS = 60_000
+expect.set_options(timeout=SHOWN_MILLISECONDS)
 
 
 @dataclass(frozen=True)
