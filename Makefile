@@ -33,8 +33,11 @@ sync: install ## one daily sync: seven lists, models, checks, publish
 dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 	@$(RUN)/rivo dev
 
-test: install ## the whole test suite
-	@$(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+SUITE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
+	@$(if $(ALL),$(UV) sync --frozen --quiet --extra postgres)
+	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),tests tests/ui tests/postgres)
 
 test-ui: install ## the browser tests of the Dagster UI; they need Chromium
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \

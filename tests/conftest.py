@@ -14,6 +14,12 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
+_LONG = tuple(
+    f"tests/{name}"
+    for name in ("ui", "postgres", "torture", "people", "cli", "pipelines/test_thirty", "assets", "models")
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that no worker waits for another one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/torture", "tests/people", "tests/cli")))
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))

@@ -58,7 +58,7 @@ class Postgres:
             )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     programs = _programs()
     # Postgres refuses to run as root, and its user must reach the folder.

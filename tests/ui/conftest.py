@@ -30,7 +30,7 @@ CHROMIUM_FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-START_SECONDS = 120
+START_SECONDS = 300
 SHOWN_MILLISECONDS = 60_000
 expect.set_options(timeout=SHOWN_MILLISECONDS)
 
@@ -62,7 +62,7 @@ class Cockpit:
             return json.load(answer)["data"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cockpit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cockpit]:
     """`rivo sync`, then `rivo dev`, both with a sandbox store of their own."""
     home = tmp_path_factory.mktemp("cockpit")
@@ -127,7 +127,7 @@ def cockpit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cockpit]:
         store.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium."""
     with sync_playwright() as playwright:

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.ui.conftest import SHOWN_MILLISECONDS, Cockpit
 
-RUN_SECONDS = 120
+RUN_SECONDS = 300
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 SCHEMAS = ("rivo", "rivo_raw", "staging", "intermediate", "marts", "reports", "published")
 
