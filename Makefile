@@ -37,7 +37,7 @@ SUITE := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reo
 
 test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
 	@$(if $(ALL),$(UV) sync --frozen --quiet --extra postgres)
-	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),tests tests/ui tests/postgres)
+	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),--override-ini 'norecursedirs=.*')
 
 test-ui: install ## the browser tests of the Dagster UI; they need Chromium
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
