@@ -39,6 +39,7 @@ def run_sync(
     document goes to standard output and everything else to standard error.
     """
     instance = open_instance()
+    # Not only in the op: Dagster notes what it plans, table by table, before that begins.
     keep_connections(instance)
     _collect_less_often()
     job = defs.resolve_job_def("daily_sync")

@@ -191,10 +191,6 @@ def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: Forgotten
         if endpoint.history:
             _replace_versions(connection, endpoint, columns[history_name(endpoint)], stored, person)
     if person.id is not None:
-        endpoint = ENDPOINTS["customers"]
-        history = f"{RAW}.{history_name(endpoint)}"
-        connection.execute(f"update {history} set id = ? where id = ?", [person.key, person.id])
-        stamp_versions(connection, endpoint)
         connection.execute(
             f"update {RAW}._quarantine set id = ? where list = 'customers' and id = ?",
             [person.key, person.id],
@@ -271,6 +267,10 @@ def _replace_versions(
     person: Person,
 ) -> None:
     table = f"{RAW}.{history_name(endpoint)}"
+    is_changed = False
+    if endpoint.name == "customers" and person.id is not None:
+        connection.execute(f"update {table} set id = ? where id = ?", [person.key, person.id])
+        is_changed = True
     for name in _texts(columns):
         if name.startswith("_"):
             continue
@@ -281,8 +281,9 @@ def _replace_versions(
             connection.execute(
                 f'update {table} set "{name}" = ? where "{name}"::varchar = ?', [stored.words(text), text]
             )
-        if found:
-            stamp_versions(connection, endpoint)
+        is_changed |= bool(found)
+    if is_changed:
+        stamp_versions(connection, endpoint)
 
 
 def _names(column: str, person: Person) -> str:

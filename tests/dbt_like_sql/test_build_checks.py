@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import duckdb
 
+from dbt_like_sql import TestResult
+
 from .building import rows, run, statuses
 from .conftest import SHOP, Write
 
@@ -141,21 +143,21 @@ def test_what_is_documented_exists(connection: duckdb.DuckDBPyConnection, write:
     )
 
 
+def of_notes(connection: duckdb.DuckDBPyConnection, write: Write, grain: str, sql: str) -> TestResult:
+    """The test of a report whose every note is wrong."""
+    properties = f"""
+        models:
+          - name: rpt_note
+            config: {{meta: {{grain: {grain}}}}}
+            columns: [{{name: note, data_tests: [accepted_values: {{values: [x]}}]}}]
+        """
+    root = write(SHOP | {"models/reports/rpt_note.sql": sql, "models/m.yml": properties})
+    return run(connection, root, "rpt_note")["rpt_note"].tests[1]
+
+
 def test_a_sample_is_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     sql = "select r % 7 as day, 'secret' as note from range(20, 0, -1) as t(r)"
-    root = write(
-        SHOP
-        | {
-            "models/reports/rpt_day.sql": sql,
-            "models/m.yml": """
-                models:
-                  - name: rpt_day
-                    config: {meta: {grain: day}}
-                    columns: [{name: note, data_tests: [accepted_values: {values: [x]}]}]
-                """,
-        }
-    )
-    test = run(connection, root, "rpt_day")["rpt_day"].tests[1]
+    test = of_notes(connection, write, "day", sql)
     assert test.failures == 20
     assert test.sample == tuple({"day": day} for day in range(5))
     assert test.message == "20 failing rows, as in: day 0; day 1; day 2; day 3; day 4."
@@ -164,20 +166,8 @@ def test_a_sample_is_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnectio
 def test_ids_that_a_failing_row_lacks_are_not_told(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
-    sql = "select * from (values (1, null, 'y'), (null, null, 'y')) as t (event_id, order_id, kind)"
-    root = write(
-        SHOP
-        | {
-            "models/reports/rpt_event.sql": sql,
-            "models/m.yml": """
-                models:
-                  - name: rpt_event
-                    config: {meta: {grain: event_id}}
-                    columns: [{name: kind, data_tests: [accepted_values: {values: [x]}]}]
-                """,
-        }
-    )
-    test = run(connection, root, "rpt_event")["rpt_event"].tests[1]
+    sql = "select * from (values (1, null, 'y'), (null, null, 'y')) as t (event_id, order_id, note)"
+    test = of_notes(connection, write, "event_id", sql)
     assert test.message == "2 failing rows, as in: event_id 1; event_id null, order_id null."
 
 
