@@ -9,7 +9,7 @@ from assets.jobs import JOBS, daily_schedule
 from assets.lineage import rivo_specs
 from assets.op import sync_assets
 from assets.sensors import SENSORS, event_specs
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from pipelines.settings import Settings
 
 defs = dg.Definitions(

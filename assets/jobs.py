@@ -5,8 +5,8 @@ from __future__ import annotations
 import dagster as dg
 
 from assets.keys import PUBLISHED
-from dbt_like_sql import LAYERS
-from dbt_like_sql.project import SEEDS
+from dbt_like_sql.runner import LAYERS
+from dbt_like_sql.runner.project import SEEDS
 from pipelines.settings import Settings
 
 _EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups("rivo_events")

@@ -12,7 +12,7 @@ from dagster._utils.warnings import suppress_dagster_warnings
 
 from assets.freshness import freshness_policy
 from assets.keys import PUBLISHED, raw_key, relation_key
-from dbt_like_sql import Column, Model, Project, Seed
+from dbt_like_sql.runner import Column, Model, Project, Seed
 from pipelines import tables
 from pipelines.rivo import endpoints
 from pipelines.rivo.columns import DUCKDB_TYPES

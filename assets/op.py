@@ -22,7 +22,7 @@ from assets.results import results
 from assets.retention import delete_old_runs
 from assets.retries import landed_before
 from assets.run import Event, Finished, Plan, Step, run
-from dbt_like_sql import NodeResult, Project
+from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from assets.pictures import PICTURES
 from assets.samples import LAYERS as SHOWN
 from assets.samples import sample
-from dbt_like_sql import NodeResult, Project, build, last_results
+from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
 from pipelines.settings import Settings

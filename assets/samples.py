@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import duckdb
 
-from dbt_like_sql import Model, Origin, Seed
-from dbt_like_sql.privacy import masked
-from dbt_like_sql.project import SEEDS
+from dbt_like_sql.runner import Model, Origin, Seed
+from dbt_like_sql.runner.masking import masked
+from dbt_like_sql.runner.project import SEEDS
 from pipelines.tables import raw_tables
 
 LAYERS = ("marts", "reports")

@@ -83,7 +83,7 @@ def main() -> None:
     sync.load = _timed("lists: read, compare, load", sync.load)
     run.sync_lists = _timed_generator("lists: histories, log, the rest", run.sync_lists)
     run.build = _timed_generator("models", run.build)
-    runner: Any = sys.modules["dbt_like_sql.build"]
+    runner: Any = sys.modules["dbt_like_sql.runner.build"]
     runner.run_test = _timed("data tests", runner.run_test)
     run._page = _timed("samples and pictures", run._page)
     for name in ("keep", "publish"):

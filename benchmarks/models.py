@@ -18,8 +18,8 @@ from pathlib import Path
 import duckdb
 
 from benchmarks.raw import fill
-from dbt_like_sql import Project, build, load_project
-from dbt_like_sql.build import MEMORY
+from dbt_like_sql.runner import Project, build, load_project
+from dbt_like_sql.runner.build import MEMORY
 
 
 def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:

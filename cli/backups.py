@@ -55,7 +55,7 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from assets.run import Finished, Plan, run
     from cli.console import Terminal
     from cli.pipes import DeafConsole
-    from dbt_like_sql import load_project
+    from dbt_like_sql.runner import load_project
     from pipelines.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
     from pipelines.errors import command
     from pipelines.forgetting import forget_again, forgotten_in

@@ -15,7 +15,7 @@ from rich.text import Text
 from assets.run import Event, Finished, Step
 from cli.interrupts import Signalled
 from cli.tables import short
-from dbt_like_sql import NodeResult
+from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sync import ListResult

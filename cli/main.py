@@ -77,7 +77,7 @@ def _sentence(error: Exception) -> str | None:
     import duckdb
 
     from cli.warehouse import present_warehouse
-    from dbt_like_sql import ProjectError
+    from dbt_like_sql.runner import ProjectError
     from pipelines.storage_errors import damaged
 
     if isinstance(error, ProjectError):

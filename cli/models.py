@@ -57,8 +57,8 @@ def _no_more(_context: click.Context, _argument: click.Parameter, value: tuple[s
 def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """All seeds and models in the order in which they are built."""
     from cli.models_output import print_list
-    from dbt_like_sql import load_project
-    from dbt_like_sql import select as choose
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner import select as choose
 
     project = load_project()
     with _published() as (connection, note):
@@ -78,8 +78,8 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     from cli.console import Terminal
     from cli.pipes import DeafConsole
     from cli.warehouse import present_warehouse
-    from dbt_like_sql import load_project
-    from dbt_like_sql import select as choose
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner import select as choose
     from pipelines.settings import Settings
 
     settings = Settings.load()
@@ -103,9 +103,9 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """
     from cli.models_output import print_tests
     from cli.warehouse import present_warehouse
-    from dbt_like_sql import load_project
-    from dbt_like_sql.testing import select_tests
-    from dbt_like_sql.testing import test as run_tests
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner.testing import select_tests
+    from dbt_like_sql.runner.testing import test as run_tests
     from pipelines.settings import Settings
     from pipelines.warehouse import read_only
 
@@ -121,7 +121,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 def show(name: str) -> None:
     """One table: columns, tests, SQL, a few rows."""
     from cli.models_output import print_table
-    from dbt_like_sql import load_project
+    from dbt_like_sql.runner import load_project
 
     project = load_project()
     table = project.table(name)
@@ -134,8 +134,8 @@ def show(name: str) -> None:
 def lineage(column: str) -> None:
     """Where a column comes from, step by step, back to the raw tables."""
     from cli.models_output import print_lineage
-    from dbt_like_sql import load_project
-    from dbt_like_sql.impact import path_back
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner.impact import path_back
 
     print_lineage(path_back(load_project(), column))
 
@@ -145,8 +145,8 @@ def lineage(column: str) -> None:
 def impact(name: str) -> None:
     """What depends on a column or a table."""
     from cli.models_output import print_impact
-    from dbt_like_sql import load_project
-    from dbt_like_sql.impact import impact as find
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner.impact import impact as find
 
     print_impact(name, find(load_project(), name))
 
@@ -165,8 +165,8 @@ def docs(output: Path) -> None:
     It needs no network, and can be opened, sent or hosted anywhere.
     """
     from cli.tables import short
-    from dbt_like_sql import load_project
-    from dbt_like_sql.docs import page
+    from dbt_like_sql.runner import load_project
+    from dbt_like_sql.runner.docs import page
 
     with _published() as (connection, note):
         html = page(load_project(), connection, note, "rivo-warehouse")

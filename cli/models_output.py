@@ -16,10 +16,10 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.tables import counted, print_result, terminal
-from dbt_like_sql import Column, Model, Project, Seed, Source, TestResult, last_results
-from dbt_like_sql.impact import Impact, Step
-from dbt_like_sql.results import LastResults
-from dbt_like_sql.sql import describe, tables
+from dbt_like_sql.runner import Column, Model, Project, Seed, Source, TestResult, last_results
+from dbt_like_sql.runner.impact import Impact, Step
+from dbt_like_sql.runner.last_results import LastResults
+from dbt_like_sql.runner.sql import describe, tables
 
 SHOWN_ROWS = 5
 _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "error": "red"}

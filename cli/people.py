@@ -40,7 +40,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from cli.dagster_traces import replace_in_dagster, storages_of
     from cli.pipes import DeafConsole
     from cli.warehouse import present_warehouse
-    from dbt_like_sql import load_project
+    from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
     from pipelines.forgetting import Person, give_up
     from pipelines.forgetting import forget as forget_person

@@ -12,16 +12,16 @@ files of dbt's shape.
     project.node("dim_member").columns[0].origins   # the raw columns behind a column
 """
 
-from dbt_like_sql.build import build
-from dbt_like_sql.checking import TestResult
-from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest, is_named_by_default
-from dbt_like_sql.errors import ProjectError
-from dbt_like_sql.loading import load_project
-from dbt_like_sql.nodes import NodeResult
-from dbt_like_sql.project import LAYERS, Column, Model, Project, Seed, Source
-from dbt_like_sql.relation import Origin
-from dbt_like_sql.results import read as last_results
-from dbt_like_sql.selection import select
+from dbt_like_sql.runner.build import build
+from dbt_like_sql.runner.checking import TestResult
+from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest, is_named_by_default
+from dbt_like_sql.runner.errors import ProjectError
+from dbt_like_sql.runner.last_results import read as last_results
+from dbt_like_sql.runner.nodes import NodeResult
+from dbt_like_sql.runner.parsing import load_project
+from dbt_like_sql.runner.project import LAYERS, Column, Model, Project, Seed, Source
+from dbt_like_sql.runner.relation import Origin
+from dbt_like_sql.runner.selection import select
 
 __all__ = [
     "DOCUMENTED_COLUMNS",

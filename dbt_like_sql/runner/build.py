@@ -16,11 +16,11 @@ from datetime import datetime
 
 import duckdb
 
-from dbt_like_sql import python_models, results
-from dbt_like_sql.checking import plain, run_test
-from dbt_like_sql.nodes import NodeResult
-from dbt_like_sql.project import LAYERS, SEEDS, Model, Project, Seed
-from dbt_like_sql.sql import describe, literal, quoted, tables
+from dbt_like_sql.runner import last_results, python_models
+from dbt_like_sql.runner.checking import plain, run_test
+from dbt_like_sql.runner.nodes import NodeResult
+from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
+from dbt_like_sql.runner.sql import describe, literal, quoted, tables
 
 ASIDE = "__last_good"
 """The suffix of the version that is kept until its successor has passed."""
@@ -72,7 +72,7 @@ def _build(
             for result in _drop_stale(connection, project):
                 done.append(result)
                 yield result
-        results.record(connection, done, as_of)
+        last_results.record(connection, done, as_of)
 
 
 def _attempt(
@@ -211,7 +211,7 @@ def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iter
     """
     there = tables(connection)
     made_now = {node.relation for node in project.nodes.values()}
-    for relation, row in sorted(results.read(connection).builds.items()):
+    for relation, row in sorted(last_results.read(connection).builds.items()):
         schema, name = row["table_schema"], row["table_name"]
         if relation in made_now:
             continue

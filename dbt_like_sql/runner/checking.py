@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import duckdb
 
-from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, Severity
-from dbt_like_sql.privacy import masked
-from dbt_like_sql.project import Model, Project, Seed
-from dbt_like_sql.sql import describe, quoted
+from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, DataTest, Severity
+from dbt_like_sql.runner.masking import masked
+from dbt_like_sql.runner.project import Model, Project, Seed
+from dbt_like_sql.runner.sql import describe, quoted
 
 READ_BY_PEOPLE = ("marts", "reports")
 """The layers in which every column must be documented."""

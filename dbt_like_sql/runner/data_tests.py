@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.sql import literal, quoted
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 Resolve = Callable[[str, str], tuple[str | None, str]]

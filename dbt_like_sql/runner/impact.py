@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.project import Model, Project, Seed, Source
-from dbt_like_sql.relation import Origin
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.project import Model, Project, Seed, Source
+from dbt_like_sql.runner.relation import Origin
 
 Table = Model | Seed | Source
 

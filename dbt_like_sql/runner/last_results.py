@@ -14,8 +14,8 @@ from typing import Any
 
 import duckdb
 
-from dbt_like_sql.nodes import NodeResult
-from dbt_like_sql.sql import literal, tables
+from dbt_like_sql.runner.nodes import NodeResult
+from dbt_like_sql.runner.sql import literal, tables
 
 META = "meta"
 

@@ -19,9 +19,9 @@ import sqlglot.errors
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
 
-from dbt_like_sql.errors import ProjectError
-from dbt_like_sql.relation import NONE, Origin, Origins, Reference, Relation, table
-from dbt_like_sql.syntax import check_syntax
+from dbt_like_sql.runner.errors import ProjectError
+from dbt_like_sql.runner.relation import NONE, Origin, Origins, Reference, Relation, table
+from dbt_like_sql.runner.syntax import check_syntax
 
 Query = exp.Query
 """A parsed SELECT, to be handed to `references` and `output_columns`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dbt_like_sql.checking import TestResult
+from dbt_like_sql.runner.checking import TestResult
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,15 @@ from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from dbt_like_sql import lineage, python_models
-from dbt_like_sql.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
-from dbt_like_sql.properties import Entry, Properties, made_from, read_properties
-from dbt_like_sql.relation import Origin, Reference, Relation
+from dbt_like_sql.runner import lineage, python_models
+from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
+from dbt_like_sql.runner.properties import Entry, Properties, made_from, read_properties
+from dbt_like_sql.runner.relation import Origin, Reference, Relation
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder of the SQL project that this package belongs to."""
 
 Tables = Mapping[str, Model | Seed | Source]
 """Everything a SELECT may read, by the name it has in SQL."""
@@ -35,7 +38,7 @@ _UNKNOWN = "no model, seed or source is called"
 _LANGUAGES: Mapping[str, Literal["sql", "python"]] = {".sql": "sql", ".py": "python"}
 
 
-def load_project(root: Path = Path(__file__).parent) -> Project:
+def load_project(root: Path = PROJECT) -> Project:
     """Read a project; whatever is wrong with it is a ProjectError."""
     properties = read_properties(root)
     sources = {name: _source(name, properties) for name in properties.sources}

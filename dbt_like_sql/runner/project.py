@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from dbt_like_sql.data_tests import DataTest
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.relation import Origin
+from dbt_like_sql.runner.data_tests import DataTest
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.relation import Origin
 
 LAYERS = ("staging", "intermediate", "marts", "reports")
 """The folders of `models`, from the bottom up: a model reads its own layer or a lower one."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from dbt_like_sql.data_tests import check_keys, mapping
-from dbt_like_sql.errors import ProjectError
+from dbt_like_sql.runner.data_tests import check_keys, mapping
+from dbt_like_sql.runner.errors import ProjectError
 
 # libyaml is ten times faster; it is in every wheel, but not in every build from source.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

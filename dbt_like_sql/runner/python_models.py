@@ -23,8 +23,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dbt_like_sql.errors import ProjectError
-from dbt_like_sql.privacy import masked
+from dbt_like_sql.runner.errors import ProjectError
+from dbt_like_sql.runner.masking import masked
 
 if TYPE_CHECKING:
     import pandas as pd

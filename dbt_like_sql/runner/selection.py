@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.project import Project
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.project import Project
 
 
 def select(

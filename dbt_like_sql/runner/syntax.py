@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 import duckdb
 
-from dbt_like_sql.errors import ProjectError
+from dbt_like_sql.runner.errors import ProjectError
 
 
 def check_syntax(sql: str, path: PurePath) -> None:

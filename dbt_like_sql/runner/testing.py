@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import duckdb
 
-from dbt_like_sql.checking import TestResult, run_test
-from dbt_like_sql.errors import ProjectError, did_you_mean
-from dbt_like_sql.project import Project
-from dbt_like_sql.selection import select
-from dbt_like_sql.sql import tables
+from dbt_like_sql.runner.checking import TestResult, run_test
+from dbt_like_sql.runner.errors import ProjectError, did_you_mean
+from dbt_like_sql.runner.project import Project
+from dbt_like_sql.runner.selection import select
+from dbt_like_sql.runner.sql import tables
 
 
 def select_tests(project: Project, selectors: str = "", exclude: str = "") -> dict[str, set[str]]:

@@ -14,7 +14,7 @@ from assets.checks import check_name
 from assets.definitions import defs
 from assets.freshness import freshness_policy
 from assets.keys import relation_key
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 
 SNAPSHOT = Path(__file__).parent / "asset_graph.txt"
 

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from assets.op import sync_assets
-from dbt_like_sql import Project, load_project
+from dbt_like_sql.runner import Project, load_project
 from pipelines.tables import ensure_tables, write_settings
 from pipelines.warehouse import building
 

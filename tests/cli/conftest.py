@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from pipelines.settings import Settings
 from pipelines.sync import SyncOptions
 from sandbox import Program, ProgramOptions, Server, serve

@@ -13,7 +13,7 @@ import pytest
 
 import dbt_like_sql
 from cli.main import main
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from pipelines.settings import PROJECT
 from tests.cli.conftest import KEY, Rivo
 

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from cli import exits
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from sandbox import Fault, Server
 from tests.cli.conftest import KEY, Rivo
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from dbt_like_sql import NodeResult, build, load_project, select
+from dbt_like_sql.runner import NodeResult, build, load_project, select
 
 ONE_ROW_A_MEMBER = """
     models:

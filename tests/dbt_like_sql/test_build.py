@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_like_sql import ProjectError, build, load_project
+from dbt_like_sql.runner import ProjectError, build, load_project
 
 from .building import ONE_ROW_A_MEMBER, contents, rows, run, statuses
 from .conftest import SHOP, Write

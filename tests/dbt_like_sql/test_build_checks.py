@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from dbt_like_sql import TestResult
+from dbt_like_sql.runner import TestResult
 
 from .building import rows, run, statuses
 from .conftest import SHOP, Write

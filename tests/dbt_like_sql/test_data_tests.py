@@ -6,8 +6,8 @@ import duckdb
 import pytest
 import yaml
 
-from dbt_like_sql import GENERIC_TESTS, DataTest, ProjectError
-from dbt_like_sql.data_tests import build_test
+from dbt_like_sql.runner import GENERIC_TESTS, DataTest, ProjectError
+from dbt_like_sql.runner.data_tests import build_test
 
 ROWS = "(1, 'a', 10, 1), (2, 'b', -5, 1), (2, null, 7, 9), (null, 'c', null, null)"
 

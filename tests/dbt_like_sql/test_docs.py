@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from dbt_like_sql import build, load_project
-from dbt_like_sql.docs import page
+from dbt_like_sql.runner import build, load_project
+from dbt_like_sql.runner.docs import page
 
 from .building import ONE_ROW_A_MEMBER
 from .conftest import SHOP, Write

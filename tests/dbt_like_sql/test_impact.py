@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dbt_like_sql import ProjectError, load_project
-from dbt_like_sql.impact import Step, impact, path_back
+from dbt_like_sql.runner import ProjectError, load_project
+from dbt_like_sql.runner.impact import Step, impact, path_back
 
 from .conftest import SHOP, SOURCES, Write
 

@@ -11,8 +11,8 @@ from sqlglot import exp
 from sqlglot.lineage import lineage as sqlglot_lineage
 
 import dbt_like_sql
-from dbt_like_sql import DataTest, build, lineage, load_project
-from dbt_like_sql.relation import Origin
+from dbt_like_sql.runner import DataTest, build, lineage, load_project
+from dbt_like_sql.runner.relation import Origin
 
 FILE = PurePath("models/marts/x.sql")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dbt_like_sql import ProjectError, load_project
+from dbt_like_sql.runner import ProjectError, load_project
 
 from .conftest import SHOP, Write
 

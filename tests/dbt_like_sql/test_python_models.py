@@ -7,8 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_like_sql import Model, ProjectError, load_project
-from dbt_like_sql.impact import impact, path_back
+from dbt_like_sql.runner import Model, ProjectError, load_project
+from dbt_like_sql.runner.impact import impact, path_back
 
 from .building import rows, run, statuses
 from .conftest import SHOP, Write

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_like_sql import build, load_project, select
-from dbt_like_sql.results import read
+from dbt_like_sql.runner import build, load_project, select
+from dbt_like_sql.runner.last_results import read
 
 from .building import ONE_ROW_A_MEMBER, rows, run, statuses
 from .conftest import SHOP, Write

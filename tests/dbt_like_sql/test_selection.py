@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dbt_like_sql import ProjectError, load_project, select
+from dbt_like_sql.runner import ProjectError, load_project, select
 
 from .conftest import SHOP, Write
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
-from dbt_like_sql import NodeResult, Project, load_project
+from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions
 from pipelines.warehouse import read_only

@@ -6,7 +6,7 @@ import duckdb
 
 from benchmarks.models import WAYS
 from benchmarks.raw import fill
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 
 
 def test_the_benchmarks_shop_passes_every_check() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_like_sql import TestResult, build, select
+from dbt_like_sql.runner import TestResult, build, select
 from sandbox import DEFAULT_END, Program, ProgramOptions
 from tests.models.shop import Shop, open_shop, project
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dbt_like_sql import build
+from dbt_like_sql.runner import build
 from sandbox import Program, ProgramOptions
 from tests.models.facts import World
 from tests.models.judge_ledger import members

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dbt_like_sql import build
+from dbt_like_sql.runner import build
 from sandbox import DEFAULT_END, Program, ProgramOptions
 from tests.models import judge_points
 from tests.models.facts import World

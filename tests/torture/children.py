@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.run import Finished, Plan, Step, run
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists

@@ -11,7 +11,7 @@ import pytest
 from assets.run import Finished, Plan, run
 from cli.status import look, show
 from cli.warehouse import present_warehouse
-from dbt_like_sql import load_project
+from dbt_like_sql.runner import load_project
 from pipelines.backup import backup
 from pipelines.errors import WarehouseError
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from dbt_like_sql.project import LAYERS, SEEDS, Model, Project, Seed, Source
-from dbt_like_sql.results import LastResults, read
-from dbt_like_sql.sql import quoted, tables
+from dbt_like_sql.runner.last_results import LastResults, read
+from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed, Source
+from dbt_like_sql.runner.sql import quoted, tables
 
 _HERE = Path(__file__).parent
 
