@@ -246,7 +246,7 @@ def doctor() -> None:
     Asks each of the seven lists for a few rows: is the key accepted, can the list be read from where the last sync
     ended, how long will a first sync take? Exit code 1 when a list cannot be read.
     """
-    from pipelines.doctor import examine
+    from pipelines.rivo.doctor import examine
 
     failed = False
     for finding in examine(Settings.load()):

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from pipelines.loading import run_dlt
 from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
-from pipelines.rivo.records import (
+from pipelines.rivo.arrow import (
     MISFIT,
     UNDECLARED,
     Rejected,
@@ -28,7 +28,7 @@ from pipelines.rivo.records import (
     to_table,
     undeclared,
 )
-from pipelines.rivo.rows import Row, likely_id
+from pipelines.rivo.decode import Row, likely_id
 from pipelines.tables import existing_columns
 from pipelines.warehouse import RAW, Build, make_room
 

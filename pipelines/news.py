@@ -24,9 +24,9 @@ from pipelines.loading import drop_dlt_staging, quiet_dlt
 from pipelines.privacy import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.cursor import read_newest
+from pipelines.rivo.paging import read_newest
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.rows import Row, likely_id
+from pipelines.rivo.decode import Row, likely_id
 from pipelines.settings import Settings
 from pipelines.tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, building, latest, news_file, read_only

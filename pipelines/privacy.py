@@ -17,7 +17,7 @@ from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.forgotten import Forgotten
 from pipelines.rivo.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
-from pipelines.rivo.rows import Row, json_text, retyped
+from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.settings import Settings
 from pipelines.tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build

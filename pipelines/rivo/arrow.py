@@ -11,7 +11,7 @@ from zlib import crc32
 import pyarrow as pa
 
 from pipelines.rivo.columns import Column
-from pipelines.rivo.rows import (
+from pipelines.rivo.decode import (
     Row,
     TypedRow,
     attribute_values,
@@ -20,7 +20,7 @@ from pipelines.rivo.rows import (
     nested_ids,
     resource_ids,
 )
-from pipelines.rivo.values import ARROW_TYPES, natural_type, to_array
+from pipelines.rivo.types import ARROW_TYPES, natural_type, to_array
 
 UNDECLARED = "Not declared by this release; as Rivo sends it."
 MISFIT = "_misfit"

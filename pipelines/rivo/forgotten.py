@@ -15,7 +15,7 @@ from pipelines.rivo.personal import (
     treat_declared,
     treat_undeclared,
 )
-from pipelines.rivo.rows import as_id
+from pipelines.rivo.decode import as_id
 
 _WORD = re.compile(r"[^\s\"'<>(),;:=/?&#]+")
 _JSON_WORD = re.compile(r"[^\s\"'<>(),;:=/?&#\\]+")

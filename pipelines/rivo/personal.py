@@ -22,7 +22,7 @@ import orjson
 
 from pipelines.rivo.columns import Column
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.values import looks_like_time
+from pipelines.rivo.types import looks_like_time
 
 Swap = Callable[[str, bool], str | None]
 """What a personal text becomes, None for nothing; the second argument says whether it is an e-mail address."""

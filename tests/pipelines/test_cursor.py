@@ -11,9 +11,9 @@ import pytest
 from pipelines.errors import ListError
 from pipelines.rivo import cursor
 from pipelines.rivo.client import Client
-from pipelines.rivo.cursor import read_list
+from pipelines.rivo.paging import read_list
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.rows import likely_id, resource_id
+from pipelines.rivo.decode import likely_id, resource_id
 from sandbox import Program, ProgramOptions, Server, paging, serve
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page

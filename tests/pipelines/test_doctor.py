@@ -7,7 +7,7 @@ from bisect import bisect_right
 
 import pytest
 
-from pipelines.doctor import Finding, examine
+from pipelines.rivo.doctor import Finding, examine
 from pipelines.errors import ApiError, SettingsError
 from sandbox import Server
 from tests.pipelines.shop import make_settings

@@ -12,7 +12,7 @@ from pipelines.errors import ApiError, command
 from pipelines.rivo import client as client_module
 from pipelines.rivo import cursor
 from pipelines.rivo.client import Client
-from pipelines.rivo.cursor import read_list, resource_id
+from pipelines.rivo.paging import read_list, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipelines.rivo import cursor, ranges
 from pipelines.rivo.client import Client
-from pipelines.rivo.cursor import read_list
+from pipelines.rivo.paging import read_list
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.rows import attribute_values, resource_id
+from pipelines.rivo.decode import attribute_values, resource_id
 from pipelines.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building, read_only
 from tests.pipelines.shop import make_settings

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipelines.rivo import records, values
 from pipelines.rivo.columns import Column, ColumnType
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.records import Rejected, batch, to_table, undeclared
-from pipelines.rivo.values import ARROW_TYPES, natural_type
+from pipelines.rivo.arrow import Rejected, batch, to_table, undeclared
+from pipelines.rivo.types import ARROW_TYPES, natural_type
 from sandbox import Program
 
 ID = Column("id", "id", "", required=True)

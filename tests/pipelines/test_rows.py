@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.rivo.columns import Column
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.records import Batch, Rejected, batch, to_table, undeclared
-from pipelines.rivo.rows import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
+from pipelines.rivo.arrow import Batch, Rejected, batch, to_table, undeclared
+from pipelines.rivo.decode import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
 from sandbox import Program
 from tests.pipelines.test_records import ID, LIKELY, scalars
 

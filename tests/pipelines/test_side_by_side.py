@@ -10,9 +10,9 @@ import pytest
 from pipelines.errors import ListError
 from pipelines.rivo import cursor
 from pipelines.rivo.client import Client
-from pipelines.rivo.cursor import read_list
+from pipelines.rivo.paging import read_list
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.rows import resource_id
+from pipelines.rivo.decode import resource_id
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page
 
