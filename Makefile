@@ -61,7 +61,7 @@ format: install ## put the code into shape
 	@$(RUN)/ruff check --fix .
 
 sources: install ## write the raw tables' property file anew
-	@$(RUN)/python -m pipelines.sources_yml > dbt_like_sql/models/staging/_rivo_raw__sources.yml
+	@$(RUN)/python -m pipelines.warehouse.sources_yml > dbt_like_sql/models/staging/_rivo_raw__sources.yml
 
 bench: install ## benchmarks, printing ratios
 	@$(RUN)/python -m benchmarks

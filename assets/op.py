@@ -27,7 +27,7 @@ from pipelines.errors import RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions
-from pipelines.tables import history_name
+from pipelines.warehouse.raw_tables import history_name
 
 
 class Reporter(Protocol):

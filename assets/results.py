@@ -13,7 +13,7 @@ from assets.run import Event, Finished, ListsRead, Page
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sync import ListResult
-from pipelines.tables import history_name
+from pipelines.warehouse.raw_tables import history_name
 
 Result = dg.MaterializeResult | dg.AssetCheckResult
 _ROWS = "dagster/row_count"

@@ -18,7 +18,7 @@ from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists
-from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, Build, building
 
 _TRUST = "rpt_data_trust"

@@ -7,7 +7,7 @@ import duckdb
 from dbt_like_sql.runner import Model, Origin, Seed
 from dbt_like_sql.runner.masking import masked
 from dbt_like_sql.runner.project import SEEDS
-from pipelines.tables import raw_tables
+from pipelines.warehouse.raw_tables import raw_tables
 
 LAYERS = ("marts", "reports")
 """The layers whose rows are shown: those that people read."""

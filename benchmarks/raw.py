@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 SYNCS = 52
 _LAST = "timestamptz '2026-10-05 06:00:00+00'"

@@ -28,7 +28,7 @@ def backup(folder: Path) -> None:
     """
     from cli.tables import short
     from cli.warehouse import present_warehouse
-    from pipelines.backup import backup as make
+    from pipelines.warehouse.backup import backup as make
 
     made = make(present_warehouse(Settings.load()), folder.expanduser().absolute())
     click.echo(
@@ -56,7 +56,7 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from cli.console import Terminal
     from cli.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
-    from pipelines.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
+    from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
     from pipelines.errors import command
     from pipelines.forgetting import forget_again, forgotten_in
     from pipelines.privacy import apply_setting

@@ -78,7 +78,7 @@ def _sentence(error: Exception) -> str | None:
 
     from cli.warehouse import present_warehouse
     from dbt_like_sql.runner import ProjectError
-    from pipelines.storage_errors import damaged
+    from pipelines.warehouse.storage_errors import damaged
 
     if isinstance(error, ProjectError):
         return f"Error in the SQL models: {error}"
@@ -194,7 +194,7 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli.query_errors import sentence
     from cli.tables import counted, print_result, short, terminal
     from cli.warehouse import present_warehouse
-    from pipelines.storage_errors import damaged
+    from pipelines.warehouse.storage_errors import damaged
     from pipelines.warehouse import read_only
 
     warehouse = present_warehouse(Settings.load()).warehouse

@@ -21,7 +21,7 @@ from cli.interrupts import Signalled
 from cli.pipes import DeafConsole
 from cli.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import history_name
+from pipelines.warehouse.raw_tables import history_name
 
 
 def run_sync(

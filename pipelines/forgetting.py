@@ -19,7 +19,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
 from pipelines.rivo.personal import parsed
 from pipelines.settings import MAKE_A_KEY, Settings
-from pipelines.tables import existing_columns, history_name
+from pipelines.warehouse.raw_tables import existing_columns, history_name
 from pipelines.warehouse import RAW, Build, latest
 
 

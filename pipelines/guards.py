@@ -7,7 +7,7 @@ import numpy as np
 from pipelines.errors import ListError, command
 from pipelines.landing import Landing
 from pipelines.rivo.columns import Column
-from pipelines.tables import live_rows
+from pipelines.warehouse.raw_tables import live_rows
 
 SHRINK_LIMIT = 0.8
 """A complete read with fewer rows than this share of the known ones is refused."""

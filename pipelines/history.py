@@ -8,7 +8,7 @@ import duckdb
 
 from pipelines.loading import run_dlt
 from pipelines.rivo.columns import Endpoint
-from pipelines.tables import HISTORY_META, history_name
+from pipelines.warehouse.raw_tables import HISTORY_META, history_name
 from pipelines.warehouse import RAW, Build
 
 

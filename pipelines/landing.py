@@ -29,7 +29,7 @@ from pipelines.rivo.arrow import (
     undeclared,
 )
 from pipelines.rivo.decode import Row, likely_id
-from pipelines.tables import existing_columns
+from pipelines.warehouse.raw_tables import existing_columns
 from pipelines.warehouse import RAW, Build, make_room
 
 _BATCH_ROWS = 1000

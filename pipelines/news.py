@@ -28,7 +28,7 @@ from pipelines.rivo.paging import read_newest
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import Row, likely_id
 from pipelines.settings import Settings
-from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, building, latest, news_file, read_only
 
 MOST_PAGES = 2

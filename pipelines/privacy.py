@@ -19,7 +19,7 @@ from pipelines.rivo.forgotten import Forgotten
 from pipelines.rivo.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
 from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.settings import Settings
-from pipelines.tables import HISTORY_META, existing_columns, history_name
+from pipelines.warehouse.raw_tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse import RAW, Build
 
 Treat = Callable[[Endpoint, list[Row]], list[Row]]

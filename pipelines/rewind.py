@@ -8,7 +8,7 @@ import duckdb
 
 from pipelines.history import drop_empty_versions
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import raw_tables
+from pipelines.warehouse.raw_tables import raw_tables
 from pipelines.warehouse import RAW
 
 _OURS = ("_first_seen_at", "_last_seen_at", "_deleted_at", "valid_from", "valid_to", "observed_at")

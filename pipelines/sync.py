@@ -23,7 +23,7 @@ from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import Row
 from pipelines.settings import Settings
-from pipelines.tables import ensure_tables, history_name, live_rows, write_settings
+from pipelines.warehouse.raw_tables import ensure_tables, history_name, live_rows, write_settings
 from pipelines.warehouse import RAW, Build
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from pipelines.settings import PROJECT
-from pipelines.sources_yml import sources_yml
+from pipelines.warehouse.sources_yml import sources_yml
 
 
 def test_the_sql_project_knows_the_raw_tables_as_they_are() -> None:

@@ -25,7 +25,7 @@ import duckdb
 
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
-from pipelines.storage_errors import refuse_foreign, told, told_in_text, unreadable, unwritable
+from pipelines.warehouse.storage_errors import refuse_foreign, told, told_in_text, unreadable, unwritable
 
 RAW = "rivo_raw"
 DEMO = "data/demo.duckdb"

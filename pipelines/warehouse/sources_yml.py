@@ -1,6 +1,6 @@
 """Writes the raw tables as dbt's `sources:`, so that the SQL project can be read, and moved, without this one.
 
-`python -m pipelines.sources_yml` prints the file `dbt_like_sql/models/staging/_rivo_raw__sources.yml`; a test
+`python -m pipelines.warehouse.sources_yml` prints the file `dbt_like_sql/models/staging/_rivo_raw__sources.yml`; a test
 holds the two equal.
 """
 
@@ -10,7 +10,7 @@ import yaml
 
 from pipelines.rivo.columns import DUCKDB_TYPES, Column
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import history_name, raw_tables
+from pipelines.warehouse.raw_tables import history_name, raw_tables
 from pipelines.warehouse import RAW
 
 

@@ -21,7 +21,7 @@ from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
 from pipelines.sync import ListResult, SyncOptions, sync_lists
-from pipelines.tables import ensure_tables, write_settings
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import Build, building
 
 _processes = multiprocessing.get_context("forkserver")

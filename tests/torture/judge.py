@@ -12,7 +12,7 @@ import duckdb
 
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.tables import history_name
+from pipelines.warehouse.raw_tables import history_name
 from sandbox import Program
 from tests.pipelines.shop import differences, expected
 from tests.torture.figures import Verdict
