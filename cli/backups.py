@@ -58,8 +58,8 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from dbt_like_sql.runner import load_project
     from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
     from pipelines.errors import command
-    from pipelines.forgetting import forget_again, forgotten_in
-    from pipelines.privacy import apply_setting
+    from pipelines.privacy.erasure import forget_again, forgotten_in
+    from pipelines.privacy.incoming import apply_setting
     from pipelines.warehouse import Build
 
     settings = Settings.load()

@@ -1,4 +1,4 @@
-"""`rivo forget`: what is told and asked; the work is done in `pipelines.forgetting`."""
+"""`rivo forget`: what is told and asked; the work is done in `pipelines.privacy.erasure`."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from cli.warehouse import present_warehouse
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
-    from pipelines.forgetting import Person, give_up
-    from pipelines.forgetting import forget as forget_person
+    from pipelines.privacy.erasure import Person, give_up
+    from pipelines.privacy.erasure import forget as forget_person
     from pipelines.warehouse import Build, latest
 
     settings = Settings.load()

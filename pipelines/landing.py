@@ -63,7 +63,7 @@ class Landing:
     endpoint: Endpoint
     observed_at: datetime
     treat: Callable[[Endpoint, list[Row]], list[Row]] | None = None
-    """What becomes of rows before anything else: see `pipelines.privacy`."""
+    """What becomes of rows before anything else: see `pipelines.privacy.incoming`."""
     columns: list[Column] = field(default_factory=list)
     seen: array[int] = field(default_factory=lambda: array("q"))
     found: dict[str, bool] = field(default_factory=dict)

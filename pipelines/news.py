@@ -21,7 +21,7 @@ import duckdb
 
 from pipelines.landing import Landing, load, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
-from pipelines.privacy import Incoming, apply_setting
+from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.paging import read_newest

@@ -15,7 +15,7 @@ from pipelines.guards import refuse_losses
 from pipelines.history import keep_history
 from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
 from pipelines.loading import drop_dlt_staging, quiet_dlt
-from pipelines.privacy import Incoming, apply_setting
+from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.reading import Reading, api_time, begin, observation_time
 from pipelines.rewind import rewind
 from pipelines.rivo.client import Client

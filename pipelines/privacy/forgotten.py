@@ -1,6 +1,6 @@
 """People whom nobody is to know any more: recognised in a row of the API, and replaced by an opaque key.
 
-Maps JSON to JSON and knows no warehouse, like `pipelines.rivo.personal`.
+Maps JSON to JSON and knows no warehouse, like `pipelines.privacy.personal`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pipelines.rivo.columns import Column
-from pipelines.rivo.personal import (
+from pipelines.privacy.personal import (
     columns_by_attribute,
     treat_declared,
     treat_undeclared,

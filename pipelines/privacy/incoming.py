@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from pipelines.errors import SettingsError, command
 from pipelines.history import stamp_versions
-from pipelines.pseudonyms import Pseudonyms
+from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.forgotten import Forgotten
-from pipelines.rivo.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
+from pipelines.privacy.forgotten import Forgotten
+from pipelines.privacy.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
 from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import HISTORY_META, existing_columns, history_name

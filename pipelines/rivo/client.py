@@ -25,7 +25,7 @@ import urllib3
 
 from pipelines.errors import ApiError, ListError
 from pipelines.rivo.limiter import RateLimiter
-from pipelines.rivo.personal import ADDRESS
+from pipelines.privacy.personal import ADDRESS
 from pipelines.settings import Settings
 
 MAX_RETRY_AFTER_SECONDS = 120.0

@@ -12,7 +12,7 @@ ColumnType = Literal[
 digits in quotes and `scalar` takes text, numbers and booleans: for attributes whose JSON type is documented nowhere."""
 
 Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
-"""What a column tells of a person: see `pipelines.rivo.personal` for what becomes of each."""
+"""What a column tells of a person: see `pipelines.privacy.personal` for what becomes of each."""
 
 DUCKDB_TYPES: dict[ColumnType, str] = {
     "bigint": "BIGINT",

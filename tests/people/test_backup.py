@@ -13,8 +13,8 @@ import pytest
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
-from pipelines.forgetting import forget, forget_again, forgotten_in
-from pipelines.privacy import apply_setting
+from pipelines.privacy.erasure import forget, forget_again, forgotten_in
+from pipelines.privacy.incoming import apply_setting
 from pipelines.warehouse.raw_tables import ensure_tables
 from pipelines.warehouse import Build, building
 from tests.people.conftest import OpenStore

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.forgetting import Person, forget, give_up
+from pipelines.privacy.erasure import Person, forget, give_up
 from pipelines.sync import SyncOptions
 from pipelines.warehouse import Build
 from tests.people.conftest import OpenStore
