@@ -26,7 +26,7 @@ from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions
+from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.warehouse.raw_tables import history_name
 
 

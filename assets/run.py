@@ -17,7 +17,7 @@ from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, Build, building
 

@@ -19,7 +19,7 @@ from cli import exits
 from cli.tables import counted, short, terminal
 from cli.warehouse import present_warehouse
 from pipelines.errors import NoWarehouse, command
-from pipelines.reading import last_sweep
+from pipelines.load.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, is_being_built, latest, read_only

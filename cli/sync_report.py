@@ -10,7 +10,7 @@ from typing import Any
 from cli import exits
 from cli.console import Terminal
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.sync import ListResult
+from pipelines.load.sync import ListResult
 
 _OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pipelines.errors import ListError, command
-from pipelines.landing import Landing
+from pipelines.load.landing import Landing
 from pipelines.rivo.columns import Column
 from pipelines.warehouse.raw_tables import live_rows
 

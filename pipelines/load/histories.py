@@ -6,7 +6,7 @@ from datetime import datetime
 
 import duckdb
 
-from pipelines.loading import run_dlt
+from pipelines.load.merge import run_dlt
 from pipelines.rivo.columns import Endpoint
 from pipelines.warehouse.raw_tables import HISTORY_META, history_name
 from pipelines.warehouse import RAW, Build

@@ -16,7 +16,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.loading import run_dlt
+from pipelines.load.merge import run_dlt
 from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.arrow import (
     MISFIT,

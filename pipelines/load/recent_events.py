@@ -19,8 +19,8 @@ from typing import Any
 
 import duckdb
 
-from pipelines.landing import Landing, load, quarantine
-from pipelines.loading import drop_dlt_staging, quiet_dlt
+from pipelines.load.landing import Landing, load, quarantine
+from pipelines.load.merge import drop_dlt_staging, quiet_dlt
 from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint

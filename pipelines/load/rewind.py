@@ -6,7 +6,7 @@ from datetime import datetime
 
 import duckdb
 
-from pipelines.history import drop_empty_versions
+from pipelines.load.histories import drop_empty_versions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import raw_tables
 from pipelines.warehouse import RAW

@@ -11,13 +11,13 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from pipelines.errors import ListError
-from pipelines.guards import refuse_losses
-from pipelines.history import keep_history
-from pipelines.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
-from pipelines.loading import drop_dlt_staging, quiet_dlt
+from pipelines.load.guards import refuse_losses
+from pipelines.load.histories import keep_history
+from pipelines.load.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
+from pipelines.load.merge import drop_dlt_staging, quiet_dlt
 from pipelines.privacy.incoming import Incoming, apply_setting
-from pipelines.reading import Reading, api_time, begin, observation_time
-from pipelines.rewind import rewind
+from pipelines.load.reading import Reading, api_time, begin, observation_time
+from pipelines.load.rewind import rewind
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -11,7 +11,7 @@ import duckdb
 import orjson
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.history import stamp_versions
+from pipelines.load.histories import stamp_versions
 from pipelines.privacy.incoming import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Endpoint

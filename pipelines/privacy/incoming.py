@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 
 from pipelines.errors import SettingsError, command
-from pipelines.history import stamp_versions
+from pipelines.load.histories import stamp_versions
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.sync import SyncOptions
+from pipelines.load.sync import SyncOptions
 from sandbox import Program, ProgramOptions, serve
 from tests.people.store import Store
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from assets.run import Finished, Plan, run
 from pipelines.demo import Target
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse import Build, building, read_only
 from sandbox import Server
 from tests.models.shop import project

@@ -7,7 +7,7 @@ import pytest
 from pipelines.errors import SettingsError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.sync import SyncOptions
+from pipelines.load.sync import SyncOptions
 from tests.people.conftest import OpenStore
 from tests.people.store import Store, personal_words
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import building, read_only
 from sandbox import Program, Server

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import ApiError, command
-from pipelines.sync import SyncOptions, sync_lists
+from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
@@ -72,8 +72,8 @@ def test_a_list_that_fails_midway_leaves_nothing(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     # With small chunks part of the list is inside dlt already when the second page fails.
-    monkeypatch.setattr("pipelines.landing._CHUNK_ROWS", chunk)
-    monkeypatch.setattr("pipelines.landing._BATCH_ROWS", 100, raising=False)
+    monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", chunk)
+    monkeypatch.setattr("pipelines.load.landing._BATCH_ROWS", 100, raising=False)
     shop = open_shop(customers=60, months=6)
     shop.settings = {"patience_seconds": 0.3}
     shop.sync("points_events")

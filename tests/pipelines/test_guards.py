@@ -14,7 +14,7 @@ from pipelines.rivo import cursor
 from pipelines.rivo.client import Client
 from pipelines.rivo.paging import read_list, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.sync import SyncOptions, sync_lists
+from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings

@@ -17,7 +17,7 @@ from pipelines.rivo.client import Client
 from pipelines.rivo.paging import read_list
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import attribute_values, resource_id
-from pipelines.sync import SyncOptions, sync_lists
+from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building, read_only
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering

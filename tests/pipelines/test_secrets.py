@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import RivoError
-from pipelines.sync import SyncOptions, sync_lists
+from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import building, read_only
 from sandbox import Program, Server, serve
 from tests.pipelines.shop import make_settings

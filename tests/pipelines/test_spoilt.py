@@ -229,7 +229,7 @@ def test_a_new_attribute_that_changes_its_type_costs_no_row(open_shop: OpenShop)
 def test_an_attribute_that_shows_on_a_later_page_alone(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipelines.landing._CHUNK_ROWS", 100)
+    monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", 100)
     shop = open_shop(months=9, customers=50)
     last = max(shop.objects("points_events"))
     shop.program.override("points_events", last, at=shop.now, new_attribute="late")

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from pipelines.errors import SettingsError, WarehouseError
-from pipelines.loading import _plain_cause
+from pipelines.load.merge import _plain_cause
 from pipelines.settings import PROJECT
 from pipelines.warehouse import building, is_being_built, read_only, resolve
 from tests.torture.disk import with_turned_bit

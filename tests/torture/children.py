@@ -20,7 +20,7 @@ from assets.run import Finished, Plan, Step, run
 from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import Build, building
 

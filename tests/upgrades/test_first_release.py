@@ -16,7 +16,7 @@ from pipelines.warehouse.backup import backup
 from pipelines.errors import WarehouseError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.sync import ListResult, SyncOptions, sync_lists
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from pipelines.warehouse import building
 from tests.pipelines.shop import differences
