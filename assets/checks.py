@@ -13,8 +13,8 @@ import dagster as dg
 
 from assets.keys import raw_key, relation_key
 from dbt_like_sql.runner import DataTest, Model, NodeResult, Project, Seed, TestResult, is_named_by_default
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.load.sync import ListResult
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
 
 COMPLETE = "read_completely"

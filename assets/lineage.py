@@ -13,13 +13,13 @@ from dagster._utils.warnings import suppress_dagster_warnings
 from assets.freshness import freshness_policy
 from assets.keys import PUBLISHED, raw_key, relation_key
 from dbt_like_sql.runner import Column, Model, Project, Seed
-from pipelines.warehouse import raw_tables as tables
 from pipelines.rivo import endpoints
 from pipelines.rivo.columns import DUCKDB_TYPES
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse.raw_tables import history_name, raw_tables
 from pipelines.warehouse import RAW
+from pipelines.warehouse import raw_tables as tables
+from pipelines.warehouse.raw_tables import history_name, raw_tables
 
 _CODE = "dagster/code_references"
 

@@ -24,9 +24,9 @@ from assets.retries import landed_before
 from assets.run import Event, Finished, Plan, Step, run
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
+from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.warehouse.raw_tables import history_name
 
 

@@ -11,8 +11,8 @@ from assets.checks import results_of_list, results_of_tests
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.run import Event, Finished, ListsRead, Page
 from dbt_like_sql.runner import NodeResult, Project
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.load.sync import ListResult
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
 
 Result = dg.MaterializeResult | dg.AssetCheckResult

@@ -16,10 +16,10 @@ from assets.samples import sample
 from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
-from pipelines.settings import Settings
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
+from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, building
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 _TRUST = "rpt_data_trust"
 

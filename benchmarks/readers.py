@@ -22,8 +22,8 @@ def ours(url: str, folder: Path) -> None:
     """The product's own sync of all lists, published."""
     from pydantic import SecretStr
 
-    from pipelines.settings import Settings
     from pipelines.load.sync import sync_lists
+    from pipelines.settings import Settings
     from pipelines.warehouse import building
 
     rate = float(os.environ.get("BENCH_RATE", "100000"))

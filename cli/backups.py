@@ -56,11 +56,11 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from cli.console import Terminal
     from cli.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
-    from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
     from pipelines.errors import command
     from pipelines.privacy.erasure import forget_again, forgotten_in
     from pipelines.privacy.incoming import apply_setting
     from pipelines.warehouse import Build
+    from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
 
     settings = Settings.load()
     made = read_backup(folder.expanduser().absolute())

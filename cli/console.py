@@ -17,8 +17,8 @@ from cli.interrupts import Signalled
 from cli.tables import short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.load.sync import ListResult
+from pipelines.rivo.endpoints import ENDPOINTS
 
 FIRST_QUERY = (
     "select from_state, to_state, direction, members, share from reports.rpt_tier_migration "

@@ -194,8 +194,8 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli.query_errors import sentence
     from cli.tables import counted, print_result, short, terminal
     from cli.warehouse import present_warehouse
-    from pipelines.warehouse.storage_errors import damaged
     from pipelines.warehouse import read_only
+    from pipelines.warehouse.storage_errors import damaged
 
     warehouse = present_warehouse(Settings.load()).warehouse
     text = sys.stdin.read() if sql == "-" else sql

@@ -9,8 +9,8 @@ from typing import Any
 
 from cli import exits
 from cli.console import Terminal
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.load.sync import ListResult
+from pipelines.rivo.endpoints import ENDPOINTS
 
 _OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
 

@@ -8,8 +8,8 @@ import duckdb
 
 from pipelines.load.merge import run_dlt
 from pipelines.rivo.columns import Endpoint
-from pipelines.warehouse.raw_tables import HISTORY_META, history_name
 from pipelines.warehouse import RAW, Build
+from pipelines.warehouse.raw_tables import HISTORY_META, history_name
 
 
 def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> None:

@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.load.merge import run_dlt
-from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.arrow import (
     MISFIT,
     UNDECLARED,
@@ -28,9 +27,10 @@ from pipelines.rivo.arrow import (
     to_table,
     undeclared,
 )
+from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.decode import Row, likely_id
-from pipelines.warehouse.raw_tables import existing_columns
 from pipelines.warehouse import RAW, Build, make_room
+from pipelines.warehouse.raw_tables import existing_columns
 
 _BATCH_ROWS = 1000
 _CHUNK_ROWS = 25_000

@@ -14,8 +14,8 @@ import duckdb
 from pipelines.errors import ApiError, ListError, command
 from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.paging import read_list
 from pipelines.rivo.decode import Row
+from pipelines.rivo.paging import read_list
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW
 

@@ -24,12 +24,12 @@ from pipelines.load.merge import drop_dlt_staging, quiet_dlt
 from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.paging import read_newest
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import Row, likely_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import read_newest
 from pipelines.settings import Settings
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import RAW, building, latest, news_file, read_only
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 MOST_PAGES = 2
 """So many requests, of 250 rows each; what is behind them is told the next time."""

@@ -15,16 +15,16 @@ from pipelines.load.guards import refuse_losses
 from pipelines.load.histories import keep_history
 from pipelines.load.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
 from pipelines.load.merge import drop_dlt_staging, quiet_dlt
-from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.load.reading import Reading, api_time, begin, observation_time
 from pipelines.load.rewind import rewind
+from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import Row
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse.raw_tables import ensure_tables, history_name, live_rows, write_settings
 from pipelines.warehouse import RAW, Build
+from pipelines.warehouse.raw_tables import ensure_tables, history_name, live_rows, write_settings
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pipelines.rivo.columns import Column
 from pipelines.privacy.personal import (
     columns_by_attribute,
     treat_declared,
     treat_undeclared,
 )
+from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import as_id
 
 _WORD = re.compile(r"[^\s\"'<>(),;:=/?&#]+")

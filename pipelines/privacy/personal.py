@@ -20,15 +20,13 @@ from typing import Any
 
 import orjson
 
-from pipelines.rivo.columns import Column
+from pipelines.rivo.columns import ADDRESS, Column
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import looks_like_time
 
 Swap = Callable[[str, bool], str | None]
 """What a personal text becomes, None for nothing; the second argument says whether it is an e-mail address."""
 
-ADDRESS = re.compile(r"[^\s\"'<>(),;:=/?&#@]+@[^\s\"'<>(),;:=/?&#@]+")
-"""An e-mail address inside a text."""
 _PERSONAL_NAME = re.compile(
     r"mail|phone|mobile|birth|address|street|postal|postcode|(^|_)zip|city|gender|token|password"
     r"|(^|_)(dob|ip|ssn|lat|lng|latitude|longitude)($|_)"

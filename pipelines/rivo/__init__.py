@@ -1,1 +1,1 @@
-"""The dlt source for Rivo's Merchant REST API."""
+"""Rivo's API and a dlt source of it. Knows no warehouse: another project could import it."""

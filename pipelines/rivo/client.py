@@ -24,8 +24,8 @@ import tenacity
 import urllib3
 
 from pipelines.errors import ApiError, ListError
+from pipelines.rivo.columns import ADDRESS
 from pipelines.rivo.limiter import RateLimiter
-from pipelines.privacy.personal import ADDRESS
 from pipelines.settings import Settings
 
 MAX_RETRY_AFTER_SECONDS = 120.0

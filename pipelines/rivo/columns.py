@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ digits in quotes and `scalar` takes text, numbers and booleans: for attributes w
 
 Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
 """What a column tells of a person: see `pipelines.privacy.personal` for what becomes of each."""
+
+ADDRESS = re.compile(r"[^\s\"'<>(),;:=/?&#@]+@[^\s\"'<>(),;:=/?&#@]+")
+"""An e-mail address inside a text."""
 
 DUCKDB_TYPES: dict[ColumnType, str] = {
     "bigint": "BIGINT",

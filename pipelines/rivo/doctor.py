@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pipelines.errors import ListError, SettingsError
 from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS
-from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
 from pipelines.rivo.decode import Row, resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS
+from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
 from pipelines.settings import Settings
 
 _PLACES = 12

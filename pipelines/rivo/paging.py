@@ -22,8 +22,8 @@ from typing import Any
 from pipelines.errors import ListError
 from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 from pipelines.rivo.decode import Row, as_id, page_decoder, resource_id, resource_ids
+from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
 
 MAX_OFFSET_PAGE = 500
 WORKERS = 8

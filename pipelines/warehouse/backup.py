@@ -24,9 +24,9 @@ import duckdb
 from pipelines.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
-from pipelines.warehouse.storage_errors import damaged, first_line, refuse_foreign, unreadable
-from pipelines.warehouse.raw_tables import existing_columns
 from pipelines.warehouse import DEMO, RAW, Build, latest, resolve
+from pipelines.warehouse.raw_tables import existing_columns
+from pipelines.warehouse.storage_errors import damaged, first_line, refuse_foreign, unreadable
 
 MANIFEST = "manifest.json"
 FORMAT = 1

@@ -11,8 +11,8 @@ import pytest
 
 from assets.op import sync_assets
 from dbt_like_sql.runner import Project, load_project
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import building
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 FILES = {
     "models/sources.yml": """

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from assets.definitions import defs
-from pipelines.load import recent_events as news
 from pipelines.errors import ListError
+from pipelines.load import recent_events as news
 from pipelines.load.recent_events import points_earned
 from pipelines.settings import Settings
 from pipelines.warehouse import building, news_file

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
 from dbt_like_sql.runner import load_project
-from pipelines.settings import Settings
 from pipelines.load.sync import SyncOptions
+from pipelines.settings import Settings
 from sandbox import Program, ProgramOptions, Server, serve
 
 KEY = "shpka-secret-0123456789abcdef"

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
 from dbt_like_sql.runner import NodeResult, Project, load_project
-from pipelines.settings import Settings
 from pipelines.load.sync import ListResult, SyncOptions
+from pipelines.settings import Settings
 from pipelines.warehouse import read_only
 from sandbox import LISTS, Fault, Program, Server, serve
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from assets.run import Finished, Plan, run
 from pipelines.demo import Target
-from pipelines.settings import Settings
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
+from pipelines.settings import Settings
 from pipelines.warehouse import Build, building, read_only
 from sandbox import Server
 from tests.models.shop import project

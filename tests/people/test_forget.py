@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.privacy.erasure import Person, forget, give_up
 from pipelines.load.sync import SyncOptions
+from pipelines.privacy.erasure import Person, forget, give_up
 from pipelines.warehouse import Build
 from tests.people.conftest import OpenStore
 from tests.people.store import Store

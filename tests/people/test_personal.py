@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.privacy.pseudonyms import Pseudonyms
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.privacy.forgotten import Forgotten, address_of
 from pipelines.privacy.personal import treat_row
+from pipelines.privacy.pseudonyms import Pseudonyms
+from pipelines.rivo.endpoints import ENDPOINTS
 from tests.people.store import KEY
 
 SECRET = "Zoë Geheim"

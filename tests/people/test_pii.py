@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import SettingsError
+from pipelines.load.sync import SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.load.sync import SyncOptions
 from tests.people.conftest import OpenStore
 from tests.people.store import Store, personal_words
 

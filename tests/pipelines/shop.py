@@ -10,11 +10,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.settings import Settings
-from pipelines.load.sync import ListResult, SyncOptions, sync_lists
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse import building, read_only
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from sandbox import Program, Server
 
 DAY = timedelta(days=1)

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pipelines.errors import ListError
-from pipelines.rivo import cursor
+from pipelines.rivo import paging as reading
 from pipelines.rivo.client import Client
-from pipelines.rivo.paging import read_list
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import likely_id, resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import read_list
 from sandbox import Program, ProgramOptions, Server, paging, serve
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page
@@ -143,7 +143,7 @@ def test_a_list_too_long_for_page_numbers_is_an_error(
     server: Server, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     # Both sides end sooner than at page 500; the store's last page says of no next one.
-    monkeypatch.setattr(cursor, "MAX_OFFSET_PAGE", pages)
+    monkeypatch.setattr(reading, "MAX_OFFSET_PAGE", pages)
     monkeypatch.setattr(paging, "LAST_PAGE", pages)
     server.faults = ["cursor_ignored"]
     with pytest.raises(
@@ -153,7 +153,7 @@ def test_a_list_too_long_for_page_numbers_is_an_error(
 
 
 def test_a_list_that_just_fits_page_numbers_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cursor, "MAX_OFFSET_PAGE", 3)
+    monkeypatch.setattr(reading, "MAX_OFFSET_PAGE", 3)
     monkeypatch.setattr(paging, "LAST_PAGE", 3)
     server.faults = ["cursor_ignored"]
     assert sorted(read(server.url)[0]) == known(server)

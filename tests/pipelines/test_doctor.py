@@ -7,8 +7,8 @@ from bisect import bisect_right
 
 import pytest
 
-from pipelines.rivo.doctor import Finding, examine
 from pipelines.errors import ApiError, SettingsError
+from pipelines.rivo.doctor import Finding, examine
 from sandbox import Server
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page

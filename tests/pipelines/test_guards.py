@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import ApiError, command
-from pipelines.rivo import client as client_module
-from pipelines.rivo import cursor
-from pipelines.rivo.client import Client
-from pipelines.rivo.paging import read_list, resource_id
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.load.sync import SyncOptions, sync_lists
+from pipelines.rivo import client as client_module
+from pipelines.rivo import paging
+from pipelines.rivo.client import Client
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import read_list, resource_id
 from pipelines.warehouse import building
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
@@ -148,7 +148,7 @@ def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> N
 def test_a_refused_key_ends_the_sync_although_the_next_list_is_being_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
-    monkeypatch.setattr(cursor, "_LATENCY_WORTH_A_WORKER", 1e-9)
+    monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
     ids = list(range(1, pages * 250 + 1))
 
     def answer(asked: Asked, number: int) -> Reply:

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo import cursor, ranges
-from pipelines.rivo.client import Client
-from pipelines.rivo.paging import read_list
-from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.decode import attribute_values, resource_id
 from pipelines.load.sync import SyncOptions, sync_lists
+from pipelines.rivo import paging, ranges
+from pipelines.rivo.client import Client
+from pipelines.rivo.decode import attribute_values, resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import read_list
 from pipelines.warehouse import building, read_only
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering
@@ -100,7 +100,7 @@ def stores(draw: st.DrawFn) -> Moving:
 @pytest.fixture(scope="module", autouse=True)
 def _small_pages_side_by_side() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cursor, "_LATENCY_WORTH_A_WORKER", 1e-9)
+        patch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
         yield patch
 
 
@@ -118,7 +118,7 @@ def test_every_row_is_read_once_and_whole(
     if known is not None:
         known = [id for id in known if id > since_id]
     with pytest.MonkeyPatch.context() as patch, answering(store.answer) as stub:
-        patch.setattr(cursor, "PAGE_SIZE", page_size)
+        patch.setattr(paging, "PAGE_SIZE", page_size)
         patch.setattr(ranges, "PAGE_SIZE", page_size)
         client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
         rows = [
@@ -147,7 +147,7 @@ def test_what_lands_is_what_the_store_held(
     path: Path = tmp_path_factory.mktemp("moving") / "rivo.duckdb"
     options = SyncOptions(only=("customers",), allow_shrink=("customers",))
     with pytest.MonkeyPatch.context() as patch, answering(store.answer) as stub:
-        patch.setattr(cursor, "PAGE_SIZE", page_size)
+        patch.setattr(paging, "PAGE_SIZE", page_size)
         patch.setattr(ranges, "PAGE_SIZE", page_size)
         given = make_settings(api_key="sandbox-key", api_url=stub.url)
         for _ in range(2):

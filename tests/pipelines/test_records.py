@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo import records, values
+from pipelines.rivo import arrow, types
+from pipelines.rivo.arrow import Rejected, batch, to_table, undeclared
 from pipelines.rivo.columns import Column, ColumnType
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.arrow import Rejected, batch, to_table, undeclared
 from pipelines.rivo.types import ARROW_TYPES, natural_type
 from sandbox import Program
 
@@ -341,9 +341,9 @@ KINDS = tuple(LIKELY)
 @given(data=st.data())
 def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType, data: st.DataObject) -> None:
     column = data.draw(st.lists(LIKELY[kind], max_size=4), label="column")
-    fast = values._at_once(kind, column, verbatim=False)
+    fast = types._at_once(kind, column, verbatim=False)
     if fast is not None and kind != "json":
-        slow, bad = values._one_by_one(kind, column)
+        slow, bad = types._one_by_one(kind, column)
         assert not bad
         assert fast.to_pylist() == slow.to_pylist()
         assert fast.type == slow.type == ARROW_TYPES[kind]
@@ -361,7 +361,7 @@ def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> N
     rows: list[Any] = data.draw(st.lists(row | scalars, max_size=6), label="rows")
     table, rejected = typed(columns, rows)
     assert table.num_rows + len(rejected) == len(rows)
-    assert table.schema == records.schema(columns)
+    assert table.schema == arrow.schema(columns)
     kept = [each for each in rows if typed(columns, [each])[0].num_rows]
     alone = [typed(columns, [each])[0].to_pylist()[0] for each in kept]
     assert table.to_pylist() == alone

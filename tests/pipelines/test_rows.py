@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo.columns import Column
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.arrow import Batch, Rejected, batch, to_table, undeclared
+from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
+from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Program
 from tests.pipelines.test_records import ID, LIKELY, scalars
 

@@ -8,11 +8,11 @@ from bisect import bisect_right
 import pytest
 
 from pipelines.errors import ListError
-from pipelines.rivo import cursor
+from pipelines.rivo import paging
 from pipelines.rivo.client import Client
-from pipelines.rivo.paging import read_list
-from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.decode import resource_id
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import read_list
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page
 
@@ -22,7 +22,7 @@ IDS = [7_000_000_000 + n * 330 - n * n // 100 + (10**7 if n > 2_000 else 0) for 
 
 @pytest.fixture(autouse=True)
 def _every_answer_is_worth_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cursor, "_LATENCY_WORTH_A_WORKER", 1e-9)
+    monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
 
 
 def answer(asked: Asked, number: int) -> Reply:

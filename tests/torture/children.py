@@ -19,10 +19,10 @@ from typing import Any
 from assets.run import Finished, Plan, Step, run
 from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
-from pipelines.settings import Settings
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
+from pipelines.settings import Settings
 from pipelines.warehouse import Build, building
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.torture.children"])

@@ -12,13 +12,13 @@ from assets.run import Finished, Plan, run
 from cli.status import look, show
 from cli.warehouse import present_warehouse
 from dbt_like_sql.runner import load_project
-from pipelines.warehouse.backup import backup
 from pipelines.errors import WarehouseError
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.load.sync import ListResult, SyncOptions, sync_lists
-from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from pipelines.warehouse import building
+from pipelines.warehouse.backup import backup
+from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from tests.pipelines.shop import differences
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
