@@ -21,7 +21,7 @@ from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.results import results
 from assets.retention import delete_old_runs
 from assets.retries import landed_before
-from assets.run import Event, Finished, Plan, Step, run
+from runs.run import Event, Finished, Plan, Step, run
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions

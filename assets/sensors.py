@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from assets.keys import relation_key
-from pipelines.demo import target
+from runs.demo import target
 from pipelines.load import recent_events as news
 from pipelines.settings import Settings
 from pipelines.warehouse import is_being_built, news_file

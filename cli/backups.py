@@ -27,7 +27,7 @@ def backup(folder: Path) -> None:
     Histories, first-seen times, deleted rows, the log of syncs. No sync waits for it, and it waits for none.
     """
     from cli.tables import short
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from pipelines.warehouse.backup import backup as make
 
     made = make(present_warehouse(Settings.load()), folder.expanduser().absolute())
@@ -52,7 +52,7 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
 
     The next `rivo sync` reads what has happened since.
     """
-    from assets.run import Finished, Plan, run
+    from runs.run import Finished, Plan, run
     from cli.console import Terminal
     from cli.pipes import DeafConsole
     from dbt_like_sql.runner import load_project

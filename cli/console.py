@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.text import Text
 
-from assets.run import Event, Finished, Step
+from runs.run import Event, Finished, Step
 from cli.interrupts import Signalled
 from cli.tables import short
 from dbt_like_sql.runner import NodeResult

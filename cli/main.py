@@ -76,7 +76,7 @@ def _sentence(error: Exception) -> str | None:
     """What an error means that is known only to the packages below; importing them takes half a second."""
     import duckdb
 
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from dbt_like_sql.runner import ProjectError
     from pipelines.warehouse.storage_errors import damaged
 
@@ -139,7 +139,7 @@ def sync(
             click.echo(failed_before(str(error)))
         raise
     if settings.api_key is None:
-        from pipelines.demo import start_demo_store
+        from runs.demo import start_demo_store
 
         # It takes a second, and so do the imports of Dagster.
         start_demo_store()
@@ -193,7 +193,7 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli import query as running
     from cli.query_errors import sentence
     from cli.tables import counted, print_result, short, terminal
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from pipelines.warehouse import read_only
     from pipelines.warehouse.storage_errors import damaged
 

@@ -74,10 +74,10 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep
     what they have.
     """
-    from assets.run import Finished, Plan, run
+    from runs.run import Finished, Plan, run
     from cli.console import Terminal
     from cli.pipes import DeafConsole
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
     from pipelines.settings import Settings
@@ -102,7 +102,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     --select takes names of tests too. Exit status 1 when a test of severity 'error' fails.
     """
     from cli.models_output import print_tests
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.testing import select_tests
     from dbt_like_sql.runner.testing import test as run_tests
@@ -186,7 +186,7 @@ def docs(output: Path) -> None:
 def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """The published warehouse, read-only, if there is one, and a sentence on which it is, or that there is none."""
     from cli.tables import short
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from pipelines.settings import Settings
     from pipelines.warehouse import read_only
 

@@ -35,11 +35,11 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     """
     if key_lost == (customer is not None):
         raise click.UsageError("Name the customer, or say --key-lost.")
-    from assets.run import Finished, Plan, run
+    from runs.run import Finished, Plan, run
     from cli.console import Terminal
     from cli.dagster_traces import replace_in_dagster, storages_of
     from cli.pipes import DeafConsole
-    from cli.warehouse import present_warehouse
+    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import Person, give_up

@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from cli import exits
 from cli.tables import counted, short, terminal
-from cli.warehouse import present_warehouse
+from runs.shop import present_warehouse
 from pipelines.errors import NoWarehouse, command
 from pipelines.load.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 from pydantic import SecretStr
 
-from assets.pictures import PICTURES
-from assets.samples import LAYERS as SHOWN
-from assets.samples import sample
+from runs.pictures import PICTURES
+from runs.samples import LAYERS as SHOWN
+from runs.samples import sample
 from dbt_like_sql.runner import NodeResult, Project, build, last_results
-from pipelines.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
+from runs.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.demo import Target, target
+from runs.demo import Target, target
 from pipelines.settings import Settings
 from pipelines.warehouse import DEMO, resolve
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import duckdb
 
-from pipelines.demo import Target
+from runs.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
 from pipelines.warehouse import DEMO, RAW, Build, latest, resolve

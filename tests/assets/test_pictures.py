@@ -9,7 +9,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from assets.pictures import PICTURES, tier_migration
+from runs.pictures import PICTURES, tier_migration
 from tests.assets.conftest import House
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from assets.run import Finished, Plan, run
+from runs.run import Finished, Plan, run
 from dbt_like_sql.runner import load_project
 from pipelines.load.sync import SyncOptions
 from pipelines.settings import Settings

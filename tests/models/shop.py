@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from assets.run import Finished, Plan, run
+from runs.run import Finished, Plan, run
 from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.settings import Settings

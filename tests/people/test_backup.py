@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.demo import Target
+from runs.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.privacy.erasure import forget, forget_again, forgotten_in
 from pipelines.privacy.incoming import apply_setting

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.demo import DEMO_SYNCS, demo_store, demo_times, target
+from runs.demo import DEMO_SYNCS, demo_store, demo_times, target
 from pipelines.errors import RivoError, SettingsError
 from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from assets.run import Finished, Plan, Step, run
+from runs.run import Finished, Plan, Step, run
 from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists

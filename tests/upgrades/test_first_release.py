@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from assets.run import Finished, Plan, run
+from runs.run import Finished, Plan, run
 from cli.status import look, show
-from cli.warehouse import present_warehouse
+from runs.shop import present_warehouse
 from dbt_like_sql.runner import load_project
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
