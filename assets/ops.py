@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import Field
 
-from assets import lineage
+from assets import specs as lineage
 from assets.alerts import alert_on_failure
 from assets.checks import check_specs
-from assets.instance_storage import keep_connections
+from assets.instance.storage import keep_connections
 from assets.keys import PUBLISHED, raw_key, relation_key
-from assets.results import results
-from assets.retention import delete_old_runs
-from assets.retries import landed_before
+from assets.materializations import results
+from assets.instance.retention import delete_old_runs
+from assets.instance.retries import landed_before
 from runs.run import Event, Finished, Plan, Step, run
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError

@@ -73,7 +73,7 @@ def main() -> None:
     _enter("imports and definitions")
 
     from assets import run
-    from assets.instance_storage import OpenSqliteEventLogStorage
+    from assets.instance.storage import OpenSqliteEventLogStorage
     from cli import run_job
     from cli.interrupts import heard
     from pipelines import sync

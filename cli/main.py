@@ -271,7 +271,7 @@ def dev(port: int) -> None:
 
     The schedule daily_sync runs while this runs. For a server see docs/deploying.md.
     """
-    from cli.dagster_instance import prepare_dagster_home
+    from assets.instance.home import prepare_dagster_home
 
     prepare_dagster_home()
     _become("dagster", "dev", "-w", str(_WORKSPACE), "-h", "127.0.0.1", "-p", str(port))
@@ -292,7 +292,7 @@ def serve(part: str, host: str, port: int | None, workspace: Path) -> None:
 
     What systemd and Docker start: docs/deploying.md. On your own machine, `rivo dev` is all of them.
     """
-    from cli.dagster_instance import prepare_dagster_home
+    from assets.instance.home import prepare_dagster_home
 
     prepare_dagster_home()
     where = str(workspace.resolve())

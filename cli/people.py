@@ -37,7 +37,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         raise click.UsageError("Name the customer, or say --key-lost.")
     from runs.run import Finished, Plan, run
     from cli.console import Terminal
-    from cli.dagster_traces import replace_in_dagster, storages_of
+    from assets.instance.traces import replace_in_dagster, storages_of
     from cli.pipes import DeafConsole
     from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project

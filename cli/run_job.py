@@ -11,12 +11,12 @@ import dagster as dg
 import sqlalchemy as sa
 
 from assets.definitions import defs
-from assets.instance_storage import keep_connections
+from assets.instance.storage import keep_connections
 from assets.keys import raw_key
-from assets.op import watched_by
+from assets.ops import watched_by
 from cli import exits
 from cli.console import Terminal
-from cli.dagster_instance import open_instance, storage_trouble
+from assets.instance.home import open_instance, storage_trouble
 from cli.interrupts import Signalled
 from cli.pipes import DeafConsole
 from cli.sync_report import report

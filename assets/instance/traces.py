@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from cli.dagster_instance import postgres_url
+from assets.instance.home import postgres_url
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
-from assets import lineage
+from assets import specs as lineage
 from assets.checks import check_name
 from assets.definitions import defs
 from assets.freshness import freshness_policy

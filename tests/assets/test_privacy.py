@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.op import sync_assets
+from assets.ops import sync_assets
 from dbt_like_sql.runner import Project, load_project
 from pipelines.warehouse import building
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings

@@ -10,7 +10,7 @@ import pytest
 from dagster._core.instance.config import PoolGranularity
 from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from assets.instance_storage import OpenSqliteEventLogStorage
+from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import building
 from tests.assets.conftest import KEY, House

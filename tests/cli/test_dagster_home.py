@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli import dagster_instance
-from cli.dagster_instance import prepare_dagster_home
+from assets.instance import home as dagster_instance
+from assets.instance.home import prepare_dagster_home
 from pipelines.errors import SettingsError
 from pipelines.settings import PROJECT
 
@@ -42,8 +42,8 @@ def test_the_file_of_an_older_release_is_renewed(copy: Path, capsys: pytest.Capt
 def test_several_may_begin_it_at_the_same_moment(tmp_path: Path) -> None:
     program = """
 import os, sys
-import assets.instance_storage
-from cli.dagster_instance import open_instance
+import assets.instance.storage
+from assets.instance.home import open_instance
 
 failed = 0
 for n in range(3):

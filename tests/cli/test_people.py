@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from cli.dagster_instance import open_instance
+from assets.instance.home import open_instance
 from pipelines.warehouse import read_only
 from tests.cli.conftest import Rivo
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import dagster as dg
 import pytest
 
-from cli.dagster_instance import open_instance
+from assets.instance.home import open_instance
 from pipelines.warehouse import read_only
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.cli.conftest import RIVO
