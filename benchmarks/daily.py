@@ -75,7 +75,7 @@ def main() -> None:
     from assets import run
     from assets.instance.storage import OpenSqliteEventLogStorage
     from cli import run_job
-    from cli.interrupts import heard
+    from cli.terminal.interrupts import heard
     from pipelines import sync
     from pipelines.warehouse import Build
 

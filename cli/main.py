@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 
 from cli import exits
-from cli.backups import backup, restore
-from cli.interrupts import Signalled, heard, sigterm_is_ctrl_c
-from cli.models import models
-from cli.people import forget
-from cli.pipes import Group
+from cli.commands.backup import backup, restore
+from cli.terminal.interrupts import Signalled, heard, sigterm_is_ctrl_c
+from cli.commands.models import models
+from cli.commands.forget import forget
+from cli.terminal.pipes import Group
 from pipelines.errors import NoWarehouse, RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT, Settings
@@ -134,7 +134,7 @@ def sync(
         settings = Settings.load()
     except RivoError as error:
         if as_json:
-            from cli.sync_report import failed_before
+            from cli.terminal.sync_report import failed_before
 
             click.echo(failed_before(str(error)))
         raise
@@ -143,7 +143,7 @@ def sync(
 
         # It takes a second, and so do the imports of Dagster.
         start_demo_store()
-    from cli.run_job import run_sync
+    from cli.commands.run_job import run_sync
 
     sys.exit(
         run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, rewind=rewind, as_json=as_json)
@@ -190,9 +190,9 @@ def query(sql: str, form: str, output: Path | None) -> None:
         raise click.UsageError("Parquet is nothing for a terminal: name a file with --output, or use a pipe.")
     import duckdb
 
-    from cli import query as running
-    from cli.query_errors import sentence
-    from cli.tables import counted, print_result, short, terminal
+    from cli.terminal import query_formats as running
+    from cli.terminal.query_errors import sentence
+    from cli.terminal.tables import counted, print_result, short, terminal
     from runs.shop import present_warehouse
     from pipelines.warehouse import read_only
     from pipelines.warehouse.storage_errors import damaged
@@ -232,7 +232,7 @@ Exit codes:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document; its fields stand in docs/cli.md.")
 def status(as_json: bool) -> None:
     """Last sync, freshness, trust, quarantine, what is due, size. Reads only."""
-    from cli.status import look, show
+    from cli.terminal.status import look, show
 
     found = look(Settings.load())
     show(found, as_json=as_json)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli import exits
-from cli.interrupts import Signalled
+from cli.terminal.interrupts import Signalled
 from pipelines.settings import Settings
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -26,7 +26,7 @@ def backup(folder: Path) -> None:
 
     Histories, first-seen times, deleted rows, the log of syncs. No sync waits for it, and it waits for none.
     """
-    from cli.tables import short
+    from cli.terminal.tables import short
     from runs.shop import present_warehouse
     from pipelines.warehouse.backup import backup as make
 
@@ -53,8 +53,8 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     The next `rivo sync` reads what has happened since.
     """
     from runs.run import Finished, Plan, run
-    from cli.console import Terminal
-    from cli.pipes import DeafConsole
+    from cli.terminal.console import Terminal
+    from cli.terminal.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
     from pipelines.errors import command
     from pipelines.privacy.erasure import forget_again, forgotten_in

@@ -7,7 +7,7 @@ import sys
 import click
 
 from cli import exits
-from cli.interrupts import Signalled
+from cli.terminal.interrupts import Signalled
 from pipelines.settings import Settings
 
 
@@ -36,9 +36,9 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     if key_lost == (customer is not None):
         raise click.UsageError("Name the customer, or say --key-lost.")
     from runs.run import Finished, Plan, run
-    from cli.console import Terminal
+    from cli.terminal.console import Terminal
     from assets.instance.traces import replace_in_dagster, storages_of
-    from cli.pipes import DeafConsole
+    from cli.terminal.pipes import DeafConsole
     from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse

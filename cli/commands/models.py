@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
-from cli.interrupts import Signalled
+from cli.terminal.interrupts import Signalled
 from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _no_more(_context: click.Context, _argument: click.Parameter, value: tuple[s
 @_selection
 def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """All seeds and models in the order in which they are built."""
-    from cli.models_output import print_list
+    from cli.terminal.models_output import print_list
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
 
@@ -75,8 +75,8 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     what they have.
     """
     from runs.run import Finished, Plan, run
-    from cli.console import Terminal
-    from cli.pipes import DeafConsole
+    from cli.terminal.console import Terminal
+    from cli.terminal.pipes import DeafConsole
     from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
@@ -101,7 +101,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 
     --select takes names of tests too. Exit status 1 when a test of severity 'error' fails.
     """
-    from cli.models_output import print_tests
+    from cli.terminal.models_output import print_tests
     from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.testing import select_tests
@@ -120,7 +120,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 @click.argument("name")
 def show(name: str) -> None:
     """One table: columns, tests, SQL, a few rows."""
-    from cli.models_output import print_table
+    from cli.terminal.models_output import print_table
     from dbt_like_sql.runner import load_project
 
     project = load_project()
@@ -133,7 +133,7 @@ def show(name: str) -> None:
 @click.argument("column", metavar="MODEL.COLUMN")
 def lineage(column: str) -> None:
     """Where a column comes from, step by step, back to the raw tables."""
-    from cli.models_output import print_lineage
+    from cli.terminal.models_output import print_lineage
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.impact import path_back
 
@@ -144,7 +144,7 @@ def lineage(column: str) -> None:
 @click.argument("name", metavar="TABLE[.COLUMN]")
 def impact(name: str) -> None:
     """What depends on a column or a table."""
-    from cli.models_output import print_impact
+    from cli.terminal.models_output import print_impact
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.impact import impact as find
 
@@ -164,7 +164,7 @@ def docs(output: Path) -> None:
 
     It needs no network, and can be opened, sent or hosted anywhere.
     """
-    from cli.tables import short
+    from cli.terminal.tables import short
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
 
@@ -185,7 +185,7 @@ def docs(output: Path) -> None:
 @contextmanager
 def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """The published warehouse, read-only, if there is one, and a sentence on which it is, or that there is none."""
-    from cli.tables import short
+    from cli.terminal.tables import short
     from runs.shop import present_warehouse
     from pipelines.settings import Settings
     from pipelines.warehouse import read_only

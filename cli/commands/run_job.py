@@ -15,11 +15,11 @@ from assets.instance.storage import keep_connections
 from assets.keys import raw_key
 from assets.ops import watched_by
 from cli import exits
-from cli.console import Terminal
+from cli.terminal.console import Terminal
 from assets.instance.home import open_instance, storage_trouble
-from cli.interrupts import Signalled
-from cli.pipes import DeafConsole
-from cli.sync_report import report
+from cli.terminal.interrupts import Signalled
+from cli.terminal.pipes import DeafConsole
+from cli.terminal.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
 

@@ -13,8 +13,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from runs.run import Event, Finished, Step
-from cli.interrupts import Signalled
-from cli.tables import short
+from cli.terminal.interrupts import Signalled
+from cli.terminal.tables import short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.load.sync import ListResult

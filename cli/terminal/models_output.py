@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.tables import counted, print_result, terminal
+from cli.terminal.tables import counted, print_result, terminal
 from dbt_like_sql.runner import Column, Model, Project, Seed, Source, TestResult, last_results
 from dbt_like_sql.runner.impact import Impact, Step
 from dbt_like_sql.runner.last_results import LastResults

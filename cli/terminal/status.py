@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cli import exits
-from cli.tables import counted, short, terminal
+from cli.terminal.tables import counted, short, terminal
 from runs.shop import present_warehouse
 from pipelines.errors import NoWarehouse, command
 from pipelines.load.reading import last_sweep

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cli import exits
-from cli.console import Terminal
+from cli.terminal.console import Terminal
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.pipes import QuietConsole
+from cli.terminal.pipes import QuietConsole
 
 _UNBROKEN = 10_000
 """Lines in a file or pipe are as long as they are."""

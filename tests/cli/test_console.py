@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from cli.tables import result_table
+from cli.terminal.tables import result_table
 
 
 def test_values_that_look_like_markup_are_shown_as_they_are() -> None:

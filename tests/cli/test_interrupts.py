@@ -52,7 +52,7 @@ def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
     """A handler that swallows the signal, as CPython itself may inside a destructor."""
     program = (
         "import signal, sys, time\n"
-        "from cli.interrupts import heard\n"
+        "from cli.terminal.interrupts import heard\n"
         "signal.signal(signal.SIGINT, lambda *_: None)\n"
         "with heard(patience=0.5):\n"
         "    print('ready', flush=True)\n"

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from cli import query
+from cli.terminal import query_formats as query
 from cli.main import _FORMATS
-from cli.query_errors import sentence
-from cli.tables import print_result
+from cli.terminal.query_errors import sentence
+from cli.terminal.tables import print_result
 from pipelines.errors import RivoError
 from pipelines.warehouse import read_only
 from tests.cli.conftest import RIVO, Rivo, environment

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from cli import exits
-from cli.status import GRACE, Status, look, show
+from cli.terminal.status import GRACE, Status, look, show
 from pipelines.settings import Settings
 from tests.cli.conftest import KEY, Rivo
 

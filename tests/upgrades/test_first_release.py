@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from runs.run import Finished, Plan, run
-from cli.status import look, show
+from cli.terminal.status import look, show
 from runs.shop import present_warehouse
 from dbt_like_sql.runner import load_project
 from pipelines.errors import WarehouseError
