@@ -6,9 +6,9 @@ import dagster as dg
 
 from assets.alerts import alert_on_run_failure
 from assets.jobs import JOBS, daily_schedule
-from assets.specs import rivo_specs
 from assets.ops import sync_assets
 from assets.sensors import SENSORS, event_specs
+from assets.specs import rivo_specs
 from dbt_like_sql.runner import load_project
 from pipelines.settings import Settings
 

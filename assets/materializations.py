@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
+from runs.run import Event, Finished, ListsRead, Page
 
 from assets.checks import results_of_list, results_of_tests
 from assets.keys import PUBLISHED, raw_key, relation_key
-from runs.run import Event, Finished, ListsRead, Page
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS

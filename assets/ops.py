@@ -12,16 +12,16 @@ from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
+from runs.run import Event, Finished, Plan, Step, run
 
 from assets import specs as lineage
 from assets.alerts import alert_on_failure
 from assets.checks import check_specs
+from assets.instance.retention import delete_old_runs
+from assets.instance.retries import landed_before
 from assets.instance.storage import keep_connections
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import results
-from assets.instance.retention import delete_old_runs
-from assets.instance.retries import landed_before
-from runs.run import Event, Finished, Plan, Step, run
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions

@@ -12,9 +12,9 @@ import click
 
 from cli import exits
 from cli.commands.backup import backup, restore
-from cli.terminal.interrupts import Signalled, heard, sigterm_is_ctrl_c
-from cli.commands.models import models
 from cli.commands.forget import forget
+from cli.commands.models import models
+from cli.terminal.interrupts import Signalled, heard, sigterm_is_ctrl_c
 from cli.terminal.pipes import Group
 from pipelines.errors import NoWarehouse, RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -76,9 +76,9 @@ def _sentence(error: Exception) -> str | None:
     """What an error means that is known only to the packages below; importing them takes half a second."""
     import duckdb
 
-    from runs.shop import present_warehouse
     from dbt_like_sql.runner import ProjectError
     from pipelines.warehouse.storage_errors import damaged
+    from runs.shop import present_warehouse
 
     if isinstance(error, ProjectError):
         return f"Error in the SQL models: {error}"
@@ -193,9 +193,9 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli.terminal import query_formats as running
     from cli.terminal.query_errors import sentence
     from cli.terminal.tables import counted, print_result, short, terminal
-    from runs.shop import present_warehouse
     from pipelines.warehouse import read_only
     from pipelines.warehouse.storage_errors import damaged
+    from runs.shop import present_warehouse
 
     warehouse = present_warehouse(Settings.load()).warehouse
     text = sys.stdin.read() if sql == "-" else sql

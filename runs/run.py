@@ -10,16 +10,16 @@ from pathlib import Path
 import duckdb
 from pydantic import SecretStr
 
-from runs.pictures import PICTURES
-from runs.samples import LAYERS as SHOWN
-from runs.samples import sample
 from dbt_like_sql.runner import NodeResult, Project, build, last_results
-from runs.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, building
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
+from runs.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
+from runs.pictures import PICTURES
+from runs.samples import LAYERS as SHOWN
+from runs.samples import sample
 
 _TRUST = "rpt_data_trust"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from runs.demo import Target, target
 from pipelines.settings import Settings
 from pipelines.warehouse import DEMO, resolve
+from runs.demo import Target, target
 
 
 def present_warehouse(settings: Settings) -> Target:

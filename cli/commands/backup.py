@@ -27,8 +27,8 @@ def backup(folder: Path) -> None:
     Histories, first-seen times, deleted rows, the log of syncs. No sync waits for it, and it waits for none.
     """
     from cli.terminal.tables import short
-    from runs.shop import present_warehouse
     from pipelines.warehouse.backup import backup as make
+    from runs.shop import present_warehouse
 
     made = make(present_warehouse(Settings.load()), folder.expanduser().absolute())
     click.echo(
@@ -52,7 +52,6 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
 
     The next `rivo sync` reads what has happened since.
     """
-    from runs.run import Finished, Plan, run
     from cli.terminal.console import Terminal
     from cli.terminal.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
@@ -61,6 +60,7 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from pipelines.privacy.incoming import apply_setting
     from pipelines.warehouse import Build
     from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
+    from runs.run import Finished, Plan, run
 
     settings = Settings.load()
     made = read_backup(folder.expanduser().absolute())

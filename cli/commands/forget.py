@@ -35,16 +35,16 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     """
     if key_lost == (customer is not None):
         raise click.UsageError("Name the customer, or say --key-lost.")
-    from runs.run import Finished, Plan, run
-    from cli.terminal.console import Terminal
     from assets.instance.traces import replace_in_dagster, storages_of
+    from cli.terminal.console import Terminal
     from cli.terminal.pipes import DeafConsole
-    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import Person, give_up
     from pipelines.privacy.erasure import forget as forget_person
     from pipelines.warehouse import Build, latest
+    from runs.run import Finished, Plan, run
+    from runs.shop import present_warehouse
 
     settings = Settings.load()
     where = present_warehouse(settings)

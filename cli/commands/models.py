@@ -74,13 +74,13 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep
     what they have.
     """
-    from runs.run import Finished, Plan, run
     from cli.terminal.console import Terminal
     from cli.terminal.pipes import DeafConsole
-    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
     from pipelines.settings import Settings
+    from runs.run import Finished, Plan, run
+    from runs.shop import present_warehouse
 
     settings = Settings.load()
     project = load_project()
@@ -102,12 +102,12 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     --select takes names of tests too. Exit status 1 when a test of severity 'error' fails.
     """
     from cli.terminal.models_output import print_tests
-    from runs.shop import present_warehouse
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.testing import select_tests
     from dbt_like_sql.runner.testing import test as run_tests
     from pipelines.settings import Settings
     from pipelines.warehouse import read_only
+    from runs.shop import present_warehouse
 
     project = load_project()
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
@@ -186,9 +186,9 @@ def docs(output: Path) -> None:
 def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """The published warehouse, read-only, if there is one, and a sentence on which it is, or that there is none."""
     from cli.terminal.tables import short
-    from runs.shop import present_warehouse
     from pipelines.settings import Settings
     from pipelines.warehouse import read_only
+    from runs.shop import present_warehouse
 
     where = present_warehouse(Settings.load())
     name = short(where.warehouse)

@@ -11,12 +11,12 @@ import dagster as dg
 import sqlalchemy as sa
 
 from assets.definitions import defs
+from assets.instance.home import open_instance, storage_trouble
 from assets.instance.storage import keep_connections
 from assets.keys import raw_key
 from assets.ops import watched_by
 from cli import exits
 from cli.terminal.console import Terminal
-from assets.instance.home import open_instance, storage_trouble
 from cli.terminal.interrupts import Signalled
 from cli.terminal.pipes import DeafConsole
 from cli.terminal.sync_report import report

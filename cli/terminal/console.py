@@ -12,13 +12,13 @@ from rich.markup import escape
 from rich.spinner import Spinner
 from rich.text import Text
 
-from runs.run import Event, Finished, Step
 from cli.terminal.interrupts import Signalled
 from cli.terminal.tables import short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
+from runs.run import Event, Finished, Step
 
 FIRST_QUERY = (
     "select from_state, to_state, direction, members, share from reports.rpt_tier_migration "

@@ -17,12 +17,12 @@ from rich.markup import escape
 
 from cli import exits
 from cli.terminal.tables import counted, short, terminal
-from runs.shop import present_warehouse
 from pipelines.errors import NoWarehouse, command
 from pipelines.load.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, is_being_built, latest, read_only
+from runs.shop import present_warehouse
 
 GRACE = timedelta(hours=2)
 """A sync may take, or be retried, for so long after its time before the warehouse counts as stale."""

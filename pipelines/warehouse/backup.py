@@ -20,8 +20,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
-
 from runs.demo import Target
+
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
 from pipelines.warehouse import DEMO, RAW, Build, latest, resolve

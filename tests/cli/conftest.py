@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from runs.run import Finished, Plan, run
 from dbt_like_sql.runner import load_project
 from pipelines.load.sync import SyncOptions
 from pipelines.settings import Settings
+from runs.run import Finished, Plan, run
 from sandbox import Program, ProgramOptions, Server, serve
 
 KEY = "shpka-secret-0123456789abcdef"

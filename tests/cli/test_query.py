@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from cli.terminal import query_formats as query
 from cli.main import _FORMATS
+from cli.terminal import query_formats as query
 from cli.terminal.query_errors import sentence
 from cli.terminal.tables import print_result
 from pipelines.errors import RivoError

@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from runs.run import Finished, Plan, run
 from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.settings import Settings
 from pipelines.warehouse import read_only
+from runs.run import Finished, Plan, run
 from sandbox import LISTS, Fault, Program, Server, serve
 
 Object = dict[str, Any]

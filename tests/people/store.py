@@ -10,11 +10,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from runs.run import Finished, Plan, run
-from runs.demo import Target
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, building, read_only
+from runs.demo import Target
+from runs.run import Finished, Plan, run
 from sandbox import Server
 from tests.models.shop import project
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from runs.demo import Target
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.privacy.erasure import forget, forget_again, forgotten_in
 from pipelines.privacy.incoming import apply_setting
 from pipelines.warehouse import Build, building
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
+from runs.demo import Target
 from tests.people.conftest import OpenStore
 from tests.people.store import Store
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runs.demo import DEMO_SYNCS, demo_store, demo_times, target
 from pipelines.errors import RivoError, SettingsError
 from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT
+from runs.demo import DEMO_SYNCS, demo_store, demo_times, target
 from tests.pipelines.shop import make_settings
 
 DEMO = PROJECT / "data/demo.duckdb"

@@ -16,13 +16,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from runs.run import Finished, Plan, Step, run
 from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, building
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
+from runs.run import Finished, Plan, Step, run
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.torture.children"])
