@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import dagster as dg
-from runs.run import Event, Finished, ListsRead, Page
 
 from assets.checks import results_of_list, results_of_tests
 from assets.keys import PUBLISHED, raw_key, relation_key
@@ -14,6 +13,7 @@ from dbt_like_sql.runner import NodeResult, Project
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
+from runs.run import Event, Finished, ListsRead, Page
 
 Result = dg.MaterializeResult | dg.AssetCheckResult
 _ROWS = "dagster/row_count"

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import dagster as dg
 from pydantic import Field
-from runs.run import Event, Finished, Plan, Step, run
 
 from assets import specs as lineage
 from assets.alerts import alert_on_failure
@@ -28,6 +27,7 @@ from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
+from runs.run import Event, Finished, Plan, Step, run
 
 
 class Reporter(Protocol):

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from runs.demo import target
 
 from assets.keys import relation_key
 from pipelines.load import recent_events as news
 from pipelines.settings import Settings
 from pipelines.warehouse import is_being_built, news_file
+from runs.demo import target
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300

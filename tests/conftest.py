@@ -16,7 +16,16 @@ settings.load_profile("unhurried")
 
 _LONG = tuple(
     f"tests/{name}"
-    for name in ("ui", "postgres", "torture", "people", "cli", "pipelines/test_thirty", "assets", "models")
+    for name in (
+        "ui",
+        "postgres",
+        "torture",
+        "pipelines/privacy",
+        "cli",
+        "pipelines/load/test_thirty",
+        "assets",
+        "dbt_like_sql/models",
+    )
 )
 
 

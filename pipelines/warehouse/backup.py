@@ -20,13 +20,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import duckdb
-from runs.demo import Target
 
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.settings import Settings
 from pipelines.warehouse import DEMO, RAW, Build, latest, resolve
 from pipelines.warehouse.raw_tables import existing_columns
 from pipelines.warehouse.storage_errors import damaged, first_line, refuse_foreign, unreadable
+from runs.demo import Target
 
 MANIFEST = "manifest.json"
 FORMAT = 1

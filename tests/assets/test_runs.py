@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pytest
 from dagster._core.instance.config import PoolGranularity
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -13,6 +14,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import building
+from runs.pictures import PICTURES
 from tests.assets.conftest import KEY, House
 
 RESUME = "dagster/is_resume_retry"
@@ -219,3 +221,18 @@ def test_no_secret_reaches_the_storage(house: House, text: str) -> None:
     database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert text.encode() not in database.read_bytes()
+
+
+def test_a_picture_that_fails_fails_no_sync(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_font(_: duckdb.DuckDBPyConnection) -> str:
+        raise KeyError("glyph")
+
+    monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
+    house.wait(1)
+    assert house.run().success
+    key = dg.AssetKey(["reports", "rpt_tier_migration"])
+    event = house.instance.get_latest_materialization_event(key)
+    assert event
+    assert event.asset_materialization
+    picture = event.asset_materialization.metadata["picture"].value
+    assert picture == "The picture could not be drawn (KeyError)."

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import warnings
 
-import dagster as dg
 import duckdb
 import pytest
 
-from runs.pictures import PICTURES, tier_migration
-from tests.assets.conftest import House
+from runs.pictures import tier_migration
 
 
 @pytest.mark.parametrize("name", ["Gold ✨👑", "from $500 ^^ to $1,000", "李先生", "$\\frac$"])
@@ -32,18 +30,3 @@ def test_any_name_of_a_tier_can_be_drawn(name: str) -> None:
             warnings.simplefilter("error")
             picture = tier_migration(warehouse)
     assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture or "")
-
-
-def test_a_picture_that_fails_fails_no_sync(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_font(_: duckdb.DuckDBPyConnection) -> str:
-        raise KeyError("glyph")
-
-    monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
-    house.wait(1)
-    assert house.run().success
-    key = dg.AssetKey(["reports", "rpt_tier_migration"])
-    event = house.instance.get_latest_materialization_event(key)
-    assert event
-    assert event.asset_materialization
-    picture = event.asset_materialization.metadata["picture"].value
-    assert picture == "The picture could not be drawn (KeyError)."

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox import Program, ProgramOptions
-from tests.models.facts import World
-from tests.models.shop import STATES, Shop, open_shop
+from tests.dbt_like_sql.models.facts import World
+from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop
 
 JUDGED = (*STATES, "points_events", "points_redemptions", "referrals")
 BRONZE, SILVER = 552_270, 552_288

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.models.shop import Observation, Shop
+from tests.dbt_like_sql.models.shop import Observation, Shop
 
 Attributes = dict[str, Any]
 

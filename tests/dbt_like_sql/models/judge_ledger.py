@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tests.models.facts import Code, Event, World
+from tests.dbt_like_sql.models.facts import Code, Event, World
 
 ISSUES = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual", "issue_reversal"}
 REDEEMS = {"redeem", "redeem_return"}

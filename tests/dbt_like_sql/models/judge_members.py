@@ -9,8 +9,8 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
-from tests.models.facts import Referral, World, moment, month_of, months_later
-from tests.models.judge_ledger import Entry, entries
+from tests.dbt_like_sql.models.facts import Referral, World, moment, month_of, months_later
+from tests.dbt_like_sql.models.judge_ledger import Entry, entries
 
 EARNS = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual"}
 Rows = dict[Any, dict[str, Any]]

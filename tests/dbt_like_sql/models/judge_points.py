@@ -9,8 +9,8 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
-from tests.models.facts import NOT_MEMBER, Event, World, month_of, months_later
-from tests.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, redemptions
+from tests.dbt_like_sql.models.facts import NOT_MEMBER, Event, World, month_of, months_later
+from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, redemptions
 
 CLASSES = (
     "issue_purchase",

@@ -8,8 +8,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from tests.models.facts import NOT_MEMBER, Code, Period, World
-from tests.models.judge_ledger import ISSUES, REDEEMS, Entry, entries
+from tests.dbt_like_sql.models.facts import NOT_MEMBER, Code, Period, World
+from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries
 
 Key = tuple[str, date, str, int | None]
 Belongs = Callable[[int], bool]

@@ -8,8 +8,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from tests.models.facts import NOT_MEMBER, Period, State, World
-from tests.models.judge_ledger import entries
+from tests.dbt_like_sql.models.facts import NOT_MEMBER, Period, State, World
+from tests.dbt_like_sql.models.judge_ledger import entries
 
 Cell = tuple[str, date, str, int | None, str, int | None]
 

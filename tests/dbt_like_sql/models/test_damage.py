@@ -12,7 +12,7 @@ import pytest
 
 from dbt_like_sql.runner import TestResult, build, select
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.models.shop import Shop, open_shop, project
+from tests.dbt_like_sql.models.shop import Shop, open_shop, project
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.models.shop import STATES, Row, Shop, open_shop
+from tests.dbt_like_sql.models.shop import STATES, Row, Shop, open_shop
 
 LISTS = (*STATES, "points_events", "points_redemptions")
 WEEKS = tuple(DEFAULT_END - timedelta(weeks=3 - number) for number in range(4))

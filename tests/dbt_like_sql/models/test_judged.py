@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.models import judge_ledger, judge_members, judge_points, judge_rates, judge_tiers
-from tests.models.facts import World
-from tests.models.shop import Shop
+from tests.dbt_like_sql.models import judge_ledger, judge_members, judge_points, judge_rates, judge_tiers
+from tests.dbt_like_sql.models.facts import World
+from tests.dbt_like_sql.models.shop import Shop
 
 Expected = dict[Any, dict[str, Any]]
 

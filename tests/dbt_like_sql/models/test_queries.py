@@ -19,7 +19,7 @@ from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
 from pipelines.warehouse import read_only
 from sandbox import Program, ProgramOptions
-from tests.models.shop import STATES, Shop, open_shop, project
+from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
 
 EXAMPLE = PROJECT / "examples" / "tier_migration.py"
 PICTURES = ("tier_migration.png", "points_burn_ratio.png")

@@ -10,9 +10,9 @@ import pytest
 
 from dbt_like_sql.runner import build
 from sandbox import Program, ProgramOptions
-from tests.models.facts import World
-from tests.models.judge_ledger import members
-from tests.models.shop import Shop, open_shop, project
+from tests.dbt_like_sql.models.facts import World
+from tests.dbt_like_sql.models.judge_ledger import members
+from tests.dbt_like_sql.models.shop import Shop, open_shop, project
 
 LEDGER = ("vip_tiers", "customers", "points_events", "points_redemptions")
 

@@ -12,11 +12,11 @@ import pytest
 
 from dbt_like_sql.runner import build
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.models import judge_points
-from tests.models.facts import World
-from tests.models.judge_ledger import ledger
-from tests.models.shop import STATES, Shop, open_shop, project
-from tests.models.test_judged import compare
+from tests.dbt_like_sql.models import judge_points
+from tests.dbt_like_sql.models.facts import World
+from tests.dbt_like_sql.models.judge_ledger import ledger
+from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
+from tests.dbt_like_sql.models.test_judged import compare
 
 
 @pytest.fixture(scope="module", params=["c", "d"])

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.load.sync import SyncOptions
 from sandbox import Program, ProgramOptions, serve
-from tests.people.store import Store
+from tests.pipelines.privacy.store import Store
 
 OpenStore = Callable[..., Store]
 OPTIONS: dict[str, Any] = {"seed": 7, "customers": 50, "months": 5}

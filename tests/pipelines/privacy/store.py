@@ -16,7 +16,7 @@ from pipelines.warehouse import Build, building, read_only
 from runs.demo import Target
 from runs.run import Finished, Plan, run
 from sandbox import Server
-from tests.models.shop import project
+from tests.dbt_like_sql.models.shop import project
 
 KEY = "a-key-that-nobody-can-guess"
 

@@ -17,8 +17,8 @@ from pipelines.warehouse import Build, building
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
 from runs.demo import Target
-from tests.people.conftest import OpenStore
-from tests.people.store import Store
+from tests.pipelines.privacy.conftest import OpenStore
+from tests.pipelines.privacy.store import Store
 
 
 def restore(store: Store, made: Backup) -> list[str]:

@@ -10,8 +10,8 @@ from pipelines.errors import RivoError, SettingsError
 from pipelines.load.sync import SyncOptions
 from pipelines.privacy.erasure import Person, forget, give_up
 from pipelines.warehouse import Build
-from tests.people.conftest import OpenStore
-from tests.people.store import Store
+from tests.pipelines.privacy.conftest import OpenStore
+from tests.pipelines.privacy.store import Store
 
 ANYBODY = """
     select c.id, c.email, c.referral_code

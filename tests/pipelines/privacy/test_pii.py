@@ -8,8 +8,8 @@ from pipelines.errors import SettingsError
 from pipelines.load.sync import SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from tests.people.conftest import OpenStore
-from tests.people.store import Store, personal_words
+from tests.pipelines.privacy.conftest import OpenStore
+from tests.pipelines.privacy.store import Store, personal_words
 
 LEAK = "Wanda Tattle"
 LISTS = tuple(ENDPOINTS)

@@ -16,7 +16,7 @@ from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Program
-from tests.pipelines.test_records import ID, LIKELY, scalars
+from tests.pipelines.rivo.test_arrow import ID, LIKELY, scalars
 
 COLUMNS = (
     ID,
