@@ -7,7 +7,8 @@ from functools import cache
 from itertools import islice, pairwise
 
 import dagster as dg
-from dagster._utils.schedules import cron_string_iterator
+
+from assets.instance.private import cron_ticks
 
 _WARN_AFTER = timedelta(hours=1)
 _FAIL_AFTER = timedelta(hours=3)
@@ -28,8 +29,7 @@ def freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
 
 def longest_gap(cron: str, timezone: str) -> timedelta:
     """The longest time between two syncs."""
-    start = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
-    ticks = islice(cron_string_iterator(start, cron, timezone), _TICKS)
+    ticks = islice(cron_ticks(datetime(2026, 1, 1, tzinfo=UTC), cron, timezone), _TICKS)
     return max(
         (later.astimezone(UTC) - earlier.astimezone(UTC) for earlier, later in pairwise(ticks)),
         default=timedelta(days=1),

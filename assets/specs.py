@@ -8,9 +8,9 @@ from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
-from dagster._utils.warnings import suppress_dagster_warnings
 
 from assets.freshness import freshness_policy
+from assets.instance.private import suppress_dagster_warnings
 from assets.keys import PUBLISHED, raw_key, relation_key
 from dbt_like_sql.runner import Column, Model, Project, Seed
 from pipelines.rivo import endpoints

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import duckdb
 
-from pipelines.load.histories import drop_empty_versions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
 from pipelines.warehouse.raw_tables import raw_tables
+from pipelines.warehouse.versions import drop_empty_versions
 
 _OURS = ("_first_seen_at", "_last_seen_at", "_deleted_at", "valid_from", "valid_to", "observed_at")
 """The columns that hold observation times; all others hold what Rivo says."""

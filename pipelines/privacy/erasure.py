@@ -11,7 +11,6 @@ import duckdb
 import orjson
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.load.histories import stamp_versions
 from pipelines.privacy.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
 from pipelines.privacy.incoming import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.privacy.personal import parsed
@@ -21,6 +20,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import MAKE_A_KEY, Settings
 from pipelines.warehouse import RAW, Build, latest
 from pipelines.warehouse.raw_tables import existing_columns, history_name
+from pipelines.warehouse.versions import stamp_versions
 
 
 @dataclass

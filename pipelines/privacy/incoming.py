@@ -11,7 +11,6 @@ import orjson
 import pyarrow as pa
 
 from pipelines.errors import SettingsError, command
-from pipelines.load.histories import stamp_versions
 from pipelines.privacy.forgotten import Forgotten
 from pipelines.privacy.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
 from pipelines.privacy.pseudonyms import Pseudonyms
@@ -21,6 +20,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import HISTORY_META, existing_columns, history_name
+from pipelines.warehouse.versions import stamp_versions
 
 Treat = Callable[[Endpoint, list[Row]], list[Row]]
 _WORDS_REMEMBERED = 100_000
