@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -18,8 +17,8 @@ import dagster as dg
 from assets.keys import relation_key
 from pipelines.load import recent_events as news
 from pipelines.settings import Settings
-from pipelines.warehouse import is_being_built, news_file
-from runs.demo import target
+from pipelines.warehouse import Warehouse
+from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
@@ -60,7 +59,7 @@ def event_specs() -> list[dg.AssetSpec]:
 
 
 def _sensor(
-    name: str, evaluate: Callable[[Settings, Path, str | None], dg.SensorResult]
+    name: str, evaluate: Callable[[Settings, Warehouse, str | None], dg.SensorResult]
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
@@ -70,16 +69,16 @@ def _sensor(
     )
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = Settings.load()
-        where = target(settings)
+        where = shop_to_sync(settings)
         if where.is_demo:
             return dg.SkipReason("RIVO_API_KEY is not set: a demo has no events to look for.")
-        if not where.warehouse.exists():
+        if not where.warehouse.exists:
             return dg.SkipReason(
                 f"There is no warehouse at {where.warehouse} yet. Sync once, then events are told."
             )
-        if is_being_built(where.warehouse):
+        if where.warehouse.is_being_built:
             return dg.SkipReason("A sync is at work, which has the requests for itself. Asking again later.")
-        if is_being_built(news_file(where.warehouse)):
+        if where.warehouse.recent_events.is_being_built:
             return dg.SkipReason("Another sensor is loading what it found. Asking again later.")
         return evaluate(settings, where.warehouse, context.cursor)
 
@@ -87,9 +86,9 @@ def _sensor(
 
 
 def _by_id(
-    name: str, table: str, ask: Callable[[Settings, Path, int], news.News]
-) -> Callable[[Settings, Path, str | None], dg.SensorResult]:
-    def evaluate(settings: Settings, warehouse: Path, cursor: str | None) -> dg.SensorResult:
+    name: str, table: str, ask: Callable[[Settings, Warehouse, int], news.News]
+) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
+    def evaluate(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
         since_id = int(cursor) if cursor else news.largest_id(warehouse, table)
         if since_id is None:
             return dg.SensorResult(skip_reason=f"{table} was never synced yet.")
@@ -99,7 +98,7 @@ def _by_id(
     return evaluate
 
 
-def _tiers(settings: Settings, warehouse: Path, cursor: str | None) -> dg.SensorResult:
+def _tiers(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
     known = json.loads(cursor) if cursor else {}
     since = datetime.fromisoformat(known["observed_at"]) if known.get("observed_at") else None
     since_id = known.get("since_id", news.largest_id(warehouse, "points_events"))

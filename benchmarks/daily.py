@@ -72,11 +72,11 @@ def main() -> None:
     """Sync once and print where the time went."""
     _enter("imports and definitions")
 
-    from assets import run
+    import runs.run as run
     from assets.instance.storage import OpenSqliteEventLogStorage
-    from cli import run_job
+    from cli.commands import run_job
     from cli.terminal.interrupts import heard
-    from pipelines import sync
+    from pipelines.load import sync
     from pipelines.warehouse import Build
 
     _leave()

@@ -24,11 +24,11 @@ def ours(url: str, folder: Path) -> None:
 
     from pipelines.load.sync import sync_lists
     from pipelines.settings import Settings
-    from pipelines.warehouse import building
+    from pipelines.warehouse import Warehouse
 
     rate = float(os.environ.get("BENCH_RATE", "100000"))
     settings = Settings(api_key=SecretStr("benchmark-key"), api_url=url, rate_limit=rate)
-    with building(folder / "rivo.duckdb") as build:
+    with Warehouse(folder / "rivo.duckdb").build() as build:
         results = list(sync_lists(build, settings))
         build.publish()
     assert all(result.complete for result in results), results

@@ -77,14 +77,13 @@ def _sentence(error: Exception) -> str | None:
     import duckdb
 
     from dbt_like_sql.runner import ProjectError
-    from pipelines.warehouse.storage_errors import damaged
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
     if isinstance(error, ProjectError):
         return f"Error in the SQL models: {error}"
     if not isinstance(error, duckdb.Error):
         return None
-    found = damaged(present_warehouse(Settings.load()).warehouse, str(error))
+    found = shop_to_read(Settings.load()).warehouse.damage(error)
     return f"Error: {found}" if found else None
 
 
@@ -193,15 +192,13 @@ def query(sql: str, form: str, output: Path | None) -> None:
     from cli.terminal import query_formats as running
     from cli.terminal.query_errors import sentence
     from cli.terminal.tables import counted, print_result, short, terminal
-    from pipelines.warehouse import read_only
-    from pipelines.warehouse.storage_errors import damaged
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
-    warehouse = present_warehouse(Settings.load()).warehouse
+    warehouse = shop_to_read(Settings.load()).warehouse
     text = sys.stdin.read() if sql == "-" else sql
     with (
         running.spill_folder() as spill,
-        read_only(warehouse, spill) as connection,
+        warehouse.read(spill) as connection,
     ):
         try:
             relation = running.select(connection, text)
@@ -216,7 +213,7 @@ def query(sql: str, form: str, output: Path | None) -> None:
             with running.output(output) as sink:
                 count = running.write(relation, form, sink)
         except duckdb.Error as error:
-            raise damaged(warehouse, str(error)) or sentence(connection, error) from None
+            raise warehouse.damage(error) or sentence(connection, error) from None
     if output:
         click.echo(f"Written to {short(output)}, {counted(count, 'row')}.", err=True)
 

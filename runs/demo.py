@@ -1,4 +1,4 @@
-"""The store to sync with: Rivo's, or, without a key, the sandbox store as a demo that never mixes with real data."""
+"""The demo: a sandbox store in a process of its own, which stands in for Rivo where no key is set."""
 
 from __future__ import annotations
 
@@ -9,43 +9,13 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from pipelines.errors import RivoError, SettingsError, command
-from pipelines.settings import PROJECT, Settings
-from pipelines.warehouse import DEMO, resolve
+from pipelines.errors import RivoError, command
+from pipelines.settings import PROJECT
 
 DEMO_SYNCS = 13
 """A first demo replays so many weekly syncs, so that tier migration has something to show."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a sync reads and where it writes."""
-
-    settings: Settings
-    warehouse: Path
-    is_demo: bool
-
-
-def target(settings: Settings) -> Target:
-    """The warehouse these settings lead to: RIVO_WAREHOUSE with a key, the demo's file without.
-
-    Raises:
-        SettingsError: RIVO_WAREHOUSE is none of this release, or with a key the demo's own file.
-    """
-    demo = resolve(DEMO)
-    if settings.api_key is None:
-        return Target(settings, demo, is_demo=True)
-    warehouse = resolve(settings.warehouse)
-    if warehouse.resolve() == demo.resolve():
-        raise SettingsError(
-            f"RIVO_WAREHOUSE: {warehouse} is the demo's file, and simulated data must not mix with the shop's. "
-            "Use another path such as data/rivo.duckdb."
-        )
-    return Target(settings, warehouse, is_demo=False)
 
 
 class DemoStore:

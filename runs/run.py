@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 from pydantic import SecretStr
@@ -14,12 +13,13 @@ from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW, Build, building
+from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
-from runs.demo import DEMO_SYNCS, Target, demo_store, demo_times, target
+from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.pictures import PICTURES
 from runs.samples import LAYERS as SHOWN
 from runs.samples import sample
+from runs.shop import Shop, shop_to_sync
 
 _TRUST = "rpt_data_trust"
 
@@ -69,7 +69,7 @@ class ListsRead:
 class Finished:
     """How the run ended. `published` is false when models or blocking checks failed or nothing could be read."""
 
-    warehouse: Path
+    warehouse: Warehouse
     published: bool
     is_demo: bool
     observed_at: datetime | None
@@ -83,8 +83,8 @@ class Finished:
 Event = Step | ListResult | ListsRead | Page | NodeResult | Finished
 
 
-def run(plan: Plan, settings: Settings, project: Project, where: Target | None = None) -> Iterator[Event]:
-    """Do it, in a working copy of the warehouse (`where`, else that of a sync), and publish the whole at the end.
+def run(plan: Plan, settings: Settings, project: Project, shop: Shop | None = None) -> Iterator[Event]:
+    """Carry a plan out in a working copy of the shop's warehouse (by default the one a sync would use), then publish.
 
     Yields:
         results as they come, `Finished` last.
@@ -92,10 +92,10 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
-    where = where or target(settings)
+    shop = shop or shop_to_sync(settings)
     problems: list[str] = []
     results: list[ListResult] = []
-    with building(where.warehouse, is_fresh=plan.is_fresh) as work:
+    with shop.warehouse.build(is_fresh=plan.is_fresh) as work:
         ensure_tables(work.connection)
         if plan.prepare:
             plan.prepare(work)
@@ -103,7 +103,7 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
         if plan.lists:
             reading = (
                 _sync_demo(work, settings, plan.lists)
-                if where.is_demo
+                if shop.is_demo
                 else sync_lists(work, settings, plan.lists)
             )
             for event in reading:
@@ -114,7 +114,7 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
             yield ListsRead(*_log_state(work.connection))
         elif not _log_state(work.connection)[1]:
             raise WarehouseError(
-                f"Nothing has been synced into {where.warehouse} yet, so there is nothing to build from. "
+                f"Nothing has been synced into {shop.warehouse} yet, so there is nothing to build from. "
                 "Run `make sync` first."
             )
         nothing_read = bool(results) and not any(result.complete for result in results)
@@ -139,26 +139,25 @@ def run(plan: Plan, settings: Settings, project: Project, where: Target | None =
             problems += left
         if plan.publish and not blocked and not nothing_read:
             work.publish()
-        elif not nothing_read or where.warehouse.exists():
+        elif not nothing_read or shop.warehouse.exists:
             # Also where no list could be read: that it failed stands in the log.
             work.keep()
         if blocked:
             what = "read" if plan.lists else "built"
             problems.append(
-                f"{where.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
+                f"{shop.warehouse} was left as it was, because a model or a blocking check failed. What was {what} "
                 "is kept and will be published by the next run that passes."
             )
         elif nothing_read:
             problems.append(
-                f"No list could be read, so nothing was published. {where.warehouse} is as it was."
+                f"No list could be read, so nothing was published. {shop.warehouse} is as it was."
             )
-    exists = where.warehouse.exists()
     yield Finished(
-        warehouse=where.warehouse,
+        warehouse=shop.warehouse,
         published=plan.publish and not blocked and not nothing_read,
-        is_demo=where.is_demo,
+        is_demo=shop.is_demo,
         observed_at=observed_at,
-        size_bytes=where.warehouse.stat().st_size if exists else 0,
+        size_bytes=shop.warehouse.size_bytes,
         problems=tuple(problems),
         findings=findings,
     )
@@ -171,7 +170,7 @@ def _blame(work: Build, node: NodeResult) -> None:
         [node.message] if node.status == "error" else [t.message for t in node.tests if t.status == "error"]
     )
     for text in said:
-        if trouble := work.blame(text or ""):
+        if trouble := work.storage_failure(text or ""):
             raise trouble
 
 

@@ -1,15 +1,71 @@
-"""Which warehouse the commands look into that read no list."""
+"""Where a run happens: whose settings, which warehouse, and whether it is the demo."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from pipelines.warehouse import DEMO, resolve
-from runs.demo import Target, target
+from pipelines.warehouse import Warehouse
+from pipelines.warehouse.backup import Backup
+
+DEMO = "data/demo.duckdb"
+"""The demo's warehouse, as RIVO_WAREHOUSE would name it."""
 
 
-def present_warehouse(settings: Settings) -> Target:
-    """RIVO_WAREHOUSE where it is there or a key is set, else the demo's file, which need not be there."""
-    real = resolve(settings.warehouse)
-    if real.exists() and real != resolve(DEMO):
-        return Target(settings, real, is_demo=False)
-    return target(settings)
+@dataclass(frozen=True)
+class Shop:
+    """A shop's settings and its warehouse; for the demo, those of the sandbox store."""
+
+    settings: Settings
+    warehouse: Warehouse
+    is_demo: bool
+
+    @property
+    def source(self) -> str:
+        """The API's address without user, password and query, or 'demo': what a backup notes."""
+        if self.is_demo:
+            return "demo"
+        parts = urlsplit(self.settings.api_url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def shop_to_sync(settings: Settings) -> Shop:
+    """Return what a sync reads and writes: RIVO_WAREHOUSE with a key, the demo without one.
+
+    Raises:
+        SettingsError: RIVO_WAREHOUSE is not supported, or with a key is the demo's own file.
+    """
+    demo = Warehouse.of_setting(DEMO)
+    if settings.api_key is None:
+        return Shop(settings, demo, is_demo=True)
+    warehouse = Warehouse.of_setting(settings.warehouse)
+    if warehouse == demo:
+        raise SettingsError(
+            f"RIVO_WAREHOUSE: {warehouse} is the demo's file, and simulated data must not mix with the shop's. "
+            "Use another path such as data/rivo.duckdb."
+        )
+    return Shop(settings, warehouse, is_demo=False)
+
+
+def shop_to_read(settings: Settings) -> Shop:
+    """Return what commands work on that ask Rivo nothing: RIVO_WAREHOUSE if it exists or a key is set, else the demo.
+
+    Raises:
+        SettingsError: as for `shop_to_sync`.
+    """
+    real = Warehouse.of_setting(settings.warehouse)
+    if real.exists and real != Warehouse.of_setting(DEMO):
+        return Shop(settings, real, is_demo=False)
+    return shop_to_sync(settings)
+
+
+def shop_of_backup(made: Backup, settings: Settings) -> Shop:
+    """Return where a backup is restored to: RIVO_WAREHOUSE, or the demo's file for a demo, with or without a key.
+
+    Raises:
+        SettingsError: RIVO_WAREHOUSE is not supported.
+    """
+    is_demo = made.shop == "demo"
+    return Shop(settings, Warehouse.of_setting(DEMO if is_demo else settings.warehouse), is_demo)

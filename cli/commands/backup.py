@@ -28,9 +28,10 @@ def backup(folder: Path) -> None:
     """
     from cli.terminal.tables import short
     from pipelines.warehouse.backup import backup as make
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
-    made = make(present_warehouse(Settings.load()), folder.expanduser().absolute())
+    shop = shop_to_read(Settings.load())
+    made = make(shop.warehouse, shop.source, folder.expanduser().absolute())
     click.echo(
         f"{short(made.folder)}: {len(made.tables)} tables, {made.rows:,} rows, "
         f"as of {(made.observed_at or 'before any sync')[:16].replace('T', ' ')} UTC.\n"
@@ -59,14 +60,15 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from pipelines.privacy.erasure import forget_again, forgotten_in
     from pipelines.privacy.incoming import apply_setting
     from pipelines.warehouse import Build
-    from pipelines.warehouse.backup import home_of, load_backup, read_backup, refuse_to_replace, shop_of
+    from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace
     from runs.run import Finished, Plan, run
+    from runs.shop import shop_of_backup
 
     settings = Settings.load()
     made = read_backup(folder.expanduser().absolute())
-    where = home_of(made, settings)
-    if made.shop != shop_of(where):
-        click.echo(f"Note       The backup is of {made.shop}, RIVO_API_URL is {shop_of(where)}.", err=True)
+    where = shop_of_backup(made, settings)
+    if made.shop != where.source:
+        click.echo(f"Note       The backup is of {made.shop}, RIVO_API_URL is {where.source}.", err=True)
     project = load_project()
     said: list[str] = []
 

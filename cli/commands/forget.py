@@ -42,12 +42,12 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import Person, give_up
     from pipelines.privacy.erasure import forget as forget_person
-    from pipelines.warehouse import Build, latest
+    from pipelines.warehouse import Build
     from runs.run import Finished, Plan, run
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
     settings = Settings.load()
-    where = present_warehouse(settings)
+    where = shop_to_read(settings)
     project = load_project()
     people: list[Person] = []
     given_up: list[int] = []
@@ -58,7 +58,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         else:
             people.append(forget_person(work, settings, customer))
 
-    if not latest(where.warehouse).exists():
+    if not where.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {where.warehouse} yet, so nobody is in it.")
     storages = storages_of(settings)
     plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare)

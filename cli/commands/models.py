@@ -80,7 +80,7 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     from dbt_like_sql.runner import select as choose
     from pipelines.settings import Settings
     from runs.run import Finished, Plan, run
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
     settings = Settings.load()
     project = load_project()
@@ -88,7 +88,7 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     terminal = Terminal(DeafConsole(), "build", signalled)
     event = None
     with terminal:
-        for event in run(plan, settings, project, present_warehouse(settings)):
+        for event in run(plan, settings, project, shop_to_read(settings)):
             terminal.event(event)
     terminal.summary()
     sys.exit(exits.DONE if isinstance(event, Finished) and not event.problems else exits.FAILED)
@@ -106,12 +106,11 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     from dbt_like_sql.runner.testing import select_tests
     from dbt_like_sql.runner.testing import test as run_tests
     from pipelines.settings import Settings
-    from pipelines.warehouse import read_only
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
     project = load_project()
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
-    with read_only(present_warehouse(Settings.load()).warehouse) as connection:
+    with shop_to_read(Settings.load()).warehouse.read() as connection:
         passed = print_tests(project, run_tests(connection, project, wanted))
     sys.exit(exits.DONE if passed else exits.FAILED)
 
@@ -187,17 +186,16 @@ def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """The published warehouse, read-only, if there is one, and a sentence on which it is, or that there is none."""
     from cli.terminal.tables import short
     from pipelines.settings import Settings
-    from pipelines.warehouse import read_only
-    from runs.shop import present_warehouse
+    from runs.shop import shop_to_read
 
-    where = present_warehouse(Settings.load())
-    name = short(where.warehouse)
-    if not where.warehouse.exists():
+    where = shop_to_read(Settings.load())
+    name = short(where.warehouse.path)
+    if not where.warehouse.exists:
         yield (
             None,
             f"There is no warehouse at {name} yet: rows, types and results are known after `make sync`.",
         )
         return
-    with read_only(where.warehouse) as connection:
+    with where.warehouse.read() as connection:
         kind = " (a demo with simulated data)" if where.is_demo else ""
         yield connection, f"Rows, types and results are those of {name}{kind}"

@@ -172,7 +172,7 @@ class Terminal:
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
-                f"Warehouse  {escape(short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"Warehouse  {escape(short(done.warehouse.path))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )

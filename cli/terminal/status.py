@@ -6,7 +6,6 @@ import json
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,8 +20,8 @@ from pipelines.errors import NoWarehouse, command
 from pipelines.load.reading import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW, is_being_built, latest, read_only
-from runs.shop import present_warehouse
+from pipelines.warehouse import RAW, Warehouse
+from runs.shop import shop_to_read
 
 GRACE = timedelta(hours=2)
 """A sync may take, or be retried, for so long after its time before the warehouse counts as stale."""
@@ -57,7 +56,7 @@ class LastSync:
 class Status:
     """All that `rivo status` tells; `document` is its JSON."""
 
-    warehouse: Path
+    warehouse: Warehouse
     is_demo: bool
     size_bytes: int
     is_running: bool
@@ -88,7 +87,7 @@ class Status:
     def document(self) -> dict[str, Any]:
         """The fields by name; times in UTC."""
         state = {exits.DONE: "ok", exits.FAILED: "failed", exits.STALE: "stale"}[self.exit_code]
-        return {"state": state, "exit_code": self.exit_code, **asdict(self)}
+        return {"state": state, "exit_code": self.exit_code, **asdict(self), "warehouse": str(self.warehouse)}
 
 
 def look(settings: Settings, now: datetime | None = None) -> Status:
@@ -98,15 +97,15 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         NoWarehouse: nothing has been synced yet.
     """
     now = now or datetime.now(UTC)
-    where = present_warehouse(settings)
+    where = shop_to_read(settings)
     published = where.warehouse
-    newest = latest(published)
+    newest = published.base
     with ExitStack() as stack:
-        shown = stack.enter_context(read_only(published))
+        shown = stack.enter_context(published.read())
         findings = _column(
             shown, "select if(status = 'attention', finding, null) from reports.rpt_data_trust"
         )
-        connection = shown if newest == published else stack.enter_context(read_only(newest))
+        connection = shown if newest == published else stack.enter_context(newest.read())
         if not _is_synced(connection):
             raise NoWarehouse(
                 f"Nothing was ever synced into {published}. Run `make sync` first, or check RIVO_WAREHOUSE."
@@ -128,16 +127,16 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
     if newest != published and not last_sync.lists_read:
-        problems.append(f"{short(published)} was left as it was, because no list could be read.")
+        problems.append(f"{short(published.path)} was left as it was, because no list could be read.")
     elif newest != published:
         problems.append(
-            f"{short(published)} was left as it was, because a model or a blocking check failed. What was read is "
+            f"{short(published.path)} was left as it was, because a model or a blocking check failed. What was read is "
             "kept and will be published by the next run that passes."
         )
-    if Path(f"{published}.wal").exists():
+    if published.has_foreign_writes:
         problems.append(
-            f"Another program writes into {short(published)}, or did so when it died, and what it wrote is mixed into "
-            "what readers see, until the next sync. Close it, and open the warehouse read-only."
+            f"Another program writes into {short(published.path)}, or did so when it died, and what it wrote is mixed "
+            "into what readers see, until the next sync. Close it, and open the warehouse read-only."
         )
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     # A demo's clock is simulated.
@@ -147,8 +146,8 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
     return Status(
         warehouse=published,
         is_demo=where.is_demo,
-        size_bytes=published.stat().st_size,
-        is_running=is_being_built(published),
+        size_bytes=published.size_bytes,
+        is_running=published.is_being_built,
         last_sync=last_sync,
         problems=tuple(problems),
         oldest_list=oldest,
@@ -232,7 +231,7 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
     last = status.last_sync
     read = f"{last.lists_read} of {counted(last.lists_read + last.lists_failed, 'list')}"
     lines = [
-        ("Warehouse", f"{short(status.warehouse)}{demo}, {status.size_bytes / 1e6:.1f} MB", ""),
+        ("Warehouse", f"{short(status.warehouse.path)}{demo}, {status.size_bytes / 1e6:.1f} MB", ""),
         (
             "Last sync",
             f"{_when(last.observed_at)}, {last.kind}: {read}, {last.rows_read:,} rows read, {last.rows_new:,} new, "

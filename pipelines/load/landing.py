@@ -29,7 +29,7 @@ from pipelines.rivo.arrow import (
 )
 from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
 from pipelines.rivo.decode import Row, likely_id
-from pipelines.warehouse import RAW, Build, make_room
+from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import existing_columns
 
 _BATCH_ROWS = 1000
@@ -190,7 +190,7 @@ def _changes(
 def _together(landing: Landing, parts: list[pa.Table]) -> tuple[list[Column], pa.Table]:
     """One table of several, and its columns; those found after the first of these pages are null there."""
     table = pa.concat_tables(parts, promote_options="default")
-    make_room(landing.build, table.nbytes)
+    landing.build.make_room(table.nbytes)
     return [column for column in landing.columns if column.name in table.column_names], table
 
 

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -28,7 +27,7 @@ from pipelines.rivo.decode import Row, likely_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_newest
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW, building, latest, news_file, read_only
+from pipelines.warehouse import RAW, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 MOST_PAGES = 2
@@ -64,7 +63,7 @@ class TierNews:
     """The last observation of tiers; where the next question begins."""
 
 
-def points_earned(settings: Settings, warehouse: Path, since_id: int) -> News:
+def points_earned(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
     """Points events behind an id that gave points or credits.
 
     Raises:
@@ -80,7 +79,7 @@ def points_earned(settings: Settings, warehouse: Path, since_id: int) -> News:
     )
 
 
-def points_redeemed(settings: Settings, warehouse: Path, since_id: int) -> News:
+def points_redeemed(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
     """Redemptions behind an id.
 
     Raises:
@@ -90,7 +89,7 @@ def points_redeemed(settings: Settings, warehouse: Path, since_id: int) -> News:
     return _news(settings, warehouse, "points_redemptions", since_id, lambda _: True)
 
 
-def tiers_rewarded(settings: Settings, warehouse: Path, since_id: int) -> News:
+def tiers_rewarded(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
     """Points events behind an id that reward an upgrade.
 
     Raises:
@@ -102,13 +101,13 @@ def tiers_rewarded(settings: Settings, warehouse: Path, since_id: int) -> News:
     )
 
 
-def tiers_changed(warehouse: Path, since: datetime | None) -> TierNews:
+def tiers_changed(warehouse: Warehouse, since: datetime | None) -> TierNews:
     """Moves that syncs observed after `since`; with None, none, but where to begin.
 
     Raises:
         WarehouseError: the warehouse is not there.
     """
-    with read_only(warehouse) as connection:
+    with warehouse.read() as connection:
         try:
             [[latest]] = connection.execute(
                 f"select max(observed_at) from {RAW}.sync_log where list = 'customers' and complete"
@@ -122,13 +121,13 @@ def tiers_changed(warehouse: Path, since: datetime | None) -> TierNews:
     return TierNews(dict(moves), latest)
 
 
-def largest_id(warehouse: Path, table: str) -> int | None:
+def largest_id(warehouse: Warehouse, table: str) -> int | None:
     """The largest id of a raw table that the published warehouse knows; None where it was never synced.
 
     Raises:
         WarehouseError: the warehouse is not there.
     """
-    with read_only(warehouse) as connection:
+    with warehouse.read() as connection:
         try:
             [[found]] = connection.execute(f"select max(id) from {RAW}.{table}").fetchall()
             [[synced]] = connection.execute(
@@ -139,7 +138,7 @@ def largest_id(warehouse: Path, table: str) -> int | None:
     return (found or 0) if synced else None
 
 
-def _news(settings: Settings, warehouse: Path, name: str, since_id: int, concerns: Any) -> News:
+def _news(settings: Settings, warehouse: Warehouse, name: str, since_id: int, concerns: Any) -> News:
     patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
     client = Client(settings.model_copy(update={"patience_seconds": patience}))
     rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
@@ -161,13 +160,13 @@ def _news(settings: Settings, warehouse: Path, name: str, since_id: int, concern
 
 
 def _load(
-    settings: Settings, warehouse: Path, endpoint: Endpoint, rows: list[Row], observed_at: datetime
+    settings: Settings, warehouse: Warehouse, endpoint: Endpoint, rows: list[Row], observed_at: datetime
 ) -> None:
     """Add rows to the news file, treated as a sync would; what a sync has brought meanwhile is not kept twice."""
     quiet_dlt()
-    with read_only(latest(warehouse)) as connection:
+    with warehouse.base.read() as connection:
         forgotten = _forgotten(connection)
-    with building(news_file(warehouse)) as build:
+    with warehouse.recent_events.build() as build:
         ensure_tables(build.connection)
         write_settings(build.connection, settings.timezone)
         build.connection.execute(f"delete from {RAW}._forgotten")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import orjson
 
-from pipelines.errors import RivoError, SettingsError
+from pipelines.errors import RivoError, SettingsError, WarehouseError
 from pipelines.privacy.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
 from pipelines.privacy.incoming import Incoming, identifier_of, is_token, put_down, swap_of
 from pipelines.privacy.personal import parsed
@@ -18,7 +17,7 @@ from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import MAKE_A_KEY, Settings
-from pipelines.warehouse import RAW, Build, latest
+from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.raw_tables import existing_columns, history_name
 from pipelines.warehouse.versions import stamp_versions
 
@@ -304,17 +303,16 @@ def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotte
     return len(rows)
 
 
-def forgotten_in(warehouse: Path) -> list[tuple[Any, ...]]:
+def forgotten_in(warehouse: Warehouse) -> list[tuple[Any, ...]]:
     """The rows of `_forgotten` of a warehouse about to be replaced; none where it cannot be read."""
-    path = latest(warehouse)
-    if not path.exists():
+    if not warehouse.base.exists:
         return []
     try:
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with warehouse.base.read() as connection:
             return connection.execute(
                 f"select customer_key, identifier, key_check, forgotten_at from {RAW}._forgotten"
             ).fetchall()
-    except duckdb.Error:
+    except (WarehouseError, duckdb.Error):
         return []
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,16 +16,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
-from pipelines.settings import Settings
-from pipelines.warehouse import DEMO, RAW, Build, latest, resolve
-from pipelines.warehouse.raw_tables import existing_columns
-from pipelines.warehouse.storage_errors import damaged, first_line, refuse_foreign, unreadable
-from runs.demo import Target
+from pipelines.sql import literal, quoted, scalar
+from pipelines.warehouse.build import Build
+from pipelines.warehouse.files import sync_to_disk
+from pipelines.warehouse.raw_tables import RAW, existing_columns
+from pipelines.warehouse.storage_errors import first_line, refuse_foreign, unreadable
+from pipelines.warehouse.warehouse import Warehouse
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -49,7 +48,7 @@ class Backup:
         return sum(int(table["rows"]) for table in self.tables.values())
 
 
-def backup(where: Target, folder: Path) -> Backup:
+def backup(warehouse: Warehouse, shop: str, folder: Path) -> Backup:
     """Write every table of `rivo_raw` into a new folder: as the next sync would find it, whole or not at all.
 
     It reads a file that is complete, so that no sync waits for it.
@@ -65,21 +64,19 @@ def backup(where: Target, folder: Path) -> Backup:
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from None
     try:
-        with _open(where.warehouse) as connection:
+        with _open(warehouse) as connection:
             names = _tables(connection)
             if "sync_log" not in names:
                 raise NoWarehouse(
-                    f"Nothing was ever synced into {where.warehouse}, so there is nothing to back up."
+                    f"Nothing was ever synced into {warehouse}, so there is nothing to back up."
                 )
             tables = {name: _export(connection, name, unfinished) for name in names}
-            observed_at = connection.execute(
-                f"select max(observed_at) from {RAW}.sync_log where complete"
-            ).fetchall()[0][0]
+            observed_at = scalar(connection, f"select max(observed_at) from {RAW}.sync_log where complete")
         made = Backup(
             folder,
             version("rivo-warehouse"),
             datetime.now(UTC).isoformat(timespec="seconds"),
-            shop_of(where),
+            shop,
             observed_at and observed_at.astimezone(UTC).isoformat(),
             tables,
         )
@@ -87,11 +84,11 @@ def backup(where: Target, folder: Path) -> Backup:
         unfinished.chmod(0o700)
         _refuse_filled(folder)
         unfinished.rename(folder)
-        _sync_to_disk(folder.parent)
+        sync_to_disk(folder.parent)
     except OSError as error:
         raise _unwritable(folder, error.strerror or str(error)) from None
     except duckdb.Error as error:
-        if found := damaged(latest(where.warehouse), str(error)):
+        if found := warehouse.base.damage(error):
             raise found from None
         raise _unwritable(folder, first_line(str(error))) from None
     finally:
@@ -135,14 +132,14 @@ def read_backup(folder: Path) -> Backup:
     return made
 
 
-def refuse_to_replace(warehouse: Path) -> None:
+def refuse_to_replace(warehouse: Warehouse) -> None:
     """Raise WarehouseError where a warehouse holds something that a restore would replace."""
-    for path in {warehouse, latest(warehouse)}:
-        if not path.exists():
+    for present in {warehouse, warehouse.base}:
+        if not present.exists:
             continue
         try:
-            with duckdb.connect(str(path), read_only=True) as connection:
-                rows = connection.execute(f"select count(*) from {RAW}.sync_log").fetchall()[0][0]
+            with duckdb.connect(str(present.path), read_only=True) as connection:
+                rows = scalar(connection, f"select count(*) from {RAW}.sync_log")
         except duckdb.CatalogException:
             rows = 0
         except duckdb.Error:
@@ -173,21 +170,23 @@ def load_backup(build: Build, made: Backup) -> list[str]:
         present = existing_columns(connection).get(name)
         held: dict[str, str] = table["columns"]
         if present is None:
-            columns = ", ".join(f'"{column}" {kind}' for column, kind in held.items())
-            connection.execute(f'create table {RAW}."{name}" ({columns})')
+            columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in held.items())
+            connection.execute(f"create table {RAW}.{quoted(name)} ({columns})")
             said.append(f"{name} is a table that this release does not know; it was restored as it was.")
         else:
             for column in held.keys() - present.keys():
-                connection.execute(f'alter table {RAW}."{name}" add column "{column}" {held[column]}')
+                connection.execute(
+                    f"alter table {RAW}.{quoted(name)} add column {quoted(column)} {held[column]}"
+                )
             missing = sorted(present.keys() - held.keys())
             if missing:
                 said.append(
                     f"{name}: the backup has no {', '.join(missing)}; null until the next complete read."
                 )
-        connection.execute(f'delete from {RAW}."{name}"')
+        connection.execute(f"delete from {RAW}.{quoted(name)}")
         try:
             connection.execute(
-                f'insert into {RAW}."{name}" by name select * from read_parquet(?)',
+                f"insert into {RAW}.{quoted(name)} by name select * from read_parquet(?)",
                 [str(made.folder / table["file"])],
             )
         except (duckdb.ConversionException, duckdb.ConstraintException, duckdb.BinderException) as error:
@@ -195,27 +194,13 @@ def load_backup(build: Build, made: Backup) -> list[str]:
                 f"The table {name} of {made.folder} does not fit into this release ({str(error).splitlines()[0]}). "
                 f"Restore it with release {made.release}, sync once, then upgrade. Nothing was changed."
             ) from None
-        rows = connection.execute(f'select count(*) from {RAW}."{name}"').fetchall()[0][0]
+        rows = scalar(connection, f"select count(*) from {RAW}.{quoted(name)}")
         if rows != table["rows"]:
             raise RivoError(
                 f"{name} of {made.folder} has {rows:,} rows where its manifest promises {table['rows']:,}. "
                 "Nothing was changed."
             )
     return said
-
-
-def shop_of(where: Target) -> str:
-    """What a warehouse is filled from: the API's address, without a user or password in it, or 'demo'."""
-    if where.is_demo:
-        return "demo"
-    parts = urlsplit(where.settings.api_url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
-
-
-def home_of(made: Backup, settings: Settings) -> Target:
-    """Where a backup goes: RIVO_WAREHOUSE, or the demo's file for a demo, whether a key is set or not."""
-    is_demo = made.shop == "demo"
-    return Target(settings, resolve(DEMO if is_demo else settings.warehouse), is_demo)
 
 
 def _refuse_filled(folder: Path) -> None:
@@ -231,9 +216,9 @@ def _unwritable(folder: Path, reason: str) -> RivoError:
 
 
 @contextmanager
-def _open(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def _open(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
     for attempt in range(3):
-        path = latest(warehouse)
+        path = warehouse.base.path
         if not path.exists():
             raise NoWarehouse(f"There is no warehouse at {warehouse} yet, so there is nothing to back up.")
         try:
@@ -255,11 +240,10 @@ def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _export(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> dict[str, Any]:
     file = folder / f"{name}.parquet"
-    target = str(file).replace("'", "''")
     row = connection.execute(
-        f"copy {RAW}.\"{name}\" to '{target}' (format parquet, compression zstd)"
+        f"copy {RAW}.{quoted(name)} to {literal(str(file))} (format parquet, compression zstd)"
     ).fetchone()
-    _sync_to_disk(file)
+    sync_to_disk(file)
     return {
         "file": file.name,
         "rows": row[0] if row else 0,
@@ -280,17 +264,9 @@ def _write_manifest(made: Backup, folder: Path) -> None:
     }
     path = folder / MANIFEST
     path.write_text(json.dumps(content, indent=2) + "\n")
-    _sync_to_disk(path)
+    sync_to_disk(path)
 
 
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

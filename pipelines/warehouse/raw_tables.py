@@ -7,7 +7,9 @@ import duckdb
 from pipelines.errors import WarehouseError
 from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.warehouse import RAW
+
+RAW = "rivo_raw"
+"""The schema of the raw tables."""
 
 HISTORY_META: tuple[Column, ...] = (
     Column("_row_version", "text", "Hash of the tracked columns."),

@@ -10,8 +10,7 @@ import yaml
 
 from pipelines.rivo.columns import DUCKDB_TYPES, Column
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.warehouse import RAW
-from pipelines.warehouse.raw_tables import history_name, raw_tables
+from pipelines.warehouse.raw_tables import RAW, history_name, raw_tables
 
 
 def sources_yml() -> str:

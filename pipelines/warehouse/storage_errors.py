@@ -101,7 +101,7 @@ _INSTEAD = {
 }
 
 
-def told(published: Path, base: Path, build_path: Path, error: Exception) -> WarehouseError | None:
+def storage_failure(published: Path, base: Path, build_path: Path, error: Exception) -> WarehouseError | None:
     """The sentence for what broke off a build in a copy of `base`; None where neither disk nor memory is to blame."""
     if isinstance(error, OSError):
         is_storage = error.errno in _STORAGE_ERRORS
@@ -109,7 +109,7 @@ def told(published: Path, base: Path, build_path: Path, error: Exception) -> War
     if not isinstance(error, duckdb.Error):
         return None
     text = str(error)
-    if found := told_in_text(published, base, build_path, text):
+    if found := failure_in_text(published, base, build_path, text):
         return found
     if isinstance(error, duckdb.IOException):
         return unwritable(published, first_line(text))
@@ -121,7 +121,7 @@ def told(published: Path, base: Path, build_path: Path, error: Exception) -> War
     return None
 
 
-def told_in_text(published: Path, base: Path, build_path: Path, text: str) -> WarehouseError | None:
+def failure_in_text(published: Path, base: Path, build_path: Path, text: str) -> WarehouseError | None:
     """The same for what DuckDB said, where the error itself is gone."""
     if any(sign in text for sign in _NO_ROOM):
         return unwritable(published, first_line(text))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from pipelines.rivo.columns import Endpoint
-from pipelines.warehouse.build import RAW
-from pipelines.warehouse.raw_tables import history_name
+from pipelines.warehouse.raw_tables import RAW, history_name
 
 
 def version(endpoint: Endpoint) -> str:

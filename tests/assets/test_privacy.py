@@ -11,7 +11,7 @@ import pytest
 
 from assets.ops import sync_assets
 from dbt_like_sql.runner import Project, load_project
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 FILES = {
@@ -68,7 +68,7 @@ def instance(
     path = tmp_path / "rivo.duckdb"
     monkeypatch.setenv("RIVO_API_KEY", "a-key")
     monkeypatch.setenv("RIVO_WAREHOUSE", str(path))
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         ensure_tables(work.connection)
         write_settings(work.connection, "UTC")
         work.connection.execute("insert into rivo_raw.sync_log (list, complete) values ('customers', true)")

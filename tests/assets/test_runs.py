@@ -13,7 +13,7 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 from runs.pictures import PICTURES
 from tests.assets.conftest import KEY, House
 
@@ -174,7 +174,7 @@ def test_a_run_executed_anew_reads_everything(house: House) -> None:
 
 
 def test_the_second_of_two_syncs_says_so(house: House) -> None:
-    with building(house.warehouse) as work:
+    with Warehouse(house.warehouse).build() as work:
         result = house.run()
         work.keep()
 

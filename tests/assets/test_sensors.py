@@ -15,7 +15,7 @@ from pipelines.errors import ListError
 from pipelines.load import recent_events as news
 from pipelines.load.recent_events import points_earned
 from pipelines.settings import Settings
-from pipelines.warehouse import building, news_file
+from pipelines.warehouse import Warehouse
 from sandbox import Program, serve
 from tests.assets.conftest import KEY, OPTIONS, House
 
@@ -77,7 +77,7 @@ def test_what_is_new_is_told_once(house: House, name: str, table: str, condition
     own = "select id, points_diff, applied_at, (customer ->> 'id')::bigint, _first_seen_at is not null"
     with duckdb.connect(str(house.pending), read_only=True) as connection:
         new = connection.execute(f"{own} from rivo_raw.{table} where id > {known} order by id").fetchall()
-    with duckdb.connect(str(news_file(house.warehouse)), read_only=True) as connection:
+    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
         loaded = connection.execute(f"{own} from rivo_raw.{table} order by id").fetchall()
     assert loaded == new
     assert said["rows_loaded"] == len(new)
@@ -105,7 +105,7 @@ def test_moves_between_tiers_are_told_after_a_sync(house: House) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_wait_while_a_sync_is_at_work(house: House, name: str) -> None:
-    with building(house.warehouse):
+    with Warehouse(house.warehouse).build():
         said = Watch(house, name).look()
 
     assert "A sync is at work" in said
@@ -137,7 +137,7 @@ def test_a_sensor_that_was_off_for_long_catches_up_page_by_page(
     later = watch.look()
     assert isinstance(later, dict)
     assert later["since_id"] == said["until_id"]
-    with duckdb.connect(str(news_file(house.warehouse)), read_only=True) as connection:
+    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
         [[oldest]] = connection.execute("select min(id) from rivo_raw.points_events").fetchall()
     [[known]] = house.query("select max(id) from rivo_raw.points_events")
     assert oldest is None or oldest > known, "what a sync has brought is not kept twice"
@@ -149,4 +149,4 @@ def test_a_server_without_a_cursor_is_told(tmp_path: Path) -> None:
         server.faults = ["cursor_ignored"]
         settings = Settings.load().model_copy(update={"api_key": SecretStr(KEY), "api_url": server.url})
         with pytest.raises(ListError, match="cannot be told without reading the whole list"):
-            points_earned(settings, tmp_path / "none.duckdb", 10**9)
+            points_earned(settings, Warehouse(tmp_path / "none.duckdb"), 10**9)

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from assets.instance.home import open_instance
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.cli.conftest import RIVO
 
@@ -67,7 +67,7 @@ def unpacked(folder: Path, warehouse: Path) -> str:
     """What lies compressed in the warehouse and in Dagster's storage: what its UI shows is made of these."""
     said = []
     if warehouse.exists():
-        with read_only(warehouse) as connection:
+        with Warehouse(warehouse).read() as connection:
             for schema, table in connection.execute(
                 "select schema_name, table_name from duckdb_tables() where not internal"
             ).fetchall():

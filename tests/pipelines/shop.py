@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.settings import Settings
-from pipelines.warehouse import building, read_only
+from pipelines.warehouse import Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from sandbox import Program, Server
 
@@ -64,7 +64,7 @@ class Shop:
         self.server.requests.clear()
         settings = make_settings(self.server, **self.settings)
         options = SyncOptions(only=only, full=full, allow_shrink=allow_shrink, rewind=rewind)
-        with building(self.path) as work:
+        with Warehouse(self.path).build() as work:
             # As every run begins, whatever it goes on to read.
             ensure_tables(work.connection)
             write_settings(work.connection, settings.timezone)
@@ -75,7 +75,7 @@ class Shop:
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of the published warehouse."""
-        connection = read_only(self.path)
+        connection = Warehouse(self.path).read()
         try:
             return connection.execute(sql, list(parameters)).fetchall()
         finally:
@@ -83,7 +83,7 @@ class Shop:
 
     def dicts(self, sql: str, *parameters: Any) -> list[Row]:
         """Rows of the published warehouse, by column."""
-        connection = read_only(self.path)
+        connection = Warehouse(self.path).read()
         try:
             cursor = connection.execute(sql, list(parameters))
             names = [column[0] for column in cursor.description or ()]
@@ -106,7 +106,7 @@ class Shop:
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every table of `rivo_raw`, whole."""
-        connection = read_only(self.path)
+        connection = Warehouse(self.path).read()
         try:
             tables = connection.execute(
                 "select table_name from information_schema.tables where table_schema = 'rivo_raw' order by 1"

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.errors import RivoError
 from pipelines.load.sync import SyncOptions, sync_lists
-from pipelines.warehouse import building, read_only
+from pipelines.warehouse import Warehouse
 from sandbox import Program, Server, serve
 from tests.pipelines.shop import make_settings
 
@@ -29,7 +29,7 @@ def traces(folder: Path) -> list[str]:
 
 def traces_in_tables(path: Path) -> list[str]:
     """The tables that hold a part of the key: the file's own bytes may be compressed."""
-    connection = read_only(path)
+    connection = Warehouse(path).read()
     try:
         tables = connection.execute(
             "select table_schema, table_name from information_schema.tables"
@@ -68,7 +68,7 @@ def test_the_key_leaves_no_trace(
     store.faults = [fault] if fault else ()
     settings = make_settings(store, patience_seconds=0.2)
     try:
-        with building(path) as work:
+        with Warehouse(path).build() as work:
             for result in sync_lists(work, settings, SyncOptions(only=("vip_tiers", "rewards"))):
                 said.append(repr(result))
             # What dlt keeps while it works: state, schemas, traces, load packages.
@@ -88,7 +88,7 @@ def test_the_key_leaves_no_trace(
 
 
 def test_staff_notes_stay_in_the_raw_tables(first_load: Path) -> None:
-    connection = read_only(first_load)
+    connection = Warehouse(first_load).read()
     try:
         columns = connection.execute(
             "select table_schema, table_name from information_schema.columns where column_name = 'internal_note'"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.cli.conftest import KEY, RIVO, environment
 from tests.postgres.conftest import PASSWORD, Postgres
@@ -53,7 +53,7 @@ def test_a_sync_is_recorded_there_and_a_person_forgotten(
         "a thousand events, each with connections of its own, take half a minute"
     )
     # The page of dim_member shows its first rows.
-    with read_only(tmp_path / "rivo.duckdb") as connection:
+    with Warehouse(tmp_path / "rivo.duckdb").read() as connection:
         [(person, email)] = connection.execute(
             "select customer_id, email from marts.dim_member order by customer_id limit 1"
         ).fetchall()

@@ -12,7 +12,8 @@ import pytest
 from pipelines.errors import RivoError, SettingsError
 from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT
-from runs.demo import DEMO_SYNCS, demo_store, demo_times, target
+from runs.demo import DEMO_SYNCS, demo_store, demo_times
+from runs.shop import shop_to_sync
 from tests.pipelines.shop import make_settings
 
 DEMO = PROJECT / "data/demo.duckdb"
@@ -21,13 +22,13 @@ NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)
 
 def test_without_a_key_the_demo_whatever_the_warehouse() -> None:
     for warehouse in ("data/rivo.duckdb", "/srv/shop.duckdb", "postgres://host/db"):
-        where = target(make_settings(warehouse=warehouse))
-        assert (where.warehouse, where.is_demo) == (DEMO, True)
+        shop = shop_to_sync(make_settings(warehouse=warehouse))
+        assert (shop.warehouse.path, shop.is_demo) == (DEMO, True)
 
 
 def test_with_a_key_the_warehouse(tmp_path: Path) -> None:
-    where = target(make_settings(api_key="k", warehouse=str(tmp_path / "shop.duckdb")))
-    assert (where.warehouse, where.is_demo) == (tmp_path / "shop.duckdb", False)
+    shop = shop_to_sync(make_settings(api_key="k", warehouse=str(tmp_path / "shop.duckdb")))
+    assert (shop.warehouse.path, shop.is_demo) == (tmp_path / "shop.duckdb", False)
 
 
 def test_real_data_does_not_go_into_the_file_of_the_demo(tmp_path: Path) -> None:
@@ -41,12 +42,12 @@ def test_real_data_does_not_go_into_the_file_of_the_demo(tmp_path: Path) -> None
         f"{link}/demo.duckdb",
     ):
         with pytest.raises(SettingsError, match="RIVO_WAREHOUSE"):
-            target(make_settings(api_key="k", warehouse=warehouse))
+            shop_to_sync(make_settings(api_key="k", warehouse=warehouse))
 
 
 def test_the_demo_does_not_go_into_the_file_of_the_shop() -> None:
-    where = target(make_settings(warehouse="data/demo.duckdb"))
-    assert where.is_demo
+    shop = shop_to_sync(make_settings(warehouse="data/demo.duckdb"))
+    assert shop.is_demo
 
 
 def test_thirteen_weeks_at_first_then_a_day_each_time() -> None:

@@ -20,7 +20,7 @@ from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
-from pipelines.warehouse import Build, building
+from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, Step, run
 
@@ -131,7 +131,7 @@ def _work(job: Job, pipe: Connection) -> None:
 
 def _lists(job: Job, say: Callable[[str], None]) -> list[str]:
     settings = job.settings()
-    with building(job.path) as work:
+    with Warehouse(job.path).build() as work:
         ensure_tables(work.connection)
         write_settings(work.connection, settings.timezone)
         say("lists")

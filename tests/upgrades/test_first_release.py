@@ -14,11 +14,11 @@ from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
-from runs.shop import present_warehouse
+from runs.shop import shop_to_read
 from tests.pipelines.shop import differences
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
@@ -56,7 +56,7 @@ def tracked(path: Path, table: str) -> list[str]:
 
 
 def sync(path: Path, settings: Settings) -> list[ListResult]:
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         ensure_tables(work.connection)
         results = list(sync_lists(work, settings))
         work.publish()
@@ -103,7 +103,8 @@ def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: P
     show(status, as_json=False)
     assert status.last_sync.rows_read == 221
 
-    made = backup(present_warehouse(settings), tmp_path / "saved")
+    shop = shop_to_read(settings)
+    made = backup(shop.warehouse, shop.source, tmp_path / "saved")
 
     assert made.rows > 221
 
@@ -178,7 +179,7 @@ def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Se
 
 
 def test_every_declared_column_is_there_afterwards(warehouse: Path) -> None:
-    with building(warehouse) as work:
+    with Warehouse(warehouse).build() as work:
         ensure_tables(work.connection)
         existing = existing_columns(work.connection)
     for table, (_, declared) in raw_tables().items():

@@ -9,14 +9,14 @@ import dagster as dg
 import pytest
 
 from assets.instance.home import open_instance
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from tests.cli.conftest import Rivo
 
 PII_KEY = "a-key-that-nobody-can-guess"
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    with read_only(path) as connection:
+    with Warehouse(path).read() as connection:
         return connection.execute(sql).fetchall()
 
 

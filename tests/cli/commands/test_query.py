@@ -19,7 +19,7 @@ from cli.terminal import query_formats as query
 from cli.terminal.query_errors import sentence
 from cli.terminal.tables import print_result
 from pipelines.errors import RivoError
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from tests.cli.conftest import RIVO, Rivo, environment
 
 ODD = """
@@ -32,7 +32,7 @@ select 1 as a, 2 as a, 'x,"y' as "q""z", null as nothing, '' as empty, 1.50::dec
 @pytest.fixture
 def reader(warehouse: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """As `rivo query` opens it."""
-    with read_only(warehouse, str(tmp_path / "spill")) as connection:
+    with Warehouse(warehouse).read(str(tmp_path / "spill")) as connection:
         yield connection
 
 

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.settings import Settings
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from runs.run import Finished, Plan, run
 from sandbox import LISTS, Fault, Program, Server, serve
 
@@ -85,7 +85,7 @@ class Shop:
 
     def rows(self, query: str) -> list[Row]:
         """The rows of a query against the published warehouse."""
-        with read_only(self.path) as connection:
+        with Warehouse(self.path).read() as connection:
             cursor = connection.execute(query)
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]

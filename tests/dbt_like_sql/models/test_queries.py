@@ -17,7 +17,7 @@ from matplotlib import image
 
 from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
-from pipelines.warehouse import read_only
+from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions
 from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
 
@@ -121,7 +121,7 @@ def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> N
             " where period_type = 'month' and segment = 'all' and is_complete"
         )
     }
-    with read_only(shop.path) as warehouse:
+    with Warehouse(shop.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
     queried = shop.rows(worked_queries()["3. How many points are burnt each month?"])
 
@@ -146,7 +146,7 @@ def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
 def test_the_example_takes_all_history_where_no_month_is_complete(
     shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with read_only(shop.path) as warehouse:
+    with Warehouse(shop.path).read() as warehouse:
         assert set(migration(warehouse).period_type) == {"month"}
     young = tmp_path / "young.duckdb"
     shutil.copy(shop.path, young)

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import ApiError, command
 from pipelines.load.sync import SyncOptions, sync_lists
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
 from tests.pipelines.stub import Asked, Reply, answering
@@ -90,7 +90,7 @@ def test_a_list_that_fails_midway_leaves_nothing(
         failing.append(rows)
         shop.server.faults = ["http_500:points_events"]
 
-    with building(shop.path) as work:
+    with Warehouse(shop.path).build() as work:
         options = SyncOptions(only=("points_events",), full=True, progress=fail_after_the_first_page)
         (result,) = sync_lists(work, settings, options)
         assert not result.complete
@@ -150,7 +150,7 @@ def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -
     path = tmp_path / "rivo.duckdb"
     with answering(answer) as stub:
         settings = make_settings(api_key="once-right", api_url=stub.url)
-        with building(path) as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
+        with Warehouse(path).build() as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
             list(sync_lists(work, settings, SyncOptions(only=("points_events",))))
     assert len(stub.asked) >= 3
     assert not path.exists()

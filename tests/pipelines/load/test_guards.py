@@ -15,7 +15,7 @@ from pipelines.rivo import paging
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list, resource_id
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
 from tests.pipelines.stub import Asked, Reply, answering, page
@@ -105,7 +105,7 @@ def test_a_server_that_is_down_is_waited_for_once(
     said: list[str] = []
     shop.server.faults = ["http_503"]
     started = time.monotonic()
-    with building(shop.path) as work:
+    with Warehouse(shop.path).build() as work:
         settings = make_settings(shop.server, patience_seconds=2)
         results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
     assert [result.complete for result in results] == [False] * 7
@@ -165,7 +165,10 @@ def test_a_refused_key_ends_the_sync_although_the_next_list_is_being_waited_for(
     started = time.monotonic()
     with answering(answer) as stub:
         settings = make_settings(api_key="sandbox-key", api_url=stub.url, patience_seconds=60)
-        with building(tmp_path / "rivo.duckdb") as work, pytest.raises(ApiError, match="refused the key"):
+        with (
+            Warehouse(tmp_path / "rivo.duckdb").build() as work,
+            pytest.raises(ApiError, match="refused the key"),
+        ):
             list(sync_lists(work, settings, SyncOptions(only=("customers", "points_events"))))
         assert any(asked.path.endswith("/points_events") for asked in stub.asked)
     assert time.monotonic() - started < 50

@@ -12,8 +12,7 @@ from pydantic import SecretStr
 
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
-from pipelines.warehouse import Build, building, read_only
-from runs.demo import Target
+from pipelines.warehouse import Build, Warehouse
 from runs.run import Finished, Plan, run
 from sandbox import Server
 from tests.dbt_like_sql.models.shop import project
@@ -56,8 +55,8 @@ class Store:
         )
 
     @property
-    def target(self) -> Target:
-        return Target(self.settings, self.path, is_demo=False)
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.path)
 
     def wait(self, days: float = 1) -> None:
         self.server.now += timedelta(days=days)
@@ -77,7 +76,7 @@ class Store:
 
     def sync(self, **options: Any) -> dict[str, ListResult]:
         """The lists alone; published without any model."""
-        with building(self.path) as work:
+        with self.warehouse.build() as work:
             results = {each.name: each for each in sync_lists(work, self.settings, SyncOptions(**options))}
             assert all(result.complete for result in results.values())
             work.publish()
@@ -85,13 +84,13 @@ class Store:
 
     def change(self, prepare: Callable[[Build], Any]) -> Any:
         """Change the raw tables and publish."""
-        with building(self.path) as work:
+        with self.warehouse.build() as work:
             result = prepare(work)
             work.publish()
         return result
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with read_only(self.path) as connection:
+        with self.warehouse.read() as connection:
             return connection.execute(sql).fetchall()
 
     def totals(self) -> dict[str, list[tuple[Any, ...]]]:

@@ -13,10 +13,9 @@ import pytest
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.privacy.erasure import forget, forget_again, forgotten_in
 from pipelines.privacy.incoming import apply_setting
-from pipelines.warehouse import Build, building
+from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
-from runs.demo import Target
 from tests.pipelines.privacy.conftest import OpenStore
 from tests.pipelines.privacy.store import Store
 
@@ -28,7 +27,7 @@ def restore(store: Store, made: Backup) -> list[str]:
         ensure_tables(work.connection)
         said.extend(load_backup(work, made))
 
-    with building(store.path, is_fresh=True) as work:
+    with Warehouse(store.path).build(is_fresh=True) as work:
         prepare(work)
         work.publish()
     return said
@@ -41,7 +40,7 @@ def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> N
         store.wait()
         store.server.program.remove("customers", gone, at=store.server.now)
         store.sync()
-    made = backup(unlucky.target, tmp_path / "backups" / "monday")
+    made = backup(unlucky.warehouse, unlucky.server.url, tmp_path / "backups" / "monday")
     shutil.rmtree(unlucky.path.parent)
     unlucky.path.parent.mkdir()
 
@@ -61,12 +60,12 @@ def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> N
 
 def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
-    with building(store.path) as work:
+    with Warehouse(store.path).build() as work:
         work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
         work.keep()
-    with building(store.path):
+    with Warehouse(store.path).build():
         # A sync that runs keeps nobody waiting, and is not kept waiting.
-        made = backup(store.target, tmp_path / "b")
+        made = backup(store.warehouse, store.server.url, tmp_path / "b")
     names = duckdb.sql(f"select distinct first_name from '{made.folder}/customers.parquet'").fetchall()
     assert names == [("Waiting",)]
     assert made.shop == store.server.url
@@ -77,18 +76,18 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
     store = open_store(loaded=True)
     folder = tmp_path / "here" / "b"
     with pytest.raises(NoWarehouse, match="nothing to back up"):
-        backup(Target(store.settings, tmp_path / "no.duckdb", is_demo=False), folder)
+        backup(Warehouse(tmp_path / "no.duckdb"), "nowhere", folder)
     assert list(folder.parent.iterdir()) == []
 
     folder.mkdir()
     (folder / "letter.txt").write_text("mine")
     with pytest.raises(RivoError, match="is there already and not empty"):
-        backup(store.target, folder)
+        backup(store.warehouse, store.server.url, folder)
     assert [file.name for file in folder.iterdir()] == ["letter.txt"]
     with pytest.raises(RivoError, match="is no whole backup"):
         read_backup(folder)
 
-    made = backup(store.target, folder.with_name("c"))
+    made = backup(store.warehouse, store.server.url, folder.with_name("c"))
     assert sorted(file.name for file in folder.parent.iterdir()) == ["b", "c"]
     file = made.folder / "customers_history.parquet"
     content = file.read_bytes()
@@ -103,12 +102,12 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
 def test_a_warehouse_that_holds_something_is_not_replaced(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     with pytest.raises(WarehouseError, match=r"already holds a log of 14 list reads.*add --replace"):
-        refuse_to_replace(store.path)
+        refuse_to_replace(store.warehouse)
     store.path.write_bytes(b"not a database")
     with pytest.raises(WarehouseError, match="something that cannot be opened"):
-        refuse_to_replace(store.path)
+        refuse_to_replace(store.warehouse)
     store.path.unlink()
-    refuse_to_replace(store.path)
+    refuse_to_replace(store.warehouse)
 
 
 def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) -> None:
@@ -122,7 +121,7 @@ def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) 
             "create table rivo_raw.later as select 1 as one"
         )
     )
-    made = backup(store.target, tmp_path / "b")
+    made = backup(store.warehouse, store.server.url, tmp_path / "b")
     assert restore(store, read_backup(made.folder)) == [
         "customers: the backup has no dob; null until the next complete read.",
         "later is a table that this release does not know; it was restored as it was.",
@@ -140,10 +139,10 @@ def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
     )
-    made = backup(store.target, tmp_path / "b")
+    made = backup(store.warehouse, store.server.url, tmp_path / "b")
     store.change(lambda work: forget(work, store.settings, str(id)))
-    known = forgotten_in(store.path)
-    with building(store.path, is_fresh=True) as work:
+    known = forgotten_in(store.warehouse)
+    with Warehouse(store.path).build(is_fresh=True) as work:
         ensure_tables(work.connection)
         load_backup(work, read_backup(made.folder))
         apply_setting(work, store.settings)
@@ -164,7 +163,7 @@ def test_backups_beside_syncs(open_store: OpenStore, tmp_path: Path) -> None:
         while not ended.is_set() or not number:
             number += 1
             try:
-                made = backup(store.target, tmp_path / f"b{number}")
+                made = backup(store.warehouse, store.server.url, tmp_path / f"b{number}")
                 rows = json.loads((made.folder / MANIFEST).read_text())["tables"]["sync_log"]["rows"]
                 failed.extend([f"{rows} rows of the log"] * (rows % 7 != 0))
             except RivoError as error:

@@ -18,7 +18,7 @@ from pipelines.rivo.client import Client
 from pipelines.rivo.decode import attribute_values, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list
-from pipelines.warehouse import building, read_only
+from pipelines.warehouse import Warehouse
 from tests.pipelines.shop import make_settings
 from tests.pipelines.stub import Asked, Reply, answering
 
@@ -151,11 +151,11 @@ def test_what_lands_is_what_the_store_held(
         patch.setattr(ranges, "PAGE_SIZE", page_size)
         given = make_settings(api_key="sandbox-key", api_url=stub.url)
         for _ in range(2):
-            with building(path) as work:
+            with Warehouse(path).build() as work:
                 (result,) = sync_lists(work, given, options)
                 assert result.complete, result.error
                 work.publish()
-            with read_only(path) as connection:
+            with Warehouse(path).read() as connection:
                 landed = connection.execute(
                     "select id, points_tally from rivo_raw.customers where _deleted_at is null"
                 ).fetchall()

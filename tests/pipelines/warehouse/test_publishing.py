@@ -9,11 +9,11 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.warehouse import building, resolve
+from pipelines.warehouse import Warehouse
 
 
 def publish(path: Path, value: int) -> None:
-    with building(path) as build:
+    with Warehouse(path).build() as build:
         build.connection.execute("create or replace table t as select ? as x", [value])
         build.publish()
 
@@ -38,7 +38,7 @@ def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(
     subprocess.run([sys.executable, "-c", script, str(aside)], check=False)
     wal = Path(f"{aside}.wal")
     assert wal.exists()
-    with building(path) as build:
+    with Warehouse(path).build() as build:
         build.connection.execute("create or replace table t as select 2 as x")
         shutil.copyfile(wal, Path(f"{path}.wal"))
         build.publish()
@@ -51,7 +51,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     publish(real, 1)
     link.symlink_to(real)
 
-    publish(resolve(str(link)), 2)
+    publish(Warehouse.of_setting(str(link)).path, 2)
 
     assert link.is_symlink()
     assert rows(real) == [(2,)]

@@ -16,7 +16,7 @@ import pytest
 from pipelines.errors import SettingsError, WarehouseError
 from pipelines.load.merge import _plain_cause
 from pipelines.settings import PROJECT
-from pipelines.warehouse import building, is_being_built, read_only, resolve
+from pipelines.warehouse import Warehouse
 from tests.torture.disk import with_turned_bit
 
 
@@ -26,13 +26,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def publish(path: Path, value: int) -> None:
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         work.connection.execute(f"create or replace table t as select {value} as x")
         work.publish()
 
 
 def value_in(path: Path) -> int:
-    connection = read_only(path)
+    connection = Warehouse(path).read()
     try:
         row = connection.execute("select x from t").fetchone()
         assert row
@@ -50,7 +50,7 @@ def files(path: Path) -> set[str]:
 
 def test_a_reader_keeps_what_it_opened_and_a_new_one_sees_the_new(path: Path) -> None:
     publish(path, 1)
-    reader = read_only(path)
+    reader = Warehouse(path).read()
     for value in (2, 3):
         publish(path, value)
         assert reader.execute("select x from t").fetchone() == (1,)
@@ -83,14 +83,14 @@ print(connection.execute("select x from t").fetchone()[0], flush=True)
 
 def test_nothing_of_a_build_that_fails_stays(path: Path) -> None:
     publish(path, 1)
-    build = building(path)
+    build = Warehouse(path).build()
     work = build.__enter__()
     work.connection.execute("create or replace table t as select 2 as x")
     error = ZeroDivisionError()
     assert not build.__exit__(type(error), error, None)
     assert value_in(path) == 1
     assert files(path) == {"rivo.duckdb"}
-    with building(path):
+    with Warehouse(path).build():
         pass
     assert value_in(path) == 1
     assert files(path) == {"rivo.duckdb"}
@@ -103,7 +103,7 @@ def test_the_leftovers_of_a_build_that_was_killed_are_thrown_away(path: Path) ->
     scratch = path.with_name("rivo.scratch")
     (scratch / "dlt").mkdir(parents=True)
     (scratch / "dlt" / "package").write_text("x")
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         assert work.connection.execute("select x from t").fetchone() == (1,)
         assert list(work.scratch.iterdir()) == []
         work.publish()
@@ -112,12 +112,12 @@ def test_the_leftovers_of_a_build_that_was_killed_are_thrown_away(path: Path) ->
 
 def test_what_was_kept_is_the_next_base_and_readers_do_not_see_it(path: Path) -> None:
     publish(path, 1)
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         work.connection.execute("update t set x = 2")
         work.keep()
     assert value_in(path) == 1
     assert files(path) == {"rivo.duckdb", "rivo.pending.duckdb"}
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         assert work.connection.execute("select x from t").fetchone() == (2,)
         work.connection.execute("update t set x = x + 1")
         work.publish()
@@ -126,7 +126,7 @@ def test_what_was_kept_is_the_next_base_and_readers_do_not_see_it(path: Path) ->
 
 
 def test_a_cursor_that_is_still_open_does_not_lose_what_was_written(path: Path) -> None:
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         work.connection.execute("create table t as select 5 as x")
         forgotten = work.connection.cursor()
         forgotten.execute("select x from t")
@@ -136,11 +136,11 @@ def test_a_cursor_that_is_still_open_does_not_lose_what_was_written(path: Path) 
 
 
 def test_a_build_is_in_utc_and_so_is_a_reader(path: Path) -> None:
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         for connection in (work.connection, work.connection.cursor()):
             assert connection.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
         work.publish()
-    reader = read_only(path)
+    reader = Warehouse(path).read()
     for connection in (reader, reader.cursor()):
         assert connection.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
     reader.close()
@@ -150,9 +150,9 @@ def test_a_build_is_in_utc_and_so_is_a_reader(path: Path) -> None:
 
 
 def test_a_second_build_is_told_to_wait(path: Path) -> None:
-    with building(path) as work:
+    with Warehouse(path).build() as work:
         with pytest.raises(WarehouseError, match=r"^Another sync is working on .* right now\. Wait"):
-            building(path).__enter__()
+            Warehouse(path).build().__enter__()
         assert work.connection.execute("select 1").fetchone() == (1,), "the first one is not disturbed"
         assert work.scratch.exists()
     publish(path, 1)
@@ -186,17 +186,17 @@ def test_a_file_that_is_no_database_is_left_alone(
     broken = path.with_name(which)
     write(broken)
     with pytest.raises(WarehouseError) as caught:
-        building(path).__enter__()
+        Warehouse(path).build().__enter__()
     assert f"{broken} is no DuckDB database" in one_sentence(caught.value)
     assert files(path) == {which}
     if which == path.name:
         with pytest.raises(WarehouseError, match="is no DuckDB database"):
-            read_only(path)
+            Warehouse(path).read()
 
 
 def test_a_folder_in_place_of_the_file(path: Path) -> None:
     path.mkdir(parents=True)
-    for use in (lambda: building(path).__enter__(), lambda: read_only(path)):
+    for use in (lambda: Warehouse(path).build().__enter__(), lambda: Warehouse(path).read()):
         with pytest.raises(WarehouseError) as caught:
             use()
         assert f"{path} cannot be read (Is a directory)" in one_sentence(caught.value)
@@ -205,18 +205,18 @@ def test_a_folder_in_place_of_the_file(path: Path) -> None:
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(WarehouseError) as caught:
-        building(tmp_path / "file" / "data" / "rivo.duckdb").__enter__()
+        Warehouse(tmp_path / "file" / "data" / "rivo.duckdb").build().__enter__()
     text = one_sentence(caught.value)
     assert "cannot be written" in text
     assert "RIVO_WAREHOUSE" in text
 
 
 def test_an_error_that_is_not_about_files_is_not_told_as_one(path: Path) -> None:
-    with pytest.raises(ConnectionRefusedError), building(path):
+    with pytest.raises(ConnectionRefusedError), Warehouse(path).build():
         raise ConnectionRefusedError(111, "Connection refused")
-    with pytest.raises(TimeoutError), building(path):
+    with pytest.raises(TimeoutError), Warehouse(path).build():
         raise TimeoutError("timed out")
-    with pytest.raises(WarehouseError, match=r"No space left on device"), building(path):
+    with pytest.raises(WarehouseError, match=r"No space left on device"), Warehouse(path).build():
         raise OSError(28, "No space left on device")
 
 
@@ -228,7 +228,7 @@ def test_a_disk_that_is_full_at_whatever_moment(path: Path, limit: int) -> None:
 import resource
 from pathlib import Path
 from pipelines.errors import WarehouseError
-from pipelines.warehouse import building
+from pipelines.warehouse import Warehouse
 
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
@@ -274,17 +274,17 @@ def test_a_damaged_file_is_told_with_what_to_do_about_it(path: Path, which: str,
     broken = path.with_name(which)
     broken.write_bytes(with_turned_bit(path.read_bytes(), 4096 + 8))
     with pytest.raises(WarehouseError) as caught:
-        building(broken if "news" in which else path).__enter__()
+        Warehouse(broken if "news" in which else path).build().__enter__()
     text = one_sentence(caught.value)
     assert f"{broken} is damaged: " in text
     assert advice in text
 
 
 def test_who_may_only_read_can_ask_whether_a_sync_is_at_work(path: Path) -> None:
-    with building(path):
+    with Warehouse(path).build():
         path.with_name("rivo.lock").chmod(0o444)
-        assert is_being_built(path)
-    assert not is_being_built(path)
+        assert Warehouse(path).is_being_built
+    assert not Warehouse(path).is_being_built
 
 
 def test_a_warehouse_that_another_program_writes(path: Path) -> None:
@@ -296,14 +296,14 @@ def test_a_warehouse_that_another_program_writes(path: Path) -> None:
         assert writer.stdout
         writer.stdout.readline()
         with pytest.raises(WarehouseError, match="is opened for writing by another program"):
-            read_only(path)
+            Warehouse(path).read()
         publish(path, 2)
         writer.communicate("\n")
 
 
 def test_no_warehouse_yet(path: Path) -> None:
     with pytest.raises(WarehouseError, match=r"There is no warehouse at .* yet\. Run `make sync` first"):
-        read_only(path)
+        Warehouse(path).read()
 
 
 @pytest.mark.parametrize(
@@ -317,7 +317,7 @@ def test_no_warehouse_yet(path: Path) -> None:
     ],
 )
 def test_paths_and_urls(given: str, path: Path) -> None:
-    assert resolve(given) == path
+    assert Warehouse.of_setting(given) == Warehouse(path)
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_paths_and_urls(given: str, path: Path) -> None:
 )
 def test_what_is_no_warehouse_of_this_release(given: str) -> None:
     with pytest.raises(SettingsError, match=r"^RIVO_WAREHOUSE: ") as caught:
-        resolve(given)
+        Warehouse.of_setting(given)
     assert "s3cret" not in one_sentence(caught.value)
 
 
@@ -368,7 +368,7 @@ def test_a_reader_cannot_write_nor_reach_other_files(path: Path, sql: str) -> No
     publish(path, 1)
     (path.parent / "other.csv").write_text("a\n1\n")
     before = files(path)
-    connection = read_only(path)
+    connection = Warehouse(path).read()
     try:
         with pytest.raises(duckdb.Error):
             connection.execute(sql.format(folder=path.parent)).fetchall()

@@ -1,0 +1,78 @@
+"""The files of a warehouse and what is done to them: their names, locks, renames, and reaching the disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from pipelines.sql import literal, quoted
+from pipelines.warehouse.storage_errors import unwritable
+
+
+def sibling(published: Path, kind: str) -> Path:
+    """Return the file beside the published one for `kind`: 'build', 'pending' or 'news'."""
+    return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
+
+
+def wal_of(path: Path) -> Path:
+    """Return DuckDB's write-ahead log of a database file."""
+    return Path(f"{path}.wal")
+
+
+def discard(build_path: Path, scratch: Path) -> None:
+    """Delete a working copy, its log and its scratch folder, where they exist."""
+    for path in (build_path, wal_of(build_path)):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Return only when a file's content, or a folder's list of names, is on the disk.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(source: Path, target: Path, published: Path) -> None:
+    """Rename after everything is on the disk, so that a power cut leaves the old file or the new one.
+
+    Raises:
+        WarehouseError: DuckDB could not write all of `source`.
+    """
+    if wal_of(source).exists():
+        # DuckDB reports no error when the last write fails that it makes on closing.
+        raise unwritable(published, "not all of it could be written; most likely the disk is full")
+    sync_to_disk(source)
+    sync_to_disk(source.parent)
+    source.replace(target)
+
+
+def rewrite(path: Path, scratch: Path) -> None:
+    """Write a database file again from its tables: deleted rows stay in its free blocks otherwise."""
+    fresh = scratch / "fresh.duckdb"
+    with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as connection:
+        connection.execute(
+            f"attach {literal(str(path))} as old (read_only); attach {literal(str(fresh))} as new"
+        )
+        connection.execute("copy from database old to new")
+        # It copies the comments of tables, but not those of columns.
+        comments = connection.execute(
+            "select schema_name, table_name, column_name, comment from duckdb_columns() "
+            "where database_name = 'old' and comment is not null and not internal "
+            "and (schema_name, table_name) in "
+            "(select (schema_name, table_name) from duckdb_tables() where database_name = 'old')"
+        ).fetchall()
+        for schema, table, column, comment in comments:
+            name = ".".join(map(quoted, (schema, table, column)))
+            connection.execute(f"comment on column new.{name} is {literal(comment)}")
+        connection.execute("detach new; detach old")
+    fresh.replace(path)
