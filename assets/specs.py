@@ -14,8 +14,8 @@ from assets.instance.private import suppress_dagster_warnings
 from assets.keys import PUBLISHED, raw_key, relation_key
 from dbt_like_sql.runner import Column, Model, Project, Seed
 from pipelines.rivo import endpoints
-from pipelines.rivo.columns import DUCKDB_TYPES
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.types import duckdb_type
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW
 from pipelines.warehouse import raw_tables as tables
@@ -96,7 +96,7 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
 def _raw_schema(table: str) -> dg.TableSchema:
     _, columns = raw_tables()[table]
     return dg.TableSchema(
-        [dg.TableColumn(c.name, DUCKDB_TYPES[c.type], description=c.description) for c in columns]
+        [dg.TableColumn(c.name, duckdb_type(c), description=c.description) for c in columns]
     )
 
 

@@ -76,11 +76,11 @@ def main() -> None:
     from assets.instance.storage import OpenSqliteEventLogStorage
     from cli.commands import run_job
     from cli.terminal.interrupts import heard
-    from pipelines.load import sync
+    from pipelines.load.landing import Landing
     from pipelines.warehouse import Build
 
     _leave()
-    sync.load = _timed("lists: read, compare, load", sync.load)
+    setattr(Landing, "load", _timed("lists: read, compare, load", Landing.load))  # noqa: B010
     run.sync_lists = _timed_generator("lists: histories, log, the rest", run.sync_lists)
     run.build = _timed_generator("models", run.build)
     runner: Any = sys.modules["dbt_like_sql.runner.build"]

@@ -17,7 +17,7 @@ from rich.markup import escape
 from cli import exits
 from cli.terminal.tables import counted, short, terminal
 from pipelines.errors import NoWarehouse, command
-from pipelines.load.reading import last_sweep
+from pipelines.load.read_ahead import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Warehouse

@@ -22,7 +22,7 @@ def refuse_losses(landing: Landing) -> None:
     """
     _refuse_shrinking(landing)
     for column in landing.endpoint.columns:
-        if column.name in landing.endpoint.history and landing.found:
+        if column.name in landing.endpoint.history and landing.attributes:
             _refuse_vanished(landing, column)
 
 
@@ -38,7 +38,7 @@ def _refuse_shrinking(landing: Landing) -> None:
 
 
 def _refuse_vanished(landing: Landing, column: Column) -> None:
-    came = [landing.found[name] for name in column.sources if name in landing.found]
+    came = [landing.attributes[name] for name in column.sources if name in landing.attributes]
     is_null_everywhere = came and not any(came)
     if column.name in landing.filled or is_null_everywhere:
         return

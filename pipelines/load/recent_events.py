@@ -18,12 +18,12 @@ from typing import Any
 
 import duckdb
 
-from pipelines.load.landing import Landing, load, quarantine
-from pipelines.load.merge import drop_dlt_staging, quiet_dlt
+from pipelines.load.landing import Landing
+from pipelines.load.merge import configure_dlt, drop_dlt_staging
 from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.decode import Row, likely_id
+from pipelines.rivo.decode import Page, Row, likely_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_newest
 from pipelines.settings import Settings
@@ -140,7 +140,7 @@ def largest_id(warehouse: Warehouse, table: str) -> int | None:
 
 def _news(settings: Settings, warehouse: Warehouse, name: str, since_id: int, concerns: Any) -> News:
     patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
-    client = Client(settings.model_copy(update={"patience_seconds": patience}))
+    client = Client.of_settings(settings.model_copy(update={"patience_seconds": patience}))
     rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
     found = [(row, attributes) for row, attributes in _attributes(rows) if concerns(attributes)]
     if rows:
@@ -163,7 +163,7 @@ def _load(
     settings: Settings, warehouse: Warehouse, endpoint: Endpoint, rows: list[Row], observed_at: datetime
 ) -> None:
     """Add rows to the news file, treated as a sync would; what a sync has brought meanwhile is not kept twice."""
-    quiet_dlt()
+    configure_dlt()
     with warehouse.base.read() as connection:
         forgotten = _forgotten(connection)
     with warehouse.recent_events.build() as build:
@@ -174,8 +174,8 @@ def _load(
             build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", forgotten)
         apply_setting(build, settings)
         landing = Landing(build, endpoint, observed_at, Incoming(build.connection, settings).treat)
-        load(landing, [rows])
-        quarantine(landing, min(landing.seen, default=1) - 1)
+        landing.load([Page.of(rows)])
+        landing.quarantine(min(landing.seen, default=1) - 1)
         build.connection.execute(
             f"delete from {RAW}.{endpoint.name} where id <= ?", [largest_id(warehouse, endpoint.name) or 0]
         )

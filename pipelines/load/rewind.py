@@ -7,6 +7,7 @@ from datetime import datetime
 import duckdb
 
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sql import quoted, scalar
 from pipelines.warehouse import RAW
 from pipelines.warehouse.raw_tables import raw_tables
 from pipelines.warehouse.versions import drop_empty_versions
@@ -23,14 +24,12 @@ def rewind(connection: duckdb.DuckDBPyConnection, now: datetime) -> int:
     Returns:
         the rows of `sync_log` that were dated later than now.
     """
-    [[later]] = connection.execute(
-        f"select count(*) from {RAW}.sync_log where observed_at > ?", [now]
-    ).fetchall()
+    later = scalar(connection, f"select count(*) from {RAW}.sync_log where observed_at > ?", [now])
     for table, (_, columns) in raw_tables().items():
         for column in columns:
             if column.name in _OURS:
                 connection.execute(
-                    f'update {RAW}."{table}" set "{column.name}" = $now where "{column.name}" > $now',
+                    f"update {RAW}.{quoted(table)} set {quoted(column.name)} = $now where {quoted(column.name)} > $now",
                     {"now": now},
                 )
     for endpoint in ENDPOINTS.values():

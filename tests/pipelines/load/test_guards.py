@@ -13,8 +13,9 @@ from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.rivo import client as client_module
 from pipelines.rivo import paging
 from pipelines.rivo.client import Client
+from pipelines.rivo.decode import resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.paging import read_list, resource_id
+from pipelines.rivo.paging import read_list
 from pipelines.warehouse import Warehouse
 from tests.pipelines.conftest import OpenShop
 from tests.pipelines.shop import Shop, make_settings
@@ -136,7 +137,7 @@ def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> N
         return page(ids[start : start + 250], next="more" if start + 250 < len(ids) else None)
 
     with answering(by_page) as stub:
-        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, ENDPOINTS["customers"], 0, lambda _: None, list(range(1, 701)))
         read = [resource_id(row) for rows in reading for row in rows]
     assert sorted(filter(None, read)) == list(range(1, 701)), (
