@@ -5,7 +5,7 @@ It loads into any dlt destination by itself:
     import dlt
     from pipelines.rivo.source import rivo
 
-    pipeline = dlt.pipeline("rivo", destination="duckdb", dataset_name="rivo")
+    pipeline = dlt.pipeline("rivo", destination="duckdb", dataset_name="loyalty")
     pipeline.run(rivo(api_key="..."))
 
 Without `api_key`, dlt looks for it where it looks for secrets: `sources.rivo.api_key` in `.dlt/secrets.toml`, or the
