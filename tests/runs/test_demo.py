@@ -78,5 +78,5 @@ def test_a_store_that_is_gone_is_told_as_one(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with demo_store() as store:
         assert store.now
-    with pytest.raises(RivoError, match="does not answer any more"):
+    with pytest.raises(RivoError, match="no longer answers"):
         store.set_clock(NOW)

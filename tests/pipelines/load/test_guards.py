@@ -34,9 +34,9 @@ def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_sho
     shop.wait()
     result = shop.sync("customers", faults=["missing_attribute:customers@vip_tier"])["customers"]
     assert result.error == (
-        f"Customers was refused: of the {len(shop.objects('customers')):,} rows that Rivo returned none has "
-        f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading that would write into the history "
-        "that all of them ended. If Rivo has really given the attribute up, run "
+        f"Customers was refused: none of the {len(shop.objects('customers')):,} rows that Rivo returned has "
+        f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading them would end all of these values "
+        "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
     assert tiers_held(shop) == before
