@@ -46,8 +46,8 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
     if held:
         attribute = f"a readable {column.name}" if came else " or ".join(column.sources)
         raise ListError(
-            f"{landing.endpoint.title} was refused: none of the {landing.counts.rows_read:,} rows that Rivo returned has "
-            f"{attribute}, where the warehouse holds {held:,} values. Loading them would end all of these values in the "
-            "history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
+            f"{landing.endpoint.title} was refused: none of the {landing.counts.rows_read:,} rows that Rivo returned "
+            f"has {attribute}, where the warehouse holds {held:,} values. Loading them would end all of these values "
+            "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
             f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )
