@@ -1,4 +1,4 @@
--- The customers at both instants are counted anew, from the spells.
+-- The customers at both instants are recomputed from the spells.
 with comings_and_goings as (
     select entered_at as at, count(*) as customers from intermediate.int_tier_spells group by entered_at
     union all

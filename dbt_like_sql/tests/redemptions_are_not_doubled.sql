@@ -1,4 +1,4 @@
--- Nobody claims the same code twice at the same moment: such a pair is one redemption, doubled under another id.
+-- A customer cannot claim the same code twice at the same time, so such a pair is one redemption with two ids.
 select redemption_id, customer_id
 from (
     select

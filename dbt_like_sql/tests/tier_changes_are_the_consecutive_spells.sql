@@ -1,4 +1,4 @@
--- A spell that begins where another ends is one move, and there are no other moves.
+-- A spell that begins when another ends is one move, and there must be no other moves.
 with consecutive as (
     select entered.customer_id, entered.entered_at as changed_by
     from intermediate.int_tier_spells as entered

@@ -17,8 +17,8 @@ first_days as (
     group by customer_id
 ),
 
--- Between two days on which something happened a customer's row changes once at most, when 30 days have passed
--- since the last activity. So all days are a few stretches of equal ones.
+-- Between two days with activity, a customer's values change at most once: 30 days after the last activity. So the
+-- days form a few ranges with equal values.
 stretches as (
     select
         customer_id,
@@ -82,7 +82,7 @@ in_states as (
         spells.state,
         spells.tier_id,
         greatest(stretches.first_day, spells.first_day) as first_day,
-        -- least() leaves out nulls: the last stretch has no end of its own.
+        -- The last range has no end (null), which least() ignores.
         least(stretches.last_day, spells.last_day) as last_day
     from stretches
     inner join spells

@@ -16,7 +16,7 @@ expiries as (
     where events.expires_at is not null
 ),
 
--- What was received, in the order in which it is used up: `upto` counts this lot and all before it.
+-- Amounts received, in the order in which they are used. `upto` is the running total including this lot.
 lots as (
     select
         entries.entry_id,
@@ -39,7 +39,7 @@ lots as (
     where entries.amount > 0
 ),
 
--- What was taken, in the same way, and how much of that was spent, expired or taken back.
+-- Amounts deducted, with the same running total, and its parts that were redeemed and expired.
 debits as (
     select
         customer_id,
@@ -61,9 +61,9 @@ debits as (
     )
 ),
 
--- First in, first out: the n-th unit received is the n-th unit taken. So the debits that lie below `upto` are
--- those that used up this lot and the ones before it. The debit found is the one that took the lot's last unit, or
--- the last of all where none has yet.
+-- First in, first out: the n-th point received is the n-th point deducted. So the debits below `upto` used up this lot
+-- and all earlier ones. The join finds the debit that took the last point of the lot, or the last debit of all if the
+-- lot is not used up.
 used_upto as (
     select
         lots.*,
@@ -83,7 +83,7 @@ used_upto as (
         and debits.before < lots.upto
 ),
 
--- A lot is whole until it is begun and keeps its figures once it is used up.
+-- A lot is untouched until `begun_on`, and its amounts no longer change after it is used up.
 consumed as (
     select
         entry_id,
@@ -135,8 +135,8 @@ days_of_debits as (
     group by customer_id, unit, entry_date
 ),
 
--- Of a customer's lots no more than one is begun and not used up. Only for these does it matter how much had been
--- taken by then, so that the many others need no look at the debits of each month.
+-- At any date, at most one lot of a customer is partly used. Only that lot needs a join with the debits of the date,
+-- which keeps the query fast.
 begun as (
     select
         instants.as_of_type,

@@ -12,13 +12,13 @@ calendar as (
     where history_start_date is not null
 ),
 
--- The stretches of days on which somebody was a member, cut at every change of tier.
+-- Ranges of days on which a customer was a member, split at every change of tier.
 member_days as (
     select customer_id, first_day, last_day from intermediate.int_state_days
     where state_kind <> 'not_member'
 ),
 
--- A stretch that begins where no other ended the day before is a member who came; the reverse one who went.
+-- A range without another that ends on the day before it is a member who joined; the reverse is a member who left.
 came as (
     select member_days.first_day as local_day, count(*) as joined
     from member_days
@@ -109,7 +109,7 @@ final as (
     select
         members.local_day,
         units.unit,
-        -- How many there were before the first observation is not known, nor who of them is new.
+        -- The members before the first observation are not known.
         if(
             members.local_day > clock.history_start_date, members.members_end - members.joined + members.gone, null
         )::bigint as members_start,

@@ -89,7 +89,7 @@ movement as (
         and ins.tier_id is not distinct from outs.tier_id
 ),
 
--- The highest threshold at the end of the month: nobody can be upgraded from there, or where there are no tiers.
+-- The highest threshold at the end of the month. No upgrade is possible from there, or without tiers.
 ladders as (
     select
         as_of,
