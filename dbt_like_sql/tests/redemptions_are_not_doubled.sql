@@ -4,8 +4,8 @@ from (
     select
         redemption_id,
         customer_id,
-        count(*) over (partition by code, customer_id, claimed_at) as rows_alike
+        count(*) over (partition by code, customer_id, claimed_at) as copies
     from marts.fct_redemption
     where code is not null
 )
-where rows_alike > 1
+where copies > 1

@@ -14,7 +14,7 @@ agreement as (
     group by measure
 ),
 
--- 'auto' allows every measure; 'points', 'spend' and 'orders' allow the measures of that kind; any other value names one.
+-- 'auto' allows every measure; 'points', 'spend' and 'orders' allow one kind; any other value names one measure.
 allowed as (
     select
         agreement.*,

@@ -242,8 +242,8 @@ function layout(ids) {
     const near = sweep % 2 ? (id) => readers.get(id) : (id) => tables.get(id).reads;
     for (const stack of sweep % 2 ? [...stacks].reverse() : stacks) {
       const middle = new Map(stack.ids.map((id) => {
-        const beside = near(id).filter((other) => inside.has(other));
-        return [id, beside.length ? beside.reduce((sum, other) => sum + rank.get(other), 0) / beside.length : rank.get(id)];
+        const neighbours = near(id).filter((other) => inside.has(other));
+        return [id, neighbours.length ? neighbours.reduce((sum, other) => sum + rank.get(other), 0) / neighbours.length : rank.get(id)];
       }));
       stack.ids.sort((a, b) => middle.get(a) - middle.get(b));
     }
