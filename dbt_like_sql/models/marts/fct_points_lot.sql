@@ -16,7 +16,7 @@ expiries as (
     where events.expires_at is not null
 ),
 
--- Amounts received, in the order in which they are used. `running_total` is the running total including this lot.
+-- Amounts received, in the order in which they are used. `total` is cumulative and includes this lot.
 lots as (
     select
         entries.entry_id,
@@ -33,13 +33,13 @@ lots as (
             partition by entries.customer_id, entries.unit
             order by entries.entry_at, entries.event_id, entries.leg
             rows between unbounded preceding and current row
-        ))::decimal(18, 4) as running_total
+        ))::decimal(18, 4) as total
     from entries
     left join expiries on expiries.event_id = entries.event_id
     where entries.amount > 0
 ),
 
--- Amounts deducted, with the same running total, and its parts that were redeemed and expired.
+-- Amounts deducted, with the same cumulative total, and its parts that were redeemed and expired.
 debits as (
     select
         customer_id,
@@ -47,7 +47,7 @@ debits as (
         entry_date,
         case entry_class when 'redeem' then 'redeemed' when 'expire' then 'expired' else 'reversed' end as kind,
         -amount as amount,
-        (sum(-amount) over in_order)::decimal(18, 4) as running_total,
+        (sum(-amount) over in_order)::decimal(18, 4) as total,
         coalesce(sum(-amount) filter (where entry_class = 'redeem') over in_order, 0)::decimal(18, 4) as redeemed,
         coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0)::decimal(18, 4) as expired,
         min(entry_date) over in_order as first_date,
@@ -61,26 +61,26 @@ debits as (
     )
 ),
 
--- First in, first out: the n-th point received is the n-th point deducted. So the debits below `running_total` used up this lot
+-- First in, first out: the n-th point received is the n-th point deducted. So the debits below `total` used up this lot
 -- and all earlier ones. The join finds the debit that took the last point of the lot, or the last debit of all if the
 -- lot is not used up.
 used_by_lot as (
     select
         lots.*,
         coalesce(
-            debits.redeemed - if(debits.kind = 'redeemed', debits.running_total - least(lots.running_total, debits.running_total), 0), 0
+            debits.redeemed - if(debits.kind = 'redeemed', debits.total - least(lots.total, debits.total), 0), 0
         ) as redeemed_to_here,
         coalesce(
-            debits.expired - if(debits.kind = 'expired', debits.running_total - least(lots.running_total, debits.running_total), 0), 0
+            debits.expired - if(debits.kind = 'expired', debits.total - least(lots.total, debits.total), 0), 0
         ) as expired_to_here,
-        if(debits.running_total >= lots.running_total, debits.entry_date, null) as used_up_on,
-        if(debits.running_total > lots.running_total, debits.entry_date, debits.next_date) as next_first_used_on,
+        if(debits.total >= lots.total, debits.entry_date, null) as used_up_on,
+        if(debits.total > lots.total, debits.entry_date, debits.next_date) as next_lot_first_used_on,
         debits.first_date
     from lots
-    asof left join (select *, running_total - amount as before from debits) as debits
+    asof left join (select *, total - amount as before from debits) as debits
         on debits.customer_id = lots.customer_id
         and debits.unit = lots.unit
-        and debits.before < lots.running_total
+        and debits.before < lots.total
 ),
 
 -- A lot is untouched until `first_used_on`, and its amounts no longer change after it is used up.
@@ -95,15 +95,15 @@ consumed as (
         entry_date,
         expires_on,
         amount,
-        running_total,
+        total,
         coalesce(lag(redeemed_to_here) over in_order, 0)::decimal(18, 4) as redeemed_before,
         coalesce(lag(expired_to_here) over in_order, 0)::decimal(18, 4) as expired_before,
         (redeemed_to_here - coalesce(lag(redeemed_to_here) over in_order, 0))::decimal(18, 4) as redeemed,
         (expired_to_here - coalesce(lag(expired_to_here) over in_order, 0))::decimal(18, 4) as expired,
-        lag(next_first_used_on, 1, first_date) over in_order as first_used_on,
+        lag(next_lot_first_used_on, 1, first_date) over in_order as first_used_on,
         used_up_on
     from used_by_lot
-    window in_order as (partition by customer_id, unit order by running_total)
+    window in_order as (partition by customer_id, unit order by total)
 ),
 
 months as (
@@ -127,7 +127,7 @@ days_of_debits as (
         customer_id,
         unit,
         entry_date,
-        max(running_total) as running_total,
+        max(total) as total,
         max(redeemed) as redeemed,
         max(expired) as expired,
         lead(entry_date, 1, date 'infinity') over (partition by customer_id, unit order by entry_date) as next_date
@@ -168,7 +168,11 @@ as_of as (
     from consumed as lots
     inner join instants
         on instants.as_of_date >= lots.entry_date
-        and (lots.first_used_on is null or instants.as_of_date < lots.first_used_on or instants.as_of_date >= lots.used_up_on)
+        and (
+            lots.first_used_on is null
+            or instants.as_of_date < lots.first_used_on
+            or instants.as_of_date >= lots.used_up_on
+        )
     union all
     select
         partly_used.as_of_type,
@@ -182,7 +186,7 @@ as_of as (
         partly_used.entry_date,
         partly_used.expires_on,
         partly_used.amount as issued,
-        partly_used.running_total - taken.running_total as remaining,
+        partly_used.total - taken.total as remaining,
         taken.redeemed - partly_used.redeemed_before as redeemed,
         taken.expired - partly_used.expired_before as expired
     from partly_used

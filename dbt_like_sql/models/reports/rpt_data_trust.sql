@@ -304,7 +304,7 @@ progress_checks as (
         measure as answer,
         if((is_shown and not is_ambiguous) or members = 0, 'ok', 'attention') as status,
         case
-            when members = 0 then 'rpt_near_next_tier is empty, because there are no members, no tiers or no allowed measure.'
+            when members = 0 then 'rpt_near_next_tier is empty: there are no members, no tiers or no allowed measure.'
             when is_shown then
                 'Progress to the next tier is measured by ' || measure || ', which leads to the tier held for '
                 || members_agreeing || ' of ' || members || ' members.'
@@ -314,7 +314,7 @@ progress_checks as (
                     ''
                 )
             else
-                'rpt_near_next_tier is empty: the measure that fits best, ' || measure || ', leads to the tier held for only '
+                'rpt_near_next_tier is empty: the best measure, ' || measure || ', leads to the tier held for only '
                 || members_agreeing || ' of ' || members || ' members; at least 95 % are required.'
         end as finding
     from intermediate.int_tier_progress_measure

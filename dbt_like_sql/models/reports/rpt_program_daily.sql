@@ -49,7 +49,8 @@ members as (
         calendar.local_day,
         coalesce(arrivals.joined, 0) as joined,
         coalesce(departures.gone, 0) as gone,
-        sum(coalesce(arrivals.joined, 0) - coalesce(departures.gone, 0)) over (order by calendar.local_day) as members_end,
+        sum(coalesce(arrivals.joined, 0) - coalesce(departures.gone, 0)) over (order by calendar.local_day)
+            as members_end,
         coalesce(active.active_members_30d, 0) as active_members_30d
     from calendar
     left join arrivals on arrivals.local_day = calendar.local_day
