@@ -12,7 +12,7 @@ import dagster as dg
 from assets.freshness import freshness_policy
 from assets.instance.private import suppress_dagster_warnings
 from assets.keys import PUBLISHED, raw_key, relation_key
-from dbt_like_sql.runner import Column, Model, Project, Seed
+from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed
 from pipelines.rivo import endpoints
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import duckdb_type
@@ -167,7 +167,7 @@ def _settings() -> Settings:
     return Settings.load()
 
 
-def column_lineage(columns: Iterable[Column]) -> dg.TableColumnLineage:
+def column_lineage(columns: Iterable[ColumnInfo]) -> dg.TableColumnLineage:
     """Dagster's form of what each column is made of, one step back."""
     return dg.TableColumnLineage(
         {

@@ -16,8 +16,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.terminal.tables import counted, print_result, terminal
-from dbt_like_sql.runner import Column, Model, Project, Seed, Source, TestResult, last_results
-from dbt_like_sql.runner.impact import Impact, Step
+from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed, Source, TestResult, last_results
+from dbt_like_sql.runner.impact import Impact, LineageStep
 from dbt_like_sql.runner.last_results import LastResults
 from dbt_like_sql.runner.sql import describe, tables
 
@@ -142,7 +142,7 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
 def _columns(table: Model | Seed | Source, types: dict[str, str]) -> Table:
     shown = _table("column", "type", "description")
     known = {column.name for column in table.columns}
-    columns = [*table.columns, *(Column(name) for name in types if name not in known)]
+    columns = [*table.columns, *(ColumnInfo(name) for name in types if name not in known)]
     for column in columns:
         text = column.comment or "(no description)"
         shown.add_row(column.name, (types.get(column.name) or column.data_type or "").lower(), Text(text))
@@ -160,7 +160,7 @@ def _print_tests_of(console: Console, project: Project, node: Model | Seed, last
     console.print(table)
 
 
-def print_lineage(step: Step) -> None:
+def print_lineage(step: LineageStep) -> None:
     """The way back to the raw columns, as a tree."""
     tree = Tree(Text(str(step.origin), style="bold"))
     _grow(tree, step, set())
@@ -168,7 +168,7 @@ def print_lineage(step: Step) -> None:
     console.print(tree)
 
 
-def _grow(tree: Tree, step: Step, seen: set[str]) -> None:
+def _grow(tree: Tree, step: LineageStep, seen: set[str]) -> None:
     if step.note:
         tree = tree.add(Text(step.note, style="dim"))
     for inner in step.steps:

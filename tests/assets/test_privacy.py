@@ -110,7 +110,7 @@ def test_no_value_of_the_data_reaches_dagster(
         "Could not convert string '…' to INT32",
         "models/marts/dim_raises.sql: not …",
         "models/marts/dim_python.py, line 2: ValueError: invalid literal for int() with base 10: '…'",
-        "The test itself cannot run: Could not convert string '…' to INT32",
+        "The test could not run: Could not convert string '…' to INT32",
         "customer_id 7001",
     ):
         assert message in log

@@ -69,7 +69,7 @@ def test_build_publishes_what_it_built(rivo: Rivo, warehouse: Path, tmp_path: Pa
 
     everything = rivo("models", "build")
     assert everything.returncode == 0
-    assert "marts.dim_old: Dropped, because no file of the project makes it any more." in everything.stdout
+    assert "marts.dim_old: Dropped because no file in the project defines it any more." in everything.stdout
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     assert "dim_old" not in names
@@ -88,7 +88,7 @@ def test_what_fails_is_not_published_until_it_is_mended(
     assert result.returncode == 1
     assert re.search(r"marts\.dim_tier +failed", result.stdout)
     assert "marts.dim_tier: " in result.stdout
-    assert "The last good version stays." in result.stdout
+    assert "The last good version is kept." in result.stdout
     assert (
         "was left as it was, because a model or a blocking check failed. What was built is kept"
         in result.stdout
@@ -128,13 +128,13 @@ def test_test_reads_the_published_file_and_fails_where_it_blocks(rivo: Rivo, war
     failed = rivo("models", "test", "--select", "dim_tier dim_date")
     assert failed.returncode == 1
     assert re.search(
-        r"^fail  marts\.dim_tier: unique_combination_of_columns_\w+: 1 failing row, as in: ",
+        r"^fail  marts\.dim_tier: unique_combination_of_columns_\w+: 1 failing row, for example: ",
         failed.stdout,
         re.M,
     )
     assert "      select " in failed.stdout
     assert (
-        "marts.dim_date: not_null_dim_date_date_day: Not run, because marts.dim_date has not been built yet."
+        "marts.dim_date: not_null_dim_date_date_day: Not run because marts.dim_date has not been built yet."
         in failed.stdout
     )
     assert warehouse.read_bytes() == before
@@ -189,7 +189,7 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
         (
             "lineage dim_member",
             1,
-            "dim_member is a table. Name one of its columns too: dim_member.customer_id.",
+            "dim_member is a table, but lineage needs a column. For example: dim_member.customer_id",
         ),
         (
             "lineage dim_member.teir_name",
@@ -205,7 +205,7 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
         (
             "build -s dim_membr",
             1,
-            "Nothing is selected by dim_membr: no model, folder or tag is so called. Did you mean dim_member?",
+            "The selector dim_membr matches no model, seed, folder or tag. Did you mean dim_member?",
         ),
         ("test -s clock_is_one_rwo", 1, "No test is called clock_is_one_rwo. Did you mean clock_is_one_row?"),
         ("test -s dim_tier", 3, "Run `make sync` first"),
@@ -272,7 +272,7 @@ def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: 
             "models/staging/stg_rivo__vip_tiers.sql",
             "select * from marts.dim_tier\n",
             "models/staging/stg_rivo__vip_tiers.sql, line 1: staging.stg_rivo__vip_tiers reads marts.dim_tier, which "
-            "lies above it.",
+            "is in a higher layer.",
         ),
         (
             "models/reports/dim_tier.sql",

@@ -87,6 +87,11 @@ def test_a_revoked_row_that_is_dropped_is_missed_though_no_balance_changes(
     assert "list_id points_events" in found["rows_that_were_read_are_there"]
 
 
+def test_list_that_lost_all_rows_fails_the_check(shop: Shop, tmp_path: Path) -> None:
+    found = red(shop, tmp_path, "delete from rivo_raw.points_redemptions")
+    assert "list_id points_redemptions" in found["rows_that_were_read_are_there"]
+
+
 @pytest.mark.parametrize("id", ["id", "id + 1"], ids=["under_its_id", "under_another"])
 def test_a_redemption_that_is_doubled(shop: Shop, tmp_path: Path, id: str) -> None:
     [redemption] = one(shop, "select id from rivo_raw.points_redemptions")
