@@ -78,9 +78,9 @@ class Truth:
     def tier_spells(self, t: datetime | None = None) -> list[TierSpell]:
         """Return the tier stays of every customer since its creation, without gaps; the last one is open."""
         until = self._until(t)
-        return [spell for spells in self._spells(until) for spell in spells]
+        return [stay for stays in self._stays(until) for stay in stays]
 
-    def _spells(self, until: int) -> Iterator[list[TierSpell]]:
+    def _stays(self, until: int) -> Iterator[list[TierSpell]]:
         for customer in self._simulation.customers:
             moves: list[tuple[int, str, int | None]] = []
             for state in customer.log:

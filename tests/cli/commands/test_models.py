@@ -233,10 +233,10 @@ def test_models_suggests_the_nearest_name_for_a_mistyped_one(
     with pytest.raises(SystemExit) as ended:
         main()
 
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert ended.value.code == code
-    assert message in said.err
-    assert said.out == ""
+    assert message in printed.err
+    assert printed.out == ""
 
 
 def test_models_docs_writes_one_page_that_needs_no_network(rivo: Rivo, filled: Path, tmp_path: Path) -> None:

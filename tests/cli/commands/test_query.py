@@ -160,7 +160,7 @@ def test_select_accepts_every_statement_that_reads(sql: str, reader: duckdb.Duck
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("from dim_member", "Add its schema: marts.dim_member."),
         ("from marts.dim_membr", "There is no table dim_membr in the warehouse. Nearest: marts.dim_member"),
@@ -174,12 +174,12 @@ def test_select_accepts_every_statement_that_reads(sql: str, reader: duckdb.Duck
     ],
 )
 def test_query_errors_name_the_nearest_tables_and_columns(
-    sql: str, said: str, reader: duckdb.DuckDBPyConnection
+    sql: str, message: str, reader: duckdb.DuckDBPyConnection
 ) -> None:
     with pytest.raises(duckdb.Error) as raised:
         query.select(reader, sql).fetchall()
 
-    assert said in str(sentence(reader, raised.value))
+    assert message in str(sentence(reader, raised.value))
 
 
 def test_table_output_fits_the_width_of_the_terminal() -> None:

@@ -37,14 +37,14 @@ def test_a_stopped_sync_leaves_the_warehouse_intact(
         assert len(store.requests) >= 6
         # To the whole process group, as a terminal does.
         os.killpg(process.pid, number)
-        said, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=30)
     finally:
         store.latency_ms = 0
         process.kill()
 
-    assert process.returncode == code, said + errors
-    assert "Stopped. Nothing was published: readers keep the previous data" in said
-    assert "Traceback" not in said + errors
+    assert process.returncode == code, output + errors
+    assert "Stopped. Nothing was published: readers keep the previous data" in output
+    assert "Traceback" not in output + errors
     assert [path.name for path in warehouse.parent.iterdir()] == ["rivo.lock"]
 
 
