@@ -1,7 +1,7 @@
-"""One daily sync through Dagster in a process of its own, and where its time goes.
+"""One daily sync through Dagster in a process of its own, timed by part.
 
-`python -m benchmarks.daily` syncs as the environment says and prints one line of JSON: seconds by part, and `total`.
-The parts are measured by wrapping the functions that do them; what is in two of them counts in the inner one.
+`python -m benchmarks.daily` runs a sync with the settings of the environment and prints one line of JSON: seconds by
+part, and `total`. Parts are measured by wrapping functions; time in nested parts counts for the inner one only.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _timed_generator(part: str, function: Callable[..., Iterator[Any]]) -> Calla
 
 
 def main() -> None:
-    """Sync once and print where the time went."""
+    """Run one sync and print the seconds by part."""
     _enter("imports and definitions")
 
     import runs.run as run

@@ -1,27 +1,27 @@
-"""A raw warehouse of any size, made in SQL in seconds: a year of weekly syncs of a shop with so many ledger entries.
+"""Generates the raw tables of a shop after a year of weekly syncs, with any number of ledger entries, in seconds.
 
-The simulation tells a story; this one only has to be large and of the right shape. Everything follows from the
-row's number, so two warehouses of one size are equal.
+Unlike the sandbox, it does not simulate customers: the rows are only many and of the right shape. Values depend on
+the row number alone, so that two warehouses of the same size are equal.
 """
 
 from __future__ import annotations
 
 import duckdb
 
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 SYNCS = 52
 _LAST = "timestamptz '2026-10-05 06:00:00+00'"
 _DAYS = 700
-"""So far back do events reach."""
+"""Age of the oldest event."""
 
 _STATEMENTS = (
     """
     insert into rivo_raw.sync_log by name
     select list, observed_at, 'full' as kind, true as complete, 1 as requests, 0 as rows_read, 0 as rows_new,
         0 as rows_changed, 0 as rows_deleted, 0 as rows_quarantined, 1.0 as seconds
-    from (select unnest(['vip_tiers', 'rewards', 'earning_rules', 'customers', 'points_events',
-        'points_redemptions', 'referrals']) as list)
+    from (select unnest({lists}) as list)
     cross join (select {last} - to_days((7 * range)::int) as observed_at from range({syncs}))
     order by observed_at
     """,
@@ -51,7 +51,7 @@ _STATEMENTS = (
         {first} as _first_seen_at, {last} as _last_seen_at
     from range({customers})
     """,
-    # Three versions of each customer: points move each time, the tier once.
+    # Three versions of each customer: the points change each time, the tier changes once.
     """
     insert into rivo_raw.customers_history by name
     select id, if(version = 0 and vip_tier_id > 552270, vip_tier_id - 1, vip_tier_id) as vip_tier_id, loyalty_status,
@@ -91,14 +91,15 @@ _STATEMENTS = (
 
 
 def fill(connection: duckdb.DuckDBPyConnection, entries: int) -> None:
-    """Make the raw tables of a shop with about `entries` ledger entries, a customer for twenty of them."""
+    """Fill the raw tables of a shop with about `entries` ledger entries and a customer for every twenty entries."""
     ensure_tables(connection)
     write_settings(connection, "America/New_York")
-    # One event in forty is revoked, which is a second entry.
+    # One event in forty is revoked, which adds a second entry.
     events = entries * 40 // 41
     for statement in _STATEMENTS:
         connection.execute(
             statement.format(
+                lists=list(ENDPOINTS),
                 last=_LAST,
                 first=f"({_LAST} - to_days({7 * (SYNCS - 1)}))",
                 syncs=SYNCS,

@@ -1,4 +1,4 @@
-"""What listens does so on this machine only: Dagster's UI knows no users."""
+"""`rivo dev` listens on loopback only, since Dagster's UI has no authentication."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTENS = "0A"
 
 
 def processes(session: int) -> list[int]:
-    """The ids of the processes that belong to a session."""
+    """Return the ids of the processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -30,7 +30,7 @@ def processes(session: int) -> list[int]:
 
 
 def listening(session: int) -> set[tuple[str, int]]:
-    """Address and port of every TCP socket that a session's processes listen on, from Linux's own tables."""
+    """Return address and port of every TCP socket that a session's processes listen on, from /proc."""
     inodes = set()
     for process in processes(session):
         for descriptor in Path(f"/proc/{process}/fd").glob("*"):
@@ -55,11 +55,11 @@ def is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def test_make_dev_is_reachable_from_this_machine_only(tmp_path: Path) -> None:
+def test_rivo_dev_listens_on_loopback_only(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As a script's shell starts a background job: it must end on SIGTERM all the same.
+    # Started with SIGINT ignored, as a shell script starts background jobs: SIGTERM must still end it.
     process = subprocess.Popen(
         ["sh", "-c", 'trap \'\' INT; exec "$0" "$@"', RIVO, "dev", "--port", str(port)],
         env={
