@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,13 +162,33 @@ def test_the_example_takes_all_history_where_no_month_is_complete(
     assert [path.name for path in tmp_path.glob("*.png")] == ["tier_migration.png"]
 
 
-def test_without_matplotlib_the_example_says_how_to_get_it(tmp_path: Path) -> None:
+def documented_commands() -> list[str]:
+    """Each line of the example's docstring and of README that runs the example."""
+    text = EXAMPLE.read_text() + (PROJECT / "README.md").read_text()
+    return re.findall(r"^ *(uv run .*examples/tier_migration\.py.*)$", text, flags=re.MULTILINE)
+
+
+def test_example_documented_commands_work(shop: Shop, tmp_path: Path) -> None:
+    assert len(documented_commands()) == 2
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
+    for command in documented_commands():
+        arguments = command.removeprefix("uv run ").split()
+        while arguments[0] == "--group":
+            assert arguments[1] in groups, f"{command}: pyproject.toml has no such dependency group"
+            arguments = arguments[2:]
+        assert arguments[:3] == ["python", "examples/tier_migration.py", "data/demo.duckdb"]
+        done = run_example(shop.path, tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_example_without_matplotlib_names_a_command_that_works(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
 
     done = run_example("any.duckdb", path=tmp_path)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("The pictures need matplotlib: uv run --group examples")
+    assert done.stderr.startswith("matplotlib is not installed here.")
+    assert done.stderr.rstrip().endswith(f"uv run python {EXAMPLE} any.duckdb")
     assert len(done.stderr.splitlines()) == 1
 
 
