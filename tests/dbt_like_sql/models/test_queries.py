@@ -93,6 +93,14 @@ def test_the_readme_lists_every_report() -> None:
     assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
 
 
+def test_metrics_document_has_a_section_for_every_report() -> None:
+    sections = re.findall(
+        r"^## (rpt_\w+)$", (PROJECT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE
+    )
+
+    assert sorted(sections) == sorted(name for name in project().nodes if name.startswith("rpt_"))
+
+
 def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
     moved = shop.rows(worked_queries()["1. Who moved between tiers last month?"])
     earned = shop.rows(worked_queries()["8. Which way to earn produced most points last month?"])
