@@ -132,7 +132,7 @@ def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> N
     }
     with Warehouse(shop.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
-    queried = shop.rows(worked_queries()["3. How many points are burnt each month?"])
+    queried = shop.rows(worked_queries()["3. How many points are redeemed each month?"])
 
     assert len(reported) == 2
     by_month = {
