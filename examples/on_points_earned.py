@@ -12,7 +12,7 @@ import dagster as dg
 POINTS_EARNED = dg.AssetKey(["rivo_events", "points_earned"])
 
 
-class Told(dg.Config):
+class PointsEarned(dg.Config):
     """Counts reported by the sensor."""
 
     events: int
@@ -21,7 +21,7 @@ class Told(dg.Config):
 
 
 @dg.op
-def thank(context: dg.OpExecutionContext, config: Told) -> None:
+def thank(context: dg.OpExecutionContext, config: PointsEarned) -> None:
     """Replace the body with your own action."""
     context.log.info(f"{config.members} members earned {config.points} points in {config.events} events.")
 
@@ -37,7 +37,7 @@ def tell_points_earned(_context: dg.SensorEvaluationContext, event: dg.EventLogE
     """Pass the counts of the materialization to the job."""
     materialization = event.asset_materialization
     assert materialization
-    figures = {name: materialization.metadata[name].value for name in Told.model_fields}
+    figures = {name: materialization.metadata[name].value for name in PointsEarned.model_fields}
     return dg.RunRequest(run_config={"ops": {"thank": {"config": figures}}})
 
 

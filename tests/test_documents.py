@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.settings import PROJECT
 
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -44,3 +45,12 @@ def test_document_anchors_exist(document: Path) -> None:
         headings = re.findall(r"^#+ (.*)$", target.read_text(), flags=re.MULTILINE)
         known = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
         assert anchor in known, f"{target.name} has no heading #{anchor}"
+
+
+def test_decisions_name_every_overridden_method_of_the_event_log() -> None:
+    [sentence] = re.findall(r"overrides the methods.*?\.", (PROJECT / "DECISIONS.md").read_text(), flags=re.DOTALL)
+    base = OpenSqliteEventLogStorage.__base__
+
+    overridden = {name for name in vars(OpenSqliteEventLogStorage) if name[0] != "_" and hasattr(base, name)}
+
+    assert set(re.findall(r"`(\w+)`", sentence)) == overridden
