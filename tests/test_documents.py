@@ -48,7 +48,9 @@ def test_document_anchors_exist(document: Path) -> None:
 
 
 def test_decisions_name_every_overridden_method_of_the_event_log() -> None:
-    [sentence] = re.findall(r"overrides the methods.*?\.", (PROJECT / "DECISIONS.md").read_text(), flags=re.DOTALL)
+    [sentence] = re.findall(
+        r"overrides the methods.*?\.", (PROJECT / "DECISIONS.md").read_text(), flags=re.DOTALL
+    )
     base = OpenSqliteEventLogStorage.__base__
 
     overridden = {name for name in vars(OpenSqliteEventLogStorage) if name[0] != "_" and hasattr(base, name)}
