@@ -1,4 +1,4 @@
-"""A job of your own that runs when points were earned: here it only counts.
+"""Run a job of your own when members earn points. This one only logs the counts.
 
 Add this file to `workspace.yaml`, reload, and turn on the sensors `points_earned` and `tell_points_earned`:
 
@@ -12,8 +12,8 @@ import dagster as dg
 POINTS_EARNED = dg.AssetKey(["rivo_events", "points_earned"])
 
 
-class Told(dg.Config):
-    """What the sensor counted."""
+class PointsEarned(dg.Config):
+    """Counts reported by the sensor."""
 
     events: int
     members: int
@@ -21,23 +21,23 @@ class Told(dg.Config):
 
 
 @dg.op
-def thank(context: dg.OpExecutionContext, config: Told) -> None:
-    """Replace this with what you want to happen."""
+def thank(context: dg.OpExecutionContext, config: PointsEarned) -> None:
+    """Replace the body with your own action."""
     context.log.info(f"{config.members} members earned {config.points} points in {config.events} events.")
 
 
 @dg.job
 def thank_members() -> None:
-    """One run each time the sensor found something."""
+    """Run once each time the sensor finds new events."""
     thank()
 
 
 @dg.asset_sensor(asset_key=POINTS_EARNED, job=thank_members, default_status=dg.DefaultSensorStatus.STOPPED)
 def tell_points_earned(_context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:
-    """Hand the counts of the materialization to the job."""
+    """Pass the counts of the materialization to the job."""
     materialization = event.asset_materialization
     assert materialization
-    figures = {name: materialization.metadata[name].value for name in Told.model_fields}
+    figures = {name: materialization.metadata[name].value for name in PointsEarned.model_fields}
     return dg.RunRequest(run_config={"ops": {"thank": {"config": figures}}})
 
 
