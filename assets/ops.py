@@ -17,7 +17,7 @@ from assets import specs as lineage
 from assets.alerts import alert_on_failure
 from assets.checks import check_specs
 from assets.instance.retention import delete_old_runs
-from assets.instance.retries import landed_before
+from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import results
@@ -115,7 +115,7 @@ def sync_assets(project: Project) -> dg.AssetsDefinition:
         events: list[Event] = []
         try:
             plan = _plan(selected, checks, config, reporter, notice, project)
-            plan = _without(plan, landed_before(context.run, context.instance))
+            plan = _without(plan, loaded_before(context.run, context.instance))
             settings = Settings.load()
             keys = list(context.assets_def.keys)
             if old := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy
 
 from assets import specs as lineage
 from assets.checks import check_name
@@ -125,11 +125,9 @@ def test_raw_tables_describe_their_columns() -> None:
     ],
 )
 def test_a_table_is_late_by_its_schedule(cron: str, timezone: str, hours: int) -> None:
-    policy = freshness_policy(cron, timezone)
+    policy: Any = freshness_policy(cron, timezone)
 
-    assert isinstance(policy, TimeWindowFreshnessPolicy)
     assert policy.fail_window.to_timedelta() == timedelta(hours=hours + 3)
-    assert policy.warn_window is not None
     assert policy.warn_window.to_timedelta() == timedelta(hours=hours + 1)
 
 
