@@ -94,11 +94,11 @@ def test_changed_dagster_yaml_is_kept_and_reported_once(
     copy.write_text("telemetry: {enabled: true}\n")
 
     prepare_dagster_home()
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     prepare_dagster_home()
 
     assert copy.read_text() == "telemetry: {enabled: true}\n"
-    assert "was changed by hand" in said
+    assert "was changed by hand" in output
     assert copy.with_name("dagster.yaml.shipped").read_text() == SHIPPED
     assert capsys.readouterr().err == ""
 
