@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("RUNTIME__LOG_LEVEL", "ERROR")  # dlt would warn that JSON columns arrive as text
 
@@ -22,7 +23,7 @@ from sandbox import Program, serve
 
 def load(folder: Path, api_key: str, api_url: str) -> dict[str, dict[str, int]]:
     """Load all lists into a DuckDB file and into Parquet files; returns the rows of each table, by destination."""
-    destinations = {
+    destinations: dict[str, tuple[Any, dict[str, Any]]] = {
         # Merged by id: a second run replaces the rows that it finds again.
         "duckdb": (dlt.destinations.duckdb(str(folder / "rivo.duckdb")), {}),
         # Plain files cannot be merged into, so they are replaced whole.

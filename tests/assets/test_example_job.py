@@ -1,4 +1,4 @@
-"""The documented job that hangs on the sensor of points earned."""
+"""The example of a job that the sensor `points_earned` triggers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import dagster as dg
 
 from examples.on_points_earned import POINTS_EARNED, tell_points_earned, thank_members
 from tests.assets.conftest import House
-from tests.assets.test_sensors import Watch
+from tests.assets.test_sensors import Ticks
 
 
-def test_a_job_runs_with_what_the_sensor_counted(house: House) -> None:
+def test_example_job_receives_the_counts_of_the_sensor(house: House) -> None:
     context = dg.build_sensor_context(instance=house.instance, definitions=_definitions())
     assert tell_points_earned.evaluate_tick(context).run_requests == []
-    watch = Watch(house, "points_earned")
-    data = watch.sensor.evaluate_tick(dg.build_sensor_context(instance=house.instance))
+    ticks = Ticks(house, "points_earned")
+    data = ticks.sensor.evaluate_tick(dg.build_sensor_context(instance=house.instance))
     [event] = data.asset_events
     assert isinstance(event, dg.AssetMaterialization)
     assert event.asset_key == POINTS_EARNED

@@ -1,4 +1,4 @@
-"""Runs of the whole job and of parts of it: what Dagster is told, what is published, what is read again."""
+"""Runs of the job and of parts of it: materializations and checks in Dagster, publishing, and resumed runs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.instance.config import PoolGranularity
-from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import Warehouse
 from runs.pictures import PICTURES
 from tests.assets.conftest import KEY, House
 
 RESUME = "dagster/is_resume_retry"
+"""The tag that the UI sets for Re-execute > From failure."""
 
 
-def told(house: House, key: str) -> dict[str, Any]:
-    """The figures of an asset's last materialization."""
+def metadata(house: House, key: str) -> dict[str, Any]:
+    """Return the metadata of an asset's last materialization."""
     event = house.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
     assert event
     assert event.asset_materialization
@@ -43,8 +41,8 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
     }
 
 
-def test_a_list_tells_its_figures(house: House) -> None:
-    figures = told(house, "rivo_raw/customers")
+def test_list_materialization_has_the_counts_of_the_sync_log(house: House) -> None:
+    figures = metadata(house, "rivo_raw/customers")
 
     [[rows, largest]] = house.query(
         "select count(*), max(id) from rivo_raw.customers where _deleted_at is null"
@@ -58,19 +56,19 @@ def test_a_list_tells_its_figures(house: House) -> None:
     assert (figures["requests"], figures["columns_added"]) == (requests, 0)
     assert figures["seconds"] > 0
     [[versions]] = house.query("select count(*) from rivo_raw.customers_history")
-    assert told(house, "rivo_raw/customers_history")["dagster/row_count"] == versions
+    assert metadata(house, "rivo_raw/customers_history")["dagster/row_count"] == versions
 
 
-def test_two_reports_have_a_picture(house: House) -> None:
+def test_reports_have_a_picture(house: House) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        picture = told(house, f"reports/{report}")["picture"]
+        picture = metadata(house, f"reports/{report}")["picture"]
         assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
         assert len(picture) < 60_000
 
 
-def test_samples_show_rows_but_no_person(house: House) -> None:
+def test_samples_show_rows_without_personal_data(house: House) -> None:
     samples = [
-        told(house, "/".join(row))["sample"]
+        metadata(house, "/".join(row))["sample"]
         for row in house.query(
             "select table_schema, table_name from information_schema.tables where table_schema in ('marts', 'reports')"
         )
@@ -78,7 +76,7 @@ def test_samples_show_rows_but_no_person(house: House) -> None:
     shown = "\n".join(samples)
 
     assert len(samples) == len([s for s in samples if s.startswith("| ")])
-    assert "Silver" in told(house, "marts/dim_tier")["sample"]
+    assert "Silver" in metadata(house, "marts/dim_tier")["sample"]
     people = house.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
     words = {str(value) for row in people for value in row if value} - {"Silver", "Gold"}
     assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", shown)] == []
@@ -89,16 +87,16 @@ def test_samples_show_rows_but_no_person(house: House) -> None:
     assert [code for code in codes if code in shown] == []
 
 
-def test_a_run_leaves_little_behind(house: House) -> None:
-    """What a day adds to Dagster's storage: a year of it must fit on any disk."""
+def test_events_of_a_run_stay_small(house: House) -> None:
+    """Each day adds a run to Dagster's storage, and a year of runs must fit on a small disk."""
     [run] = house.instance.get_runs(limit=1)
     database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert database.stat().st_size < 4_000_000
 
 
-def test_the_figures_of_models_are_numbers(house: House) -> None:
-    figures = told(house, "marts/dim_member")
+def test_model_materialization_has_numbers(house: House) -> None:
+    figures = metadata(house, "marts/dim_member")
 
     [[rows]] = house.query("select count(*) from marts.dim_member")
     assert figures["dagster/row_count"] == rows
@@ -106,7 +104,7 @@ def test_the_figures_of_models_are_numbers(house: House) -> None:
     assert figures["tests"] > 5
 
 
-def test_a_part_is_not_published_but_kept(house: House) -> None:
+def test_list_alone_is_loaded_but_not_published(house: House) -> None:
     before = house.warehouse.stat().st_mtime_ns
 
     result = house.run("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
@@ -118,7 +116,7 @@ def test_a_part_is_not_published_but_kept(house: House) -> None:
     assert house.pending.exists()
 
 
-def test_the_file_alone_does_not_publish_what_was_not_checked(house: House) -> None:
+def test_published_file_alone_fails_until_models_are_built(house: House) -> None:
     assert house.run("rivo_raw/vip_tiers").success
     before = house.warehouse.stat().st_mtime_ns
 
@@ -128,12 +126,12 @@ def test_the_file_alone_does_not_publish_what_was_not_checked(house: House) -> N
     assert house.warehouse.stat().st_mtime_ns == before
     [failure] = result.get_step_failure_events()
     assert "were not built since lists were last read" in str(failure.step_failure_data.error)
-    # What builds the models may publish.
+    # A run that builds the models publishes.
     assert house.run(job="models_only").success
     assert house.warehouse.stat().st_mtime_ns > before
 
 
-def test_a_model_and_what_is_built_from_it(house: House) -> None:
+def test_selected_models_are_built_without_requests(house: House) -> None:
     result = house.run("marts/dim_member", "reports/rpt_advocates")
 
     assert result.success
@@ -141,7 +139,7 @@ def test_a_model_and_what_is_built_from_it(house: House) -> None:
     assert house.server.requests == []
 
 
-def test_a_failed_list_is_read_again_without_the_others(house: House) -> None:
+def test_resumed_run_reads_only_the_failed_list(house: House) -> None:
     house.server.faults = ["http_404:rewards"]
     failed = house.run()
     assert not failed.success
@@ -164,7 +162,7 @@ def test_a_failed_list_is_read_again_without_the_others(house: House) -> None:
     assert "published/warehouse" in materialized(result)
 
 
-def test_a_run_executed_anew_reads_everything(house: House) -> None:
+def test_re_executed_run_reads_all_its_lists(house: House) -> None:
     failed = house.run("rivo_raw/vip_tiers", "published/warehouse")
     asked = len(house.server.requests)
 
@@ -173,7 +171,7 @@ def test_a_run_executed_anew_reads_everything(house: House) -> None:
     assert len(house.server.requests) > asked
 
 
-def test_the_second_of_two_syncs_says_so(house: House) -> None:
+def test_second_sync_at_the_same_time_fails_with_a_message(house: House) -> None:
     with Warehouse(house.warehouse).build() as work:
         result = house.run()
         work.keep()
@@ -183,12 +181,12 @@ def test_the_second_of_two_syncs_says_so(house: House) -> None:
     assert "Another sync is working on" in str(failure.step_failure_data.error)
 
 
-def test_runs_of_the_queue_take_turns(house: House) -> None:
+def test_queue_runs_one_run_at_a_time(house: House) -> None:
     config = house.instance.get_concurrency_config().pool_config
-    assert (config.default_pool_limit, config.pool_granularity) == (1, PoolGranularity.RUN)
+    assert (config.default_pool_limit, str(config.pool_granularity)) == (1, "PoolGranularity.RUN")
 
 
-def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
+def test_failing_checks_have_a_description_and_a_next_step(house: House) -> None:
     [[event]] = house.query("select min(id) from rivo_raw.points_events where points_diff > 0")
     house.server.program.override(
         "points_events", event, at=house.server.now, customer=None, applied_at=None, occurred_at=None
@@ -204,26 +202,15 @@ def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
         assert check.description, name
 
 
-def test_events_are_those_of_dagsters_own_storage(house: House) -> None:
-    [run] = house.instance.get_runs(limit=1)
-    folder = str(house.folder / "dagster" / "history" / "runs")
-    assert isinstance(house.instance.event_log_storage, OpenSqliteEventLogStorage)
-    own = [record.event_log_entry for record in house.instance.get_records_for_run(run.run_id).records]
-    plain = SqliteEventLogStorage(folder)
-
-    assert [r.event_log_entry for r in plain.get_records_for_run(run.run_id).records] == own
-    assert len(own) > 500
-
-
 @pytest.mark.parametrize("text", [KEY, "@shop", "@example"])
-def test_no_secret_reaches_the_storage(house: House, text: str) -> None:
+def test_event_log_holds_no_secret_and_no_address(house: House, text: str) -> None:
     [run] = house.instance.get_runs(limit=1)
     database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert text.encode() not in database.read_bytes()
 
 
-def test_a_picture_that_fails_fails_no_sync(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_succeeds_if_a_picture_fails(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_font(_: duckdb.DuckDBPyConnection) -> str:
         raise KeyError("glyph")
 
