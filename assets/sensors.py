@@ -15,9 +15,18 @@ from typing import Any
 import dagster as dg
 
 from assets.keys import relation_key
-from pipelines.load import recent_events
+from pipelines.load.recent_events import MOST_PAGES, largest_id
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from runs.recent_events import (
+    POINTS_EARNED,
+    POINTS_REDEEMED,
+    TIER_REWARDED,
+    RecentEvents,
+    Trigger,
+    recent_events,
+    tier_changes,
+)
 from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
@@ -64,7 +73,7 @@ def _sensor(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
-        description=f"{_DESCRIPTIONS[name]} Sends at most {recent_events.MOST_PAGES} requests every "
+        description=f"{_DESCRIPTIONS[name]} Sends at most {MOST_PAGES} requests every "
         f"{_EVERY_SECONDS // 60} minutes.",
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
@@ -87,15 +96,13 @@ def _sensor(
     return evaluate_tick
 
 
-def _by_id(
-    name: str, table: str, ask: Callable[[Settings, Warehouse, int], recent_events.News]
-) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
+def _by_id(name: str, trigger: Trigger) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
     def evaluate(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
-        since_id = int(cursor) if cursor else recent_events.largest_id(warehouse, table)
+        since_id = int(cursor) if cursor else largest_id(warehouse, trigger.list)
         if since_id is None:
-            return dg.SensorResult(skip_reason=f"{table} has not been synced yet.")
-        found = ask(settings, warehouse, since_id)
-        return _result(name, _metadata(found, since_id) if found.rows else None, str(found.last_id))
+            return dg.SensorResult(skip_reason=f"{trigger.list} has not been synced yet.")
+        found = recent_events(settings, warehouse, trigger, since_id)
+        return _result(name, _metadata(found, since_id) if found.events else None, str(found.last_id))
 
     return evaluate
 
@@ -103,29 +110,29 @@ def _by_id(
 def _tier_changes(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
     known = json.loads(cursor) if cursor else {}
     since = datetime.fromisoformat(known["observed_at"]) if known.get("observed_at") else None
-    since_id = known.get("since_id", recent_events.largest_id(warehouse, "points_events"))
+    since_id = known.get("since_id", largest_id(warehouse, TIER_REWARDED.list))
     if since_id is None:
-        return dg.SensorResult(skip_reason="points_events has not been synced yet.")
-    moved = recent_events.tiers_changed(warehouse, since)
-    rewarded = recent_events.tiers_rewarded(settings, warehouse, since_id)
+        return dg.SensorResult(skip_reason=f"{TIER_REWARDED.list} has not been synced yet.")
+    moved = tier_changes(warehouse, since)
+    rewarded = recent_events(settings, warehouse, TIER_REWARDED, since_id)
     next_cursor = {
         "observed_at": moved.observed_at.isoformat() if moved.observed_at else None,
         "since_id": rewarded.last_id,
     }
     metadata = None
-    if moved.moves or rewarded.rows:
+    if moved.moves or rewarded.events:
         metadata = {
             "moves_found_by_sync": sum(moved.moves.values()),
             **{f"{direction}s": count for direction, count in moved.moves.items()},
-            "upgrades_rewarded_since": rewarded.rows,
+            "upgrades_rewarded_since": rewarded.events,
             **_metadata(rewarded, since_id),
         }
     return _result("vip_tier_changed", metadata, json.dumps(next_cursor))
 
 
-def _metadata(found: recent_events.News, since_id: int) -> dict[str, Any]:
+def _metadata(found: RecentEvents, since_id: int) -> dict[str, Any]:
     return {
-        "events": found.rows,
+        "events": found.events,
         "members": found.members,
         "points": found.points,
         "credits": float(found.credits),
@@ -150,9 +157,7 @@ def _result(name: str, metadata: dict[str, Any] | None, cursor: str) -> dg.Senso
 
 
 SENSORS = [
-    _sensor("points_earned", _by_id("points_earned", "points_events", recent_events.points_earned)),
-    _sensor(
-        "points_redeemed", _by_id("points_redeemed", "points_redemptions", recent_events.points_redeemed)
-    ),
+    _sensor("points_earned", _by_id("points_earned", POINTS_EARNED)),
+    _sensor("points_redeemed", _by_id("points_redeemed", POINTS_REDEEMED)),
     _sensor("vip_tier_changed", _tier_changes),
 ]

@@ -13,9 +13,10 @@ from pydantic import SecretStr
 from assets.definitions import defs
 from pipelines.errors import ListError
 from pipelines.load import recent_events
-from pipelines.load.recent_events import points_earned
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from runs.recent_events import POINTS_EARNED
+from runs.recent_events import recent_events as find_recent_events
 from sandbox import Program, serve
 from tests.assets.conftest import KEY, OPTIONS, House
 
@@ -147,4 +148,4 @@ def test_server_that_ignores_the_cursor_raises_list_error(tmp_path: Path) -> Non
         server.faults = ["cursor_ignored"]
         settings = Settings.load().model_copy(update={"api_key": SecretStr(KEY), "api_url": server.url})
         with pytest.raises(ListError, match="whole list"):
-            points_earned(settings, Warehouse(tmp_path / "none.duckdb"), 10**9)
+            find_recent_events(settings, Warehouse(tmp_path / "none.duckdb"), POINTS_EARNED, 10**9)
