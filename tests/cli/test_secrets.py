@@ -85,6 +85,21 @@ def unpacked(folder: Path, warehouse: Path) -> str:
     return "\n".join(texts)
 
 
+def kill_while_reading(store: Server, environment: dict[str, str], folder: Path) -> None:
+    """Start a sync and kill it after a few requests; its output goes to a file in the folder."""
+    with (folder / "killed.out").open("wb") as out:
+        process = subprocess.Popen(
+            [RIVO, "sync"], env=environment, cwd=folder, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            until = time.monotonic() + 120
+            while len(store.requests) < 4 and process.poll() is None and time.monotonic() < until:
+                time.sleep(0.02)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
 def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
     (tmp_path / "tmp").mkdir()
@@ -122,17 +137,7 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     # The sync is killed while it reads.
     store.requests.clear()
     store.faults = ("slow:customers",)
-    with (tmp_path / "killed.out").open("wb") as out:
-        process = subprocess.Popen(
-            [RIVO, "sync"], env=environment, cwd=tmp_path, stdout=out, stderr=out, start_new_session=True
-        )
-        try:
-            until = time.monotonic() + 120
-            while len(store.requests) < 4 and process.poll() is None and time.monotonic() < until:
-                time.sleep(0.02)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    kill_while_reading(store, environment, tmp_path)
     assert store.requests
     assert list(warehouse.parent.glob("*.build.duckdb")), "the sync was not killed while it was running"
     assert traces(tmp_path) == []
