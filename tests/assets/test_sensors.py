@@ -1,4 +1,4 @@
-"""The sensors of Rivo's events: they report new rows once, with one or two requests, and leave the warehouse as it is."""
+"""The sensors of Rivo's events: they report new rows once, send one or two requests, and leave the warehouse alone."""
 
 from __future__ import annotations
 
