@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui test-postgres torture check format sources bench audit
+.PHONY: help install sync dev test test-ui test-postgres torture check format sources snapshot bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ format: install ## put the code into shape
 
 sources: install ## write the raw tables' property file anew
 	@$(RUN)/python -m pipelines.warehouse.sources_yml > dbt_like_sql/models/staging/_rivo_raw__sources.yml
+
+snapshot: install sources ## rewrite the snapshot files that tests compare: asset graph, raw tables' properties
+	@$(RUN)/python -m tests.assets.test_definitions
 
 bench: install ## benchmarks, printing ratios
 	@$(RUN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""Pictures of two reports for their pages in Dagster: PNG inside Markdown, a few kilobytes each."""
+"""Charts of two reports for their pages in Dagster: PNG images of a few kilobytes, embedded in Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import duckdb
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# The last complete month; in a warehouse too young to have one, all its history.
+# The last complete month, or the whole history if no month is complete yet.
 _MIGRATION = """
     select
         from_state,
@@ -40,12 +40,12 @@ _RATES = """
 
 
 def tier_migration(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Heat map of the last complete month: rows are states at its start, columns at its end.
+    """Draw a heat map of the last complete month: rows are the states at its start, columns those at its end.
 
-    Blue are upgrades, red downgrades, by their share of the members who began in that state.
+    Upgrades are blue and downgrades red. A darker cell is a larger share of the members in that state at the start.
 
     Returns:
-        Markdown; None where nobody was seen yet.
+        Markdown, or None if the report has no rows.
     """
     cells = connection.execute(_MIGRATION).fetchall()
     if not cells:
@@ -77,7 +77,7 @@ def tier_migration(connection: duckdb.DuckDBPyConnection) -> str | None:
             weight="bold" if from_state == to_state else None,
             color="white" if abs(moved) / max(began[from_state], 1) > 0.6 * limit else "black",
         )
-    # The merchant's names are no formulas, though they may hold two dollar signs.
+    # Tier names may contain two dollar signs, which Matplotlib would read as a formula.
     axes.set_xticks(range(len(columns)), columns, parse_math=False)
     axes.set_yticks(range(len(rows)), rows, parse_math=False)
     axes.set_xlabel("state at the end")
@@ -85,14 +85,16 @@ def tier_migration(connection: duckdb.DuckDBPyConnection) -> str | None:
     axes.set_title(
         f"Tier migration, {min(c[4] for c in cells):%d %b %Y} to {max(c[5] for c in cells):%d %b %Y}"
     )
-    return _markdown(figure, "Members by state at the start and at the end; upgrades blue, downgrades red")
+    return _markdown(
+        figure, "Members by state at the start and at the end; upgrades are blue, downgrades red"
+    )
 
 
 def redemption_rates(connection: duckdb.DuckDBPyConnection) -> str | None:
-    """Lines of two rates by complete week, all members together.
+    """Draw two rates of all members as lines, by complete week.
 
     Returns:
-        Markdown; None where no week of the history is complete.
+        Markdown, or None if no week is complete yet.
     """
     weeks = connection.execute(_RATES).fetchall()
     if not weeks:
@@ -117,12 +119,12 @@ def redemption_rates(connection: duckdb.DuckDBPyConnection) -> str | None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
     return _markdown(
-        figure, "Points redeemed for each point issued, and share of members who redeemed, by week"
+        figure, "Points redeemed for each point issued, and the share of members who redeemed, by week"
     )
 
 
 def _figure(width: float, height: float) -> Figure:
-    # Imported only here, and without pyplot: half a second that only a run that draws has to pay.
+    # Imported here, since the import takes half a second that only runs with pictures need.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -131,7 +133,7 @@ def _figure(width: float, height: float) -> Figure:
 def _markdown(figure: Figure, text: str) -> str:
     png = io.BytesIO()
     with warnings.catch_warnings():
-        # An emoji in a tier's name is drawn as a box; nobody can do anything about that during a sync.
+        # An emoji in a tier name is drawn as a box. The user cannot change that during a sync, so it is no warning.
         warnings.filterwarnings("ignore", r"Glyph .* missing from", UserWarning)
         figure.savefig(png, format="png", dpi=80)
     return f"![{text}](data:image/png;base64,{base64.b64encode(png.getvalue()).decode()})"
@@ -141,4 +143,4 @@ PICTURES = {
     "reports.rpt_tier_migration": tier_migration,
     "reports.rpt_redemption_rates": redemption_rates,
 }
-"""By the table on whose page they stand."""
+"""The function that draws the picture of each table that has one."""

@@ -1,4 +1,4 @@
-"""A few rows of a table for its page in Dagster, without personal data."""
+"""Sample rows of a table for its page in Dagster, without personal data."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import duckdb
 from dbt_like_sql.runner import Model, Origin, Seed
 from dbt_like_sql.runner.masking import masked
 from dbt_like_sql.runner.project import SEEDS
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import raw_tables
 
 LAYERS = ("marts", "reports")
-"""The layers whose rows are shown: those that people read."""
+"""The layers whose tables get samples: those that analysts read."""
 _ROWS = 5
 _WIDEST = 40
 _HARMLESS = ("BIGINT", "INTEGER", "HUGEINT", "DOUBLE", "DECIMAL", "BOOLEAN", "DATE", "TIMESTAMP")
-_OF_THE_SHOP = ("vip_tiers", "rewards", "earning_rules")
-"""Lists of what the shop itself wrote: names of tiers and rewards, not of people."""
+"""Types whose values are always shown."""
+_SHOP_LISTS = frozenset(
+    endpoint.name
+    for endpoint in ENDPOINTS.values()
+    if not any(
+        column.is_customer or column.personal or column.nested == "customers" for column in endpoint.columns
+    )
+)
+"""Lists whose text was written by the shop, such as the names of tiers, because no column is about a customer."""
 _STATES = ("loyalty_status", "status")
-"""Text of other lists that is one of a few words of Rivo's."""
+"""Text columns of the other lists whose values come from a short list of Rivo's own words."""
 
 
 def sample(connection: duckdb.DuckDBPyConnection, node: Model | Seed) -> str:
-    """The first rows of a table, as a Markdown table.
+    """Return the first rows of a table as a Markdown table.
 
-    Numbers, days and ids are shown; text only where it comes from the shop's own lists, a seed, or the SQL itself
-    (a period's type, a state). Other text of a customer's row is not, nor what cannot be traced.
+    Shows numbers, dates and ids. Shows text only if it comes from lists without customers, from a seed, or from the SQL
+    itself (such as a period type). Leaves out all other text, and columns without lineage.
     """
     described: list[tuple[str, str]] = [
         (name, kind)
@@ -49,19 +57,19 @@ def sample(connection: duckdb.DuckDBPyConnection, node: Model | Seed) -> str:
 
 
 def is_harmless(node: Model | Seed, name: str, kind: str) -> bool:
-    """Whether the values of a column may be shown to whoever reads Dagster."""
+    """Return whether the values of a column may be shown in Dagster, whose UI has no access control."""
     if kind.startswith(_HARMLESS) and not kind.endswith("]"):
         return True
     column = next((column for column in node.columns if column.name == name.lower()), None)
     is_traced = isinstance(node, Model) and node.language == "sql" and not node.is_open
     if kind != "VARCHAR" or column is None or not is_traced:
         return False
-    return all(map(_is_no_person, column.origins))
+    return all(map(_is_impersonal, column.origins))
 
 
-def _is_no_person(origin: Origin) -> bool:
+def _is_impersonal(origin: Origin) -> bool:
     schema, _, table = origin.relation.partition(".")
-    if schema == SEEDS or table.removesuffix("_history") in (*_OF_THE_SHOP, "sync_log", "settings"):
+    if schema == SEEDS or table.removesuffix("_history") in (*_SHOP_LISTS, "sync_log", "settings"):
         return True
     _, columns = raw_tables().get(table, ("", ()))
     kind = next((column.type for column in columns if column.name == origin.column), "text")
