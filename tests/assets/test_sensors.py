@@ -148,5 +148,5 @@ def test_a_server_without_a_cursor_is_told(tmp_path: Path) -> None:
     with serve(program, key=KEY, rate_limit=0) as server:
         server.faults = ["cursor_ignored"]
         settings = Settings.load().model_copy(update={"api_key": SecretStr(KEY), "api_url": server.url})
-        with pytest.raises(ListError, match="cannot be told without reading the whole list"):
+        with pytest.raises(ListError, match="cannot be found without reading the whole list"):
             points_earned(settings, Warehouse(tmp_path / "none.duckdb"), 10**9)

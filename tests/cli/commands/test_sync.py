@@ -114,7 +114,7 @@ def test_a_failed_list_is_told_and_the_rest_is_published(rivo: Rivo, store: Serv
     ("settings", "sentence"),
     [
         ({"RIVO_API_KEY": "wrong-key-1234"}, "Rivo refused the key (401)."),
-        ({"RIVO_API_URL": "http://127.0.0.1:9/merchant_api/v1"}, "Nothing answers at http://127.0.0.1:9"),
+        ({"RIVO_API_URL": "http://127.0.0.1:9/merchant_api/v1"}, "Cannot connect to http://127.0.0.1:9"),
         (
             {"RIVO_WAREHOUSE": "/dev/null/rivo.duckdb"},
             "The warehouse /dev/null/rivo.duckdb cannot be written",

@@ -100,7 +100,7 @@ def stores(draw: st.DrawFn) -> Moving:
 @pytest.fixture(scope="module", autouse=True)
 def _small_pages_side_by_side() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
+        patch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)
         yield patch
 
 

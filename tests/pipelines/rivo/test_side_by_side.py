@@ -22,7 +22,7 @@ IDS = [7_000_000_000 + n * 330 - n * n // 100 + (10**7 if n > 2_000 else 0) for 
 
 @pytest.fixture(autouse=True)
 def _every_answer_is_worth_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
+    monkeypatch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)
 
 
 def answer(asked: Asked, number: int) -> Reply:
