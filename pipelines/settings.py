@@ -196,8 +196,8 @@ def _check_env_file(path: Any, known: list[str]) -> None:
             f"{file} cannot be read ({reason}). It holds the settings: make it a readable UTF-8 text file."
         ) from None
     for binding in bindings:
-        said = binding.original.string
-        blank = said[: len(said) - len(said.lstrip())].count("\n")
+        source = binding.original.string
+        blank = source[: len(source) - len(source.lstrip())].count("\n")
         line = f"Line {binding.original.line + blank} of {file}"
         name = (binding.key or "").upper()
         if binding.error or (binding.value is None and name in known):

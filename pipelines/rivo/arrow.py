@@ -34,7 +34,7 @@ _PLAIN_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row to be quarantined: its id as far as it can be determined, the reason, and the whole row as JSON."""
+    """A row to be quarantined: its id if one can be found, the reason, and the whole row as JSON."""
 
     id: int | None
     reason: str
@@ -155,7 +155,7 @@ class ListTyper:
 
 
 def in_batches(pages: Iterable[Page], rows: int = 1000) -> Iterator[Page]:
-    """Combine pages to pages of at least `rows` rows, since the cost of a conversion hardly depends on their number."""
+    """Yield pages of at least `rows` rows, because converting many rows at once costs little more than a few."""
     gathered = Page([], [])
     for page in pages:
         gathered = gathered + page if gathered else page

@@ -38,7 +38,7 @@ _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _NOTICE_AFTER_SECONDS = 5.0
 """Seconds for which a request fails before a notice says so."""
 _RETRIED = frozenset({408, 425, 429})
-"""Statuses that are retried, as are all from 500 up, where proxies add statuses of their own."""
+"""Statuses below 500 that are retried. From 500 up all are, since proxies use unofficial ones such as 520."""
 _REFUSED = {
     400: "the server rejected the request as malformed (400)",
     403: (
@@ -202,8 +202,8 @@ class Client:
         except urllib3.exceptions.SSLError as error:
             if "CERTIFICATE" not in str(error).upper():
                 # The handshake was interrupted, or the server uses plain HTTP.
-                said = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
-                raise _RetryableError(f"no TLS connection: {said}", answered=False) from None
+                detail = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
+                raise _RetryableError(f"no TLS connection: {detail}", answered=False) from None
             raise ApiError(
                 f"This machine does not trust the certificate of {self._base} ({_reason(error)}). "
                 "Check RIVO_API_URL, or set SSL_CERT_FILE to the file of trusted certificates.",
@@ -247,11 +247,11 @@ class Client:
             )
         # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
         text = ADDRESS.sub("[address]", self._redact(_error_text(response))) if self._is_quoted else ""
-        said = f" The server says: {text[:200]}" if text else ""
+        quoted = f" The server says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
                 "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
-                "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + said,
+                "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
         if 300 <= status < 400:
             raise ListError(
@@ -259,7 +259,7 @@ class Client:
                 "URL; set RIVO_API_URL to the final one."
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")
-        raise ListError(f"{title} could not be read: {reason}.{said}")
+        raise ListError(f"{title} could not be read: {reason}.{quoted}")
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -269,7 +269,7 @@ class Client:
         now = time.monotonic()
         self._failing_since = self._failing_since or state.start_time
         if state.attempt_number >= 3 and now - self._failing_since > self._patience:
-            # Another list has already used up this time: do not wait for a server that is down once per list.
+            # The server has failed for that long, for another list: do not wait that long again for every list.
             return True
         return now - state.start_time + _wait(state) > self._patience
 
@@ -354,10 +354,10 @@ def _error_text(response: urllib3.BaseHTTPResponse) -> str:
     if not isinstance(body, dict):
         return ""
     errors = body.get("errors")
-    said = (
+    text = (
         body.get("error") or body.get("message") or (errors[0] if isinstance(errors, list) and errors else "")
     )
-    return " ".join(str(said).split()) if said else ""
+    return " ".join(str(text).split()) if text else ""
 
 
 def _reason(error: Exception) -> str:

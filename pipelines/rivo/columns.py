@@ -38,7 +38,7 @@ class Column:
         misfit_of: for the second column of an undeclared attribute, the type of the first one. The second column
             holds only the values that do not fit this type.
         personal: kind of personal data in the column.
-        about: columns with the ids of the customers whom the personal data belongs to.
+        about: columns with the ids of the customers to whom the data belongs.
         nested: name of the list whose objects a column of type json holds.
         is_customer: whether the column holds customer ids.
     """

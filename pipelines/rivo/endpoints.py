@@ -257,7 +257,7 @@ POINTS_REDEMPTIONS = Endpoint(
         Column("source", "text", "What the redemption was paid with, such as points or credits."),
         Column("reward_id", "id", "Id of the redeemed reward (rewards.id).", fallback="reward"),
         Column(
-            "purchase_type", "text", "Kind of purchases that the reward applies to: one-time, subscription."
+            "purchase_type", "text", "Kind of purchase that the reward applies to: one-time or subscription."
         ),
         Column(
             "referred_email",
@@ -267,7 +267,7 @@ POINTS_REDEMPTIONS = Endpoint(
         ),
         Column("variant_ids", "json", "Product variants that the reward applies to: a JSON array of ids."),
         Column("formatted_store_credit_amount", "text", "Amount of store credit as display text."),
-        Column("terms_of_service", "json", "Terms of service shown with the reward: a JSON object."),
+        Column("terms_of_service", "json", "Terms of service shown with the reward, as JSON."),
         Column(
             "reward",
             "json",
@@ -325,7 +325,7 @@ REWARDS = Endpoint(
         ),
         Column("redeemed_count", "quantity", "Number of redemptions so far, as reported by Rivo."),
         Column(
-            "purchase_type", "text", "Kind of purchases that the reward applies to: one-time, subscription."
+            "purchase_type", "text", "Kind of purchase that the reward applies to: one-time or subscription."
         ),
         Column(
             "recurring_cycle_limit", "quantity", "Number of subscription cycles that the discount applies to."
@@ -335,9 +335,15 @@ REWARDS = Endpoint(
         Column("variant_ids", "json", "Variants of the free product: a JSON array of ids."),
         Column("customer_points_get", "quantity", "Number of points that the reward gives to the customer."),
         Column("increment_points_value", "quantity", "Number of points in one increment."),
-        Column("max_points_to_spend_value", "quantity", "Maximum number of points per redemption."),
-        Column("min_points_to_redeem_value", "quantity", "Minimum number of points per redemption."),
-        Column("terms_of_service", "json", "Terms of service shown with the reward: a JSON object."),
+        Column(
+            "max_points_to_spend_value", "quantity", "Maximum number of points that one redemption can spend."
+        ),
+        Column(
+            "min_points_to_redeem_value",
+            "quantity",
+            "Minimum number of points that one redemption can spend.",
+        ),
+        Column("terms_of_service", "json", "Terms of service shown with the reward, as JSON."),
         _CREATED,
         _UPDATED,
     ),
@@ -439,7 +445,10 @@ REFERRALS = Endpoint(
     name="referrals",
     title="Referrals",
     path="/referrals",
-    description="Referrals of friends by customers (advocates). Only id, status and created_at can be relied on.",
+    description=(
+        "Referrals of friends by customers (advocates): one row per referral. "
+        "Only id, status and created_at can be relied on."
+    ),
     docs_url="https://developer-docs.rivo.io/reference/referrals",
     reading="cursor",
     open_rows="status in ('unclaimed', 'pending') and (created_at is null or created_at >= floor_start)",

@@ -30,7 +30,7 @@ MAX_OFFSET_PAGE = 500
 WORKERS = 8
 """Maximum number of concurrent requests: enough for 15 requests per second that take half a second each."""
 _LATENCY_PER_WORKER = 0.02
-"""Seconds of latency per worker. With faster responses, decoding takes most of the time, and threads do not help."""
+"""Seconds of latency per worker. With faster responses, decoding dominates and more threads do not help."""
 _END_CONFIRMATIONS = 2
 """How often to re-request the end of a list when later rows are known."""
 _MAX_PAGES_WITHOUT_ROWS = 3
@@ -250,12 +250,12 @@ def _next_cursor(payload: dict[str, Any], page: Page, since_id: int) -> int | No
     if any(later <= earlier for earlier, later in pairwise(ids)):
         raise _CursorIgnoredError("ids are not in ascending order")
     if _has_next_key(payload):
-        said = payload["links"]["next_since_id"]
-        if said is None:
+        value = payload["links"]["next_since_id"]
+        if value is None:
             return None
-        following = as_id(said)
+        following = as_id(value)
         if following is None:
-            raise _CursorIgnoredError(f"next_since_id is {said!r}")
+            raise _CursorIgnoredError(f"next_since_id is {value!r}")
         if following <= since_id:
             raise _CursorIgnoredError(
                 f"next_since_id {following} is not above the requested since_id {since_id}"

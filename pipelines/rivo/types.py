@@ -26,7 +26,7 @@ _SMALLEST_STEP = Decimal("0.0001")
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 LARGEST_QUANTITY = 10**12 - 1
-"""Limit that keeps sums within DECIMAL(18,4), as which models store points: one absurd number must not break them."""
+"""Largest absolute value of a quantity. Models sum points as DECIMAL(18,4), which one absurd number must not exceed."""
 
 
 def _parse_bigint(value: Any) -> int:

@@ -52,7 +52,7 @@ def test_api_key_is_sent_raw_in_the_header_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+    ("status", "kind", "message"),
     [
         (
             400,
@@ -72,13 +72,13 @@ def test_api_key_is_sent_raw_in_the_header_only() -> None:
     ],
 )
 def test_refused_request_is_reported_without_a_retry(
-    status: int, kind: type[RivoError], sentence: str
+    status: int, kind: type[RivoError], message: str
 ) -> None:
     with answering(lambda asked, n: Reply({"error": "no"}, status, headers={"Location": "/x"})) as stub:
         error = error_of(connect(stub.url))
         assert len(stub.asked) == 1
     assert type(error) is kind
-    assert str(error).startswith(sentence)
+    assert str(error).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_transient_failure_is_retried(server: Server, fault: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "message"),
     [
         ("http_500", "the server returned status 500"),
         ("http_503", "the server returned status 503"),
@@ -161,13 +161,13 @@ def test_transient_failure_is_retried(server: Server, fault: str) -> None:
         ("rate_limited", "the server returned status 429"),
     ],
 )
-def test_lasting_failure_ends_after_patience_seconds(server: Server, fault: str, sentence: str) -> None:
+def test_lasting_failure_ends_after_patience_seconds(server: Server, fault: str, message: str) -> None:
     server.faults = [fault]
     started = time.monotonic()
     error = error_of(connect(server.url, server.key, patience_seconds=0.4))
     assert time.monotonic() - started < 20
     assert type(error) is ListError
-    assert str(error).startswith(f"Rewards could not be read: {sentence}")
+    assert str(error).startswith(f"Rewards could not be read: {message}")
     assert "(RIVO_PATIENCE_SECONDS)" in str(error)
 
 

@@ -72,7 +72,7 @@ attributes = st.fixed_dictionaries(
     },
 )
 likely_rows = st.fixed_dictionaries({"id": st.integers(1, 2**63 - 1), "attributes": attributes})
-spoilt_rows = st.fixed_dictionaries(
+damaged_rows = st.fixed_dictionaries(
     {"id": scalars, "attributes": st.fixed_dictionaries({"points": scalars, "name": scalars})}
 )
 
@@ -80,7 +80,7 @@ spoilt_rows = st.fixed_dictionaries(
 @settings(max_examples=300)
 @given(
     pages=st.lists(
-        st.lists(likely_rows, max_size=3) | st.lists(likely_rows | spoilt_rows, max_size=2), max_size=3
+        st.lists(likely_rows, max_size=3) | st.lists(likely_rows | damaged_rows, max_size=2), max_size=3
     )
 )
 def test_structs_and_objects_give_the_same_values(pages: list[list[Any]]) -> None:

@@ -194,16 +194,16 @@ def scripted(*replies: Reply) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("replies", "sentence"),
+    ("replies", "message"),
     [
         # Every page says that more rows follow.
         ([page([], next_since_id=n) for n in range(10, 20)], "empty, although"),
         ([page([None], next_since_id=n) for n in range(10, 20)], "empty, although"),
     ],
 )
-def test_empty_pages_with_a_next_cursor_are_an_error(replies: list[Reply], sentence: str) -> None:
+def test_empty_pages_with_a_next_cursor_are_an_error(replies: list[Reply], message: str) -> None:
     with answering(scripted(*replies)) as stub:
-        with pytest.raises(ListError, match=sentence):
+        with pytest.raises(ListError, match=message):
             read(stub.url)
         assert len(stub.asked) < 10
 
