@@ -1,19 +1,19 @@
-"""Errors that are sentences: what happened, where, what it means, what to do next."""
+"""Errors whose messages say what happened, where, and what to do next."""
 
 import shutil
 
 
 def command() -> str:
-    """How `rivo` is called on this machine, for sentences that say what to run."""
+    """Return the command that runs `rivo` on this machine, for messages that say what to run."""
     return "uv run rivo" if shutil.which("uv") else ".venv/bin/rivo"
 
 
 class RivoError(Exception):
-    """An error whose text is meant for the person running a sync; shown without a traceback."""
+    """An error whose message is written for the user and shown without a traceback."""
 
 
 class SettingsError(RivoError):
-    """A setting is missing or cannot be understood."""
+    """A setting is missing or invalid."""
 
 
 class WarehouseError(RivoError):
@@ -21,12 +21,12 @@ class WarehouseError(RivoError):
 
 
 class NoWarehouse(WarehouseError):
-    """Nothing has been synced yet."""
+    """There is no warehouse file, because nothing has been synced yet."""
 
 
 class ApiError(RivoError):
-    """The API cannot be used at all: no list can be expected to do better (wrong key, no server)."""
+    """The API is unusable for every list, for example because the key is wrong or no server answers."""
 
 
 class ListError(RivoError):
-    """One list could not be read whole or must not be loaded; the other lists are not concerned."""
+    """One list could not be read completely or must not be loaded; the other lists are unaffected."""

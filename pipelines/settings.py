@@ -1,4 +1,4 @@
-"""Every setting, typed, read from the environment (or `.env`) here and nowhere else."""
+"""All settings, typed. No other module reads them from the environment or `.env`."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ from pipelines.errors import SettingsError
 from pipelines.rivo.columns import API_URL
 
 PROJECT = Path(__file__).resolve().parent.parent
-MAKE_A_KEY = "Make one with `openssl rand -hex 32`, keep it with your other secrets, and do not change it"
+MAKE_A_KEY = (
+    "Create one with `openssl rand -hex 32`, store it with your other secrets, and do not change it later"
+)
 
 
 class Settings(BaseSettings):
-    """The settings of design contract; the environment wins over `.env`, empty values count as absent."""
+    """All settings. The environment overrides `.env`; an empty value means "not set"."""
 
     model_config = SettingsConfigDict(
         env_prefix="RIVO_",
-        # Another file, or none, by RIVO_ENV_FILE: tests must not read the settings of whoever runs them.
+        # RIVO_ENV_FILE replaces the file, so that tests do not read the settings of the person who runs them.
         env_file=os.environ.get("RIVO_ENV_FILE", PROJECT / ".env"),
         env_ignore_empty=True,
         extra="ignore",
@@ -39,44 +41,46 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     sync_cron: str = "0 3 * * *"
     rate_limit: float = Field(15, ge=0.001, allow_inf_nan=False)
-    """Requests per second, over all lists together."""
+    """Requests per second, for all lists together."""
     lookback_days: int = Field(30, ge=0, le=36_500)
     full_sweep_days: int = Field(7, ge=0, le=36_500)
     dagster_home: Path = Field(PROJECT / ".dagster", validation_alias="DAGSTER_HOME")
-    """Where Dagster keeps runs and events; relative paths from the project."""
+    """Folder in which Dagster stores runs and events. Relative paths start at the project folder."""
     dagster_postgres_url: SecretStr | None = Field(None, validation_alias="DAGSTER_POSTGRES_URL")
-    """Where Dagster keeps runs and events instead, if it is set."""
+    """Database in which Dagster stores runs and events instead of that folder."""
     keep_runs_days: int = Field(90, ge=0, le=36_500)
-    """How long Dagster keeps what it was told of a run; 0 keeps all."""
+    """Number of days for which Dagster keeps the record of a run; 0 keeps all."""
     patience_seconds: float = Field(300, gt=0, allow_inf_nan=False)
-    """How long one request is retried before its list is given up."""
+    """How long one request is retried before its list fails."""
     owners: str = ""
-    """Owners of all assets that the property files give none: e-mail addresses or team:name, by comma."""
+    """Owners of assets without an owner in the property files: e-mail addresses or team:name, comma-separated."""
     alert_url: SecretStr | None = None
-    """A webhook that takes Slack's JSON; it is a secret, since who knows it can post."""
+    """Webhook that accepts Slack's JSON. It is a secret, since the address alone permits posting."""
 
     pii: Literal["keep", "hash", "drop"] = "keep"
-    """What becomes of personal data before anything is written."""
+    """How personal data is treated before anything is written."""
     pii_key: SecretStr | None = Field(None, validate_default=True)
-    """The secret of RIVO_PII=hash and of `rivo forget`."""
+    """Secret key of the hashes for RIVO_PII=hash and `rivo forget`."""
 
     @field_validator("pii_key")
     @classmethod
     def _check_pii_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
         text = key.get_secret_value().strip() if key else ""
         if not text and others.data.get("pii") == "hash":
-            raise ValueError(f"is needed for RIVO_PII=hash. {MAKE_A_KEY}")
+            raise ValueError(f"is required for RIVO_PII=hash. {MAKE_A_KEY}")
         if text and len(text) < 16:
-            raise ValueError(f"must have 16 characters or more, so that nobody can guess it. {MAKE_A_KEY}")
+            raise ValueError(f"must have at least 16 characters, so that it cannot be guessed. {MAKE_A_KEY}")
         return SecretStr(text) if text else None
 
     @field_validator("api_key")
     @classmethod
     def _strip_key(cls, key: SecretStr | None) -> SecretStr | None:
         text = key.get_secret_value().strip() if key else ""
-        # Anything else cannot stand in a header, and the error of the HTTP library would show it.
+        # Other characters are invalid in a header, and the error of the HTTP library would show the key.
         if not all("!" <= character <= "~" for character in text):
-            raise ValueError("must be the raw key: printable ASCII, no spaces, without 'Bearer' before it")
+            raise ValueError(
+                "must be the raw key: printable ASCII without spaces and without the prefix 'Bearer'"
+            )
         return SecretStr(text) if text else None
 
     @field_validator("dagster_postgres_url")
@@ -90,8 +94,8 @@ class Settings(BaseSettings):
     @classmethod
     def _check_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
-            raise ValueError("must start with https:// (or http:// for a store on this machine)")
-        # Here, since few set it and importing takes a while.
+            raise ValueError("must start with https:// (or http:// for a server on this machine)")
+        # Imported here because it is slow and few users set this.
         from urllib3.exceptions import LocationParseError
         from urllib3.util import parse_url
 
@@ -100,9 +104,9 @@ class Settings(BaseSettings):
         except LocationParseError:
             parts = None
         if parts is None or not parts.host or re.search(r"\s", url):
-            raise ValueError("is no address; Rivo's is " + API_URL)
+            raise ValueError("is not a valid URL. Rivo's API is at " + API_URL)
         if parts.auth:
-            raise ValueError("must hold no user and no password; the key stands in the setting for it")
+            raise ValueError("must not contain a user name or password. The API key has a setting of its own")
         return url.rstrip("/")
 
     @field_validator("alert_url")
@@ -133,13 +137,13 @@ class Settings(BaseSettings):
     def _check_cron(cls, cron: str) -> str:
         fields = cron.split()
         if len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON_LIMITS)):
-            raise ValueError(f"'{cron}' is not a cron line of five fields such as 0 3 * * *")
+            raise ValueError(f"'{cron}' is not a cron expression of five fields, such as 0 3 * * *")
         from croniter import CroniterError, croniter
 
         try:
             croniter(cron, datetime.now(UTC)).get_next()
         except CroniterError:
-            raise ValueError(f"'{cron}' never comes round") from None
+            raise ValueError(f"'{cron}' matches no date") from None
         return cron
 
     @field_validator("dagster_home")
@@ -156,11 +160,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls) -> Self:
-        """Read the settings now.
+        """Read the settings from the environment and `.env`.
 
         Raises:
-            SettingsError: with one line a setting that cannot be understood; values are shown only for
-                settings that are not secret.
+            SettingsError: a setting is invalid. The message names every invalid setting and shows no secret.
         """
         _check_env_file(cls.model_config.get("env_file"), cls._variables())
         try:
@@ -171,15 +174,15 @@ class Settings(BaseSettings):
                 for problem in error.errors(include_input=False, include_url=False)
             ]
             raise SettingsError(
-                "Some settings cannot be used (environment or .env): " + "; ".join(problems) + "."
+                "Invalid settings (environment or .env): " + "; ".join(problems) + "."
             ) from None
 
 
 def _check_env_file(path: Any, known: list[str]) -> None:
-    """Refuse a line that nobody would read: a mistyped RIVO_PII would let personal data in.
+    """Reject lines that would be ignored: with a mistyped RIVO_PII, personal data would be stored unnoticed.
 
     Raises:
-        SettingsError: the file cannot be read, or says something that cannot be meant.
+        SettingsError: the file cannot be read, a line cannot be parsed, or a name looks like a mistyped setting.
     """
     file = Path(path or os.devnull)
     if not file.is_file():
@@ -189,19 +192,21 @@ def _check_env_file(path: Any, known: list[str]) -> None:
             bindings = list(parse_stream(text))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(f"{file} cannot be read ({reason}). The settings stand there.") from None
+        raise SettingsError(
+            f"{file} cannot be read ({reason}). It holds the settings: make it a readable UTF-8 text file."
+        ) from None
     for binding in bindings:
-        said = binding.original.string
-        blank = said[: len(said) - len(said.lstrip())].count("\n")
+        source = binding.original.string
+        blank = source[: len(source) - len(source.lstrip())].count("\n")
         line = f"Line {binding.original.line + blank} of {file}"
         name = (binding.key or "").upper()
         if binding.error or (binding.value is None and name in known):
             raise SettingsError(
-                f"{line} cannot be understood. Write NAME=value, with a quote at both ends or none."
+                f"{line} cannot be parsed. Write NAME=value, with quotes on both sides of the value or on neither."
             )
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
         if near and name not in known:
-            raise SettingsError(f"{line}: there is no setting {name}. Is {near[0]} meant?")
+            raise SettingsError(f"{line}: there is no setting {name}. Did you mean {near[0]}?")
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
@@ -214,7 +219,7 @@ _CRON_NAMES = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|m
 
 
 def _is_cron_field(text: str, limits: tuple[int, int]) -> bool:
-    """Whether a field of a cron line can be meant: `*`, numbers, ranges, steps, lists, names."""
+    """Return whether a field of a cron expression is valid: `*`, numbers, ranges, steps, lists, names."""
     for part in text.split(","):
         match = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part)
         if not match or match[3] == "0":

@@ -120,22 +120,22 @@ class Landing:
             self.counts.rows_deleted = deleted[0] if deleted else 0
         connection.unregister("seen")
 
-    def quarantine(self, since_id: int, apart: Sequence[int] = ()) -> None:
+    def quarantine(self, since_id: int, quarantined_ids: Sequence[int] = ()) -> None:
         """Replace the list's quarantined rows that this read covered by those that it rejected.
 
-        It covered the rows with an id above `since_id`, and those with one of the ids `apart`. The place of a row
+        It covered the rows with an id above `since_id`, and those with one of the `quarantined_ids`. The place of a row
         without an id is unknown, so only a complete read removes one.
         """
         connection = self.build.connection
         rejected = list(dict.fromkeys(self._rejected))
         connection.execute(
             f"delete from {RAW}._quarantine where list = $list and "
-            "($since_id = 0 or id > $since_id or list_contains($apart, id) "
+            "($since_id = 0 or id > $since_id or list_contains($quarantined_ids, id) "
             'or id is null and list_contains($rows, "row"::varchar))',
             {
                 "list": self.endpoint.name,
                 "since_id": since_id,
-                "apart": list(apart),
+                "quarantined_ids": list(quarantined_ids),
                 "rows": [each.row for each in rejected if each.id is None],
             },
         )

@@ -22,7 +22,7 @@ from pipelines.warehouse import RAW
 
 FLOOR_DAYS = 180
 """How long an open redemption or referral is read again between full sweeps."""
-_MOST_READ_APART = 40
+_MOST_QUARANTINED_IDS = 40
 """Number of quarantined rows before the start that are requested one by one; with more, the start moves back."""
 _PAGES_AHEAD = 16
 """Number of pages of a later list that are fetched while an earlier one is loaded; they wait in memory."""
@@ -75,11 +75,11 @@ class _FetchedPages:
 
 @dataclass
 class ListRead:
-    """One read of a list: the rows with ids above `since_id`, and those with one of the ids `apart`."""
+    """One read of a list: the rows with ids above `since_id`, and the rows with one of the `quarantined_ids`."""
 
     endpoint: Endpoint
     since_id: int
-    apart: Sequence[int]
+    quarantined_ids: Sequence[int]
     warnings: list[str]
     """Sentences on what was odd, added while pages are taken."""
     pages: Iterator[Page] = field(default_factory=lambda: iter(()))
@@ -148,12 +148,12 @@ class ReadAhead:
             if endpoint.reading == "cursor" and not self._full:
                 observed_at = observation_time(self._connection, self._client, endpoint)
                 read.since_id = _start(self._connection, endpoint, observed_at, self._settings)
-            read.apart = _quarantined_before(self._connection, endpoint, read.since_id)
-            if len(read.apart) > _MOST_READ_APART:
-                read.since_id, read.apart = read.apart[0] - 1, []
+            read.quarantined_ids = _quarantined_before(self._connection, endpoint, read.since_id)
+            if len(read.quarantined_ids) > _MOST_QUARANTINED_IDS:
+                read.since_id, read.quarantined_ids = read.quarantined_ids[0] - 1, []
             known_ids = _known_ids(self._connection, endpoint, read.since_id)
             pages = read_list(
-                self._client, endpoint, read.since_id, read.warnings.append, known_ids, read.apart
+                self._client, endpoint, read.since_id, read.warnings.append, known_ids, read.quarantined_ids
             )
         except ListError as error:
             pages = _raising(error)

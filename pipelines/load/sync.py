@@ -125,7 +125,7 @@ def _land(
         is_guarded = read.is_complete and endpoint.name not in options.allow_shrink
         landing.load(itertools.chain([first], pages), refuse_losses if is_guarded else None)
         landing.mark_seen(complete=read.is_complete)
-        landing.quarantine(read.since_id, read.apart)
+        landing.quarantine(read.since_id, read.quarantined_ids)
         if endpoint.history:
             keep_history(build, endpoint, observed_at)
     except ListError as error:

@@ -1,1 +1,1 @@
-"""Rivo's API and a dlt source of it. Knows no warehouse: another project could import it."""
+"""Client for Rivo's API and a dlt source built on it. Independent of the warehouse, so other projects can use it."""

@@ -1,4 +1,4 @@
-"""A batch of JSON rows -> a typed Arrow table; rows that cannot be typed are set apart with the reason."""
+"""Converts batches of JSON rows to typed Arrow tables, and rejects rows that do not fit, with the reason."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from pipelines.rivo.types import LARGEST_QUANTITY, TYPES, natural_type
 
 _FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
 _LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
-UNDECLARED = "Not declared by this release; as Rivo sends it."
+UNDECLARED = "Attribute that this release does not know, with its values as Rivo returned them."
 MISFIT = "_misfit"
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row set apart: its (likely) id where it has one, why, and the whole row as JSON."""
+    """A row to be quarantined: its id if one can be found, the reason, and the whole row as JSON."""
 
     id: int | None
     reason: str
@@ -43,10 +43,13 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows turned on their side, which is how columns are made of them.
+    """The attribute values of some rows, by attribute instead of by row.
 
-    `rows` are those that have the shape of a row, `ids` theirs. `values` holds each attribute that any of them
-    has: a value a row, None where it is absent or null. `rejected` are the others.
+    Attributes:
+        rows: the rows that are objects with a usable id and attributes.
+        ids: the id of each of these rows.
+        values: for each attribute that any of these rows has, one value per row; None where it is absent or null.
+        rejected: all other rows.
     """
 
     rows: list[Row]
@@ -56,7 +59,7 @@ class Batch:
 
 
 def batch(page: Page) -> Batch:
-    """Turn resource objects `{"id": ..., "type": ..., "attributes": {...}}` into values by attribute."""
+    """Arrange the values of resource objects `{"id": ..., "type": ..., "attributes": {...}}` by attribute."""
     rows, ids = page.rows, page.ids
     rejected: list[Rejected] = []
     if None in ids or not all(map(_has_attributes, rows)):
@@ -77,14 +80,14 @@ def _has_attributes(row: Row) -> bool:
 
 
 def to_table(columns: Sequence[Column], read: Batch) -> tuple[pa.Table, list[Rejected]]:
-    """Type a batch of rows.
+    """Convert a batch of rows to a table.
 
     Args:
-        columns: what to read from each row, `id` first.
+        columns: the columns of the table, `id` first.
         read: the rows.
 
     Returns:
-        a table with exactly these columns and one row a good row, in order; and the rows set apart.
+        A table with exactly these columns and one row per valid row, in the order of the batch; and the rejected rows.
     """
     bad: dict[int, str] = {}
     arrays = [_array(column, read, bad) for column in columns]
@@ -92,41 +95,41 @@ def to_table(columns: Sequence[Column], read: Batch) -> tuple[pa.Table, list[Rej
     if not bad:
         return table, read.rejected
     good = pa.array([index not in bad for index in range(len(read.rows))])
-    set_apart = [_reject(read.rows[index], reason) for index, reason in sorted(bad.items())]
-    return table.filter(good), [*read.rejected, *set_apart]
+    rejected = [_reject(read.rows[index], reason) for index, reason in sorted(bad.items())]
+    return table.filter(good), [*read.rejected, *rejected]
 
 
 def schema(columns: Iterable[Column]) -> pa.Schema:
-    """The Arrow schema of these columns."""
+    """Return the Arrow schema of these columns."""
     return pa.schema([pa.field(column.name, TYPES[column.type].arrow) for column in columns])
 
 
 @dataclass(frozen=True)
 class Typed:
-    """Some rows of a list as an Arrow table, and what was odd about them."""
+    """Some rows of a list as an Arrow table, with the rejected rows and the attributes found."""
 
     table: pa.Table
     ids: list[int]
-    """The ids of the rows that have the shape of a row, whether they could be typed or not."""
+    """Ids of all rows that have a usable id and attributes, rejected ones included."""
     rejected: list[Rejected]
     attributes: dict[str, bool]
-    """The attributes that came, and whether any row has a value there."""
+    """The attributes that any row has, and whether any row has a value other than null for it."""
     new_columns: list[Column]
-    """Columns for attributes that were never seen before."""
+    """Columns for attributes that had no column before."""
 
 
 class ListTyper:
-    """Types pages of one list; its columns grow by the attributes that no column reads.
+    """Converts pages of one list to tables, and adds a column for each attribute that no column reads yet.
 
     Attributes:
-        columns: the columns of the tables it returns, `id` first.
+        columns: the columns of the returned tables, `id` first.
     """
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self.columns = list(columns)
 
     def __call__(self, page: Page) -> Typed:
-        """Type the rows of a page; rows that cannot be typed are among `rejected`, with the reason."""
+        """Convert the rows of a page; `rejected` has the rows that do not fit, with the reason."""
         read = batch(page)
         new = [column for column in undeclared(self.columns, read) if self._is_new(column)]
         self.columns += new
@@ -137,7 +140,10 @@ class ListTyper:
         return Typed(table, read.ids, rejected, attributes, new)
 
     def _is_new(self, column: Column) -> bool:
-        """Return whether there is no such column yet; one found under a changed name now gets its attribute."""
+        """Return whether there is no column of this name yet.
+
+        A column that exists already is set to read the attribute of this one, whose spelling can differ.
+        """
         for index, known in enumerate(self.columns):
             if known.name == column.name:
                 self.columns[index] = replace(known, attribute=column.attribute)
@@ -149,7 +155,7 @@ class ListTyper:
 
 
 def in_batches(pages: Iterable[Page], rows: int = 1000) -> Iterator[Page]:
-    """Yield pages of at least `rows` rows: typing a column of many rows costs little more than one of few."""
+    """Yield pages of at least `rows` rows, because converting many rows at once costs little more than a few."""
     gathered = Page([], [])
     for page in pages:
         gathered = gathered + page if gathered else page
@@ -161,10 +167,10 @@ def in_batches(pages: Iterable[Page], rows: int = 1000) -> Iterator[Page]:
 
 
 def undeclared(columns: Iterable[Column], read: Batch) -> list[Column]:
-    """Columns for the attributes that no column reads, typed by the values of these rows.
+    """Return new columns for attributes that no column reads, with types inferred from the values.
 
-    An attribute that is null in all of these rows is left until a value shows its type. Where values do not
-    fit the column that an undeclared attribute has got, a second column for these is among them.
+    An attribute that is null in all of these rows gets no column until a value shows its type. Where values do not
+    fit the existing column of an undeclared attribute, a second column for these values is returned.
     """
     known = {"id"}
     for column in columns:
@@ -188,17 +194,18 @@ def undeclared(columns: Iterable[Column], read: Batch) -> list[Column]:
 
 
 def misfit_column(column: Column) -> Column:
-    """The column beside an undeclared attribute's own one, for its values of other types."""
-    about = f"Values of {column.name} that do not fit its type; as Rivo sends them."
+    """Return the second column of an undeclared attribute, which holds the values that do not fit the first one."""
+    about = f"Values of {column.name} that do not fit its type, as Rivo returned them."
     name = column.name + MISFIT
     return Column(name, "json", about, attribute=column.sources[0], misfit_of=column.type)
 
 
 def column_name(attribute: str) -> str:
-    """The column of an undeclared attribute: its own name, or a lasting one made of it where that cannot be.
+    """Return the column name of an undeclared attribute.
 
-    Plain snake case alone means the same to Rivo, to DuckDB, which does not tell capitals, and to dlt,
-    which rewrites names; a name like `_deleted_at` is not the API's to set.
+    It is the name of the attribute where that is plain snake case. Other names are replaced by a stable name
+    derived from it, because DuckDB ignores case, dlt rewrites names, and names such as `_deleted_at` are reserved for
+    the connector.
     """
     if _PLAIN_NAME.fullmatch(attribute):
         return attribute
@@ -207,7 +214,7 @@ def column_name(attribute: str) -> str:
 
 
 def _array(column: Column, read: Batch, bad: dict[int, str]) -> pa.Array:
-    """The column's array; adds to `bad`, by index, why a row must be set apart."""
+    """Return the array of a column; add to `bad` the index of each row to be rejected, with the reason."""
     values = _values(column, read)
     if column.fallback and None in values:
         values = _filled(values, column, read)
@@ -241,7 +248,7 @@ def _values(column: Column, read: Batch) -> Sequence[Any]:
 
 
 def _filled(values: Sequence[Any], column: Column, read: Batch) -> list[Any]:
-    """The values, with the id of the nested object where there are none; an id in its place will do as well."""
+    """Return the values, with None replaced by the id of the nested object, or by the id that is in its place."""
     nested = read.values.get(column.fallback or "")
     if nested is None:
         return list(values)
@@ -256,21 +263,21 @@ def _reject(row: Any, reason: str) -> Rejected:
 def to_array(
     kind: ColumnType, values: Sequence[Any], *, verbatim: bool = False
 ) -> tuple[pa.Array, dict[int, str]]:
-    """Type the JSON values of one column.
+    """Convert the JSON values of one column to an Arrow array.
 
-    JSON is written with sorted keys, so that equal values are equal texts. With `verbatim`, JSON that comes as
-    bytes is kept as it is.
+    JSON is written with sorted keys, so that equal objects give equal texts. With `verbatim`, JSON given as bytes is
+    kept unchanged.
 
     Returns:
-        an array of the type's Arrow type, as long as `values`; and by index why a value does not fit
-        ("is not text: 5"), which is null in the array.
+        An array of the Arrow type, as long as `values`, with null for each value that does not fit; and, by index,
+        the reason why such a value does not fit ("is not text: 5").
     """
     array = _at_once(kind, values, verbatim)
     return (array, {}) if array is not None else _one_by_one(kind, values)
 
 
 def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Array | None:
-    """Convert the whole column at once; None where a value needs a closer look."""
+    """Return the array converted by Arrow as a whole, or None where the values must be parsed one by one."""
     target, parse = TYPES[kind].arrow, TYPES[kind].parse
     kinds = set(map(type, values))
     if kinds == {NoneType}:
@@ -297,7 +304,7 @@ def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Arra
 
 
 def _has_possible_years(array: pa.Array) -> bool:
-    """Return whether Python, and so every reader, can represent these timestamps."""
+    """Return whether Python can represent these timestamps, whose years must be 1 to 9999."""
     ends = pc.min_max(array.cast(pa.int64())).as_py()
     return ends["min"] is None or (ends["min"] >= _FIRST_MICROSECOND and ends["max"] <= _LAST_MICROSECOND)
 

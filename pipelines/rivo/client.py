@@ -1,8 +1,8 @@
-"""HTTP to Rivo's Merchant REST API: the key, the rate limit, retries, and errors in plain words.
+"""HTTP client for Rivo's Merchant REST API: the key, the rate limit, retries and error messages.
 
-Facts (authorization, pagination and rate limit pages of Rivo's documentation): the header is
-`Authorization: <raw key>`, without a prefix; 15 requests a second a store; 429 may carry `Retry-After`
-as seconds or as an HTTP date.
+The header is `Authorization: <raw key>`, without a prefix (Rivo's documentation, reference page authorization). Other
+clients report a limit of 15 requests per second and store, and 429 responses with `Retry-After` in seconds or as an
+HTTP date.
 """
 
 from __future__ import annotations
@@ -31,30 +31,30 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
 
 RATE_LIMIT = 15.0
-"""Requests per second that Rivo allows a store (documentation, rate limits)."""
+"""Requests per second that Rivo permits per store, as reported by other clients."""
 PATIENCE_SECONDS = 300.0
 MAX_RETRY_AFTER_SECONDS = 120.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
-_WAIT_WORTH_A_WORD = 5.0
-"""Seconds that a request is tried in vain before somebody is told."""
+_NOTICE_AFTER_SECONDS = 5.0
+"""Seconds for which a request fails before a notice says so."""
 _RETRIED = frozenset({408, 425, 429})
-"""Retried like everything from 500 on: proxies in between have numbers of their own there."""
+"""Statuses below 500 that are retried. From 500 up all are, since proxies use unofficial ones such as 520."""
 _REFUSED = {
-    400: "says that the request is malformed (400)",
+    400: "the server rejected the request as malformed (400)",
     403: (
-        "is not allowed for this key (403): the shop's Rivo plan or the key may not include it. "
-        "The other lists are not concerned"
+        "the list is not allowed for this key (403). Check that the shop's Rivo plan includes it. "
+        "The other lists are unaffected"
     ),
     404: (
-        "does not exist at this address (404). Check RIVO_API_URL: it must end in /merchant_api/v1, "
-        "without a list behind it"
+        "the list does not exist at this address (404). Check RIVO_API_URL: it must end in /merchant_api/v1, "
+        "without the name of a list"
     ),
-    422: "says that it cannot process the request (422)",
+    422: "the server could not process the request (422)",
 }
 
 
 class _RetryableError(Exception):
-    """Something that may go away by itself. `answered` is false when no server was reached."""
+    """A failure that is worth a retry. `answered` is false when no server was reached."""
 
     def __init__(self, what: str, *, answered: bool, retry_after: float | None = None) -> None:
         super().__init__(what)
@@ -63,13 +63,14 @@ class _RetryableError(Exception):
 
 
 class Client:
-    """A connection to one shop's API; safe to use from several threads.
+    """A client for one shop's API; safe to use from several threads.
 
     Attributes:
-        requests: how many requests were sent so far, retries included; `requests_of` by the list's title.
-        latency: seconds that an answer takes, as of late.
-        observed_at: the `Date` header of the first answer (the local clock where there is none), UTC;
-            None until something answered.
+        requests: number of requests sent so far, retries included.
+        requests_of: the same by list, with the title of the list as the key.
+        latency: moving average of the response time, in seconds.
+        observed_at: the `Date` header of the first response, in UTC, or the local time if it has none; None before the
+            first response.
     """
 
     def __init__(
@@ -82,15 +83,15 @@ class Client:
         is_server_quoted: bool = True,
         notice: Callable[[str], None] = lambda _sentence: None,
     ) -> None:
-        """Prepare a connection; nothing is sent yet.
+        """Prepare the connection; no request is sent yet.
 
         Args:
             api_key: the raw key, without 'Bearer'.
-            api_url: the address that the paths of the lists are appended to.
-            rate_limit: requests per second, over all threads.
+            api_url: the base URL, to which the path of a list is appended.
+            rate_limit: requests per second, for all threads together.
             patience_seconds: how long one request is retried.
-            is_server_quoted: whether errors may quote what the server says, which may name a person.
-            notice: called with a sentence when the server causes a long wait.
+            is_server_quoted: whether error messages quote the server, whose text can contain personal data.
+            notice: called with a message when a request has to wait long.
         """
         self._key = api_key
         self._headers = {
@@ -115,13 +116,13 @@ class Client:
     def of_settings(
         cls, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None
     ) -> Client:
-        """Return a client with the settings' key, address, rate limit and patience.
+        """Return a client with the key, URL, rate limit and retry time of the settings.
 
         Raises:
-            ApiError: there is no key.
+            ApiError: RIVO_API_KEY is not set.
         """
         if settings.api_key is None:
-            raise ApiError("RIVO_API_KEY is not set.")
+            raise ApiError("RIVO_API_KEY is not set. Set it in .env (see .env.example).")
         return cls(
             settings.api_key.get_secret_value(),
             settings.api_url,
@@ -138,20 +139,26 @@ class Client:
         title: str,
         decode: Callable[[bytes], Any] = orjson.loads,
     ) -> dict[str, Any]:
-        """One page of the list called `title` in messages: the JSON object, decoded.
+        """Request one page of a list and return its JSON object.
 
-        Transient failures (timeouts, dropped or truncated answers, 429, 5xx, HTML in place of JSON) are
-        retried with jitter until the patience (RIVO_PATIENCE_SECONDS) is used up.
+        Transient failures (timeouts, dropped or truncated responses, 429, 5xx, HTML instead of JSON) are retried with
+        jitter for up to `patience_seconds` (RIVO_PATIENCE_SECONDS).
+
+        Args:
+            path: path of the list below the base URL.
+            params: parameters of the query.
+            title: name of the list in messages.
+            decode: converts the response body to an object.
 
         Raises:
             ListError: this list cannot be read.
-            ApiError: no list can be expected to do better: wrong key, or no server.
+            ApiError: no list can be read, because the key is wrong or no server answers.
         """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_RetryableError),
             wait=_wait,
             stop=self._give_up,
-            before_sleep=partial(self._tell, title),
+            before_sleep=partial(self._notify, title),
             reraise=True,
         )
         try:
@@ -161,13 +168,12 @@ class Client:
         except _RetryableError as error:
             if self.observed_at is None and not error.answered:
                 raise ApiError(
-                    f"Nothing answers at {self._base} ({self._redact(str(error))}). "
-                    "Check RIVO_API_URL and this machine's network, then run the sync again.",
+                    f"Cannot connect to {self._base} ({self._redact(str(error))}). "
+                    "Check RIVO_API_URL and the network of this machine, then run the sync again.",
                 ) from None
             raise ListError(
-                f"{title} could not be read: {self._redact(str(error))}, again and again for "
-                f"{self._patience:.0f} seconds (RIVO_PATIENCE_SECONDS). Nothing of it was loaded; "
-                "the next sync tries again."
+                f"{title} could not be read: {self._redact(str(error))}. Retries for up to {self._patience:.0f} "
+                "seconds (RIVO_PATIENCE_SECONDS) failed. No row of this list was loaded; the next sync tries again."
             ) from None
 
     def _once(
@@ -195,14 +201,15 @@ class Client:
             raise _RetryableError(_reason(error), answered=False) from None
         except urllib3.exceptions.SSLError as error:
             if "CERTIFICATE" not in str(error).upper():
-                # A handshake that was broken off, or a server that speaks plain HTTP.
-                said = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
-                raise _RetryableError(f"no TLS connection: {said}", answered=False) from None
+                # The handshake was interrupted, or the server uses plain HTTP.
+                detail = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
+                raise _RetryableError(f"no TLS connection: {detail}", answered=False) from None
             raise ApiError(
-                f"The certificate of {self._base} is not trusted by this machine ({_reason(error)}).",
+                f"This machine does not trust the certificate of {self._base} ({_reason(error)}). "
+                "Check RIVO_API_URL, or set SSL_CERT_FILE to the file of trusted certificates.",
             ) from None
         except urllib3.exceptions.HTTPError as error:
-            raise _RetryableError(f"the connection broke ({_reason(error)})", answered=True) from None
+            raise _RetryableError(f"the connection failed ({_reason(error)})", answered=True) from None
 
         date = _http_date(response.headers.get("Date"))
         took = time.monotonic() - started
@@ -219,13 +226,13 @@ class Client:
     def _parse(response: urllib3.BaseHTTPResponse, decode: Callable[[bytes], Any]) -> dict[str, Any]:
         kind = response.headers.get("Content-Type", "")
         if "html" in kind.lower():
-            raise _RetryableError("an HTML page came in place of JSON", answered=True)
+            raise _RetryableError("the server returned an HTML page instead of JSON", answered=True)
         try:
             payload = decode(response.data)
         except orjson.JSONDecodeError:
-            raise _RetryableError("the answer is not valid JSON", answered=True) from None
+            raise _RetryableError("the response is not valid JSON", answered=True) from None
         if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
-            raise _RetryableError("the answer has no list called 'data'", answered=True)
+            raise _RetryableError("the response has no array named 'data'", answered=True)
         return payload
 
     def _raise_for(self, response: urllib3.BaseHTTPResponse, date: datetime | None, title: str) -> None:
@@ -235,58 +242,60 @@ class Client:
             if status == 429:
                 retry_after = _retry_after(response.headers.get("Retry-After"), date)
                 self._limiter.pause(retry_after)
-            raise _RetryableError(f"the server answers {status}", answered=True, retry_after=retry_after)
-        # A server's sentence may name a person, and goes into logs, sync_log and Dagster's storage.
+            raise _RetryableError(
+                f"the server returned status {status}", answered=True, retry_after=retry_after
+            )
+        # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
         text = ADDRESS.sub("[address]", self._redact(_error_text(response))) if self._is_quoted else ""
-        said = f" It says: {text[:200]}" if text else ""
+        quoted = f" The server says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
                 "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
-                "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + said,
+                "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
         if 300 <= status < 400:
             raise ListError(
-                f"{title} could not be read: the server redirects ({status}). The key is not sent to another "
-                "address; set RIVO_API_URL to the final one."
+                f"{title} could not be read: the server redirects ({status}). The key is never sent to another "
+                "URL; set RIVO_API_URL to the final one."
             )
-        reason = _REFUSED.get(status, f"is answered with {status}")
-        raise ListError(f"{title} could not be read: the list {reason}.{said}")
+        reason = _REFUSED.get(status, f"the server returned status {status}")
+        raise ListError(f"{title} could not be read: {reason}.{quoted}")
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, _RetryableError) and not error.answered and self.observed_at is None:
-            # A wrong address is told at once; only what has answered before deserves patience.
+            # A wrong URL must be reported soon; only a server that has answered before is retried for long.
             return state.attempt_number >= 3
         now = time.monotonic()
         self._failing_since = self._failing_since or state.start_time
         if state.attempt_number >= 3 and now - self._failing_since > self._patience:
-            # Another list has waited in vain already: a server that is down is not waited for seven times.
+            # The server has failed for that long, for another list: do not wait that long again for every list.
             return True
         return now - state.start_time + _wait(state) > self._patience
 
-    def _tell(self, title: str, state: tenacity.RetryCallState) -> None:
+    def _notify(self, title: str, state: tenacity.RetryCallState) -> None:
         waited = time.monotonic() - state.start_time
-        if state.outcome and waited >= _WAIT_WORTH_A_WORD:
+        if state.outcome and waited >= _NOTICE_AFTER_SECONDS:
             error = self._redact(str(state.outcome.exception()))
             left = max(self._patience - waited, 0)
-            self._notice(f"{title}: {error}. Waiting for {left:.0f} more seconds at most.")
+            self._notice(f"{title}: {error}. Retrying for up to {left:.0f} more seconds.")
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]")
 
 
 def by_id(since_id: int, limit: int) -> dict[str, int]:
-    """Parameters for the first `limit` rows (at most 250) with an id above `since_id`, in the order of ids."""
+    """Return the parameters that request the first `limit` rows (at most 250) after `since_id`, by ascending id."""
     return {"pagination[since_id]": since_id, "pagination[limit]": limit}
 
 
 def by_number(page: int, per_page: int) -> dict[str, int]:
-    """Parameters for page `page`, counted from 1, of pages of `per_page` rows (at most 250)."""
+    """Return the parameters that request page `page`, counted from 1, with `per_page` rows (at most 250) per page."""
     return {"pagination[page]": page, "pagination[per_page]": per_page}
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Seconds until the next try: none after a 429 (the limiter holds everyone), else growing with jitter."""
+    """Return the seconds until the next attempt: 0 after a 429, when the limiter delays all threads."""
     error = state.outcome.exception() if state.outcome else None
     if isinstance(error, _RetryableError) and error.retry_after is not None:
         return 0.0
@@ -294,10 +303,10 @@ def _wait(state: tenacity.RetryCallState) -> float:
 
 
 def _pool(base: str) -> tuple[urllib3.HTTPConnectionPool | urllib3.ProxyManager, str]:
-    """Connections to the API, and what its paths begin with there.
+    """Return a connection pool for the API, and the prefix of the URLs to request from it.
 
-    Through the environment's proxy where one is set for its host; else by a pool for that one host, which is
-    spared to look at every address anew.
+    The pool uses the proxy of the environment if one is set for the host. Otherwise it is a pool for that host alone,
+    which saves parsing the URL of each request.
     """
     parts = urlsplit(base)
     proxy = urllib.request.getproxies().get(parts.scheme)
@@ -310,7 +319,7 @@ def _pool(base: str) -> tuple[urllib3.HTTPConnectionPool | urllib3.ProxyManager,
 
 
 def _http_date(value: str | None) -> datetime | None:
-    """An HTTP date as UTC, None where there is none or it cannot be read."""
+    """Return an HTTP date in UTC; None where it is absent or invalid."""
     try:
         date = parsedate_to_datetime(value or "")
     except (TypeError, ValueError):
@@ -319,9 +328,9 @@ def _http_date(value: str | None) -> datetime | None:
 
 
 def _retry_after(value: str | None, answered_at: datetime | None) -> float:
-    """Seconds to wait after a 429: as the header says, at most two minutes; one second without it.
+    """Return the seconds to wait after a 429: the value of the header, at most 120; 1 without a valid header.
 
-    A date counts from the answer's own `Date`, so that a wrong local clock does no harm.
+    A date is compared with the `Date` of the same response, so that a wrong local clock does no harm.
     """
     seconds = 1.0
     if value:
@@ -335,7 +344,7 @@ def _retry_after(value: str | None, answered_at: datetime | None) -> float:
 
 
 def _error_text(response: urllib3.BaseHTTPResponse) -> str:
-    """What the server said of itself, or nothing. The shape of errors is undocumented."""
+    """Return the error message in a response, or an empty text. Rivo does not document the format of errors."""
     if "json" not in response.headers.get("Content-Type", ""):
         return ""
     try:
@@ -345,13 +354,13 @@ def _error_text(response: urllib3.BaseHTTPResponse) -> str:
     if not isinstance(body, dict):
         return ""
     errors = body.get("errors")
-    said = (
+    text = (
         body.get("error") or body.get("message") or (errors[0] if isinstance(errors, list) and errors else "")
     )
-    return " ".join(str(said).split()) if said else ""
+    return " ".join(str(text).split()) if text else ""
 
 
 def _reason(error: Exception) -> str:
-    """The last, most telling part of a urllib3 error, without addresses of Python objects."""
+    """Return the last and most specific part of a urllib3 error, without addresses of Python objects."""
     text = str(error).rsplit(": ", 1)[-1].strip("()'\" ")
     return text[:150] or type(error).__name__

@@ -1,4 +1,4 @@
-"""What a list and a column of it are; the seven lists themselves stand in `pipelines.rivo.endpoints`."""
+"""Classes that describe a list and its columns. The seven lists are defined in `pipelines.rivo.endpoints`."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ from typing import Literal
 ColumnType = Literal[
     "bigint", "quantity", "id", "text", "scalar", "bool", "timestamp", "decimal", "double", "json"
 ]
-"""What a JSON value must be. `quantity` is a whole number that models add up, below 10^12 either way. `id` also takes
-digits in quotes and `scalar` takes text, numbers and booleans: for attributes whose JSON type is documented nowhere."""
+"""Type of a column's values. `quantity` is a whole number that models add up, with an absolute value below 10^12.
+`id` also accepts digits in quotes. `scalar` accepts text, numbers and booleans, for attributes whose JSON type is
+not documented."""
 
 Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
-"""What a column tells of a person: see `pipelines.privacy.personal` for what becomes of each."""
+"""Kind of personal data in a column. `pipelines.privacy.personal` defines how each kind is treated."""
 
 API_URL = "https://developer-api.rivo.io/merchant_api/v1"
-"""Where Rivo's Merchant REST API is; the paths of the lists are appended to it."""
+"""Base URL of Rivo's Merchant REST API. The path of a list is appended to it."""
 
 ADDRESS = re.compile(r"[^\s\"'<>(),;:=/?&#@]+@[^\s\"'<>(),;:=/?&#@]+")
-"""An e-mail address inside a text."""
+"""Pattern of an e-mail address within a text."""
 
 
 @dataclass(frozen=True)
 class Column:
     """One column of a raw table.
 
-    `attribute` is the attribute that it reads (default: the column's own name), `aliases` are former names of
-    that, used where the present one is absent. `fallback` names a nested object whose id is taken where the
-    attribute itself gives null. `volatile` columns are nested snapshots that may differ from one answer
-    to the next although the row itself did not change.
-
-    For attributes that this release does not declare: `lenient` columns leave null what does not fit their
-    type, rather than setting the row apart; a second column with `misfit_of` that type takes just these values.
-
-    `personal` says what a column tells of a person, and `about` the columns with the ids of those it is about.
-    `nested` is the list whose objects a column of type json holds. `is_customer` marks the customers' ids.
+    Attributes:
+        attribute: API attribute that the column reads; by default the one with the column's name.
+        aliases: former names of that attribute, read where it is null or absent.
+        fallback: nested object whose id is used where the attribute and its aliases are null or absent.
+        required: whether a row without a value is quarantined.
+        volatile: whether the value is a nested snapshot that can change while the row itself does not.
+        lenient: whether a value of another type becomes null instead of quarantining the row; true for the columns
+            of undeclared attributes.
+        misfit_of: for the second column of an undeclared attribute, the type of the first one. The second column
+            holds only the values that do not fit this type.
+        personal: kind of personal data in the column.
+        about: columns with the ids of the customers to whom the data belongs.
+        nested: name of the list whose objects a column of type json holds.
+        is_customer: whether the column holds customer ids.
     """
 
     name: str
@@ -55,22 +60,26 @@ class Column:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The attributes of an object of the API from which this column may take its value."""
+        """The API attributes from which the column can take its value, in order of precedence."""
         own = self.name if self.attribute is None else self.attribute
         return (own, *self.aliases, *((self.fallback,) if self.fallback else ()))
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One list: where it is, what its rows hold, and how it is kept in sync. Checks itself when it is made.
+    """One list of the API: its path, its columns, and which of its rows each sync reads.
 
-    `reading` is 'full' (read whole every time) or 'cursor' (from the smallest id that can still change).
-    `open_rows` is, for cursor lists, a SQL condition over the raw table that holds for the rows that may have
-    changed since they were last read; it may also use the instants `lookback_start` (RIVO_LOOKBACK_DAYS before it)
-    and `floor_start` (180 days before it). `history` names the columns tracked as SCD2 in `<name>_history`.
+    Attributes:
+        title: name of the list in messages.
+        path: path below `API_URL`.
+        reading: 'full' to read every row in each sync, or 'cursor' to read from the smallest id that can still change.
+        history: columns tracked in `<name>_history`, a slowly changing dimension of type 2 (SCD2).
+        open_rows: for cursor lists, a SQL condition on the raw table that is true for rows that can have changed since
+            the last read. It can use the timestamps `lookback_start` and `floor_start`, which are RIVO_LOOKBACK_DAYS
+            and 180 days before the sync.
 
     Raises:
-        ValueError: the description contradicts itself; the message names the list and the column.
+        ValueError: the definition contradicts itself. The message names the list and the column.
     """
 
     name: str
@@ -84,14 +93,16 @@ class Endpoint:
     open_rows: str = ""
 
     def __post_init__(self) -> None:
-        """Check what the reader, the histories and the privacy rules rely on."""
+        """Check the conditions that reading, histories and privacy rules rely on."""
         by_name = {column.name: column for column in self.columns}
         if len(by_name) < len(self.columns):
             raise ValueError(f"{self.name}: two columns have the same name.")
         if not self.columns or self.columns[0].name != "id" or not self.columns[0].required:
             raise ValueError(f"{self.name}: the first column must be a required id.")
         if (self.reading == "cursor") != bool(self.open_rows):
-            raise ValueError(f"{self.name}: a list has open_rows if, and only if, it is read by cursor.")
+            raise ValueError(
+                f"{self.name}: a list with reading='cursor' needs open_rows; other lists must not have it."
+            )
         for name in self.history:
             if name not in by_name:
                 raise ValueError(f"{self.name}: history names the column {name}, which does not exist.")
@@ -99,30 +110,32 @@ class Endpoint:
             nested = by_name.get(column.fallback or "")
             if column.fallback and (nested is None or nested.type != "json"):
                 raise ValueError(
-                    f"{self.name}.{column.name}: fallback names {column.fallback}, which is no JSON column."
+                    f"{self.name}.{column.name}: fallback names {column.fallback}, which is not a column of type json."
                 )
             for name in column.about:
                 if name not in by_name or not by_name[name].is_customer:
                     raise ValueError(
-                        f"{self.name}.{column.name}: about names {name}, which is no column of customer ids."
+                        f"{self.name}.{column.name}: about names {name}, which is not a column of customer ids."
                     )
             if column.nested and column.type != "json":
-                raise ValueError(f"{self.name}.{column.name}: nested, but its type is not json.")
+                raise ValueError(
+                    f"{self.name}.{column.name}: nested is set, but the type of the column is not json."
+                )
 
     def column(self, name: str) -> Column:
-        """Return the column of that name.
+        """Return the column with this name.
 
         Raises:
-            KeyError: there is none.
+            KeyError: the list has no such column.
         """
         return {column.name: column for column in self.columns}[name]
 
 
 def endpoints_by_name(*endpoints: Endpoint) -> dict[str, Endpoint]:
-    """Return the table of these lists; `nested` must name one of them.
+    """Return the lists by name.
 
     Raises:
-        ValueError: two have the same name, or a nested object is of a list that is not among them.
+        ValueError: two lists have the same name, or `nested` of a column names a list that is not among them.
     """
     table = {endpoint.name: endpoint for endpoint in endpoints}
     if len(table) < len(endpoints):
@@ -131,7 +144,7 @@ def endpoints_by_name(*endpoints: Endpoint) -> dict[str, Endpoint]:
         for column in endpoint.columns:
             if column.nested and column.nested not in table:
                 raise ValueError(
-                    f"{endpoint.name}.{column.name}: nested names {column.nested}, which is no list."
+                    f"{endpoint.name}.{column.name}: nested names {column.nested}, which is not a list."
                 )
     return table
 
@@ -139,5 +152,9 @@ def endpoints_by_name(*endpoints: Endpoint) -> dict[str, Endpoint]:
 META_COLUMNS: tuple[Column, ...] = (
     Column("_first_seen_at", "timestamp", "Observation time of the first sync that saw this row."),
     Column("_last_seen_at", "timestamp", "Observation time of the last sync that read this row."),
-    Column("_deleted_at", "timestamp", "Observation time of the complete read that no longer held this row."),
+    Column(
+        "_deleted_at",
+        "timestamp",
+        "Observation time of the first complete read without this row; null while Rivo returns it.",
+    ),
 )

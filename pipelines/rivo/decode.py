@@ -1,7 +1,7 @@
-"""The rows of a page: read into the types that the columns declare, or as whatever JSON they are.
+"""Decodes the pages of a list to structs with the declared types or, where that fails, to plain JSON objects.
 
-Both ways say the same of a row. The first costs half the time and a fourth of the memory, and takes only pages on
-which every attribute is known and of a type that its column can read at once; all others go the second way.
+Both give the same values. Structs take half the time and a quarter of the memory, but need pages on which every
+attribute is known and has a type that its column accepts.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ LARGEST_ID = 2**63 - 1
 
 
 class TypedRow(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A resource object whose attributes are a struct: an attribute that did not come is UNSET there.
+    """A resource object with its attributes as a struct, in which absent attributes are UNSET.
 
-    Attributes of declared columns of type json are kept as the text that came.
+    Attributes of declared columns of type json are kept as JSON text.
     """
 
     id: int
@@ -42,7 +42,7 @@ Row = dict[str, Any] | TypedRow
 
 @dataclass(frozen=True)
 class Page:
-    """Some rows of a list with their resource-level ids, which are read once; None where a row has no usable id."""
+    """Some rows of a list with the resource-level id of each; None where a row has no usable id."""
 
     rows: list[Row]
     ids: list[int | None]
@@ -81,12 +81,12 @@ _IDENTIFIED = msgspec.json.Decoder(_Identified)
 
 
 def resource_id(row: object) -> int | None:
-    """The resource-level id of a row as a number (digits in quotes are read too), None where there is none."""
+    """Return the resource-level id of a row, which can be in quotes; None where there is no usable id."""
     return as_id(_part(row, "id"))
 
 
 def resource_ids(rows: Sequence[Row]) -> list[int | None]:
-    """`resource_id` of each row; a whole page at once where all are plain numbers, as they should be."""
+    """Return the `resource_id` of each row, faster than one by one where all ids are plain numbers."""
     try:
         ids = [row.id if isinstance(row, TypedRow) else row["id"] for row in rows]
     except (TypeError, KeyError):
@@ -96,9 +96,9 @@ def resource_ids(rows: Sequence[Row]) -> list[int | None]:
 
 
 def likely_id(row: object) -> int | None:
-    """The resource-level id, else the one in the attributes: a number or `[shop_id, id]`.
+    """Return the resource-level id or, where there is none, the id in the attributes: a number or `[shop_id, id]`.
 
-    Good enough to know again a row that came spoilt, not to load it.
+    It is reliable enough to recognise a damaged row, but not to load it.
     """
     found = resource_id(row)
     attributes = _part(row, "attributes")
@@ -109,7 +109,7 @@ def likely_id(row: object) -> int | None:
 
 
 def as_id(value: object) -> int | None:
-    """A JSON value as an id, None where it cannot be one."""
+    """Return a JSON value as an id, or None where it is not a valid one."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         value = int(value)
     is_id = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_ID
@@ -123,12 +123,12 @@ def _part(row: object, name: str) -> object:
 
 
 def json_text(row: Any) -> str:
-    """A row as the JSON that it came as."""
+    """Return a row as JSON text."""
     return (msgspec.json.encode(row) if isinstance(row, TypedRow) else orjson.dumps(row)).decode()
 
 
 def retyped(row: Row, content: Any) -> Row:
-    """Other content in the form that `row` has, where it fits into that form."""
+    """Return `content` as a struct of the same type as `row` where that is possible, else unchanged."""
     if isinstance(row, TypedRow):
         try:
             return msgspec.json.decode(orjson.dumps(content), type=type(row))
@@ -138,9 +138,9 @@ def retyped(row: Row, content: Any) -> Row:
 
 
 def attribute_values(rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
-    """Each attribute that any of these rows has: a value a row, None where it is absent or null.
+    """Return, for each attribute that any of these rows has, one value per row; None where it is absent or null.
 
-    JSON that was kept as text is bytes. The rows' attributes are structs of one kind, or objects.
+    JSON that was kept as text is returned as bytes.
     """
     if not rows:
         return {}
@@ -151,7 +151,7 @@ def attribute_values(rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
 
 
 def nested_ids(values: Sequence[Any]) -> list[Any]:
-    """The ids of nested objects, as JSON values; what is no object is an id itself."""
+    """Return the id of each nested object as a JSON value; a value that is not an object counts as the id."""
     try:
         if set(map(type, values)) <= {bytes, NoneType}:
             return [None if value is None else _IDENTIFIED.decode(value).id for value in values]
@@ -199,7 +199,7 @@ def _texts(column: Iterable[msgspec.Raw | None]) -> list[bytes | None]:
 
 
 class PageDecoder:
-    """Decodes the answers of one list; remembers the attributes that it met and nobody declared."""
+    """Decodes the pages of one list; learns undeclared attributes, so that later pages decode to structs as well."""
 
     def __init__(self, columns: Iterable[Column]) -> None:
         self._types: dict[str, Any] = {}
@@ -207,18 +207,18 @@ class PageDecoder:
             for name in column.sources:
                 is_nested = column.type == "json" or name == column.fallback
                 self._types[name] = msgspec.Raw if is_nested else TYPES[column.type].decoded
-        # The id that counts is the row's own; the one among the attributes may be an array.
+        # Only the resource-level id is used; the id among the attributes can be an array.
         self._types["id"] = msgspec.Raw
         self._decoder = _decoder(self._types)
 
     def __call__(self, body: bytes) -> Any:
-        """The answer as JSON says it, but for the rows in `data`, which are typed where they can be.
+        """Decode a response body; the rows in `data` become structs where possible.
 
         Raises:
-            orjson.JSONDecodeError: it is not JSON.
+            orjson.JSONDecodeError: the body is not JSON.
         """
         try:
-            # What msgspec keeps as text it does not look into: neither at its encoding nor at its surrogates.
+            # msgspec does not validate the encoding and the surrogates of JSON that it keeps as text.
             body.decode()
             if b"\\ud" not in body and b"\\uD" not in body:
                 page = self._decoder.decode(body)
@@ -241,7 +241,7 @@ class PageDecoder:
 
 @cache
 def page_decoder(endpoint: Endpoint) -> PageDecoder:
-    """The decoder of a list's pages."""
+    """Return the decoder for the pages of a list."""
     return PageDecoder(endpoint.columns)
 
 
@@ -253,7 +253,7 @@ def _decoder(types: dict[str, Any]) -> msgspec.json.Decoder[Any]:
     attributes = msgspec.defstruct(
         "Attributes",
         [
-            # Not every name of an attribute can be one of Python's.
+            # Attribute names need not be valid Python identifiers.
             (f"_{n}", kind | msgspec.UnsetType, msgspec.field(default=msgspec.UNSET, name=name))
             if kind is not Any
             else (f"_{n}", Any, msgspec.field(default=msgspec.UNSET, name=name))

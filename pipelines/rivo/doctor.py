@@ -1,4 +1,4 @@
-"""Will this account work? Looks at every list with a few requests and writes nothing."""
+"""Checks of an account, for `rivo doctor`: a few requests per list, without writing anything."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
-_PLACES = 12
-"""At so many places of a list it is looked how close its ids lie."""
+_DENSITY_SAMPLES = 12
+"""Number of samples used to estimate how dense the ids of a list are."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at, and whether it is as it should be."""
+    """The result of one check, and whether it is good."""
 
     good: bool
     text: str
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
-    """Ask every list for a little: key, reach, cursor, size, latency; then the time a first load takes.
+    """Check that each list can be read, how it is paged and how long it is; then estimate the time of a first load.
 
     Raises:
-        SettingsError: there is no key.
-        ApiError: the key is refused, or nothing answers.
+        SettingsError: RIVO_API_KEY is not set.
+        ApiError: the key is refused, or no server answers.
     """
     if settings.api_key is None:
         raise SettingsError(
-            "RIVO_API_KEY is not set, so there is no account to look at. Put the key into .env (see .env.example)."
+            "RIVO_API_KEY is not set, so there is no account to check. Set it in .env (see .env.example)."
         )
     client = Client.of_settings(settings)
     pages: list[int] = []
@@ -69,25 +69,31 @@ def examine(settings: Settings) -> Iterator[Finding]:
     if latencies:
         yield _first_load(sum(latencies) / len(latencies), pages, settings.rate_limit)
     if client.observed_at:
-        # The API's clock is the one that counts, so a difference does no harm.
+        # Syncs use the clock of the API, so a difference does no harm.
         difference = abs((datetime.now(UTC) - client.observed_at).total_seconds())
         yield Finding(True, f"this machine's clock and the API's differ by {difference:,.0f} seconds")
 
 
 def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
-    """How long it takes to read so many pages of each list, at seconds a request and requests a second."""
+    """Estimate the duration of a first load.
+
+    Args:
+        latency: seconds per request.
+        pages: number of pages of each list.
+        rate: requests per second.
+    """
     seconds = sum(
         count * max(latency / (WORKERS if count > PAGES_BEFORE_JUMPING else 1), 1 / rate) for count in pages
     )
     total = sum(pages)
     took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 2):.0f} seconds"
     return Finding(
-        True, f"{latency * 1000:.0f} ms a request; a first load of {total:,} pages takes about {took}"
+        True, f"{latency * 1000:.0f} ms per request; a first load of {total:,} pages takes about {took}"
     )
 
 
 def _cursor_is_honoured(client: Client, endpoint: Endpoint) -> bool:
-    """Whether asking behind the first row gives rows behind it; a list of one row cannot tell, and need not."""
+    """Return whether a request after the first row returns a later row; true for lists of at most one row."""
     first = client.get(endpoint.path, by_id(0, 1), endpoint.title)
     ids = [resource_id(row) for row in first["data"]]
     if not ids or ids[0] is None:
@@ -98,10 +104,10 @@ def _cursor_is_honoured(client: Client, endpoint: Endpoint) -> bool:
 
 
 def _rows(client: Client, endpoint: Endpoint, honoured: bool) -> tuple[int, bool]:
-    """How many rows the list has, and whether that is exact.
+    """Return the number of rows of a list, and whether it is exact.
 
-    Counted by halving over the page numbers that can be asked for, as far as those reach (page 500, documented);
-    behind that, or where the server ignores them too, guessed from how close the ids lie.
+    The last page is found by binary search over the page numbers, which reach page 500 (documented). If the list is
+    longer, or the server ignores page numbers too, the number is estimated from the density of the ids.
     """
     low, high, last = 0, MAX_OFFSET_PAGE, list[Row]()
     while low < high:
@@ -112,35 +118,35 @@ def _rows(client: Client, endpoint: Endpoint, honoured: bool) -> tuple[int, bool
         else:
             high = middle - 1
     if low == MAX_OFFSET_PAGE and honoured:
-        return _guessed_rows(client, endpoint), False
+        return _estimated_rows(client, endpoint), False
     return max(low - 1, 0) * PAGE_SIZE + len(last), low < MAX_OFFSET_PAGE
 
 
-def _guessed_rows(client: Client, endpoint: Endpoint) -> int:
-    """The rows of a list by cursor alone: where its ids end, and how close they lie at a few places of it."""
+def _estimated_rows(client: Client, endpoint: Endpoint) -> int:
+    """Estimate the number of rows by cursor alone, from the last id and the density of the ids in a few places."""
 
-    def behind(row_id: int, limit: int) -> list[int]:
+    def ids_after(row_id: int, limit: int) -> list[int]:
         params = by_id(row_id, limit)
         found = map(resource_id, client.get(endpoint.path, params, endpoint.title)["data"])
         return [each for each in found if each is not None]
 
-    ids = behind(0, PAGE_SIZE)
+    ids = ids_after(0, PAGE_SIZE)
     if len(ids) < PAGE_SIZE:
         return len(ids)
     first = ids[0]
     step = ids[-1] - first
     known, beyond = ids[-1], ids[-1] + step
-    while found := behind(beyond, 1):
+    while found := ids_after(beyond, 1):
         step *= 4
         known, beyond = found[0], found[0] + step
     while beyond - known > (beyond - first) // 100:
         middle = (known + beyond) // 2
-        found = behind(middle, 1)
+        found = ids_after(middle, 1)
         known, beyond = (found[0], beyond) if found else (known, middle)
-    width = (known - first) / _PLACES
+    width = (known - first) / _DENSITY_SAMPLES
     rows = 0.0
-    for place in range(_PLACES):
-        middle = first + round((place + 0.5) * width)
-        ids = behind(middle, PAGE_SIZE)
+    for sample in range(_DENSITY_SAMPLES):
+        middle = first + round((sample + 0.5) * width)
+        ids = ids_after(middle, PAGE_SIZE)
         rows += width * len(ids) / (ids[-1] - middle) if ids else 0
     return int(round(rows, -2))

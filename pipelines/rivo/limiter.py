@@ -1,4 +1,4 @@
-"""One rate limit for all requests of a sync, whoever sends them."""
+"""Rate limit shared by all requests of a sync."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import threading
 import time
 from collections import deque
 
-# Network jitter may bring two requests closer together than they were sent.
+# Network jitter can make two requests arrive closer together than they were sent.
 _MARGIN = 1.02
 _SPACING = 0.9
-"""Of the mean distance: requests go evenly, so that jitter moves one across a second's edge and not a burst."""
+"""Minimum interval between two requests, as a fraction of the mean interval. Even spacing avoids bursts."""
 
 
 class RateLimiter:
-    """Lets at most `rate` requests a second start, in any second, over all threads, evenly spread.
+    """Limits the requests of all threads together to `rate` in any one second, evenly spaced.
 
-    `pause` holds everyone back, which is how a 429 for one request slows all of them.
+    `pause` delays every thread, so that a 429 for one request slows down all of them.
     """
 
     def __init__(self, rate: float) -> None:
-        """`rate`: requests per second, may be below 1."""
+        """`rate` is in requests per second and can be below 1."""
         self._burst = max(1, int(rate))
-        # Never shorter than a second: 2.9 a second are 2 in any one second, not 2 in each 0.7.
+        # At least one second: a rate of 2.9 permits 2 requests in any second, not 2 in each 0.7 seconds.
         self._window = max(1.0, self._burst / rate) * _MARGIN
         self._spacing = _SPACING * self._window / self._burst
         self._sent: deque[float] = deque(maxlen=self._burst)
@@ -29,7 +29,7 @@ class RateLimiter:
         self._lock = threading.Lock()
 
     def acquire(self) -> float:
-        """Wait until one more request may be sent, and count it as sent: the moment of that, by `time.monotonic`."""
+        """Wait until a request may be sent, count it as sent, and return that moment as of `time.monotonic`."""
         while True:
             with self._lock:
                 now = time.monotonic()
@@ -44,6 +44,6 @@ class RateLimiter:
             time.sleep(ready - now)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send for `seconds` from now."""
+        """Block all requests for `seconds` from now."""
         with self._lock:
             self._not_before = max(self._not_before, time.monotonic() + seconds)

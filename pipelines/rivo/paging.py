@@ -1,10 +1,11 @@
-"""Reading one list by `since_id`, every page verified, long lists by several workers side by side; by page number
-where the cursor is ignored.
+"""Reads one list by cursor (`since_id`), or by page number where the server ignores the cursor.
 
-Documented (reference/pagination): `pagination[since_id]` gives records with a greater id, ascending;
-`pagination[limit]` is at most 250; the end is `links.next_since_id` null. Offset paging reaches page 500
-of 250 rows, 125,000 rows in all. An older version of the page shows cursor answers without
-`next_since_id`: there the largest id of the page is the next cursor.
+Every page is verified, and long lists are read by several workers in parallel.
+
+Documented (reference page pagination): `pagination[since_id]` returns records with a greater id, ascending;
+`pagination[limit]` is at most 250; `links.next_since_id` is null on the last page. Paging by number reaches page 500
+of 250 rows, which is 125,000 rows. An older version of that page shows responses without `next_since_id`; for these,
+the largest id of the page is the next cursor.
 """
 
 from __future__ import annotations
@@ -27,17 +28,17 @@ from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
 
 MAX_OFFSET_PAGE = 500
 WORKERS = 8
-"""So many requests under way at once, at most: 15 a second at half a second each."""
-_LATENCY_WORTH_A_WORKER = 0.02
-"""Seconds. Where answers come faster, reading them is what takes the time, and threads of Python only compete."""
-_DOUBTS = 2
-"""So often an end is asked for again where the warehouse knows of rows behind it."""
+"""Maximum number of concurrent requests: enough for 15 requests per second that take half a second each."""
+_LATENCY_PER_WORKER = 0.02
+"""Seconds of latency per worker. With faster responses, decoding dominates and more threads do not help."""
+_END_CONFIRMATIONS = 2
+"""How often to re-request the end of a list when later rows are known."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 _SECONDS_TO_END = 2.0
 
 
 class _CursorIgnoredError(Exception):
-    """The server's answer shows that it does not page by since_id."""
+    """A response shows that the server does not page by since_id."""
 
 
 def read_list(
@@ -46,42 +47,50 @@ def read_list(
     since_id: int,
     warn: Callable[[str], None],
     known_ids: Sequence[int] | None = None,
-    apart: Sequence[int] = (),
+    quarantined_ids: Sequence[int] = (),
     workers: int = WORKERS,
 ) -> Iterator[Page]:
-    """Pages of the rows with an id greater than `since_id`; each row once, long lists in no particular order.
+    """Yield pages of the rows with an id greater than `since_id`: each row once, long lists in no particular order.
 
-    `warn` gets a sentence when the server ignored the cursor and offset paging had to be used. `known_ids` are
-    those that the warehouse holds, ascending: where to cut the list for the workers, and where it should not end;
-    None where it was never read before. The rows `apart`, with ids up to `since_id`, are read as well.
+    Args:
+        client: the client for the requests.
+        endpoint: the list.
+        since_id: the id after which to read; 0 for all rows.
+        warn: called with a message when the server ignores the cursor, so that the list is read by page number.
+        known_ids: ascending ids of the rows in the warehouse, by which the list is divided among the workers and a
+            premature end is noticed; None if the list was never read before.
+        quarantined_ids: ids up to `since_id` of quarantined rows to be read as well.
+        workers: maximum number of concurrent requests.
 
     Raises:
-        ListError: the list cannot be read whole; says what the server did.
+        ListError: the list cannot be read completely; the message says what the server did.
     """
-    # Rows handed out before the cursor turned out to be ignored must not come twice.
-    handed_out = array("q")
+    # Rows that were yielded before the server ignored the cursor must not be yielded again.
+    yielded = array("q")
     try:
-        for page in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers, apart), workers):
+        for page in _by_cursor(
+            client, endpoint, plan_ranges(since_id, known_ids, workers, quarantined_ids), workers
+        ):
             yield page
-            handed_out.extend(page.known_ids)
+            yielded.extend(page.known_ids)
     except _CursorIgnoredError as error:
         warn(
-            f"{endpoint.title}: the server does not page by since_id ({error}); read by page number instead, "
-            f"which can miss rows that arrive while reading and ends at {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows."
+            f"{endpoint.title}: the server does not page by since_id ({error}). The list is read by page number "
+            f"instead, which reaches {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows and can miss rows that are added meanwhile."
         )
-        yield from _by_page_number(client, endpoint, since_id, set(handed_out), known_ids, apart)
+        yield from _by_page_number(client, endpoint, since_id, set(yielded), known_ids, quarantined_ids)
 
 
 def read_newest(
     client: Client, endpoint: Endpoint, since_id: int, most_pages: int
 ) -> tuple[list[Row], int, bool]:
-    """Rows behind `since_id`, of the first few pages; for whoever only wants to know what is new.
+    """Read the rows after `since_id`, at most `most_pages` pages of them, in order.
 
     Returns:
-        the rows, the id to go on behind, and whether there may be more.
+        The rows, the since_id with which to continue, and whether there may be more rows.
 
     Raises:
-        ListError: the server does not page by since_id, so that new rows cannot be told without reading all.
+        ListError: the server does not page by since_id, so new rows cannot be found without reading the whole list.
     """
     rows: list[Row] = []
     position = since_id
@@ -96,8 +105,8 @@ def read_newest(
             following = _next_cursor(payload, page, position)
         except _CursorIgnoredError as error:
             raise ListError(
-                f"{endpoint.title}: the server does not page by since_id ({error}), so what is new cannot be told "
-                "without reading the whole list. The daily sync does that."
+                f"{endpoint.title}: the server does not page by since_id ({error}), so new rows cannot be found "
+                "without reading the whole list. The next sync does that."
             ) from None
         rows += page
         position = max([position, *page.known_ids])
@@ -112,12 +121,12 @@ def _by_page_number(
     since_id: int,
     seen: set[int],
     known_ids: Sequence[int] | None,
-    apart: Sequence[int],
+    quarantined_ids: Sequence[int],
 ) -> Iterator[Page]:
-    """The rows that `seen` does not hold. Read twice where a known row did not come.
+    """Yield the rows that are not in `seen`, and read the list a second time if a known row is missing.
 
-    A row that goes while pages are counted moves another one to a page that was read before, which would then
-    pass for deleted.
+    A row that is deleted during the read moves another row to a page that was read before. That row would then be
+    taken for deleted.
     """
     for reading in range(2):
         for page in _by_offset(client, endpoint):
@@ -125,7 +134,7 @@ def _by_page_number(
             for row, row_id in zip(page.rows, page.ids, strict=True):
                 if row_id is None:
                     fresh += [row] * (reading == 0)
-                elif row_id not in seen and (row_id > since_id or row_id in apart):
+                elif row_id not in seen and (row_id > since_id or row_id in quarantined_ids):
                     fresh.append(row)
                     seen.add(row_id)
             yield Page.of(fresh)
@@ -134,24 +143,24 @@ def _by_page_number(
 
 
 def _by_cursor(client: Client, endpoint: Endpoint, plan: ReadPlan, workers: int) -> Iterator[Page]:
-    """Pages by cursor: one after the other while there is little to share, else side by side."""
+    """Yield pages by cursor, sequentially at first and in parallel once there are enough pages to divide."""
 
     def useful_workers() -> int:
-        return min(workers, math.ceil(client.latency / _LATENCY_WORTH_A_WORKER))
+        return min(workers, math.ceil(client.latency / _LATENCY_PER_WORKER))
 
     for current in plan.ranges:
         while not current.done and not (plan.is_worth_sharing and useful_workers() > 1):
             if page := _read_page(client, endpoint, plan, current):
                 yield page
     if not all(current.done for current in plan.ranges):
-        yield from _side_by_side(
+        yield from _in_parallel(
             lambda current: _read_page(client, endpoint, plan, current), plan, useful_workers()
         )
 
 
-def _side_by_side(read_page: Callable[[Range], Page], plan: ReadPlan, workers: int) -> Iterator[Page]:
-    """Pages as the workers read them. An error of one worker ends all of them and is raised here."""
-    # Bounded, so that fast workers wait for a slow consumer and memory stays flat.
+def _in_parallel(read_page: Callable[[Range], Page], plan: ReadPlan, workers: int) -> Iterator[Page]:
+    """Yield pages as the workers read them. An error of one worker ends all of them and is raised here."""
+    # Bounded, so that fast workers wait for a slow consumer and memory use stays constant.
     pages: Queue[Page | BaseException | None] = Queue(maxsize=4)
 
     def work() -> None:
@@ -179,20 +188,20 @@ def _side_by_side(read_page: Callable[[Range], Page], plan: ReadPlan, workers: i
                 yield got
     finally:
         plan.stop()
-        # Who is trying a page again and again is not waited for: it ends by itself, and nobody takes its page.
+        # A worker that is retrying a page is not waited for: it ends later, and its page is discarded.
         until = time.monotonic() + _SECONDS_TO_END
         while any(thread.is_alive() for thread in threads) and running and time.monotonic() < until:
-            # A worker may be waiting for a place to put its last page.
+            # A worker can be blocked on the full queue with its last page.
             with suppress(Empty):
                 got = pages.get(timeout=0.1)
                 running -= got is None or isinstance(got, BaseException)
 
 
 def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Range) -> Page:
-    """The rows of the page behind the range's position that belong to it; the plan is told of them.
+    """Read the page after the position of a range, record it in the plan, and return its rows within the range.
 
-    An end is believed at once where a short page has it, or where the warehouse knows of no rows behind. Else
-    it is asked for again: empty answers would pass for the end, and the rows behind it for deleted.
+    The end of the list is accepted immediately if the page has rows and is not full, or if the warehouse knows no
+    later rows. Otherwise it is requested again, because a transient empty page would make all later rows look deleted.
     """
     position = current.position
     rows = Page([], [])
@@ -207,13 +216,15 @@ def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Rang
         following = _next_cursor(payload, page, position)
         ids = page.known_ids
         rows = rows + page if rows else page
-        if ids or (following is None and (page or attempt >= _DOUBTS or plan.expects_end_at(position))):
+        if ids or (
+            following is None and (page or attempt >= _END_CONFIRMATIONS or plan.expects_end_at(position))
+        ):
             break
         position = following or position
     else:
         raise ListError(
-            f"{endpoint.title} could not be read whole: {_MAX_PAGES_WITHOUT_ROWS} pages in a row were empty although "
-            "the server said that more rows follow. Nothing of it was loaded; the next sync tries again."
+            f"{endpoint.title} could not be read completely: {_MAX_PAGES_WITHOUT_ROWS} consecutive pages were empty, "
+            "although the server says that more rows follow. No row of this list was loaded; the next sync tries again."
         )
     ended = following is None and not (ids and len(page) >= PAGE_SIZE and not plan.expects_end_at(ids[-1]))
     gap = (ids[-1] - ids[0]) / len(ids) if ids else 1.0
@@ -223,39 +234,47 @@ def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Rang
 
 
 def _has_next_key(payload: dict[str, Any]) -> bool:
-    """Whether this is an answer of the present kind, which names the next cursor or says that there is none."""
+    """Return whether a response has `next_since_id`, which is null at the end; older versions of the API omit it."""
     return isinstance(payload.get("links"), dict) and "next_since_id" in payload["links"]
 
 
 def _next_cursor(payload: dict[str, Any], page: Page, since_id: int) -> int | None:
-    """The next since_id, None at the end; raises _CursorIgnoredError where the page breaks the cursor's rules."""
+    """Return the next since_id, or None at the end of the list.
+
+    Raises:
+        _CursorIgnoredError: the page breaks the rules of the cursor.
+    """
     ids = page.known_ids
     if ids and ids[0] <= since_id:
-        raise _CursorIgnoredError(f"asked for ids above {since_id}, got {ids[0]}")
+        raise _CursorIgnoredError(f"it returned id {ids[0]} when asked for ids above {since_id}")
     if any(later <= earlier for earlier, later in pairwise(ids)):
-        raise _CursorIgnoredError("ids do not ascend")
+        raise _CursorIgnoredError("ids are not in ascending order")
     if _has_next_key(payload):
-        said = payload["links"]["next_since_id"]
-        if said is None:
+        value = payload["links"]["next_since_id"]
+        if value is None:
             return None
-        following = as_id(said)
+        following = as_id(value)
         if following is None:
-            raise _CursorIgnoredError(f"next_since_id is {said!r}")
+            raise _CursorIgnoredError(f"next_since_id is {value!r}")
         if following <= since_id:
-            raise _CursorIgnoredError(f"next_since_id stands still at {following}")
+            raise _CursorIgnoredError(
+                f"next_since_id {following} is not above the requested since_id {since_id}"
+            )
         if ids and following < ids[-1]:
-            raise _CursorIgnoredError(f"next_since_id {following} lies before the page's last id {ids[-1]}")
+            raise _CursorIgnoredError(
+                f"next_since_id {following} is below the last id of the page, {ids[-1]}"
+            )
         return following
-    # The older answer: nothing says that this was the last page, so only an empty one ends the list.
+    # Without next_since_id, nothing marks the last page, so only an empty page ends the list.
     if not page:
         return None
     if not ids:
-        raise _CursorIgnoredError("a page of rows without ids and no next_since_id")
+        raise _CursorIgnoredError("no row of the page has an id, and there is no next_since_id")
     return ids[-1]
 
 
 def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
-    """Pages by number. A full page is followed whatever its links say; an empty one is asked for twice."""
+    """Yield pages by number. Continue after a full page whatever its links say, and request an empty page twice."""
     before: list[Row] = []
     page, empty = 1, 0
     while page <= MAX_OFFSET_PAGE:
@@ -265,8 +284,8 @@ def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
         goes_on = isinstance(links, dict) and bool(links.get("next"))
         if rows and rows == before:
             raise ListError(
-                f"{endpoint.title} could not be read whole: the server ignores since_id, and page number {page} "
-                "is the same page again. Nothing of it was loaded; please report this to Rivo's support."
+                f"{endpoint.title} could not be read completely: the server ignores since_id, and page {page} "
+                "repeats the rows of the page before. No row of this list was loaded; report this to Rivo's support."
             )
         if rows:
             yield Page.of(rows)
@@ -279,7 +298,7 @@ def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
                 return
         before = rows or before
     raise ListError(
-        f"{endpoint.title} could not be read whole: the server ignores since_id, and the list is longer than the "
-        f"{MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that paging by number can reach. Nothing of it was loaded; "
-        "please report this to Rivo's support."
+        f"{endpoint.title} could not be read completely: the server ignores since_id, and the list is longer than the "
+        f"{MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that paging by number can reach. No row of this list was loaded; "
+        "report this to Rivo's support."
     )

@@ -1,10 +1,9 @@
-"""The id space of one list cut into ranges, so that several workers read it side by side and the union is exact.
+"""Divides the ids of one list into ranges that several workers read in parallel, each row exactly once.
 
-The cursor is sequential, but may start at any id. Where ids are known from the warehouse, the ranges are cut
-at every so many full pages of them, so that no page is asked for twice. Behind them, and on a first load,
-nothing is known: there a worker jumps ahead. The page that it asks for is either the start of a range of its
-own, or empty, which tells where the list ends; what lies between is halved until every worker has something
-to do. Pure bookkeeping: nothing here sends a request.
+Paging by cursor is sequential, but can start at any id. Where the warehouse knows the ids, each range covers several
+full pages of them, so that no page is requested twice. After these ids, and on a first load, the ids are unknown: a
+worker jumps ahead. The page that it requests is either the start of a new range, or empty, which shows that the list
+ends before it. The ids in between are halved until every worker has a range. This module sends no requests.
 """
 
 from __future__ import annotations
@@ -16,45 +15,45 @@ from dataclasses import dataclass, field
 
 PAGE_SIZE = 250
 _PAGES_WORTH_A_RANGE = 4
-"""A range is not cut below this many pages: a cut may cost a page that is asked for twice."""
+"""Minimum number of pages in a range that is divided, because each division can cost one extra request."""
 PAGES_BEFORE_JUMPING = 4
-"""So many pages of unknown ids are read one after the other first: small lists stay sequential."""
+"""Number of pages with unknown ids that are read before the first jump, so that small lists are read sequentially."""
 _FIRST_JUMP_PAGES = 8
 _EMPTINESS_STEP = 8.0
 
 
 @dataclass
 class Range:
-    """The ids in (position, end], of which all up to `position` are read; `end` None: to the list's end."""
+    """The ids above `position` and up to `end` that remain to be read; `end` is None for the end of the list."""
 
     position: int
     end: int | None
     gap: float = 1.0
-    """Mean distance of two ids on the last page."""
+    """Mean distance between two ids on the last page."""
     pages: int = 0
-    """Pages read of ids that were not known before."""
+    """Number of pages read whose ids were not known before."""
     emptiness: float = 1.0
-    """How much sparser than on the last page the ids behind seem to be: parts cut off it held no rows."""
+    """Estimated factor by which the remaining ids are sparser than on the last page; grows when a part is empty."""
     taken: bool = False
     read: bool = False
-    """Whether a page behind its start has come."""
+    """Whether a page of the range has been read."""
     done: bool = False
     cut_off: Range | None = None
-    """The part that was last cut off it."""
+    """The range that was last split off this one."""
 
     @property
     def may_be_cut(self) -> bool:
-        """Not before it is known what the last cut has brought: each cut through a void is asked for in vain."""
+        """Whether the range can be split: not until the last part has been read, because that part can be empty."""
         return not self.done and self.read and (self.cut_off is None or self.cut_off.read)
 
 
 @dataclass
 class ReadPlan:
-    """Which worker reads which range; safe to use from several threads."""
+    """The assignment of ranges to workers; safe to use from several threads."""
 
     ranges: list[Range]
     known_to: int
-    """The largest id known before; up to it the cuts are final."""
+    """The largest id known before the read. Ranges up to it are not split."""
     knows: bool
     """Whether the list was read before."""
     _jump_pages: int = _FIRST_JUMP_PAGES
@@ -63,10 +62,10 @@ class ReadPlan:
     _largest_seen: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
     stopped: bool = False
-    """Set by `stop`: workers end after the page they are at."""
+    """Set by `stop`; each worker ends after its current page."""
 
     def claim(self) -> Range | None:
-        """A range for a worker that has nothing to do; waits while one may come up; None when all is done."""
+        """Return a range for an idle worker, waiting until there is one; None when the list is read."""
         with self._changed:
             while not self.stopped and not all(r.done for r in self.ranges):
                 found = self._untaken() or self._jump() or self._half()
@@ -79,17 +78,17 @@ class ReadPlan:
     def advance(
         self, current: Range, first: int | None, reached: int | None, gap: float, *, ended: bool
     ) -> int | None:
-        """Tell that the page behind `current.position` was read.
+        """Record that the page after `current.position` was read.
 
         Args:
-            current: the range it belongs to.
-            first: the first id on that page; None: it had no rows.
-            reached: the id up to which the list is read by that page; None: it had no rows.
-            gap: mean distance of two ids on the page.
-            ended: the list has no rows behind this page.
+            current: the range that the page was read for.
+            first: the first id on the page; None if it had no rows.
+            reached: the id up to which the list is read now; None if the page had no rows.
+            gap: mean distance between two ids on the page.
+            ended: whether the list has no rows after this page.
 
         Returns:
-            The last id that belongs to this range (None: all do). Rows with greater ids are another's.
+            The last id of this range, or None if it has no end. Rows with greater ids belong to another range.
         """
         with self._changed:
             end = current.end
@@ -113,16 +112,16 @@ class ReadPlan:
             return end
 
     def expects_end_at(self, row_id: int) -> bool:
-        """Whether the list may well end there, by what was known before."""
+        """Return whether no row after this id was known before, so that the list can end there."""
         return self.knows and row_id >= self.known_to
 
     @property
     def is_worth_sharing(self) -> bool:
-        """Whether there is more than one range, or so many unknown pages came that more are to be expected."""
+        """Whether there is more than one range, or enough pages with unknown ids were read to expect many more."""
         return len(self.ranges) > 1 or self.ranges[-1].pages >= PAGES_BEFORE_JUMPING
 
     def stop(self) -> None:
-        """Let every worker end."""
+        """Make every worker end after its current page."""
         with self._changed:
             self.stopped = True
             self._changed.notify_all()
@@ -131,18 +130,18 @@ class ReadPlan:
         return next((r for r in self.ranges if not r.taken and not r.done), None)
 
     def _jump(self) -> Range | None:
-        """A range far behind the last one, which is cut where the new one begins; one jump at a time."""
+        """Return a new range far after the start of the last one, which then ends there; one jump at a time."""
         last = self.ranges[-1]
         if self._end_is_known or self._jumping or last.pages < PAGES_BEFORE_JUMPING:
             return None
         last.end = last.position + round(last.gap * PAGE_SIZE * self._jump_pages)
-        # A jump that lands among rows has shown that the list goes on: the next one need not wait.
+        # A jump that finds rows shows that the list continues, so the next jump need not wait.
         self._jumping = Range(last.end, None, last.gap, pages=PAGES_BEFORE_JUMPING - 1)
         self.ranges.append(self._jumping)
         return self._jumping
 
     def _note_end(self, row_id: int) -> None:
-        """Give up what lies behind the list's last row, unless somebody has seen rows there."""
+        """End all ranges at the last row of the list, unless another worker has read rows after it."""
         if self._largest_seen > row_id:
             return
         self._end_is_known = True
@@ -153,13 +152,13 @@ class ReadPlan:
                 r.end = row_id
 
     def _note_emptiness(self, empty: Range) -> None:
-        """Expect fewer rows before a range without any: halving a void again and again would ask for nothing."""
+        """Expect fewer rows before an empty range, to avoid many requests for ids that do not exist."""
         before = self.ranges.index(empty) - 1
         if before >= 0:
             self.ranges[before].emptiness *= _EMPTINESS_STEP
 
     def _half(self) -> Range | None:
-        """The far half of the range with most pages left, if that is worth a range."""
+        """Split off and return the second half of the range with the most pages left; None if that is too small."""
         largest = max(
             (r for r in self.ranges if r.may_be_cut and r.position >= self.known_to),
             key=_pages_left,
@@ -167,7 +166,7 @@ class ReadPlan:
         )
         if largest is None or largest.end is None or _pages_left(largest) < _PAGES_WORTH_A_RANGE:
             return None
-        # The page that is under way now is not cut.
+        # The page that is being requested stays in the first half.
         start = largest.position + round(largest.gap * PAGE_SIZE)
         middle = start + (largest.end - start) // 2
         far = Range(middle, largest.end, largest.gap, largest.pages, largest.emptiness)
@@ -181,24 +180,23 @@ def _pages_left(r: Range) -> float:
 
 
 def plan_ranges(
-    since_id: int, known_ids: Sequence[int] | None, workers: int, apart: Sequence[int] = ()
+    since_id: int, known_ids: Sequence[int] | None, workers: int, quarantined_ids: Sequence[int] = ()
 ) -> ReadPlan:
-    """Cut the ids behind `since_id` for so many workers.
+    """Divide the ids after `since_id` among workers.
 
     Args:
-        since_id: rows with a greater id are to be read.
-        known_ids: the ids that the warehouse holds, ascending; smaller ones may be among them. None: the list
-            was never read before.
-        workers: how many will read.
-        apart: ids up to `since_id` that are to be read too; a range each.
+        since_id: the id after which rows are to be read.
+        known_ids: the ids in the warehouse, ascending, which can include smaller ones; None if the list was never read.
+        workers: number of workers.
+        quarantined_ids: ids up to `since_id` of quarantined rows to be read as well; each becomes a range.
     """
-    single = [Range(row_id - 1, row_id) for row_id in apart]
+    single = [Range(row_id - 1, row_id) for row_id in quarantined_ids]
     if known_ids is None:
         return ReadPlan([*single, Range(since_id, None)], since_id, knows=False)
     first = bisect_right(known_ids, since_id)
     pages = (len(known_ids) - first) // PAGE_SIZE
     count = max(1, min(workers, pages // _PAGES_WORTH_A_RANGE))
-    # Every cut is the last id of a full page of known ids, so that no page spans it.
+    # Each range ends with the last id of a full page of known ids, so that no page spans two ranges.
     cuts = [int(known_ids[first + pages * n // count * PAGE_SIZE - 1]) for n in range(1, count)]
     known_to = int(known_ids[-1]) if len(known_ids) else since_id
     ranges = [Range(start, end) for start, end in zip([since_id, *cuts], [*cuts, None], strict=True)]

@@ -1,6 +1,6 @@
-"""Rivo as a dlt source: one resource an endpoint, built from the table of endpoints.
+"""dlt source for Rivo, with one resource per list.
 
-It loads into any dlt destination by itself:
+It loads into any dlt destination, without the rest of this project:
 
     import dlt
     from pipelines.rivo.source import rivo
@@ -8,8 +8,8 @@ It loads into any dlt destination by itself:
     pipeline = dlt.pipeline("rivo", destination="duckdb", dataset_name="loyalty")
     pipeline.run(rivo(api_key="..."))
 
-Without `api_key`, dlt looks for it where it looks for secrets: `sources.rivo.api_key` in `.dlt/secrets.toml`, or the
-environment variable SOURCES__RIVO__API_KEY. Importing this module or calling `rivo()` asks for nothing: a missing
+Without `api_key`, dlt reads the key from its secrets: `sources.rivo.api_key` in `.dlt/secrets.toml`, or the environment
+variable SOURCES__RIVO__API_KEY. Importing this module and calling `rivo()` need no key and send no request; a missing
 key is an error when the first row is read.
 """
 
@@ -34,13 +34,17 @@ from pipelines.rivo.paging import read_list
 from pipelines.rivo.types import dlt_hints
 
 QUARANTINE = "quarantined_rows"
-"""The table of rows that could not be typed: `list`, `id` (may be null), `reason`, `row` (the row as JSON)."""
+"""Table of rows whose values do not fit their columns: `list`, `id` (can be null), `reason`, `row` (as JSON)."""
 
 _QUARANTINE_COLUMNS = (
-    Column("list", "text", "The Rivo list."),
-    Column("id", "bigint", "Id of the row, where it has one."),
-    Column("reason", "text", "Why the row could not be typed."),
-    Column("row", "json", "The row as Rivo sent it."),
+    Column("list", "text", "Name of the Rivo list."),
+    Column("id", "bigint", "Id of the row; null if it has no usable id."),
+    Column(
+        "reason",
+        "text",
+        "Why the row was quarantined, such as the column and the value that does not fit it.",
+    ),
+    Column("row", "json", "The row as Rivo returned it."),
 )
 _logger = logging.getLogger(__name__)
 
@@ -53,12 +57,12 @@ def rivo(
     patience_seconds: float = PATIENCE_SECONDS,
     lists: Sequence[str] | None = None,
 ) -> Iterable[DltResource]:
-    """Return a resource for each of Rivo's lists: read whole, typed, and merged by id.
+    """Return a dlt resource for each of Rivo's lists, which reads all rows and merges them by id.
 
     Args:
         api_key: the raw key from the Rivo app; by default dlt's secret `sources.rivo.api_key`.
-        api_url: the address that the paths of the lists are appended to.
-        rate_limit: requests per second, over all lists together.
+        api_url: the base URL, to which the path of a list is appended.
+        rate_limit: requests per second, for all lists together.
         patience_seconds: how long one request is retried.
         lists: names of the lists to read; by default all.
 
@@ -90,13 +94,13 @@ def list_resource(
     more_columns: Iterable[Column] = (),
     write_disposition: Any = "merge",
 ) -> DltResource:
-    """Return the dlt resource of a list: its name, primary key `id`, and a hint for every declared column.
+    """Return the dlt resource of a list, with its primary key `id` and hints for every declared column.
 
     Args:
         endpoint: the list.
-        tables: Arrow tables with the list's columns; those of undeclared attributes may be among them.
-        more_columns: columns that `tables` have besides those of the list.
-        write_disposition: dlt's; 'merge' replaces rows with the same id.
+        tables: Arrow tables with the columns of the list, and possibly columns of undeclared attributes.
+        more_columns: further columns of `tables`, which get hints as well.
+        write_disposition: dlt's write disposition; 'merge' replaces rows with the same id.
     """
     return dlt.resource(
         tables,
@@ -108,7 +112,7 @@ def list_resource(
 
 
 def _tables(client: Callable[[], Client], endpoint: Endpoint) -> Iterator[Any]:
-    """Read a list whole and yield its rows as Arrow tables; rows that cannot be typed go to `QUARANTINE`."""
+    """Read all rows of a list and yield them as Arrow tables; rejected rows go to the table `QUARANTINE`."""
     typer = ListTyper(endpoint.columns)
     for page in in_batches(read_list(client(), endpoint, 0, _logger.warning)):
         typed = typer(page)
@@ -116,7 +120,10 @@ def _tables(client: Callable[[], Client], endpoint: Endpoint) -> Iterator[Any]:
             yield typed.table
         if typed.rejected:
             _logger.warning(
-                "%s: %d rows could not be typed; see %s.", endpoint.title, len(typed.rejected), QUARANTINE
+                "%s: %d rows do not fit their columns and were added to the table %s.",
+                endpoint.title,
+                len(typed.rejected),
+                QUARANTINE,
             )
             yield _quarantined(endpoint, typed.rejected)
 

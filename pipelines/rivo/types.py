@@ -1,6 +1,6 @@
-"""The column types of raw tables: what each is in DuckDB, Arrow, dlt and JSON, and how a JSON value is read.
+"""The column types of raw tables: the type of each in DuckDB, Arrow and dlt, and how to read its JSON values.
 
-One row a type in `TYPES`, and nowhere else.
+`TYPES` is the only place that defines them, with one entry per type.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import pyarrow as pa
 from pipelines.rivo.columns import Column, ColumnType
 
 _LONGEST_REMEMBERED = 500
-"""JSON texts up to this length are remembered in their sorted form."""
+"""Maximum length, in bytes, of the JSON texts whose sorted form is cached."""
 _SMALLEST_STEP = Decimal("0.0001")
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 LARGEST_QUANTITY = 10**12 - 1
-"""Models hold points as DECIMAL(18,4), and add up many: one absurd number must not stop them all."""
+"""Largest absolute value of a quantity. Models sum points as DECIMAL(18,4), which one absurd number must not exceed."""
 
 
 def _parse_bigint(value: Any) -> int:
@@ -48,7 +48,7 @@ def _parse_quantity(value: Any) -> int:
 
 def _parse_id(value: Any) -> int:
     is_digits = isinstance(value, str) and value.isascii() and value.isdigit()
-    # More than a thousand digits Python would not even read; twenty are too many already.
+    # Python refuses to convert thousands of digits; 20 are already too many for 64 bits.
     return _parse_bigint(int(value[:20]) if is_digits else value)
 
 
@@ -76,10 +76,10 @@ def _parse_timestamp(value: Any) -> datetime | None:
     if not value.strip():
         return None
     try:
-        # Ruby writes a time that nobody formatted as "2026-08-17 21:51:37 UTC" or "... +0200".
+        # The default format of times in Ruby is "2026-08-17 21:51:37 UTC" or "... +0200".
         text = value.strip().replace(" UTC", "Z").replace(" +", "+").replace(" -", "-")
         parsed = datetime.fromisoformat(text)
-        # Rivo's times are UTC; one without a zone is one of them.
+        # Rivo documents UTC, so a time without a zone is UTC too.
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("is not a possible date and time") from None
@@ -91,7 +91,7 @@ def _parse_decimal(value: Any) -> Decimal | None:
     if isinstance(value, str) and not value.strip():
         return None
     try:
-        # str() of a float is the shortest text that means it, so 290.16 stays 290.16.
+        # str() of a float is the shortest decimal that converts back to it, so 290.16 stays 290.16.
         number = Decimal(str(value).strip())
     except InvalidOperation:
         raise ValueError("is not a number") from None
@@ -115,32 +115,32 @@ def _parse_json(value: Any) -> bytes:
 
 
 def _sorted(text: bytes) -> bytes:
-    # Sorted keys: the same object in another order is not a change.
+    # With sorted keys, the same object with its keys in another order does not count as changed.
     try:
         return orjson.dumps(orjson.loads(text), option=orjson.OPT_SORT_KEYS)
     except orjson.JSONDecodeError:
-        # A number beyond what a double holds.
+        # The text contains a number outside the range of a double.
         return text
 
 
 _sorted_known = lru_cache(maxsize=4096)(_sorted)
-"""Tags, rule ids and the like are the same in many rows."""
+"""`_sorted` with a cache, since values such as tags and rule ids repeat in many rows."""
 
 
 @dataclass(frozen=True)
 class TypeFacts:
-    """What one column type is in each of the systems that a value passes through."""
+    """The type of a column in each of the systems that its values pass through."""
 
     duckdb: str
     arrow: pa.DataType
     dlt: dict[str, Any]
     """dlt's column hints."""
     decoded: Any
-    """The Python types that msgspec decodes a JSON value of this type into."""
+    """Annotation with which msgspec decodes a JSON value of this type."""
     at_once: frozenset[type]
-    """The Python types of which a whole column is converted at once, without a look at each value."""
+    """Python types whose values Arrow converts a column at a time, without parsing each value."""
     parse: Callable[[Any], Any]
-    """Returns a JSON value, not null, as the type's Python value, or raises ValueError: what it is not."""
+    """Converts a JSON value other than null to Python; raises ValueError with the reason, such as "is not text"."""
 
 
 TYPES: dict[ColumnType, TypeFacts] = {
@@ -175,7 +175,7 @@ TYPES: dict[ColumnType, TypeFacts] = {
         frozenset({str, NoneType}),
         _parse_timestamp,
     ),
-    # Four decimal places: no currency has more. Never floating point.
+    # No currency has more than four decimal places, and sums of money must be exact.
     "decimal": TypeFacts(
         "DECIMAL(18,4)",
         pa.decimal128(18, 4),
@@ -194,7 +194,7 @@ TYPES: dict[ColumnType, TypeFacts] = {
     ),
     "json": TypeFacts("JSON", pa.string(), {"data_type": "json"}, msgspec.Raw, frozenset(), _parse_json),
 }
-"""The column types by name. Of two with the same DuckDB type, the first takes any value that the type can hold."""
+"""The column types by name. Of types with the same DuckDB type, the first accepts every value of that type."""
 
 
 def duckdb_type(column: Column) -> str:
@@ -203,7 +203,7 @@ def duckdb_type(column: Column) -> str:
 
 
 def type_of_duckdb(kind: str) -> ColumnType:
-    """Return the column type for a column that DuckDB has; text where there is none."""
+    """Return the column type for a DuckDB type; "text" where no column type has it."""
     return next((name for name, facts in TYPES.items() if facts.duckdb == kind), "text")
 
 
@@ -217,7 +217,7 @@ def dlt_hints(column: Column) -> Any:
 
 
 def natural_type(values: Sequence[Any]) -> ColumnType:
-    """The narrowest column type that holds all of these non-null JSON values."""
+    """Return the narrowest column type that can hold all of these non-null JSON values."""
     kinds = set(map(type, values))
     if kinds == {bool}:
         return "bool"
@@ -231,7 +231,7 @@ def natural_type(values: Sequence[Any]) -> ColumnType:
 
 
 def looks_like_time(value: str) -> bool:
-    """Whether a text is an ISO 8601 date and time."""
+    """Return whether a text is an ISO 8601 date and time."""
     try:
         return len(value) >= 19 and value[10:11] == "T" and _parse_timestamp(value) is not None
     except ValueError:

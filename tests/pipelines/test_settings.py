@@ -1,4 +1,4 @@
-"""Settings: defaults, `.env`, bad values as one sentence each, and the key never shown."""
+"""Settings: defaults, `.env`, messages on invalid values, and secrets that no message shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.settings import PROJECT, Settings
 KEY = "rv-k3y-0123456789-abcdefghij"
 
 
-def test_defaults() -> None:
+def test_settings_have_defaults() -> None:
     settings = Settings.load()
     assert settings.api_key is None
     assert settings.api_url == API_URL == "https://developer-api.rivo.io/merchant_api/v1"
@@ -25,7 +25,9 @@ def test_defaults() -> None:
     assert settings.patience_seconds == 300
 
 
-def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_env_file_and_empty_means_not_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     env = tmp_path / ".env"
     env.write_text(
         f"RIVO_API_KEY=  {KEY}\nRIVO_TIMEZONE=Europe/Berlin\nRIVO_RATE_LIMIT=\nRIVO_UNKNOWN=1\nOTHER=2\n"
@@ -36,12 +38,12 @@ def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     settings = Settings.load()
     assert settings.api_key is not None
     assert settings.api_key.get_secret_value() == KEY
-    assert settings.timezone == "Asia/Kolkata", "the environment wins"
-    assert settings.rate_limit == 15, "empty counts as absent"
+    assert settings.timezone == "Asia/Kolkata", "the environment overrides the file"
+    assert settings.rate_limit == 15, "empty means not set"
     assert settings.api_url == "http://127.0.0.1:8080/merchant_api/v1"
 
 
-def test_the_address_of_alerts_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alert_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/T0/secret")
     assert "secret" not in repr(Settings.load())
     monkeypatch.setenv("RIVO_ALERT_URL", "ftp://hooks.example/T0/secret")
@@ -51,7 +53,7 @@ def test_the_address_of_alerts_is_never_shown(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("key", ["", "   "])
-def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_api_key_means_not_set(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", key)
     assert Settings.load().api_key is None
 
@@ -65,7 +67,7 @@ def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> No
         ("RIVO_RATE_LIMIT", "inf", "RIVO_RATE_LIMIT: Input should be a finite number"),
         ("RIVO_RATE_LIMIT", "nan", "RIVO_RATE_LIMIT: Input should be"),
         ("RIVO_ALERT_URL", "hooks.slack.com/x", "RIVO_ALERT_URL: must start with https://"),
-        ("RIVO_OWNERS", "somebody", "RIVO_OWNERS: 'somebody' is neither an e-mail address nor team:name"),
+        ("RIVO_OWNERS", "analyst", "RIVO_OWNERS: 'analyst' is neither an e-mail address nor team:name"),
         ("RIVO_PATIENCE_SECONDS", "inf", "RIVO_PATIENCE_SECONDS: Input should be a finite number"),
         ("RIVO_LOOKBACK_DAYS", "-1", "RIVO_LOOKBACK_DAYS: Input should be greater than or equal to 0"),
         ("RIVO_LOOKBACK_DAYS", "1.5", "RIVO_LOOKBACK_DAYS: Input should be a valid integer"),
@@ -78,22 +80,26 @@ def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> No
         ),
         ("RIVO_TIMEZONE", "Berlin", "RIVO_TIMEZONE: 'Berlin' is not an IANA time zone such as"),
         ("RIVO_TIMEZONE", "localtime", "RIVO_TIMEZONE: 'localtime' is not an IANA time zone such as"),
-        ("RIVO_SYNC_CRON", "daily", "RIVO_SYNC_CRON: 'daily' is not a cron line of five fields"),
+        ("RIVO_SYNC_CRON", "daily", "RIVO_SYNC_CRON: 'daily' is not a cron expression of five fields"),
         ("RIVO_API_URL", "developer-api.rivo.io", "RIVO_API_URL: must start with https://"),
-        ("RIVO_API_URL", "http://", "RIVO_API_URL: is no address"),
-        ("RIVO_API_URL", "http://[::1", "RIVO_API_URL: is no address"),
-        ("RIVO_API_URL", "http://host:99999/x", "RIVO_API_URL: is no address"),
-        ("RIVO_API_URL", "http://host:port", "RIVO_API_URL: is no address"),
-        ("RIVO_API_URL", "http://exa mple.com", "RIVO_API_URL: is no address"),
-        ("RIVO_API_URL", f"https://user:{KEY}@host/", "RIVO_API_URL: must hold no user and no password"),
-        ("RIVO_SYNC_CRON", "0 0 30 2 *", "RIVO_SYNC_CRON: '0 0 30 2 *' never comes round"),
-        ("DAGSTER_HOME", "~nobody-of-that-name/x", "DAGSTER_HOME: there is no user ~nobody-of-that-name"),
+        ("RIVO_API_URL", "http://", "RIVO_API_URL: is not a valid URL"),
+        ("RIVO_API_URL", "http://[::1", "RIVO_API_URL: is not a valid URL"),
+        ("RIVO_API_URL", "http://host:99999/x", "RIVO_API_URL: is not a valid URL"),
+        ("RIVO_API_URL", "http://host:port", "RIVO_API_URL: is not a valid URL"),
+        ("RIVO_API_URL", "http://exa mple.com", "RIVO_API_URL: is not a valid URL"),
+        (
+            "RIVO_API_URL",
+            f"https://user:{KEY}@host/",
+            "RIVO_API_URL: must not contain a user name or password",
+        ),
+        ("RIVO_SYNC_CRON", "0 0 30 2 *", "RIVO_SYNC_CRON: '0 0 30 2 *' matches no date"),
+        ("DAGSTER_HOME", "~no-such-user/x", "DAGSTER_HOME: there is no user ~no-such-user"),
         ("RIVO_API_KEY", f"{KEY}\nx", "RIVO_API_KEY: must be the raw key"),
         ("RIVO_API_KEY", f"Bearer {KEY}", "RIVO_API_KEY: must be the raw key"),
         ("RIVO_API_KEY", f"{KEY}é", "RIVO_API_KEY: must be the raw key"),
     ],
 )
-def test_bad_values_are_told_in_one_sentence_without_secrets(
+def test_invalid_setting_is_reported_on_one_line_without_secrets(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", KEY)
@@ -101,7 +107,7 @@ def test_bad_values_are_told_in_one_sentence_without_secrets(
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     text = str(caught.value)
-    assert text.startswith("Some settings cannot be used (environment or .env): ")
+    assert text.startswith("Invalid settings (environment or .env): ")
     assert said in text
     assert text.count("RIVO_") == name.startswith("RIVO_")
     assert "\n" not in text
@@ -109,7 +115,7 @@ def test_bad_values_are_told_in_one_sentence_without_secrets(
     assert caught.value.__suppress_context__
 
 
-def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_TIMEZONE", "Mars")
     monkeypatch.setenv("RIVO_RATE_LIMIT", "x")
     with pytest.raises(
@@ -118,21 +124,21 @@ def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings.load()
 
 
-def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_api_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", KEY)
     settings = Settings.load()
     for text in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
         assert KEY not in text
 
 
-def test_the_home_of_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dagster_home_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert Settings.load().dagster_home == PROJECT / ".dagster"
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     assert Settings.load().dagster_home == tmp_path
 
 
-def test_the_home_of_dagster_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dagster_home_is_read_from_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     (tmp_path / "env").write_text(f"DAGSTER_HOME={tmp_path}/dagster\n")
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "env")
@@ -142,18 +148,18 @@ def test_the_home_of_dagster_may_stand_in_the_file(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"RIVO_API_KEY: x\n", r"^Line 1 of \S+ cannot be understood. Write NAME=value"),
-        (b"# mine\nRIVO_PII='hash\n", r"^Line 2 of \S+ cannot be understood"),
-        (b"RIVO_PII\n", r"^Line 1 of \S+ cannot be understood"),
-        (b"RIVO_PI=hash\n", r"^Line 1 of \S+: there is no setting RIVO_PI. Is RIVO_PII meant\?$"),
+        (b"RIVO_API_KEY: x\n", r"^Line 1 of \S+ cannot be parsed. Write NAME=value"),
+        (b"# mine\nRIVO_PII='hash\n", r"^Line 2 of \S+ cannot be parsed"),
+        (b"RIVO_PII\n", r"^Line 1 of \S+ cannot be parsed"),
+        (b"RIVO_PI=hash\n", r"^Line 1 of \S+: there is no setting RIVO_PI. Did you mean RIVO_PII\?$"),
         (
             b"\n\nRIVO_TIMEZON=UTC\n",
-            r"^Line 3 of \S+: there is no setting RIVO_TIMEZON. Is RIVO_TIMEZONE meant",
+            r"^Line 3 of \S+: there is no setting RIVO_TIMEZON. Did you mean RIVO_TIMEZONE\?",
         ),
         (b"RIVO_API_KEY=\xff\n", r"^\S+ cannot be read \(it is not UTF-8\)"),
     ],
 )
-def test_a_line_of_the_file_that_nobody_would_read(
+def test_env_file_line_that_would_be_ignored_is_an_error(
     content: bytes, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "env").write_bytes(content)
@@ -162,7 +168,7 @@ def test_a_line_of_the_file_that_nobody_would_read(
         Settings.load()
 
 
-def test_the_example_file_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_example_env_file_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (PROJECT / ".env.example").read_text()
     (tmp_path / "env").write_text(text + f"export rivo_api_key = '{KEY}' # mine\r\nRIVO_ENV_FILE=x\n")
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "env")
@@ -172,13 +178,13 @@ def test_the_example_file_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @pytest.mark.parametrize("cron", ["0 3 * * *", "*/15 0-6,20 1,15 jan-mar mon", "5 4 * * 7"])
-def test_cron_lines(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+def test_valid_cron_expression_is_accepted(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
     monkeypatch.setenv("RIVO_SYNC_CRON", cron)
     assert Settings.load().sync_cron == cron
 
 
 @pytest.mark.parametrize("cron", ["99 3 * * *", "0 25 * * *", "0 3 * *", "0 3 * * */0", "at three * * *"])
-def test_cron_lines_that_cannot_work(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+def test_invalid_cron_expression_is_an_error(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
     monkeypatch.setenv("RIVO_SYNC_CRON", cron)
     with pytest.raises(SettingsError, match="RIVO_SYNC_CRON"):
         Settings.load()

@@ -79,5 +79,5 @@ def _one(at: Ground, shop: Shop, figures: Figures, kind: str, rate: float) -> in
 
 def is_sentence(text: str) -> bool:
     """Whether a person can read it: it begins with a capital, ends with a full stop, and is no traceback."""
-    ours, _, _ = text.partition(" It says: ")
+    ours, _, _ = text.partition(" The server says: ")
     return ours[:1].isupper() and ours.endswith((".", ")")) and "Traceback" not in text and "0x" not in text

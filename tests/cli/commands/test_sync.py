@@ -109,7 +109,7 @@ def test_sync_reports_a_failed_list_and_publishes_the_others(
     ("settings", "sentence"),
     [
         ({"RIVO_API_KEY": "wrong-key-1234"}, "Rivo refused the key (401)."),
-        ({"RIVO_API_URL": "http://127.0.0.1:9/merchant_api/v1"}, "Nothing answers at http://127.0.0.1:9"),
+        ({"RIVO_API_URL": "http://127.0.0.1:9/merchant_api/v1"}, "Cannot connect to http://127.0.0.1:9"),
         (
             {"RIVO_WAREHOUSE": "/dev/null/rivo.duckdb"},
             "The warehouse /dev/null/rivo.duckdb cannot be written",

@@ -32,7 +32,7 @@ def state(shop: Shop, name: str) -> object:
         (
             "http_500:customers",
             "customers",
-            "Customers could not be read: the server answers 500, again and again",
+            "Customers could not be read: the server returned status 500. Retries for up to",
         ),
         (
             "http_403:rewards",
@@ -95,7 +95,7 @@ def test_a_list_that_fails_midway_leaves_nothing(
         (result,) = sync_lists(work, settings, options)
         assert not result.complete
         assert result.error
-        assert result.error.startswith("Points Events could not be read: the server answers 500")
+        assert result.error.startswith("Points Events could not be read: the server returned status 500")
         assert result.new_columns == ()
         # The same build goes on to a second sync, as the first demo does.
         shop.server.faults = ()

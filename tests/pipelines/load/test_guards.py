@@ -101,7 +101,7 @@ def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_shop: OpenShop) ->
 def test_a_server_that_is_down_is_waited_for_once(
     open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_WAIT_WORTH_A_WORD", 0.0)
+    monkeypatch.setattr(client_module, "_NOTICE_AFTER_SECONDS", 0.0)
     shop = open_shop(loaded=True)
     said: list[str] = []
     shop.server.faults = ["http_503"]
@@ -111,7 +111,7 @@ def test_a_server_that_is_down_is_waited_for_once(
         results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
     assert [result.complete for result in results] == [False] * 7
     assert time.monotonic() - started < 13, "not two seconds for each of the seven"
-    assert said[0].startswith("VIP Tiers: the server answers 503. Waiting for ")
+    assert said[0].startswith("VIP Tiers: the server returned status 503. Retrying for up to ")
 
 
 def test_one_list_that_is_down_gets_the_whole_patience_each_time(open_shop: OpenShop) -> None:
@@ -149,7 +149,7 @@ def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> N
 def test_a_refused_key_ends_the_sync_although_the_next_list_is_being_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
-    monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
+    monkeypatch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)
     ids = list(range(1, pages * 250 + 1))
 
     def answer(asked: Asked, number: int) -> Reply:

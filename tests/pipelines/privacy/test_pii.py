@@ -159,7 +159,7 @@ def test_another_key_hashes_anew(open_store: OpenStore) -> None:
 def test_hash_needs_a_key_and_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_PII", "hash")
     with pytest.raises(
-        SettingsError, match=r"RIVO_PII_KEY: is needed for RIVO_PII=hash. Make one with `openssl"
+        SettingsError, match=r"RIVO_PII_KEY: is required for RIVO_PII=hash. Create one with `openssl"
     ):
         Settings.load()
     monkeypatch.setenv("RIVO_PII_KEY", "short-secret")

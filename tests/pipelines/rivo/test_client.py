@@ -1,4 +1,4 @@
-"""HTTP: errors as sentences, patience with what may pass, the key in no message, the clock of the API."""
+"""HTTP client: error messages, retries of transient failures, secrecy of the key, and the clock of the API."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def error_of(client: Client) -> RivoError:
     return caught.value
 
 
-def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
+def test_api_key_is_sent_raw_in_the_header_only() -> None:
     with answering(lambda asked, n: page([1])) as stub:
         get(connect(stub.url))
     (asked,) = stub.asked
@@ -52,12 +52,12 @@ def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "kind", "sentence"),
+    ("status", "kind", "message"),
     [
         (
             400,
             ListError,
-            "Rewards could not be read: the list says that the request is malformed (400). It says: no",
+            "Rewards could not be read: the server rejected the request as malformed (400). The server says: no",
         ),
         (403, ListError, "Rewards could not be read: the list is not allowed for this key (403)"),
         (
@@ -65,18 +65,20 @@ def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
             ListError,
             "Rewards could not be read: the list does not exist at this address (404). Check RIVO_API",
         ),
-        (418, ListError, "Rewards could not be read: the list is answered with 418"),
-        (422, ListError, "Rewards could not be read: the list says that it cannot process the request (422)"),
+        (418, ListError, "Rewards could not be read: the server returned status 418"),
+        (422, ListError, "Rewards could not be read: the server could not process the request (422)"),
         (302, ListError, "Rewards could not be read: the server redirects (302)"),
         (401, ApiError, "Rivo refused the key (401). RIVO_API_KEY must be the raw key"),
     ],
 )
-def test_refusals_are_told_at_once(status: int, kind: type[RivoError], sentence: str) -> None:
+def test_refused_request_is_reported_without_a_retry(
+    status: int, kind: type[RivoError], message: str
+) -> None:
     with answering(lambda asked, n: Reply({"error": "no"}, status, headers={"Location": "/x"})) as stub:
         error = error_of(connect(stub.url))
         assert len(stub.asked) == 1
     assert type(error) is kind
-    assert str(error).startswith(sentence)
+    assert str(error).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -93,31 +95,31 @@ def test_refusals_are_told_at_once(status: int, kind: type[RivoError], sentence:
         (b"", None),
     ],
 )
-def test_what_the_server_says_of_itself_is_passed_on(body: Any, said: str | None) -> None:
+def test_error_message_quotes_the_server(body: Any, said: str | None) -> None:
     with answering(lambda asked, n: Reply(body, 400)) as stub:
         text = str(error_of(connect(stub.url)))
-    assert (f"It says: {said}" in text) if said else ("It says" not in text)
+    assert (f"The server says: {said}" in text) if said else ("The server says" not in text)
 
 
 @pytest.mark.parametrize(
-    ("pii", "said"), [("keep", "It says: no [address] here"), ("hash", ""), ("drop", "")]
+    ("pii", "said"), [("keep", "The server says: no [address] here"), ("hash", ""), ("drop", "")]
 )
-def test_a_person_whom_the_server_names_is_not_passed_on(pii: str, said: str) -> None:
+def test_error_message_hides_personal_data_in_the_servers_text(pii: str, said: str) -> None:
     with answering(lambda asked, n: Reply({"error": "no ada@example.com here"}, 422)) as stub:
         text = str(error_of(connect(stub.url, pii=pii, pii_key="k" * 32)))
     assert said in text
     assert "ada" not in text
-    assert ("It says" in text) == bool(said)
+    assert ("The server says" in text) == bool(said)
 
 
 @pytest.mark.parametrize("before", [0, 150, 180, 190, 199, 500])
-def test_a_key_that_the_server_repeats_is_not_shown_not_even_in_part(before: int) -> None:
+def test_error_message_hides_a_key_repeated_by_the_server(before: int) -> None:
     for status in (400, 401):
         with answering(lambda asked, n, s=status: Reply({"error": "x" * before + KEY}, s)) as stub:  # type: ignore[misc]
             assert KEY[:6] not in str(error_of(connect(stub.url)))
 
 
-def test_the_wrong_key_at_the_real_store(server: Server) -> None:
+def test_wrong_key_raises_api_error(server: Server) -> None:
     error = error_of(connect(server.url))
     assert isinstance(error, ApiError)
     assert "(401)" in str(error)
@@ -139,38 +141,38 @@ def test_the_wrong_key_at_the_real_store(server: Server) -> None:
         "slow@100",
     ],
 )
-def test_what_passes_by_itself_is_waited_for(server: Server, fault: str) -> None:
+def test_transient_failure_is_retried(server: Server, fault: str) -> None:
     name, _, value = fault.partition("@")
     server.faults = [{"name": name, "times": 1, "value": float(value) if value else None}]
     client = connect(server.url, server.key)
     assert len(get(client)) == 10
-    # A fresh connection is used where the old one broke.
+    # A dropped connection is replaced by a new one.
     assert client.requests == len(server.requests) == (1 if name == "slow" else 2)
 
 
 @pytest.mark.parametrize(
-    ("fault", "sentence"),
+    ("fault", "message"),
     [
-        ("http_500", "the server answers 500"),
-        ("http_503", "the server answers 503"),
-        ("html", "an HTML page came in place of JSON"),
-        ("truncated", "the connection broke"),
-        ("dropped", "the connection broke"),
-        ("rate_limited", "the server answers 429"),
+        ("http_500", "the server returned status 500"),
+        ("http_503", "the server returned status 503"),
+        ("html", "the server returned an HTML page instead of JSON"),
+        ("truncated", "the connection failed"),
+        ("dropped", "the connection failed"),
+        ("rate_limited", "the server returned status 429"),
     ],
 )
-def test_what_does_not_pass_ends_when_patience_does(server: Server, fault: str, sentence: str) -> None:
+def test_lasting_failure_ends_after_patience_seconds(server: Server, fault: str, message: str) -> None:
     server.faults = [fault]
     started = time.monotonic()
     error = error_of(connect(server.url, server.key, patience_seconds=0.4))
     assert time.monotonic() - started < 20
     assert type(error) is ListError
-    assert str(error).startswith(f"Rewards could not be read: {sentence}")
+    assert str(error).startswith(f"Rewards could not be read: {message}")
     assert "(RIVO_PATIENCE_SECONDS)" in str(error)
 
 
 @pytest.mark.parametrize("status", [520, 522, 524, 599])
-def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
+def test_status_of_a_proxy_is_retried(status: int) -> None:
     with answering(lambda asked, n: page([1]) if n else Reply(b"", status, "text/html")) as stub:
         assert len(get(connect(stub.url))) == 1
 
@@ -189,19 +191,19 @@ def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
         Reply(b"", 204),
     ],
 )
-def test_an_answer_that_is_no_page_is_asked_for_again(reply: Reply) -> None:
+def test_response_that_is_not_a_page_is_retried(reply: Reply) -> None:
     with answering(lambda asked, n: page([1]) if n else reply) as stub:
         assert len(get(connect(stub.url))) == 1
 
 
-def test_a_server_without_tls_is_not_said_to_have_a_bad_certificate() -> None:
+def test_server_without_tls_is_not_reported_as_a_bad_certificate() -> None:
     with answering(lambda asked, n: page([1])) as stub:
         error = error_of(connect(stub.url.replace("http://", "https://")))
     assert isinstance(error, ApiError)
     assert "(no TLS connection: wrong version number). Check RIVO_API_URL" in str(error)
 
 
-def test_nothing_listening_is_told_soon() -> None:
+def test_unreachable_server_is_reported_soon() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/merchant_api/v1"
@@ -209,28 +211,26 @@ def test_nothing_listening_is_told_soon() -> None:
     error = error_of(connect(url, patience_seconds=300))
     assert time.monotonic() - started < 60
     assert isinstance(error, ApiError)
-    assert str(error).startswith(f"Nothing answers at {url} (")
+    assert str(error).startswith(f"Cannot connect to {url} (")
     error = error_of(connect("http://no-such-host.invalid/merchant_api/v1"))
-    assert str(error).startswith("Nothing answers at http://no-such-host.invalid")
+    assert str(error).startswith("Cannot connect to http://no-such-host.invalid")
 
 
-def test_a_server_that_answers_too_late(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_response_times_out(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", client_module.urllib3.Timeout(connect=1, read=0.2))
     server.faults = ["slow@2000"]
     error = error_of(connect(server.url, server.key, patience_seconds=0.3))
     assert type(error) is ListError
-    assert "the connection broke" in str(error)
+    assert "the connection failed" in str(error)
 
 
-def test_a_proxy_of_the_machine_is_not_asked_for_a_store_on_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_server_is_reached_without_the_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert len(get(connect(server.url, server.key))) == 10
 
 
-def test_a_429_holds_back_the_other_threads_as_well() -> None:
+def test_429_delays_all_threads() -> None:
     arrived: list[float] = []
 
     def answer(asked: Asked, n: int) -> Reply:
@@ -242,7 +242,7 @@ def test_a_429_holds_back_the_other_threads_as_well() -> None:
         first = pool.submit(get, client)
         while not arrived:
             time.sleep(0.01)
-        # Time for the first thread to read the answer that the others must heed.
+        # Give the first thread time to read the response that must delay the others.
         time.sleep(1)
         others = [pool.submit(get, client) for _ in range(3)]
         for future in (first, *others):
@@ -253,7 +253,7 @@ def test_a_429_holds_back_the_other_threads_as_well() -> None:
 # -- clocks ----------------------------------------------------------------------------------------
 
 
-def test_the_time_observed_is_the_date_of_the_first_answer(server: Server) -> None:
+def test_observed_at_is_the_date_of_the_first_response(server: Server) -> None:
     client = connect(server.url, server.key)
     assert client.observed_at is None
     server.faults = [{"name": "http_500", "times": 1}]
@@ -264,7 +264,7 @@ def test_the_time_observed_is_the_date_of_the_first_answer(server: Server) -> No
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "99999"])
-def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
+def test_observed_at_is_local_time_without_a_valid_date(date: str | None) -> None:
     with answering(lambda asked, n: Reply({"data": []}, date=date)) as stub:
         client = connect(stub.url)
         get(client)
@@ -273,8 +273,8 @@ def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
     assert client.observed_at.microsecond == 0
 
 
-def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
-    # Both lie in the past of this machine's clock: by that there would be nothing to wait for.
+def test_retry_after_date_is_relative_to_the_date_of_the_response() -> None:
+    # Both dates are in the past, so by the local clock there would be nothing to wait for.
     date = DATE.replace("2026", "2020")
 
     def answer(asked: Asked, n: int) -> Reply:
@@ -284,7 +284,7 @@ def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
     with answering(answer) as stub:
         started = time.monotonic()
         get(connect(stub.url))
-    assert 1.9 < time.monotonic() - started < 20, "not the second that an answer without a time is worth"
+    assert 1.9 < time.monotonic() - started < 20, "not the default of one second"
 
 
 @pytest.mark.parametrize(
@@ -305,5 +305,5 @@ def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
         ("Mon, 05 Oct 2026 09:00:00 GMT", 120),
     ],
 )
-def test_retry_after(value: str | None, seconds: float) -> None:
+def test_retry_after_is_parsed_and_limited(value: str | None, seconds: float) -> None:
     assert _retry_after(value, NOW) == seconds

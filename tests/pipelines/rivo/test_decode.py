@@ -1,4 +1,4 @@
-"""Rows read as structs of the declared types say what the same rows read as plain JSON say."""
+"""Decoding of pages: rows decoded to structs and to plain JSON objects give the same values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def page(rows: list[Any]) -> bytes:
 
 
 def plainly(table: pa.Table) -> list[dict[str, Any]]:
-    """The table's rows, JSON read."""
+    """Return the rows of the table with JSON columns parsed."""
     found: list[dict[str, Any]] = table.to_pylist()
     for row in found:
         row |= {name: json.loads(row[name]) for name in ("tags", "reward") if row[name] is not None}
@@ -72,7 +72,7 @@ attributes = st.fixed_dictionaries(
     },
 )
 likely_rows = st.fixed_dictionaries({"id": st.integers(1, 2**63 - 1), "attributes": attributes})
-spoilt_rows = st.fixed_dictionaries(
+damaged_rows = st.fixed_dictionaries(
     {"id": scalars, "attributes": st.fixed_dictionaries({"points": scalars, "name": scalars})}
 )
 
@@ -80,10 +80,10 @@ spoilt_rows = st.fixed_dictionaries(
 @settings(max_examples=300)
 @given(
     pages=st.lists(
-        st.lists(likely_rows, max_size=3) | st.lists(likely_rows | spoilt_rows, max_size=2), max_size=3
+        st.lists(likely_rows, max_size=3) | st.lists(likely_rows | damaged_rows, max_size=2), max_size=3
     )
 )
-def test_both_ways_say_the_same(pages: list[list[Any]]) -> None:
+def test_structs_and_objects_give_the_same_values(pages: list[list[Any]]) -> None:
     decode = PageDecoder(COLUMNS)
     typed = [row for rows in pages for row in decode(page(rows))["data"]]
     plain = [row for rows in pages for row in orjson.loads(page(rows))["data"]]
@@ -95,11 +95,11 @@ def test_both_ways_say_the_same(pages: list[list[Any]]) -> None:
     table, rejected = to_table(COLUMNS, one)
     expected, why = to_table(COLUMNS, other)
     assert plainly(table) == plainly(expected)
-    assert table.drop_columns("reward") == expected.drop_columns("reward"), "compared values are equal texts"
+    assert table.drop_columns("reward") == expected.drop_columns("reward"), "sorted JSON gives equal texts"
     assert said(rejected) == said(why)
 
 
-def test_every_list_is_read_typed_once_its_attributes_are_known(quiet_program: Program) -> None:
+def test_decoder_returns_structs_once_attributes_are_known(quiet_program: Program) -> None:
     for name, rows in quiet_program.snapshot(quiet_program.options.end).items():
         decode = PageDecoder(ENDPOINTS[name].columns)
         decode(page(rows))
@@ -109,7 +109,7 @@ def test_every_list_is_read_typed_once_its_attributes_are_known(quiet_program: P
         assert [json.loads(json_text(row)) for row in typed] == rows
 
 
-def test_an_attribute_that_nobody_declared_is_remembered() -> None:
+def test_decoder_learns_an_undeclared_attribute() -> None:
     decode = PageDecoder(COLUMNS)
     rows = [{"id": 1, "attributes": {"points": 1, "Was Ist?": {"a": [1]}}}]
     first, second = decode(page(rows))["data"], decode(page(rows))["data"]
@@ -119,25 +119,25 @@ def test_an_attribute_that_nobody_declared_is_remembered() -> None:
 
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800 "', b'["\\uD800 "]', b"{,}", b"[1,,2]", b"[NaN]"])
 @pytest.mark.parametrize("attribute", [b"tags", b"name", b"undeclared"])
-def test_what_is_not_json_is_refused_wherever_it_stands(text: bytes, attribute: bytes) -> None:
+def test_decoder_rejects_invalid_json_in_any_attribute(text: bytes, attribute: bytes) -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "%s": %s}}]}' % (attribute, text)
     with pytest.raises(orjson.JSONDecodeError):
         PageDecoder(COLUMNS)(body)
 
 
-def test_pairs_of_surrogates_are_characters() -> None:
+def test_decoder_reads_surrogate_pairs() -> None:
     body = rb'{"data": [{"id": 1, "attributes": {"points": 1, "tags": ["\ud83d\ude00"]}}]}'
     table, rejected = to_table(COLUMNS, batch(Page.of(PageDecoder(COLUMNS)(body)["data"])))
     assert (table["tags"].to_pylist(), rejected) == (['["😀"]'], [])
 
 
-def test_a_number_beyond_doubles_within_json_costs_nothing() -> None:
+def test_json_number_outside_the_range_of_doubles_is_kept() -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "tags": [1e999], "reward": {"x": 1e999}}}]}'
     table, rejected = to_table(COLUMNS, batch(Page.of(PageDecoder(COLUMNS)(body)["data"])))
     assert (table["tags"].to_pylist(), table["reward"].to_pylist()) == (["[1e999]"], ['{"x": 1e999}'])
     assert not rejected
 
 
-def test_an_answer_that_holds_no_rows_is_given_back_as_it_is() -> None:
+def test_decoder_returns_a_response_without_rows_unchanged() -> None:
     for body in (b"[]", b"{}", b'{"data": null}', b'{"data": {"id": 1}}', b'{"data": [1, null, {"id": 2}]}'):
         assert PageDecoder(COLUMNS)(body) == orjson.loads(body)

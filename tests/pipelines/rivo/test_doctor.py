@@ -1,4 +1,4 @@
-"""`rivo doctor`: what it says of good accounts, odd ones and wrong ones, with few requests and nothing written."""
+"""`rivo doctor`: its findings for working, unusual and wrong accounts, and the number of its requests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def texts(findings: list[Finding], good: bool = True) -> list[str]:
     return [finding.text for finding in findings if finding.good is good]
 
 
-def test_a_good_account(server: Server) -> None:
+def test_doctor_reports_the_size_of_each_list(server: Server) -> None:
     findings = list(examine(make_settings(server)))
     assert texts(findings, good=False) == []
     lists = server.program.snapshot(server.now)
@@ -28,20 +28,20 @@ def test_a_good_account(server: Server) -> None:
     assert f"Points Events: reachable, cursor honoured, {events:,} rows, {-(-events // 250)} pages" in said
     pages = sum(max(1, -(-len(rows) // 250)) for rows in lists.values())
     assert any(
-        re.search(rf"ms a request; a first load of {pages} pages takes about \d+ seconds$", s) for s in said
+        re.search(rf"ms per request; a first load of {pages} pages takes about \d+ seconds$", s) for s in said
     )
     assert any("clock and the API's differ by" in s for s in said)
     assert len(server.requests) < 100
 
 
-def test_no_key_and_a_wrong_key(server: Server) -> None:
+def test_doctor_fails_without_a_valid_key(server: Server) -> None:
     with pytest.raises(SettingsError, match="RIVO_API_KEY is not set"):
         list(examine(make_settings(api_url=server.url)))
     with pytest.raises(ApiError, match=r"refused the key \(401\)"):
         list(examine(make_settings(server, api_key="wrong")))
 
 
-def test_one_list_that_may_not_be_read_is_a_problem_and_the_others_are_looked_at(server: Server) -> None:
+def test_doctor_reports_a_forbidden_list_and_checks_the_others(server: Server) -> None:
     server.faults = ["http_403:referrals"]
     findings = list(examine(make_settings(server)))
     (problem,) = texts(findings, good=False)
@@ -49,7 +49,7 @@ def test_one_list_that_may_not_be_read_is_a_problem_and_the_others_are_looked_at
     assert sum("cursor honoured" in said for said in texts(findings)) == 6
 
 
-def test_a_cursor_that_is_ignored_is_told(server: Server) -> None:
+def test_doctor_reports_an_ignored_cursor(server: Server) -> None:
     server.faults = ["cursor_ignored"]
     findings = list(examine(make_settings(server)))
     assert texts(findings, good=False) == []
@@ -60,8 +60,8 @@ def test_a_cursor_that_is_ignored_is_told(server: Server) -> None:
 
 
 @pytest.mark.parametrize("pages_are_ignored", [False, True])
-def test_a_list_longer_than_page_numbers_reach_is_guessed_well(pages_are_ignored: bool) -> None:
-    # Old rows far apart, new ones close together, and a hole.
+def test_doctor_estimates_the_size_of_a_long_list(pages_are_ignored: bool) -> None:
+    # Old rows have distant ids, new rows have close ones, and there is a gap.
     count = 400_000
     ids = [7_000_000_000_000 + n * 33_000 - n * n // 28 + (10**8 if n > 90_000 else 0) for n in range(count)]
 

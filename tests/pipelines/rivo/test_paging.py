@@ -1,4 +1,4 @@
-"""Reading a list whole: both ways of paging, older answers, servers that do not keep the cursor's rules."""
+"""Reading of a complete list: both kinds of paging, older responses, and servers that break the rules of the cursor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFSET = {"pagination[page]", "pagination[per_page]"}
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    """Some 700 events: three pages, the last one not full."""
+    """A program with about 700 events: three pages, of which the last is not full."""
     return Program(ProgramOptions(seed=7, customers=80, months=7))
 
 
@@ -36,7 +36,7 @@ def server(program: Program) -> Iterator[Server]:
 
 
 def read(url: str, since_id: int = 0, name: str = "points_events") -> tuple[list[Any], list[str], Client]:
-    """The ids of a list in order, the warnings, and the client that read it."""
+    """Return the ids of a list in order, the warnings, and the client that read it."""
     client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=url))
     warnings: list[str] = []
     ids = [
@@ -52,7 +52,7 @@ def known(server: Server, name: str = "points_events") -> list[int]:
 
 
 def modes(server: Server) -> list[str]:
-    """How each request asked: by cursor or by page number; nothing else may be sent, nor both at once."""
+    """Return how each request pages, "cursor" or "offset", and fail on requests with other parameters."""
     said = []
     for request in server.requests:
         assert request.params.keys() in (CURSOR, OFFSET), request.params
@@ -67,7 +67,7 @@ def since_ids(server: Server) -> list[int]:
     ]
 
 
-def test_a_list_is_read_by_cursor_page_after_page(server: Server) -> None:
+def test_cursor_reads_a_list_page_by_page(server: Server) -> None:
     ids, warnings, client = read(server.url)
     assert ids == known(server)
     assert warnings == []
@@ -77,7 +77,7 @@ def test_a_list_is_read_by_cursor_page_after_page(server: Server) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 249, 250, 400, -2, -1])
-def test_a_list_is_read_from_any_id_on(server: Server, start: int) -> None:
+def test_cursor_starts_after_any_id(server: Server, start: int) -> None:
     everything = known(server)
     since_id = everything[start]
     ids, warnings, _ = read(server.url, since_id)
@@ -88,7 +88,7 @@ def test_a_list_is_read_from_any_id_on(server: Server, start: int) -> None:
 
 @pytest.mark.parametrize("fault", ["old_links", "next_missing", "next_null"])
 @pytest.mark.parametrize("since", [0, 300])
-def test_answers_that_name_no_next_id_are_read_to_the_end(server: Server, fault: str, since: int) -> None:
+def test_cursor_reads_to_the_end_without_next_since_id(server: Server, fault: str, since: int) -> None:
     server.faults = [fault]
     everything = known(server)
     since_id = everything[since] if since else 0
@@ -101,9 +101,7 @@ def test_answers_that_name_no_next_id_are_read_to_the_end(server: Server, fault:
 
 @pytest.mark.parametrize("fault", ["cursor_ignored", "cursor_stuck"])
 @pytest.mark.parametrize("since", [0, 300])
-def test_an_ignored_cursor_is_told_and_the_list_read_by_page_number(
-    server: Server, fault: str, since: int
-) -> None:
+def test_ignored_cursor_warns_and_falls_back_to_page_numbers(server: Server, fault: str, since: int) -> None:
     server.faults = [fault]
     everything = known(server)
     since_id = everything[since] if since else 0
@@ -117,21 +115,21 @@ def test_an_ignored_cursor_is_told_and_the_list_read_by_page_number(
     assert modes(server).count("cursor") <= 2
 
 
-def test_a_cursor_that_is_ignored_halfway_gives_no_row_twice(server: Server) -> None:
-    # The second request alone is answered with the first page.
+def test_ignored_cursor_after_the_first_page_yields_no_row_twice(server: Server) -> None:
+    # Only the second request is answered with the first page.
     server.faults = [{"name": "cursor_ignored", "rate": 0.6}]
     ids, warnings, _ = read(server.url)
     assert sorted(ids) == known(server)
     assert len(warnings) == len({"offset"} & set(modes(server)))
 
 
-def test_an_ignored_cursor_does_not_show_in_a_list_of_one_page(server: Server) -> None:
+def test_ignored_cursor_is_harmless_for_a_list_of_one_page(server: Server) -> None:
     server.faults = ["cursor_ignored"]
     ids, warnings, _ = read(server.url, name="rewards")
     assert (ids, warnings) == (known(server, "rewards"), [])
 
 
-def test_rows_without_ids_come_through_once_by_cursor(server: Server) -> None:
+def test_cursor_yields_rows_without_ids_once(server: Server) -> None:
     server.faults = ["null_id:points_events=0.1"]
     ids, warnings, _ = read(server.url)
     assert ids == known(server)
@@ -139,31 +137,31 @@ def test_rows_without_ids_come_through_once_by_cursor(server: Server) -> None:
 
 
 @pytest.mark.parametrize("pages", [1, 2])
-def test_a_list_too_long_for_page_numbers_is_an_error(
+def test_list_too_long_for_page_numbers_is_an_error(
     server: Server, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
-    # Both sides end sooner than at page 500; the store's last page says of no next one.
+    # Both sides end before page 500, and the last page of the sandbox has no link to a next page.
     monkeypatch.setattr(reading, "MAX_OFFSET_PAGE", pages)
     monkeypatch.setattr(paging, "LAST_PAGE", pages)
     server.faults = ["cursor_ignored"]
     with pytest.raises(
-        ListError, match=r"^Points Events could not be read whole: the server ignores since_id"
+        ListError, match=r"^Points Events could not be read completely: the server ignores since_id"
     ):
         read(server.url)
 
 
-def test_a_list_that_just_fits_page_numbers_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_that_just_fits_page_numbers_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_OFFSET_PAGE", 3)
     monkeypatch.setattr(paging, "LAST_PAGE", 3)
     server.faults = ["cursor_ignored"]
     assert sorted(read(server.url)[0]) == known(server)
 
 
-def test_a_transient_empty_page_does_not_end_a_list(server: Server) -> None:
+def test_transient_empty_page_does_not_end_a_list(server: Server) -> None:
     for place in range(3):
         server.faults = [{"name": "slow", "value": 1}]
         server.requests.clear()
-        # The fault hits the request after `place` good ones.
+        # The fault affects the request after `place` good ones.
         client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=server.url))
         pages = read_list(client, EVENTS, 0, pytest.fail)
         ids = []
@@ -174,7 +172,7 @@ def test_a_transient_empty_page_does_not_end_a_list(server: Server) -> None:
         assert ids == known(server), place
 
 
-def test_an_empty_list_is_empty() -> None:
+def test_empty_list_yields_no_rows() -> None:
     with serve(Program(ProgramOptions(customers=0)), rate_limit=0) as empty:
         assert read(empty.url)[:2] == ([], [])
         assert len(empty.requests) <= 3
@@ -182,11 +180,11 @@ def test_an_empty_list_is_empty() -> None:
         assert read(empty.url)[:2] == ([], [])
 
 
-# -- answers that no store of ours gives -----------------------------------------------------------
+# -- responses that the sandbox cannot give -----------------------------------------------------------
 
 
 def scripted(*replies: Reply) -> Any:
-    """These replies in turn, the last one for ever; more than fifty requests are an endless loop."""
+    """Give these replies in turn, then repeat the last one; fail after fifty requests, which are an endless loop."""
 
     def answer(asked: Asked, number: int) -> Reply:
         assert number < 50, "an endless loop"
@@ -196,16 +194,16 @@ def scripted(*replies: Reply) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("replies", "sentence"),
+    ("replies", "message"),
     [
-        # Each promises more for ever.
-        ([page([], next_since_id=n) for n in range(10, 20)], "empty although"),
-        ([page([None], next_since_id=n) for n in range(10, 20)], "empty although"),
+        # Every page says that more rows follow.
+        ([page([], next_since_id=n) for n in range(10, 20)], "empty, although"),
+        ([page([None], next_since_id=n) for n in range(10, 20)], "empty, although"),
     ],
 )
-def test_promises_without_rows_end_in_an_error(replies: list[Reply], sentence: str) -> None:
+def test_empty_pages_with_a_next_cursor_are_an_error(replies: list[Reply], message: str) -> None:
     with answering(scripted(*replies)) as stub:
-        with pytest.raises(ListError, match=sentence):
+        with pytest.raises(ListError, match=message):
             read(stub.url)
         assert len(stub.asked) < 10
 
@@ -224,7 +222,7 @@ def test_promises_without_rows_end_in_an_error(replies: list[Reply], sentence: s
         page([None, None]),
     ],
 )
-def test_a_page_that_breaks_the_rules_leads_to_page_numbers(first: Reply) -> None:
+def test_page_that_breaks_the_cursor_rules_leads_to_page_numbers(first: Reply) -> None:
     def answer(asked: Asked, number: int) -> Reply:
         assert number < 20, "an endless loop"
         if asked.params.keys() == CURSOR:
@@ -237,7 +235,7 @@ def test_a_page_that_breaks_the_rules_leads_to_page_numbers(first: Reply) -> Non
     assert len(warnings) == 1
 
 
-def test_the_next_id_may_be_text_or_lie_behind_the_last_id() -> None:
+def test_next_since_id_can_be_text_or_greater_than_the_last_id() -> None:
     with answering(
         scripted(page([1, 2], next_since_id="2"), page([3], next_since_id=40), page([41], next_since_id=None))
     ) as stub:
@@ -245,7 +243,7 @@ def test_the_next_id_may_be_text_or_lie_behind_the_last_id() -> None:
         assert [a.params["pagination[since_id]"] for a in stub.asked] == ["0", "2", "40"]
 
 
-def test_links_may_be_missing_or_strange() -> None:
+def test_links_can_be_missing_or_malformed() -> None:
     strange: list[Any] = [None, [], "x"]
     for links in strange:
         body = {"links": links, "data": [{"id": 1, "attributes": {}}]}
@@ -255,7 +253,7 @@ def test_links_may_be_missing_or_strange() -> None:
         assert read(stub.url)[:2] == ([1], [])
 
 
-def test_page_numbers_without_links_are_read_to_the_end() -> None:
+def test_page_numbers_read_to_the_end_without_links() -> None:
     def answer(asked: Asked, number: int) -> Reply:
         if asked.params.keys() == CURSOR:
             return page([2, 1])
@@ -268,9 +266,9 @@ def test_page_numbers_without_links_are_read_to_the_end() -> None:
     assert len(warnings) == 1
 
 
-def test_page_numbers_that_are_ignored_too_end_in_an_error() -> None:
+def test_ignored_page_numbers_are_an_error() -> None:
     with answering(lambda asked, number: page(list(range(250, 0, -1)), next="more")) as stub:
-        with pytest.raises(ListError, match="the same page"):
+        with pytest.raises(ListError, match="repeats the rows of the page before"):
             read(stub.url)
         assert len(stub.asked) < 10
 
@@ -294,11 +292,11 @@ def test_page_numbers_that_are_ignored_too_end_in_an_error() -> None:
         (None, None),
     ],
 )
-def test_resource_ids(value: Any, id: int | None) -> None:
+def test_resource_id_accepts_numbers_and_digits(value: Any, id: int | None) -> None:
     assert resource_id({"id": value}) == id
 
 
-def test_likely_ids() -> None:
+def test_likely_id_falls_back_to_the_id_in_the_attributes() -> None:
     assert likely_id({"id": 1, "attributes": {"id": 2}}) == 1
     assert likely_id({"id": None, "attributes": {"id": 2}}) == 2
     assert likely_id({"attributes": {"id": [9, 2]}}) == 2

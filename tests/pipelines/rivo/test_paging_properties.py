@@ -1,4 +1,4 @@
-"""Whatever the ids, pages and workers, and whatever moves meanwhile: what lands is what the store held."""
+"""Property tests of paging: any ids, page sizes and numbers of workers, while rows are added, changed and deleted."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FIRST = 7_000_000_000_000
 
 @dataclass
 class Moving:
-    """A list whose rows come, change and go while it is read: `events` by the number of the request before which."""
+    """A list that changes while it is read: `events` has the changes by the number of the request that they precede."""
 
     values: dict[int, int]
     events: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     requests: int = 0
 
     def __post_init__(self) -> None:
-        """Every value a row has had is kept."""
+        """Keep every value that each row has had."""
         self.lock = threading.Lock()
         self.held = {id: {value} for id, value in self.values.items()}
         self.steady = set(self.values)
 
     def happen(self, what: str, id: int) -> None:
-        """A row comes or changes (it gets its next value), or goes."""
+        """Delete a row, or add or change it by giving it its next value."""
         self.steady.discard(id)
         if what == "goes":
             self.values.pop(id, None)
@@ -50,7 +50,7 @@ class Moving:
             self.held.setdefault(id, set()).add(self.values[id])
 
     def answer(self, asked: Asked, number: int) -> Reply:
-        """A page, as the store is at that moment."""
+        """Return a page with the current rows."""
         with self.lock:
             for what, id in self.events.get(self.requests, ()):
                 self.happen(what, id)
@@ -69,7 +69,7 @@ class Moving:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> list[int]:
-    """Ids as shops have them: stretches that are dense, sparse or far behind the others."""
+    """Generate ids like those of shops: dense and sparse stretches with gaps in between."""
     ids, at = [], FIRST
     for _ in range(draw(st.integers(0, 4), label="stretches")):
         at += draw(st.sampled_from([1, 1_000, 10**9]), label="distance")
@@ -82,7 +82,7 @@ def layouts(draw: st.DrawFn) -> list[int]:
 
 @st.composite
 def stores(draw: st.DrawFn) -> Moving:
-    """A list, and what happens to it while it is read."""
+    """Generate a list and its changes during the read."""
     ids = draw(layouts())
     span = st.sampled_from(ids) if ids else st.nothing()
     fresh = st.integers(FIRST, (ids[-1] if ids else FIRST) + 100)
@@ -100,13 +100,13 @@ def stores(draw: st.DrawFn) -> Moving:
 @pytest.fixture(scope="module", autouse=True)
 def _small_pages_side_by_side() -> object:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
+        patch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)
         yield patch
 
 
 @settings(max_examples=150)
 @given(store=stores(), page_size=st.integers(1, 9), workers=st.integers(1, 6), data=st.data())
-def test_every_row_is_read_once_and_whole(
+def test_every_row_is_read_once_with_a_consistent_value(
     store: Moving, page_size: int, workers: int, data: st.DataObject
 ) -> None:
     ids = sorted(store.values)
@@ -129,19 +129,19 @@ def test_every_row_is_read_once_and_whole(
 
     read = dict(zip(map(resource_id, rows), attribute_values(rows).get("points_tally", []), strict=True))
     counts = Counter(map(resource_id, rows))
-    assert counts.most_common(1) == [] or counts.most_common(1)[0][1] == 1, "no row comes twice"
-    assert {id for id in store.steady if id > since_id} <= read.keys(), "what was there all the time is read"
+    assert counts.most_common(1) == [] or counts.most_common(1)[0][1] == 1, "no row is read twice"
+    assert {id for id in store.steady if id > since_id} <= read.keys(), "rows that exist throughout are read"
     for id, value in read.items():
         assert id is not None
         assert id > since_id
-        assert value in store.held[id], "a row is as it once was"
-    # No page is asked for without end, and few are asked for in vain.
+        assert value in store.held[id], "every value is one that the row has had"
+    # The number of requests is bounded, and few of them return no rows.
     assert store.requests <= 3 * (len(store.held) / page_size + workers + 6)
 
 
 @settings(max_examples=12)
 @given(store=stores(), page_size=st.integers(2, 9))
-def test_what_lands_is_what_the_store_held(
+def test_sync_loads_the_rows_of_a_changing_list(
     store: Moving, page_size: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path: Path = tmp_path_factory.mktemp("moving") / "rivo.duckdb"
@@ -166,6 +166,6 @@ def test_what_lands_is_what_the_store_held(
             assert sorted(landed) == sorted(open_versions)
             assert store.steady <= dict(landed).keys()
             assert all(value in store.held[id] for id, value in landed)
-            # The second time nothing moves any more.
+            # Nothing changes during the second sync.
             store.events.clear()
     assert dict(landed) == store.values

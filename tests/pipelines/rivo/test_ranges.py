@@ -1,4 +1,4 @@
-"""The plan of ranges, run by simulated workers in any order: the union of what they read is exact."""
+"""Division of a list into ranges, read by simulated workers in any order: each row is read exactly once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
 def run(
     plan: ReadPlan, ids: list[int], workers: int, seed: int, arriving: list[int]
 ) -> tuple[list[int], int]:
-    """What the workers hand over, and how many requests they made.
+    """Return the ids that the workers read, and the number of their requests.
 
-    A worker's request is answered when chance has it be its turn; `arriving` ids are added meanwhile.
+    The order in which requests are answered is random, and the `arriving` ids are added meanwhile.
     """
     chance = Random(seed)
     ids, arriving = list(ids), list(arriving)
@@ -27,7 +27,7 @@ def run(
     while True:
         for worker in range(workers):
             if busy.get(worker) is None and not all(r.done for r in plan.ranges):
-                # claim() would wait; here a worker that finds nothing asks again later.
+                # claim() would wait; a simulated worker that finds nothing tries again later.
                 found = plan._untaken() or plan._jump() or plan._half()
                 if found:
                     found.taken = True
@@ -61,7 +61,7 @@ ID_LAYOUTS = st.one_of(
         st.integers(0, 6_000),
         st.integers(1, 1_000),
     ),
-    # Shopify's: old ones far apart, new ones close together, and holes.
+    # Like those of Shopify: distant old ids, close new ids, and gaps.
     st.builds(
         lambda count, hole: [
             7_000_000_000_000 + n * 33_000 - n * n + (hole if n > count // 3 else 0) for n in range(count)
@@ -74,7 +74,7 @@ ID_LAYOUTS = st.one_of(
 
 @settings(max_examples=150)
 @given(ID_LAYOUTS, st.integers(1, 9), st.integers(0, 10**6), st.integers(0, 30), st.data())
-def test_every_row_is_read_once(
+def test_ranges_cover_every_row_once(
     ids: list[int], workers: int, seed: int, arriving: int, data: st.DataObject
 ) -> None:
     since_id = data.draw(st.sampled_from([0, *ids[::97]]))
@@ -89,12 +89,12 @@ def test_every_row_is_read_once(
 
     assert len(read) == len(set(read))
     wanted = {i for i in ids if i > since_id}
-    # What arrives meanwhile is read or left to the next sync.
+    # Rows added meanwhile are read now or by the next sync.
     assert wanted <= set(read) <= wanted | set(later)
 
 
 @pytest.mark.parametrize("workers", [1, 4, 8])
-def test_known_ids_are_read_in_the_fewest_requests(workers: int) -> None:
+def test_known_ids_need_the_minimum_of_requests(workers: int) -> None:
     ids = [7_000_000_000_000 + n * 33_000 - n * n // 4 for n in range(50_000)]
 
     _, requests = run(plan_ranges(0, ids, workers), ids, workers, seed=1, arriving=[])
@@ -102,7 +102,7 @@ def test_known_ids_are_read_in_the_fewest_requests(workers: int) -> None:
     assert requests == 50_000 / PAGE_SIZE
 
 
-def test_a_quiet_tail_takes_one_request() -> None:
+def test_list_without_new_rows_needs_one_request() -> None:
     ids = list(range(1, 5_001))
 
     _, requests = run(plan_ranges(5_000, ids, 8), ids, 8, seed=1, arriving=[])
@@ -118,7 +118,7 @@ def test_a_quiet_tail_takes_one_request() -> None:
     ],
     ids=["even", "skewed"],
 )
-def test_a_first_load_fills_every_worker_and_asks_little_in_vain(ids: list[int]) -> None:
+def test_first_load_uses_every_worker_and_few_extra_requests(ids: list[int]) -> None:
     plan = plan_ranges(0, None, 8)
 
     read, requests = run(plan, ids, 8, seed=3, arriving=[])

@@ -1,4 +1,4 @@
-"""Rivo as a dlt source by itself, without a warehouse."""
+"""The dlt source on its own, without the warehouse."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Load = Callable[[Any], None]
 
 @pytest.fixture
 def load(tmp_path: Path) -> Load:
-    """Run a source into a DuckDB file."""
+    """Return a function that loads a source into a DuckDB file."""
 
     def run(source: Any) -> None:
         pipeline = dlt.pipeline(
@@ -66,7 +66,7 @@ def test_source_has_a_resource_for_each_list_with_key_and_hints() -> None:
 
 
 def test_source_needs_no_key_until_it_is_read(load: Load) -> None:
-    """A code location that calls it must load without a key."""
+    """A Dagster code location that calls it must load without a key."""
     program = "from pipelines.rivo.source import rivo; print(len(rivo().resources))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert int(done.stdout) == len(ENDPOINTS)
@@ -77,7 +77,7 @@ def test_source_needs_no_key_until_it_is_read(load: Load) -> None:
         load(rivo())
 
 
-def test_source_takes_the_key_from_dlts_secrets(
+def test_source_reads_the_key_from_dlt_secrets(
     load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SOURCES__RIVO__API_KEY", "key-of-dlt")
@@ -88,7 +88,7 @@ def test_source_takes_the_key_from_dlts_secrets(
     assert rows(tmp_path, "select id, name from loyalty.vip_tiers") == [(1, "Gold")]
 
 
-def test_source_refuses_a_list_that_does_not_exist() -> None:
+def test_source_rejects_an_unknown_list() -> None:
     with pytest.raises(SettingsError, match=r"There is no list tiers\. The lists are vip_tiers, "):
         rivo(api_key="key", lists=["tiers"])
 
@@ -106,7 +106,7 @@ def test_source_merges_by_id_and_adds_undeclared_attributes(load: Load, tmp_path
     ]
 
 
-def test_source_keeps_rows_that_cannot_be_typed_in_a_table_of_their_own(load: Load, tmp_path: Path) -> None:
+def test_source_quarantines_rows_that_do_not_fit_their_columns(load: Load, tmp_path: Path) -> None:
     with answering(answer_with(tier(1), tier(2, threshold="many"), tier(None))) as stub:
         load(rivo(api_key="key", api_url=stub.url, lists=["vip_tiers"]))
 

@@ -1,4 +1,4 @@
-"""Several workers read one list over real HTTP: exactly its rows, whatever happens on the way."""
+"""Parallel reading of one list over HTTP: exactly its rows, with errors and early ends included."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ IDS = [7_000_000_000 + n * 330 - n * n // 100 + (10**7 if n > 2_000 else 0) for 
 
 
 @pytest.fixture(autouse=True)
-def _every_answer_is_worth_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)
+def _parallel_at_any_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)
 
 
 def answer(asked: Asked, number: int) -> Reply:
-    """A store that holds IDS and keeps the rules of the cursor."""
+    """Answer as a server with the rows IDS that follows the rules of the cursor."""
     start = bisect_right(IDS, int(asked.params["pagination[since_id]"]))
     rows = IDS[start : start + 250]
     more = start + 250 < len(IDS)
@@ -42,17 +42,17 @@ def read(url: str, known: list[int] | None, since_id: int = 0) -> tuple[list[int
 @pytest.mark.parametrize(
     "known", [None, IDS, IDS[:3_000], IDS[1_000:4_000:3]], ids=["none", "all", "half", "some"]
 )
-def test_every_row_comes_once(known: list[int] | None) -> None:
+def test_parallel_workers_yield_every_row_once(known: list[int] | None) -> None:
     with answering(answer) as stub:
         ids, client = read(stub.url, known)
 
     assert sorted(filter(None, ids)) == IDS
-    # More than one was under way, or rows would have come in order.
+    # Requests were concurrent, otherwise the rows would be in order.
     assert ids != sorted(filter(None, ids))
     assert client.requests < 1.6 * len(IDS) / 250
 
 
-def test_a_quiet_night_asks_for_no_page_twice() -> None:
+def test_unchanged_list_is_read_without_extra_requests() -> None:
     with answering(answer) as stub:
         _, client = read(stub.url, IDS)
         assert client.requests == len(IDS) / 250
@@ -60,7 +60,7 @@ def test_a_quiet_night_asks_for_no_page_twice() -> None:
         assert client.requests == 1
 
 
-def test_one_worker_that_fails_ends_the_list_with_its_sentence() -> None:
+def test_error_of_one_worker_is_raised_for_the_list() -> None:
     def refusing(asked: Asked, number: int) -> Reply:
         if int(asked.params["pagination[since_id]"]) > IDS[3_000]:
             return Reply({"error": "no"}, status=403)
@@ -70,7 +70,7 @@ def test_one_worker_that_fails_ends_the_list_with_its_sentence() -> None:
         read(stub.url, IDS)
 
 
-def test_whoever_stops_reading_leaves_no_worker_behind() -> None:
+def test_closed_reader_stops_its_workers() -> None:
     with answering(answer) as stub:
         client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, pytest.fail, IDS)
@@ -82,15 +82,15 @@ def test_whoever_stops_reading_leaves_no_worker_behind() -> None:
         assert client.requests == sent < len(IDS) / 250
 
 
-def test_a_cursor_ignored_by_one_answer_leads_to_page_numbers_without_doubles() -> None:
-    def forgetful(asked: Asked, number: int) -> Reply:
+def test_cursor_ignored_once_leads_to_page_numbers_without_duplicates() -> None:
+    def ignores_one_cursor(asked: Asked, number: int) -> Reply:
         if "pagination[page]" in asked.params:
             start = (int(asked.params["pagination[page]"]) - 1) * 250
             return page(IDS[start : start + 250], next="more" if start + 250 < len(IDS) else None)
         return page(IDS[:250], next_since_id=IDS[249]) if number == 12 else answer(asked, number)
 
     warnings: list[str] = []
-    with answering(forgetful) as stub:
+    with answering(ignores_one_cursor) as stub:
         client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, warnings.append, IDS)
         ids = [resource_id(row) for rows in reading for row in rows]
