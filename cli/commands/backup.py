@@ -57,8 +57,8 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from cli.terminal.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
     from pipelines.errors import command
-    from pipelines.privacy.erasure import forget_again, forgotten_in
-    from pipelines.privacy.incoming import apply_setting
+    from pipelines.privacy.erasure import erase_again, erased_identifiers
+    from pipelines.privacy.redaction import apply_setting
     from pipelines.warehouse import Build
     from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace
     from runs.run import Finished, Plan, run
@@ -75,11 +75,11 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     def prepare(work: Build) -> None:
         if not replace:
             refuse_to_replace(where.warehouse)
-        known = forgotten_in(where.warehouse)
+        known = erased_identifiers(where.warehouse)
         said.extend(load_backup(work, made))
         sentence = apply_setting(work, settings)
         said.extend([sentence] if sentence else [])
-        forget_again(work, settings, known)
+        erase_again(work, settings, known)
 
     plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare, is_fresh=True)
     terminal = Terminal(DeafConsole(), "restore", signalled)

@@ -40,8 +40,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from cli.terminal.pipes import DeafConsole
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
-    from pipelines.privacy.erasure import Person, give_up
-    from pipelines.privacy.erasure import forget as forget_person
+    from pipelines.privacy.erasure import Person, delete_unrecognisable, erase
     from pipelines.warehouse import Build
     from runs.run import Finished, Plan, run
     from runs.shop import shop_to_read
@@ -54,9 +53,9 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
 
     def prepare(work: Build) -> None:
         if customer is None:
-            given_up.append(give_up(work.connection, settings))
+            given_up.append(delete_unrecognisable(work.connection, settings))
         else:
-            people.append(forget_person(work, settings, customer))
+            people.append(erase(work, settings, customer))
 
     if not where.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {where.warehouse} yet, so nobody is in it.")

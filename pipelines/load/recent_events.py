@@ -20,7 +20,7 @@ import duckdb
 
 from pipelines.load.landing import Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
-from pipelines.privacy.incoming import Incoming, apply_setting
+from pipelines.privacy.redaction import Redactor, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page, Row, likely_id
@@ -173,7 +173,7 @@ def _load(
         if forgotten:
             build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", forgotten)
         apply_setting(build, settings)
-        landing = Landing(build, endpoint, observed_at, Incoming(build.connection, settings).treat)
+        landing = Landing(build, endpoint, observed_at, Redactor(build.connection, settings).redact)
         landing.load([Page.of(rows)])
         landing.quarantine(min(landing.seen, default=1) - 1)
         build.connection.execute(

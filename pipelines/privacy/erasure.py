@@ -10,17 +10,17 @@ import duckdb
 import orjson
 
 from pipelines.errors import RivoError, SettingsError, WarehouseError
-from pipelines.privacy.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
-from pipelines.privacy.incoming import (
-    Incoming,
-    identifier_of,
-    is_token,
-    put_down,
-    replace_quarantined,
-    swap_of,
-)
+from pipelines.privacy.erased import LEAST_ID_IN_TEXTS, ErasedPeople, address_of
 from pipelines.privacy.personal import parsed
 from pipelines.privacy.pseudonyms import Pseudonyms
+from pipelines.privacy.redaction import (
+    Redactor,
+    identifier_of,
+    is_token,
+    record_identifiers,
+    replace_quarantined,
+    replacer_of,
+)
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import MAKE_A_KEY, Settings
@@ -46,7 +46,7 @@ class Person:
         return self.texts | ({str(self.id)} if self.id is not None else set())
 
 
-def forget(build: Build, settings: Settings, customer: str) -> Person:
+def erase(build: Build, settings: Settings, customer: str) -> Person:
     """Replace somebody by an opaque key in every raw table of the working copy, and remember not to let back in.
 
     Args:
@@ -85,11 +85,11 @@ def forget(build: Build, settings: Settings, customer: str) -> Person:
             if found & known
             else f"Nobody in the warehouse is known by {customer}. Give the Shopify id instead. Nothing was changed."
         )
-    put_down(connection, person.key, sorted(found - known), pseudonyms)
+    record_identifiers(connection, person.key, sorted(found - known), pseudonyms)
     return person
 
 
-def give_up(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+def delete_unrecognisable(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """Strike out those who were forgotten under another RIVO_PII_KEY, which is lost; returns how many people."""
     pseudonyms = Pseudonyms.of(settings)
     check = pseudonyms.check if pseudonyms else ""
@@ -162,15 +162,15 @@ def replace_person(build: Build, settings: Settings, person: Person) -> int:
     Adds to `person.texts` the addresses and the code that the warehouse knows the person by.
     """
     connection = build.connection
-    swap = swap_of(settings)
+    replacer = replacer_of(settings)
 
     def address(key: int) -> str | None:
-        return swap(address_of(key), True) if swap else address_of(key)
+        return replacer(address_of(key), True) if replacer else address_of(key)
 
     lowered = {word.lower() for word in person.words}
     # A token of an address has no @, but stands where an address stood.
     tokens = {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
-    stored = Forgotten(
+    stored = ErasedPeople(
         lambda word: person.key if word.lower() in lowered else None,
         learned=lambda _key, text: person.texts.add(text.strip()),
         address=address,
@@ -189,7 +189,7 @@ def replace_person(build: Build, settings: Settings, person: Person) -> int:
     return changed
 
 
-def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: Forgotten, person: Person) -> int:
+def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: ErasedPeople, person: Person) -> int:
     changed = 0
     columns = existing_columns(connection)
     for name, endpoint in ENDPOINTS.items():
@@ -221,7 +221,7 @@ def _replace_rows(
     connection: duckdb.DuckDBPyConnection,
     endpoint: Endpoint,
     columns: dict[str, str],
-    stored: Forgotten,
+    stored: ErasedPeople,
     person: Person,
 ) -> int:
     declared = {column.name: column for column in endpoint.columns}
@@ -250,12 +250,12 @@ def _replace_rows(
             name: parsed(value) if columns[name] == "JSON" and value is not None else value
             for name, value in zip(read, values, strict=True)
         }
-        treated = stored.object(endpoint.name, row, row["id"])
+        redacted = stored.object(endpoint.name, row, row["id"])
         if not declared["id"].is_customer:
-            treated["id"] = row["id"]
+            redacted["id"] = row["id"]
         changes = {
             name: orjson.dumps(value).decode() if columns[name] == "JSON" and value is not None else value
-            for name, value in treated.items()
+            for name, value in redacted.items()
             if value != row[name]
         }
         if changes:
@@ -271,7 +271,7 @@ def _replace_versions(
     connection: duckdb.DuckDBPyConnection,
     endpoint: Endpoint,
     columns: dict[str, str],
-    stored: Forgotten,
+    stored: ErasedPeople,
     person: Person,
 ) -> None:
     table = f"{RAW}.{history_name(endpoint)}"
@@ -299,7 +299,7 @@ def _names(column: str, person: Person) -> str:
     return f'list_any_value([w for w in [{words}] if contains(lower("{column}"::varchar), w)]) is not null'
 
 
-def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotten, person: Person) -> int:
+def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: ErasedPeople, person: Person) -> int:
     rows = connection.execute(
         f'select distinct list, "row"::varchar from {RAW}._quarantine where {_names("row", person)}'
     ).fetchall()
@@ -308,7 +308,7 @@ def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotte
     return len(rows)
 
 
-def forgotten_in(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+def erased_identifiers(warehouse: Warehouse) -> list[tuple[Any, ...]]:
     """The rows of `_forgotten` of a warehouse about to be replaced; none where it cannot be read."""
     if not warehouse.base.exists:
         return []
@@ -321,13 +321,13 @@ def forgotten_in(warehouse: Warehouse) -> list[tuple[Any, ...]]:
         return []
 
 
-def forget_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -> None:
+def erase_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -> None:
     """Forget, in a warehouse restored from an older backup, those who were forgotten since.
 
     Args:
         build: the working copy, with RIVO_PII applied.
         settings: with the RIVO_PII_KEY that they were forgotten under.
-        rows: as `forgotten_in` gave them.
+        rows: as `erased_identifiers` gave them.
 
     Raises:
         SettingsError: RIVO_PII_KEY is another one, or missing.
@@ -338,14 +338,14 @@ def forget_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) 
     if not rows:
         return
     connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", rows)
-    incoming = Incoming(connection, settings)
+    redactor = Redactor(connection, settings)
     for name, endpoint in ENDPOINTS.items():
         for column in endpoint.columns:
             if not column.is_customer and column.personal != "email":
                 continue
             found = connection.execute(f'select distinct "{column.name}" from {RAW}.{name}').fetchall()
             for (value,) in found:
-                key = None if value is None else incoming.key_of(str(value))
+                key = None if value is None else redactor.key_of(str(value))
                 if key is not None:
                     is_id = column.is_customer
                     texts = set() if is_id else {value}

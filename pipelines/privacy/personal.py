@@ -1,8 +1,8 @@
 """What tells of a person in a row of the API, and its replacement, at any depth.
 
-Everything here maps JSON to JSON and knows no warehouse. A `Swap` says what a personal text becomes.
+Everything here maps JSON to JSON and knows no warehouse. A `Replacer` says what a personal text becomes.
 
-- A declared column is personal where the table of endpoints says so; notes are taken out whatever the swap says.
+- A declared column is personal where the table of endpoints says so; notes are taken out whatever the replacer says.
 - An object of another list (a customer inside an event) is looked at with that list's columns.
 - What no release declared is suspect: all its texts are personal but plain times, and so are its numbers and
   truths where their name speaks of a person.
@@ -24,7 +24,7 @@ from pipelines.rivo.columns import ADDRESS, Column
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import looks_like_time
 
-Swap = Callable[[str, bool], str | None]
+Replacer = Callable[[str, bool], str | None]
 """What a personal text becomes, None for nothing; the second argument says whether it is an e-mail address."""
 
 _PERSONAL_NAME = re.compile(
@@ -37,124 +37,126 @@ _WORDS = re.compile(r"[^\W\d_]{2}")
 _PLAIN_WORD = re.compile(r"[a-z_]{1,40}")
 
 
-def treat_row(name: str, row: Any, swap: Swap) -> Any:
+def redact_row(name: str, row: Any, replacer: Replacer) -> Any:
     """A resource object of the list `name` with every personal value replaced; ids stay.
 
     It need not be well-formed: what has not the shape of a row is replaced as something undeclared.
     """
     if not isinstance(row, dict):
-        return treat_undeclared(row, swap)
-    treated = {}
+        return redact_undeclared(row, replacer)
+    redacted = {}
     for key, value in row.items():
         if key == "attributes" and isinstance(value, dict):
-            treated[key] = treat_object(name, value, swap)
+            redacted[key] = redact_object(name, value, replacer)
         elif (key == "id" and _is_id(value)) or (
             key == "type" and isinstance(value, str) and _PLAIN_WORD.fullmatch(value)
         ):
-            treated[key] = value
+            redacted[key] = value
         else:
-            treated.update(_items({key: treat_undeclared(value, swap, key)}, swap))
-    return treated
+            redacted.update(_items({key: redact_undeclared(value, replacer, key)}, replacer))
+    return redacted
 
 
-def treat_object(name: str, attributes: Mapping[str, Any], swap: Swap) -> dict[str, Any]:
+def redact_object(name: str, attributes: Mapping[str, Any], replacer: Replacer) -> dict[str, Any]:
     """The attributes of an object of the list `name` with every personal value replaced."""
     columns = columns_by_attribute(name)
     return _items(
         {
-            key: treat_declared(columns[key], value, swap)
+            key: redact_declared(columns[key], value, replacer)
             if key in columns
-            else treat_undeclared(value, swap, key)
+            else redact_undeclared(value, replacer, key)
             for key, value in attributes.items()
         },
-        swap,
+        replacer,
     )
 
 
-def treat_declared(column: Column, value: Any, swap: Swap) -> Any:
+def redact_declared(column: Column, value: Any, replacer: Replacer) -> Any:
     """The value of a declared column with what is personal in it replaced."""
     if value is None:
         return None
     if column.personal:
-        return _treat_personal(column, value, swap)
+        return _redact_personal(column, value, replacer)
     if column.nested:
-        return _treat_nested(column.nested, value, swap)
+        return _redact_nested(column.nested, value, replacer)
     if column.name == "id":
         ids = value if isinstance(value, list) else [value]
-        return value if all(map(_is_id, ids)) else treat_undeclared(value, swap)
+        return value if all(map(_is_id, ids)) else redact_undeclared(value, replacer)
     if column.type != "json" and isinstance(value, dict | list):
-        return treat_undeclared(value, swap)
+        return redact_undeclared(value, replacer)
     if column.type not in ("json", "text", "scalar") and isinstance(value, str) and _WORDS.search(value):
         # Sets its row apart, and must go on doing so.
-        return swap(value, False) or "removed"
-    return _treat_plain(value, swap)
+        return replacer(value, False) or "removed"
+    return _redact_plain(value, replacer)
 
 
-def _treat_personal(column: Column, value: Any, swap: Swap) -> Any:
+def _redact_personal(column: Column, value: Any, replacer: Replacer) -> Any:
     if column.personal == "note":
         return None
     if column.personal == "details":
-        return treat_undeclared(value, swap)
+        return redact_undeclared(value, replacer)
     if isinstance(value, str):
-        return swap(value, column.personal == "email")
+        return replacer(value, column.personal == "email")
     if column.personal == "tags" and isinstance(value, list):
-        tags = [swap(tag, False) for tag in value if isinstance(tag, str)]
+        tags = [replacer(tag, False) for tag in value if isinstance(tag, str)]
         return None if value and not any(tags) else tags
     return None
 
 
-def _treat_nested(name: str, value: Any, swap: Swap) -> Any:
+def _redact_nested(name: str, value: Any, replacer: Replacer) -> Any:
     if isinstance(value, dict):
-        return treat_object(name, value, swap)
+        return redact_object(name, value, replacer)
     if isinstance(value, list):
-        return [_treat_nested(name, each, swap) for each in value]
-    return value if _is_id(value) else treat_undeclared(value, swap)
+        return [_redact_nested(name, each, replacer) for each in value]
+    return value if _is_id(value) else redact_undeclared(value, replacer)
 
 
-def treat_undeclared(value: Any, swap: Swap, name: str = "") -> Any:
+def redact_undeclared(value: Any, replacer: Replacer, name: str = "") -> Any:
     """A value that no release declares, as suspicious as its name `name` and those inside it are."""
-    return _suspect(value, swap, bool(_PERSONAL_NAME.search(name)))
+    return _suspect(value, replacer, bool(_PERSONAL_NAME.search(name)))
 
 
-def _suspect(value: Any, swap: Swap, is_personal: bool) -> Any:
+def _suspect(value: Any, replacer: Replacer, is_personal: bool) -> Any:
     if isinstance(value, str):
         if looks_like_time(value):
             return None if is_personal else value
-        return swap(value, ADDRESS.fullmatch(value.strip()) is not None)
+        return replacer(value, ADDRESS.fullmatch(value.strip()) is not None)
     if isinstance(value, dict):
-        treated = {
-            key: _suspect(each, swap, is_personal or bool(_PERSONAL_NAME.search(key)))
+        redacted = {
+            key: _suspect(each, replacer, is_personal or bool(_PERSONAL_NAME.search(key)))
             for key, each in value.items()
         }
-        return _items(treated, swap)
+        return _items(redacted, replacer)
     if isinstance(value, list):
-        return [_suspect(each, swap, is_personal) for each in value]
+        return [_suspect(each, replacer, is_personal) for each in value]
     return None if is_personal else value
 
 
-def _treat_plain(value: Any, swap: Swap) -> Any:
+def _redact_plain(value: Any, replacer: Replacer) -> Any:
     """A value of the programme, not of a person: only addresses go, and keys that speak of a person."""
     if isinstance(value, str):
-        return swap_addresses(value, swap)
+        return replace_addresses(value, replacer)
     if isinstance(value, dict):
-        treated = {
-            key: _suspect(each, swap, True) if _PERSONAL_NAME.search(key) else _treat_plain(each, swap)
+        redacted = {
+            key: _suspect(each, replacer, True)
+            if _PERSONAL_NAME.search(key)
+            else _redact_plain(each, replacer)
             for key, each in value.items()
         }
-        return _items(treated, swap)
+        return _items(redacted, replacer)
     if isinstance(value, list):
-        return [_treat_plain(each, swap) for each in value]
+        return [_redact_plain(each, replacer) for each in value]
     return value
 
 
-def swap_addresses(text: str, swap: Swap) -> str:
-    """A text with the e-mail addresses in it replaced, by nothing where the swap gives nothing."""
-    return ADDRESS.sub(lambda found: swap(found[0], True) or "", text) if "@" in text else text
+def replace_addresses(text: str, replacer: Replacer) -> str:
+    """A text with the e-mail addresses in it replaced, by nothing where the replacer gives nothing."""
+    return ADDRESS.sub(lambda found: replacer(found[0], True) or "", text) if "@" in text else text
 
 
-def _items(values: dict[str, Any], swap: Swap) -> dict[str, Any]:
+def _items(values: dict[str, Any], replacer: Replacer) -> dict[str, Any]:
     """Keys can be addresses, too."""
-    return {swap_addresses(key, swap): value for key, value in values.items()}
+    return {replace_addresses(key, replacer): value for key, value in values.items()}
 
 
 def _is_id(value: Any) -> bool:

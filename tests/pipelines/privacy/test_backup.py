@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
-from pipelines.privacy.erasure import forget, forget_again, forgotten_in
-from pipelines.privacy.incoming import apply_setting
+from pipelines.privacy.erasure import erase, erase_again, erased_identifiers
+from pipelines.privacy.redaction import apply_setting
 from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
@@ -140,13 +140,13 @@ def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
     )
     made = backup(store.warehouse, store.server.url, tmp_path / "b")
-    store.change(lambda work: forget(work, store.settings, str(id)))
-    known = forgotten_in(store.warehouse)
+    store.change(lambda work: erase(work, store.settings, str(id)))
+    known = erased_identifiers(store.warehouse)
     with Warehouse(store.path).build(is_fresh=True) as work:
         ensure_tables(work.connection)
         load_backup(work, read_backup(made.folder))
         apply_setting(work, store.settings)
-        forget_again(work, store.settings, known)
+        erase_again(work, store.settings, known)
         work.publish()
     assert store.traces([str(id), email]) == []
     store.sync(full=True)

@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import RivoError, SettingsError
 from pipelines.load.sync import SyncOptions
-from pipelines.privacy.erasure import Person, forget, give_up
+from pipelines.privacy.erasure import Person, delete_unrecognisable, erase
 from pipelines.warehouse import Build
 from tests.pipelines.privacy.conftest import OpenStore
 from tests.pipelines.privacy.store import Store
@@ -23,7 +23,7 @@ ANYBODY = """
 
 
 def forgetting(store: Store, customer: object) -> Callable[[Build], Person]:
-    return lambda work: forget(work, store.settings, str(customer))
+    return lambda work: erase(work, store.settings, str(customer))
 
 
 def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenStore) -> None:
@@ -226,6 +226,6 @@ def test_another_key_would_let_people_back(open_store: OpenStore) -> None:
             SettingsError, match="RIVO_PII_KEY is not the one under which 1 people were forgotten"
         ):
             store.sync()
-    assert store.change(lambda work: give_up(work.connection, store.settings)) == 1
+    assert store.change(lambda work: delete_unrecognisable(work.connection, store.settings)) == 1
     store.sync()
     assert store.query(f"select count(*) from rivo_raw.customers where id = {id}") == [(1,)]

@@ -11,8 +11,8 @@ import orjson
 import pyarrow as pa
 
 from pipelines.errors import SettingsError, command
-from pipelines.privacy.forgotten import Forgotten
-from pipelines.privacy.personal import Swap, parsed, treat_declared, treat_row, treat_undeclared
+from pipelines.privacy.erased import ErasedPeople
+from pipelines.privacy.personal import Replacer, parsed, redact_declared, redact_row, redact_undeclared
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.decode import Row, json_text, retyped
@@ -22,12 +22,12 @@ from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse.versions import stamp_versions
 
-Treat = Callable[[Endpoint, list[Row]], list[Row]]
+Redact = Callable[[Endpoint, list[Row]], list[Row]]
 _WORDS_REMEMBERED = 100_000
 _VALIDITY = {column.name for column in HISTORY_META}
 
 
-def swap_of(settings: Settings) -> Swap | None:
+def replacer_of(settings: Settings) -> Replacer | None:
     """What becomes of a personal text by RIVO_PII; None where all is kept."""
     if settings.pii == "drop":
         return _nothing
@@ -39,7 +39,7 @@ def _nothing(_text: str, _is_email: bool) -> None:
     return None
 
 
-class Incoming:
+class Redactor:
     """What is done to rows before anything of them is written: forgotten people first, then RIVO_PII.
 
     Raises:
@@ -49,7 +49,7 @@ class Incoming:
     def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
         self._connection = connection
         self._settings = settings
-        self._swap = swap_of(settings)
+        self._replacer = replacer_of(settings)
         self._pseudonyms = Pseudonyms.of(settings)
         rows = connection.execute(
             f"select identifier, customer_key, key_check from {RAW}._forgotten"
@@ -65,12 +65,12 @@ class Incoming:
             )
         self._keys = {identifier: key for identifier, key, _ in rows}
         self._seen: dict[str, int | None] = {}
-        self._forgotten = Forgotten(self.key_of, self.learn) if rows else None
+        self._erased = ErasedPeople(self.key_of, self.add_identifier) if rows else None
 
     @property
-    def treat(self) -> Treat | None:
+    def redact(self) -> Redact | None:
         """The function on rows; None where all rows stay as they are, which costs nothing."""
-        return self._rows if self._forgotten or self._swap else None
+        return self._redact_rows if self._erased or self._replacer else None
 
     def key_of(self, word: str) -> int | None:
         """The opaque key of a forgotten person's id, address or code."""
@@ -81,34 +81,34 @@ class Incoming:
             self._seen[word] = self._keys.get(self._identifier(word)) if is_known else None
         return self._seen[word]
 
-    def learn(self, key: int, text: str) -> None:
+    def add_identifier(self, key: int, text: str) -> None:
         """Put down one more text by which a forgotten person is recognised: a new address, say."""
         identifier = self._identifier(text)
         if identifier not in self._keys and self._pseudonyms:
             self._keys[identifier] = key
             self._seen.clear()
-            put_down(self._connection, key, [identifier], self._pseudonyms)
+            record_identifiers(self._connection, key, [identifier], self._pseudonyms)
 
     def _identifier(self, text: str) -> str:
         assert self._pseudonyms
         return identifier_of(text, self._settings, self._pseudonyms)
 
-    def _rows(self, endpoint: Endpoint, rows: list[Row]) -> list[Row]:
-        return [self._row(endpoint, row) for row in rows]
+    def _redact_rows(self, endpoint: Endpoint, rows: list[Row]) -> list[Row]:
+        return [self._redact_row(endpoint, row) for row in rows]
 
-    def _row(self, endpoint: Endpoint, row: Row) -> Row:
+    def _redact_row(self, endpoint: Endpoint, row: Row) -> Row:
         text = json_text(row)
         content = None
-        if self._forgotten:
+        if self._erased:
             if "\\u" in text:
                 content = parsed(text)
                 text = orjson.dumps(content).decode()
-            if self._forgotten.is_in(text):
-                content = self._forgotten.row(endpoint.name, parsed(text))
-            elif self._swap is None:
+            if self._erased.is_in(text):
+                content = self._erased.row(endpoint.name, parsed(text))
+            elif self._replacer is None:
                 return row
-        if self._swap:
-            content = treat_row(endpoint.name, parsed(text) if content is None else content, self._swap)
+        if self._replacer:
+            content = redact_row(endpoint.name, parsed(text) if content is None else content, self._replacer)
         return row if content is None else retyped(row, content)
 
 
@@ -123,7 +123,7 @@ def identifier_of(text: str, settings: Settings, pseudonyms: Pseudonyms) -> str:
     return pseudonyms.identifier(text if is_hashed else pseudonyms.token(text))
 
 
-def put_down(
+def record_identifiers(
     connection: duckdb.DuckDBPyConnection, key: int, identifiers: list[str], pseudonyms: Pseudonyms
 ) -> None:
     """Remember by what a forgotten person is recognised; nothing, where all of that is known already."""
@@ -152,11 +152,11 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
         return None
     is_new_key = before == settings.pii == "hash"
     # What is hashed cannot be hashed by another key: it goes, and is read again.
-    swap = _nothing if is_new_key else swap_of(settings)
-    is_rewritten = before != "drop" and swap is not None
+    replacer = _nothing if is_new_key else replacer_of(settings)
+    is_rewritten = before != "drop" and replacer is not None
     is_read_again = is_new_key or (before != "keep" and settings.pii != "drop")
-    if is_rewritten and swap and is_filled:
-        _rewrite(connection, swap)
+    if is_rewritten and replacer and is_filled:
+        _rewrite(connection, replacer)
         build.is_rewritten = True
     connection.execute(
         f"update {RAW}.settings set pii = ?, pii_key_check = ?, reread_since = "
@@ -177,20 +177,20 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
     )
 
 
-def _rewrite(connection: duckdb.DuckDBPyConnection, swap: Swap) -> None:
+def _rewrite(connection: duckdb.DuckDBPyConnection, replacer: Replacer) -> None:
     for endpoint in ENDPOINTS.values():
-        _rewrite_table(connection, endpoint, endpoint.name, swap)
+        _rewrite_table(connection, endpoint, endpoint.name, replacer)
         if endpoint.history:
-            _rewrite_table(connection, endpoint, history_name(endpoint), swap)
+            _rewrite_table(connection, endpoint, history_name(endpoint), replacer)
             stamp_versions(connection, endpoint)
     quarantined = connection.execute(
         f'select distinct list, "row"::varchar from {RAW}._quarantine'
     ).fetchall()
     for name, row in quarantined:
-        replace_quarantined(connection, name, row, treat_row(name, parsed(row), swap))
+        replace_quarantined(connection, name, row, redact_row(name, parsed(row), replacer))
 
 
-def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: str, treated: Any) -> None:
+def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: str, redacted: Any) -> None:
     """Replace a quarantined row of the list `name`, a JSON text, by another JSON value.
 
     The reason ends with the value that could not be read, which goes with it.
@@ -198,23 +198,30 @@ def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: s
     connection.execute(
         f"update {RAW}._quarantine set \"row\" = ?, reason = regexp_replace(reason, ': .*', '', 's') "
         'where list = ? and "row"::varchar = ?',
-        [orjson.dumps(treated).decode(), name, row],
+        [orjson.dumps(redacted).decode(), name, row],
     )
 
 
-def _rewrite_table(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, table: str, swap: Swap) -> None:
+def _rewrite_table(
+    connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, table: str, replacer: Replacer
+) -> None:
     declared = {column.name: column for column in endpoint.columns}
     for column, kind in existing_columns(connection)[table].items():
         if column.startswith("_"):
             continue
         if kind in ("VARCHAR", "JSON"):
-            _rewrite_column(connection, table, column, kind, declared.get(column), swap)
-        elif column not in (*declared, *_VALIDITY) and treat_undeclared(0, swap, column) is None:
+            _rewrite_column(connection, table, column, kind, declared.get(column), replacer)
+        elif column not in (*declared, *_VALIDITY) and redact_undeclared(0, replacer, column) is None:
             connection.execute(f'update {RAW}."{table}" set "{column}" = null')
 
 
 def _rewrite_column(
-    connection: duckdb.DuckDBPyConnection, table: str, name: str, kind: str, column: Column | None, swap: Swap
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    name: str,
+    kind: str,
+    column: Column | None,
+    replacer: Replacer,
 ) -> None:
     is_plain = column is not None and not column.personal and kind == "VARCHAR"
     only = f"and contains(\"{name}\", '@')" if is_plain else ""
@@ -222,7 +229,7 @@ def _rewrite_column(
         f'select distinct "{name}"::varchar as old from {RAW}."{table}" where "{name}" is not null {only}'
     ).to_arrow_table()
     old = found["old"].to_pylist()
-    new = [_treated(text, kind, name, column, swap) for text in old]
+    new = [_redacted(text, kind, name, column, replacer) for text in old]
     changes = pa.table({"old": found["old"], "new": pa.array(new, pa.string())})
     connection.register("changes", changes)
     connection.execute(
@@ -232,9 +239,11 @@ def _rewrite_column(
     connection.unregister("changes")
 
 
-def _treated(text: str, kind: str, name: str, column: Column | None, swap: Swap) -> str | None:
+def _redacted(text: str, kind: str, name: str, column: Column | None, replacer: Replacer) -> str | None:
     value: Any = parsed(text) if kind == "JSON" else text
-    treated = treat_declared(column, value, swap) if column else treat_undeclared(value, swap, name)
-    if treated is None:
+    redacted = (
+        redact_declared(column, value, replacer) if column else redact_undeclared(value, replacer, name)
+    )
+    if redacted is None:
         return None
-    return orjson.dumps(treated).decode() if kind == "JSON" else str(treated)
+    return orjson.dumps(redacted).decode() if kind == "JSON" else str(redacted)

@@ -11,8 +11,8 @@ from typing import Any
 
 from pipelines.privacy.personal import (
     columns_by_attribute,
-    treat_declared,
-    treat_undeclared,
+    redact_declared,
+    redact_undeclared,
 )
 from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import as_id
@@ -34,7 +34,7 @@ def address_of(key: int) -> str:
     return f"{-key}@forgotten.invalid"
 
 
-class Forgotten:
+class ErasedPeople:
     """Replaces what speaks of forgotten people.
 
     `key_of` gives the opaque key of an id, address or code, None for everybody else's. `learned` is called with the
@@ -74,35 +74,35 @@ class Forgotten:
         if not isinstance(row, dict) or not isinstance(row.get("attributes"), dict):
             return self.words(row)
         columns = columns_by_attribute(name)
-        treated = {
+        redacted = {
             key: self._declared(columns["id"], value) if key == "id" else self.words(value)
             for key, value in row.items()
             if key != "attributes"
         }
-        return {**treated, "attributes": self.object(name, row["attributes"], row.get("id"))}
+        return {**redacted, "attributes": self.object(name, row["attributes"], row.get("id"))}
 
     def object(self, name: str, attributes: Mapping[str, Any], own_id: Any) -> dict[str, Any]:
         """The attributes of an object of the list `name`."""
         columns = columns_by_attribute(name)
         people = {c.name: self._person(c, attributes, own_id) for c in columns.values() if c.is_customer}
         keys = {column: self._key(person) for column, person in people.items()}
-        treated: dict[str, Any] = {}
+        redacted: dict[str, Any] = {}
         for attribute, value in attributes.items():
             column = columns.get(attribute)
             if column is None:
                 if any(key is not None for key in keys.values()):
-                    value = treat_undeclared(value, lambda _text, _is_email: None, attribute)
+                    value = redact_undeclared(value, lambda _text, _is_email: None, attribute)
             elif column.about:
                 key = next((keys[each] for each in column.about if keys[each] is not None), None)
                 if key is not None:
                     self._learn(key, column, value)
-                    value = treat_declared(column, value, self._gone(key))
+                    value = redact_declared(column, value, self._gone(key))
                 elif column.personal == "email" and any(people[each] is not None for each in column.about):
                     # Somebody else's, known by id, who has the same address.
-                    treated[attribute] = value
+                    redacted[attribute] = value
                     continue
-            treated[attribute] = self.words(value) if column is None else self._declared(column, value)
-        return treated
+            redacted[attribute] = self.words(value) if column is None else self._declared(column, value)
+        return redacted
 
     def _declared(self, column: Column, value: Any) -> Any:
         """The value of a declared column; a number where no customer's id stands is left, whatever it looks like."""
