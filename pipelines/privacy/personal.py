@@ -1,12 +1,12 @@
-"""What tells of a person in a row of the API, and its replacement, at any depth.
+"""Finds personal data in the rows of the API, at any depth, and replaces it.
 
-Everything here maps JSON to JSON and knows no warehouse. A `Replacer` says what a personal text becomes.
+Maps JSON to JSON and knows no warehouse. A `Replacer` returns the replacement of a personal text.
 
-- A declared column is personal where the table of endpoints says so; notes are taken out whatever the replacer says.
-- An object of another list (a customer inside an event) is looked at with that list's columns.
-- What no release declared is suspect: all its texts are personal but plain times, and so are its numbers and
-  truths where their name speaks of a person.
-- Other texts (titles, names of rewards) stay, but for e-mail addresses inside them.
+- A declared column is personal if the endpoint table says so. Notes are always deleted.
+- An object of another list (a customer inside an event) is redacted by that list's columns.
+- In undeclared attributes, every text except a plain time is personal; numbers and booleans are personal if the
+  attribute has a personal name.
+- Other texts (titles, names of rewards) stay, except for the e-mail addresses in them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import looks_like_time
 
 Replacer = Callable[[str, bool], str | None]
-"""What a personal text becomes, None for nothing; the second argument says whether it is an e-mail address."""
+"""A function of (text, is_address) that returns the replacement of a personal text, or None to delete it."""
 
 _PERSONAL_NAME = re.compile(
     r"mail|phone|mobile|birth|address|street|postal|postcode|(^|_)zip|city|gender|token|password"
@@ -38,9 +38,9 @@ _PLAIN_WORD = re.compile(r"[a-z_]{1,40}")
 
 
 def redact_row(name: str, row: Any, replacer: Replacer) -> Any:
-    """A resource object of the list `name` with every personal value replaced; ids stay.
+    """Replace every personal value in a resource object of the list `name`; ids stay.
 
-    It need not be well-formed: what has not the shape of a row is replaced as something undeclared.
+    A part that does not have the shape of a row is redacted like an undeclared attribute.
     """
     if not isinstance(row, dict):
         return redact_undeclared(row, replacer)
@@ -58,7 +58,7 @@ def redact_row(name: str, row: Any, replacer: Replacer) -> Any:
 
 
 def redact_object(name: str, attributes: Mapping[str, Any], replacer: Replacer) -> dict[str, Any]:
-    """The attributes of an object of the list `name` with every personal value replaced."""
+    """Replace every personal value in the attributes of an object of the list `name`."""
     columns = columns_by_attribute(name)
     return _items(
         {
@@ -72,7 +72,7 @@ def redact_object(name: str, attributes: Mapping[str, Any], replacer: Replacer) 
 
 
 def redact_declared(column: Column, value: Any, replacer: Replacer) -> Any:
-    """The value of a declared column with what is personal in it replaced."""
+    """Replace personal data in the value of a declared column."""
     if value is None:
         return None
     if column.personal:
@@ -85,7 +85,7 @@ def redact_declared(column: Column, value: Any, replacer: Replacer) -> Any:
     if column.type != "json" and isinstance(value, dict | list):
         return redact_undeclared(value, replacer)
     if column.type not in ("json", "text", "scalar") and isinstance(value, str) and _WORDS.search(value):
-        # Sets its row apart, and must go on doing so.
+        # The value does not fit its type: the row must still be quarantined.
         return replacer(value, False) or "removed"
     return _redact_plain(value, replacer)
 
@@ -112,7 +112,7 @@ def _redact_nested(name: str, value: Any, replacer: Replacer) -> Any:
 
 
 def redact_undeclared(value: Any, replacer: Replacer, name: str = "") -> Any:
-    """A value that no release declares, as suspicious as its name `name` and those inside it are."""
+    """Replace personal data in an undeclared attribute, judged by its name `name` and the names inside it."""
     return _suspect(value, replacer, bool(_PERSONAL_NAME.search(name)))
 
 
@@ -133,7 +133,7 @@ def _suspect(value: Any, replacer: Replacer, is_personal: bool) -> Any:
 
 
 def _redact_plain(value: Any, replacer: Replacer) -> Any:
-    """A value of the programme, not of a person: only addresses go, and keys that speak of a person."""
+    """Redact a value about the loyalty programme: replace addresses, and the values of keys with personal names."""
     if isinstance(value, str):
         return replace_addresses(value, replacer)
     if isinstance(value, dict):
@@ -150,12 +150,12 @@ def _redact_plain(value: Any, replacer: Replacer) -> Any:
 
 
 def replace_addresses(text: str, replacer: Replacer) -> str:
-    """A text with the e-mail addresses in it replaced, by nothing where the replacer gives nothing."""
+    """Replace the e-mail addresses in a text, or delete them if the replacer returns None."""
     return ADDRESS.sub(lambda found: replacer(found[0], True) or "", text) if "@" in text else text
 
 
 def _items(values: dict[str, Any], replacer: Replacer) -> dict[str, Any]:
-    """Keys can be addresses, too."""
+    """Replace the addresses in keys."""
     return {replace_addresses(key, replacer): value for key, value in values.items()}
 
 
@@ -167,14 +167,14 @@ def _is_id(value: Any) -> bool:
 
 @cache
 def columns_by_attribute(name: str) -> dict[str, Column]:
-    """Which column of the list `name` an attribute belongs to; a nested object to its own."""
+    """Return the column of the list `name` that each attribute belongs to; a nested object has its own."""
     columns = ENDPOINTS[name].columns
     found = {attribute: column for column in columns for attribute in column.sources}
     return {**found, **{column.name: column for column in columns}}
 
 
 def parsed(text: str | bytes) -> Any:
-    """A JSON text as Python objects; a number that no double can hold is None."""
+    """Parse a JSON text; a number that no double can hold becomes None."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -187,5 +187,5 @@ def _float(text: str) -> float | None:
 
 
 def _int(text: str) -> int | float | None:
-    # orjson writes what 64 bits hold.
+    # orjson cannot write an integer of more than 64 bits.
     return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _float(text)

@@ -1,4 +1,4 @@
-"""RIVO_PII on what is read and on what the warehouse already holds."""
+"""Redaction of personal data by RIVO_PII: in rows before they are written, and in the tables after a change of it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
+from pipelines.sql import exists, quoted
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import HISTORY_META, existing_columns, history_name
 from pipelines.warehouse.versions import stamp_versions
@@ -28,22 +29,22 @@ _VALIDITY = {column.name for column in HISTORY_META}
 
 
 def replacer_of(settings: Settings) -> Replacer | None:
-    """What becomes of a personal text by RIVO_PII; None where all is kept."""
+    """Return the function that RIVO_PII applies to personal texts; None under RIVO_PII=keep."""
     if settings.pii == "drop":
-        return _nothing
+        return _delete
     pseudonyms = Pseudonyms.of(settings)
     return pseudonyms.token if settings.pii == "hash" and pseudonyms else None
 
 
-def _nothing(_text: str, _is_email: bool) -> None:
+def _delete(_text: str, _is_email: bool) -> None:
     return None
 
 
 class Redactor:
-    """What is done to rows before anything of them is written: forgotten people first, then RIVO_PII.
+    """Redacts rows before they are written: first replaces erased people, then applies RIVO_PII.
 
     Raises:
-        SettingsError: people have been forgotten under another RIVO_PII_KEY, so that they would not be recognised.
+        SettingsError: people were erased under another RIVO_PII_KEY and cannot be recognised.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -58,10 +59,10 @@ class Redactor:
         strangers = {key for _, key, key_check in rows if key_check != check}
         if strangers:
             raise SettingsError(
-                f"RIVO_PII_KEY is not the one under which {len(strangers)} people were forgotten, so that they could "
-                "not be recognised and would come back. Set it to what it was. If it is lost, run "
-                f"`{command()} forget --key-lost`: they come back with the next sync, and must be forgotten again "
-                "under the new key."
+                f"RIVO_PII_KEY differs from the key under which {_people(len(strangers))} erased, so this sync cannot "
+                "recognise them and would load them again. Set RIVO_PII_KEY to that key. If that key is lost, run "
+                f"`{command()} forget --key-lost`: the next sync then loads these people again, and you can erase "
+                "them under the new key. Nothing was changed."
             )
         self._keys = {identifier: key for identifier, key, _ in rows}
         self._seen: dict[str, int | None] = {}
@@ -69,11 +70,11 @@ class Redactor:
 
     @property
     def redact(self) -> Redact | None:
-        """The function on rows; None where all rows stay as they are, which costs nothing."""
+        """The function that redacts the rows of a list; None if there is nothing to redact."""
         return self._redact_rows if self._erased or self._replacer else None
 
     def key_of(self, word: str) -> int | None:
-        """The opaque key of a forgotten person's id, address or code."""
+        """Return the opaque key of an erased person's id, address or code; None for any other word."""
         if word not in self._seen:
             if len(self._seen) >= _WORDS_REMEMBERED:
                 self._seen.clear()
@@ -82,7 +83,7 @@ class Redactor:
         return self._seen[word]
 
     def add_identifier(self, key: int, text: str) -> None:
-        """Put down one more text by which a forgotten person is recognised: a new address, say."""
+        """Record a further text that identifies an erased person, such as a new address."""
         identifier = self._identifier(text)
         if identifier not in self._keys and self._pseudonyms:
             self._keys[identifier] = key
@@ -103,8 +104,8 @@ class Redactor:
             if "\\u" in text:
                 content = parsed(text)
                 text = orjson.dumps(content).decode()
-            if self._erased.is_in(text):
-                content = self._erased.row(endpoint.name, parsed(text))
+            if self._erased.occur_in(text):
+                content = self._erased.redact_row(endpoint.name, parsed(text))
             elif self._replacer is None:
                 return row
         if self._replacer:
@@ -113,12 +114,12 @@ class Redactor:
 
 
 def is_token(text: str) -> bool:
-    """Whether a text can be what RIVO_PII=hash made of another."""
+    """Return whether a text looks like a token of RIVO_PII=hash."""
     return len(text) == 32 and set(text) <= set("0123456789abcdef")
 
 
 def identifier_of(text: str, settings: Settings, pseudonyms: Pseudonyms) -> str:
-    """What stands in `_forgotten` for an id, address or code, in clear or as the token that RIVO_PII=hash keeps."""
+    """Return the identifier in `_forgotten` of an id, address or code, in clear or as a token of RIVO_PII=hash."""
     is_hashed = settings.pii == "hash" and is_token(text)
     return pseudonyms.identifier(text if is_hashed else pseudonyms.token(text))
 
@@ -126,7 +127,7 @@ def identifier_of(text: str, settings: Settings, pseudonyms: Pseudonyms) -> str:
 def record_identifiers(
     connection: duckdb.DuckDBPyConnection, key: int, identifiers: list[str], pseudonyms: Pseudonyms
 ) -> None:
-    """Remember by what a forgotten person is recognised; nothing, where all of that is known already."""
+    """Add an erased person's identifiers to `_forgotten`."""
     if not identifiers:
         return
     at = datetime.now(UTC)
@@ -137,13 +138,13 @@ def record_identifiers(
 
 
 def apply_setting(build: Build, settings: Settings) -> str | None:
-    """Bring what the warehouse holds to the present RIVO_PII, if that has changed.
+    """Convert the personal data in the warehouse to the present RIVO_PII, if the setting has changed.
 
     Returns:
-        a sentence on what was done, None where nothing was to be done.
+        a sentence about what was done; None if the setting is unchanged or the warehouse is empty.
     """
     connection = build.connection
-    is_filled = connection.execute(f"select exists (from {RAW}.sync_log)").fetchall()[0][0]
+    is_filled = exists(connection, f"from {RAW}.sync_log")
     row = connection.execute(f"select coalesce(pii, 'keep'), pii_key_check from {RAW}.settings").fetchone()
     before, check_before = row or ("keep", None)
     pseudonyms = Pseudonyms.of(settings)
@@ -151,8 +152,8 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
     if (before, check_before) == (settings.pii, check):
         return None
     is_new_key = before == settings.pii == "hash"
-    # What is hashed cannot be hashed by another key: it goes, and is read again.
-    replacer = _nothing if is_new_key else replacer_of(settings)
+    # Hashes cannot be converted to another key: they are deleted and the lists read again.
+    replacer = _delete if is_new_key else replacer_of(settings)
     is_rewritten = before != "drop" and replacer is not None
     is_read_again = is_new_key or (before != "keep" and settings.pii != "drop")
     if is_rewritten and replacer and is_filled:
@@ -165,16 +166,17 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
     )
     if not is_filled:
         return None
-    return " ".join(
-        [
-            "RIVO_PII_KEY has changed" if is_new_key else f"RIVO_PII is {settings.pii} now, it was {before}",
-            "(personal data that the warehouse holds"
-            + (" was brought to that)." if is_rewritten else " is as it was).")
-            if not is_read_again
-            else "(all lists are read completely once, to have personal data again; rows that Rivo no longer lists "
-            "stay without).",
-        ]
-    )
+    change = "RIVO_PII_KEY changed" if is_new_key else f"RIVO_PII changed from {before} to {settings.pii}"
+    if is_read_again:
+        return (
+            f"{change}: every list is read completely once to load personal data again. Rows that Rivo no longer lists "
+            "stay without it."
+        )
+    return f"{change}: the personal data in the warehouse was converted."
+
+
+def _people(count: int) -> str:
+    return f"{count} person was" if count == 1 else f"{count} people were"
 
 
 def _rewrite(connection: duckdb.DuckDBPyConnection, replacer: Replacer) -> None:
@@ -191,9 +193,9 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, replacer: Replacer) -> None:
 
 
 def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: str, redacted: Any) -> None:
-    """Replace a quarantined row of the list `name`, a JSON text, by another JSON value.
+    """Replace a quarantined row of the list `name`, given as JSON text, by another JSON value.
 
-    The reason ends with the value that could not be read, which goes with it.
+    The value that could not be read is deleted from the end of the reason.
     """
     connection.execute(
         f"update {RAW}._quarantine set \"row\" = ?, reason = regexp_replace(reason, ': .*', '', 's') "
@@ -212,7 +214,7 @@ def _rewrite_table(
         if kind in ("VARCHAR", "JSON"):
             _rewrite_column(connection, table, column, kind, declared.get(column), replacer)
         elif column not in (*declared, *_VALIDITY) and redact_undeclared(0, replacer, column) is None:
-            connection.execute(f'update {RAW}."{table}" set "{column}" = null')
+            connection.execute(f"update {RAW}.{quoted(table)} set {quoted(column)} = null")
 
 
 def _rewrite_column(
@@ -224,17 +226,18 @@ def _rewrite_column(
     replacer: Replacer,
 ) -> None:
     is_plain = column is not None and not column.personal and kind == "VARCHAR"
-    only = f"and contains(\"{name}\", '@')" if is_plain else ""
+    target, stored = f"{RAW}.{quoted(table)}", quoted(name)
+    only = f"and contains({stored}, '@')" if is_plain else ""
     found = connection.execute(
-        f'select distinct "{name}"::varchar as old from {RAW}."{table}" where "{name}" is not null {only}'
+        f"select distinct {stored}::varchar as old from {target} where {stored} is not null {only}"
     ).to_arrow_table()
     old = found["old"].to_pylist()
     new = [_redacted(text, kind, name, column, replacer) for text in old]
     changes = pa.table({"old": found["old"], "new": pa.array(new, pa.string())})
     connection.register("changes", changes)
     connection.execute(
-        f'update {RAW}."{table}" as t set "{name}" = c.new from changes as c '
-        f'where t."{name}"::varchar = c.old and c.new is distinct from c.old'
+        f"update {target} as t set {stored} = c.new from changes as c "
+        f"where t.{stored}::varchar = c.old and c.new is distinct from c.old"
     )
     connection.unregister("changes")
 

@@ -70,7 +70,10 @@ def test_forget_reaches_dagster_too(
 
     assert in_dagster(id)
     without = rivo("forget", str(id))
-    assert (without.returncode, "RIVO_PII_KEY: is needed to forget somebody" in without.stderr) == (1, True)
+    assert (
+        without.returncode,
+        "RIVO_PII_KEY is not set, and erasing a person requires it" in without.stderr,
+    ) == (1, True)
 
     done = rivo("forget", email.upper(), RIVO_PII_KEY=PII_KEY)
 

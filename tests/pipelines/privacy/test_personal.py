@@ -1,4 +1,4 @@
-"""What becomes of a row: nothing personal is left in it, at any depth, and what is not personal stays."""
+"""Redaction of a row: no personal value is left at any depth, and other values stay."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ PEOPLE = ("customers", "points_events", "points_redemptions", "referrals")
     data=st.data(),
     replacer=st.sampled_from([token, nothing]),
 )
-def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, replacer: Any) -> None:
+def test_redact_row_removes_personal_undeclared_and_nested_values(
+    name: str, data: Any, replacer: Any
+) -> None:
     columns = ENDPOINTS[name].columns
     personal = [c.name for c in columns if c.personal or c.nested == "customers"]
     attributes = data.draw(st.dictionaries(st.sampled_from([*personal, "unheard_of", "account"]), NESTED))
@@ -50,11 +52,11 @@ def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, rep
 
 
 @given(row=NESTED)
-def test_a_row_of_no_shape_is_emptied_too(row: Any) -> None:
+def test_redact_row_removes_personal_values_from_a_malformed_row(row: Any) -> None:
     assert "geheim" not in json.dumps(redact_row("customers", row, nothing), ensure_ascii=False).lower()
 
 
-def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
+def test_redact_row_gives_equal_tokens_to_equal_addresses_and_keeps_other_values() -> None:
     attributes = {
         "email": " Ada@Example.com ",
         "first_name": "Ada",
@@ -100,24 +102,24 @@ ADA = 7198630248648
         "?ref=ADA-77",
     ],
 )
-def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
+def test_erased_people_are_replaced_in_any_text(text: str) -> None:
     known = {"ada@example.com", str(ADA), "ada-77"}
-    forgotten = ErasedPeople(lambda word: -5 if word.lower() in known else None)
+    erased = ErasedPeople(lambda word: -5 if word.lower() in known else None)
 
     row = {
         "id": 1,
         "attributes": {"title": text, "step_id": text, "new": text, "customer": {"id": 8, "note": [text]}},
     }
-    redacted = json.dumps(forgotten.row("points_events", row)).lower()
+    redacted = json.dumps(erased.redact_row("points_events", row)).lower()
 
     assert not any(word in redacted for word in known)
     near = {"id": ADA * 10, "attributes": {"title": f"1{ADA}"}}
-    assert forgotten.row("points_events", near) == near
+    assert erased.redact_row("points_events", near) == near
 
 
 @pytest.mark.parametrize("id", [7, 7001, ADA])
-def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int) -> None:
-    forgotten = ErasedPeople(lambda word: -5 if word == str(id) else None)
+def test_erased_people_leaves_a_number_equal_to_an_id_in_other_columns(id: int) -> None:
+    erased = ErasedPeople(lambda word: -5 if word == str(id) else None)
     attributes = {
         "points_diff": id,
         "credits_diff": str(id),
@@ -126,23 +128,26 @@ def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int
     }
     event = {"id": id, "attributes": attributes}
     customer = {**attributes["customer"], "id": -5}  # type: ignore[dict-item]
-    assert forgotten.row("points_events", event) == {
+    assert erased.redact_row("points_events", event) == {
         "id": id,
         "attributes": {**attributes, "customer": customer},
     }
     own = {"id": str(id), "attributes": {"id": [3, id], "orders_count": id}}
-    assert forgotten.row("customers", own) == {"id": -5, "attributes": {"id": [3, -5], "orders_count": id}}
+    assert erased.redact_row("customers", own) == {
+        "id": -5,
+        "attributes": {"id": [3, -5], "orders_count": id},
+    }
 
 
 @pytest.mark.parametrize("id", [7, 7001])
-def test_a_short_number_in_a_text_is_nobodys_id(id: int) -> None:
-    forgotten = ErasedPeople(lambda word: -5 if word == str(id) else None)
+def test_erased_people_leaves_short_numbers_in_texts(id: int) -> None:
+    erased = ErasedPeople(lambda word: -5 if word == str(id) else None)
     row = {"id": 1, "attributes": {"title": f"{id} points for {id} days", "new": {"size": id}}}
-    assert forgotten.row("points_events", row) == row
+    assert erased.redact_row("points_events", row) == row
 
 
-def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
-    forgotten = ErasedPeople(lambda word: -5 if word == "7001" else None)
+def test_erased_people_replaces_a_referred_friend_but_not_the_advocate() -> None:
+    erased = ErasedPeople(lambda word: -5 if word == "7001" else None)
     attributes = {
         "advocate_email": "grace@example.com",
         "referred_email": "ada@example.com",
@@ -151,7 +156,7 @@ def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
         "signup_ip": "203.0.113.5",
         "status": "pending",
     }
-    assert forgotten.row("referrals", {"id": 1, "attributes": attributes})["attributes"] == {
+    assert erased.redact_row("referrals", {"id": 1, "attributes": attributes})["attributes"] == {
         "advocate_email": "grace@example.com",
         "referred_email": address_of(-5),
         "referrer_customer_id": 8001,
