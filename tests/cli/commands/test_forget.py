@@ -29,7 +29,7 @@ def test_a_backup_brings_a_lost_warehouse_back(rivo: Rivo, warehouse: Path, tmp_
     assert "tables," in made.stdout
     assert "Back: rivo restore saved" in made.stdout
     again = rivo("backup", "saved")
-    assert (again.returncode, "is there already and not empty" in again.stderr) == (1, True)
+    assert (again.returncode, "already exists and is not empty" in again.stderr) == (1, True)
 
     refused = rivo("restore", "saved")
     assert (refused.returncode, "add --replace. Nothing was changed." in refused.stderr) == (1, True)
