@@ -38,7 +38,7 @@ _Test = tuple[str, Any]
 class Person:
     """A person to erase.
 
-    `id` is the Shopify id, None for a person whom only referrals know. `texts` are the person's addresses and code as
+    `id` is the Shopify id, None for a person known only from referrals. `texts` are the person's addresses and code as
     the warehouse stores them (tokens under RIVO_PII=hash). `key` replaces the person's id.
     """
 
@@ -95,7 +95,9 @@ def erase(build: Build, settings: Settings, customer: str) -> Person:
 
 
 def delete_unrecognisable(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
-    """Delete from `_forgotten` the people erased under another RIVO_PII_KEY, whom no sync can recognise without it.
+    """Delete the people erased under another RIVO_PII_KEY from `_forgotten`, when that key is lost.
+
+    No sync can recognise these people without it.
 
     Returns:
         the number of people deleted.

@@ -265,7 +265,7 @@ def test_plain_cause_finds_a_full_disk_behind_later_errors() -> None:
     ("which", "advice"),
     [
         ("rivo.duckdb", "rivo restore --replace"),
-        ("rivo.pending.duckdb", "the next sync starts from what is published"),
+        ("rivo.pending.duckdb", "the next sync starts from the published file"),
         ("rivo.news.duckdb", "Delete it"),
     ],
 )
