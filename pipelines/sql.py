@@ -1,4 +1,4 @@
-"""Quoting for SQL, and the shortest way to one value. Values of the data go into SQL as parameters instead."""
+"""Quoting for SQL, and queries that return one value. Pass values of the data as parameters, never as literals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import duckdb
 
 
 def literal(text: str | None) -> str:
-    """Quote a text as a string literal; None is null."""
+    """Quote a text as a string literal; None becomes null."""
     return "null" if text is None else "'" + text.replace("'", "''") + "'"
 
 
@@ -21,10 +21,10 @@ def quoted(name: str) -> str:
 def scalar(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> Any:
-    """Return the single value of a query that gives one row of one column.
+    """Return the value of a query that returns one row of one column.
 
     Raises:
-        ValueError: it gives another number of rows or columns.
+        ValueError: the query returns another number of rows or columns.
     """
     [[value]] = connection.execute(sql, parameters or None).fetchall()
     return value
@@ -33,5 +33,5 @@ def scalar(
 def exists(
     connection: duckdb.DuckDBPyConnection, rows: str, parameters: Sequence[Any] | Mapping[str, Any] = ()
 ) -> bool:
-    """Return whether `rows`, written as `from table where ...`, gives any row."""
+    """Return whether `rows`, written as `from table where ...`, returns a row."""
     return bool(scalar(connection, f"select exists ({rows})", parameters))

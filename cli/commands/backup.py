@@ -57,8 +57,8 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from pipelines.errors import command
-    from pipelines.privacy.erasure import forget_again, forgotten_in
-    from pipelines.privacy.incoming import apply_setting
+    from pipelines.privacy.erasure import erase_again, erased_identifiers
+    from pipelines.privacy.redaction import apply_setting
     from pipelines.settings import Settings
     from pipelines.warehouse import Build
     from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace
@@ -76,11 +76,11 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     def load(work: Build) -> None:
         if not replace:
             refuse_to_replace(shop.warehouse)
-        erased = forgotten_in(shop.warehouse)
+        erased = erased_identifiers(shop.warehouse)
         notes.extend(load_backup(work, made))
         note = apply_setting(work, settings)
         notes.extend([note] if note else [])
-        forget_again(work, settings, erased)
+        erase_again(work, settings, erased)
 
     plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=load, is_fresh=True)
     finished = rebuild(plan, project, shop, signalled, work="restore")

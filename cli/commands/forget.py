@@ -43,8 +43,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from pipelines.errors import NoWarehouse
-    from pipelines.privacy.erasure import forget as erase
-    from pipelines.privacy.erasure import give_up
+    from pipelines.privacy.erasure import delete_unrecognisable, erase
     from pipelines.settings import Settings
     from pipelines.warehouse import Build
     from runs.run import Plan
@@ -58,7 +57,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
 
     def prepare(work: Build) -> None:
         if customer is None:
-            given_up.append(give_up(work.connection, settings))
+            given_up.append(delete_unrecognisable(work.connection, settings))
         else:
             people.append(erase(work, settings, customer))
 

@@ -1,6 +1,6 @@
 """Rows that were read -> `rivo_raw`: what is new or changed is merged by dlt.
 
-A list passes these steps, each a method of `Landing`: personal data is treated, rows are typed (those that cannot be
+A list passes these steps, each a method of `Landing`: personal data is redacted, rows are typed (those that cannot be
 typed are quarantined), the whole read is checked, typed rows are compared with the stored ones, and only new and
 changed rows go through dlt. Then `_last_seen_at` and `_deleted_at` are written.
 """
@@ -60,9 +60,9 @@ class Landing:
         build: Build,
         endpoint: Endpoint,
         observed_at: datetime,
-        treat: Callable[[Endpoint, list[Row]], list[Row]] | None = None,
+        redact: Callable[[Endpoint, list[Row]], list[Row]] | None = None,
     ) -> None:
-        """`treat` replaces personal data in rows before anything else: see `pipelines.privacy.incoming`."""
+        """`redact` replaces personal data in rows before anything else: see `pipelines.privacy.redaction`."""
         self.build = build
         self.endpoint = endpoint
         self.observed_at = observed_at
@@ -71,7 +71,7 @@ class Landing:
         self.attributes: dict[str, bool] = {}
         self.filled: set[str] = set()
         self.new_columns: list[str] = []
-        self._treat = treat
+        self._redact = redact
         self._table = f"{RAW}.{endpoint.name}"
         self._typer = ListTyper([*endpoint.columns, *self._found_before()])
         self._rejected: list[Rejected] = []
@@ -169,11 +169,11 @@ class Landing:
         """Yield the rows as typed tables; collect what the guards, the quarantine and `mark_seen` need."""
         for page in in_batches(pages):
             self.counts.rows_read += len(page)
-            treated = Page.of(self._treat(self.endpoint, page.rows)) if self._treat else page
-            typed = self._typer(treated)
+            redacted = Page.of(self._redact(self.endpoint, page.rows)) if self._redact else page
+            typed = self._typer(redacted)
             self.seen.extend(typed.ids)
             if typed.rejected:
-                self._note_rejected(treated, typed.rejected)
+                self._note_rejected(redacted, typed.rejected)
             for name, has_value in typed.attributes.items():
                 self.attributes[name] = self.attributes.get(name, False) or has_value
             for column in typed.new_columns:

@@ -18,7 +18,7 @@ import duckdb
 
 from pipelines.load.landing import Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
-from pipelines.privacy.incoming import Incoming, apply_setting
+from pipelines.privacy.redaction import Redactor, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -115,7 +115,7 @@ def _load(
         if erased:
             build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", erased)
         apply_setting(build, settings)
-        landing = Landing(build, endpoint, observed_at, Incoming(build.connection, settings).treat)
+        landing = Landing(build, endpoint, observed_at, Redactor(build.connection, settings).redact)
         landing.load([rows])
         landing.quarantine(min(landing.seen, default=1) - 1)
         counted = count(build.connection)

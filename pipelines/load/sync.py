@@ -17,7 +17,7 @@ from pipelines.load.landing import Counts, Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
 from pipelines.load.read_ahead import ListRead, ReadAhead, api_time, observation_time
 from pipelines.load.rewind import rewind
-from pipelines.privacy.incoming import Incoming, apply_setting
+from pipelines.privacy.redaction import Redactor, apply_setting
 from pipelines.rivo.client import Client
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -77,7 +77,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     configure_dlt()
     ensure_tables(build.connection)
     write_settings(build.connection, settings.timezone)
-    incoming = Incoming(build.connection, settings)
+    redactor = Redactor(build.connection, settings)
     if changed := apply_setting(build, settings):
         options.notice(changed)
     client = Client.of_settings(settings, options.notice)
@@ -87,7 +87,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
     for read in ReadAhead(build.connection, client, settings, wanted, full=options.full):
         started = time.monotonic()
-        landing, error = _land(build, client, read, options, incoming)
+        landing, error = _land(build, client, read, options, redactor)
         result = _result(
             build.connection,
             client,
@@ -111,7 +111,7 @@ def _rewind(connection: duckdb.DuckDBPyConnection, client: Client, options: Sync
 
 
 def _land(
-    build: Build, client: Client, read: ListRead, options: SyncOptions, incoming: Incoming
+    build: Build, client: Client, read: ListRead, options: SyncOptions, redactor: Redactor
 ) -> tuple[Landing | None, str | None]:
     """Load one list: its landing, or the sentence that it failed with."""
     endpoint = read.endpoint
@@ -121,7 +121,7 @@ def _land(
         # The first answer tells the sync's observation time.
         first = next(pages, Page([], []))
         observed_at = observation_time(build.connection, client, endpoint)
-        landing = Landing(build, endpoint, observed_at, incoming.treat)
+        landing = Landing(build, endpoint, observed_at, redactor.redact)
         is_guarded = read.is_complete and endpoint.name not in options.allow_shrink
         landing.load(itertools.chain([first], pages), refuse_losses if is_guarded else None)
         landing.mark_seen(complete=read.is_complete)

@@ -1,1 +1,1 @@
-"""Personal data: which columns hold it, what RIVO_PII makes of it, and erasing a person."""
+"""Personal data: the columns that hold it, redaction by RIVO_PII, and erasure of a person."""

@@ -1,4 +1,4 @@
-"""`rivo forget`: a person out of the raw tables, with an opaque key in the person's place."""
+"""Erasure of a person from the raw tables (`rivo forget`): an opaque key takes the person's place."""
 
 from __future__ import annotations
 
@@ -9,31 +9,37 @@ from typing import Any
 import duckdb
 import orjson
 
-from pipelines.errors import RivoError, SettingsError, WarehouseError
-from pipelines.privacy.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
-from pipelines.privacy.incoming import (
-    Incoming,
-    identifier_of,
-    is_token,
-    put_down,
-    replace_quarantined,
-    swap_of,
-)
+from pipelines.errors import RivoError, SettingsError, WarehouseError, command
+from pipelines.privacy.erased import LEAST_ID_IN_TEXTS, ErasedPeople, address_of
 from pipelines.privacy.personal import parsed
 from pipelines.privacy.pseudonyms import Pseudonyms
+from pipelines.privacy.redaction import (
+    Redactor,
+    identifier_of,
+    is_token,
+    record_identifiers,
+    replace_quarantined,
+    replacer_of,
+)
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import MAKE_A_KEY, Settings
+from pipelines.sql import exists, quoted, scalar
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.raw_tables import existing_columns, history_name
 from pipelines.warehouse.versions import stamp_versions
 
+_ALREADY_ERASED = "This person has already been erased. Nothing was changed."
+_Test = tuple[str, Any]
+"""A SQL condition with one `?`, and the value of that parameter."""
+
 
 @dataclass
 class Person:
-    """Somebody to be forgotten: the Shopify id where there is one, and every text that tells of that person.
+    """A person to erase.
 
-    `texts` are as the warehouse holds them (tokens, where RIVO_PII hashes); `key` stands for the person from now on.
+    `id` is the Shopify id, None for a person known only from referrals. `texts` are the person's addresses and code as
+    the warehouse stores them (tokens under RIVO_PII=hash). `key` replaces the person's id.
     """
 
     id: int | None
@@ -42,36 +48,34 @@ class Person:
 
     @property
     def words(self) -> set[str]:
-        """All that may stand in a file, the id included."""
+        """The texts and the id: every string that identifies the person in a file."""
         return self.texts | ({str(self.id)} if self.id is not None else set())
 
 
-def forget(build: Build, settings: Settings, customer: str) -> Person:
-    """Replace somebody by an opaque key in every raw table of the working copy, and remember not to let back in.
+def erase(build: Build, settings: Settings, customer: str) -> Person:
+    """Replace a person by an opaque key in every raw table, and record the hashes by which syncs recognise the person.
 
     Args:
-        build: the working copy; its file will be written anew.
+        build: the working copy; its file is rewritten, so that no deleted bytes are left in it.
         settings: RIVO_PII_KEY must be set.
         customer: a Shopify id, or an e-mail address that one customer has, or that only referrals know.
 
     Raises:
-        SettingsError: there is no RIVO_PII_KEY.
-        RivoError: nobody is known by that, or several customers are.
+        SettingsError: RIVO_PII_KEY is not set, or differs from the key under which other people were erased.
+        RivoError: `customer` matches no person or several, or a person who has already been erased.
     """
     pseudonyms = Pseudonyms.of(settings)
     if pseudonyms is None:
         raise SettingsError(
-            "RIVO_PII_KEY: is needed to forget somebody: the next sync recognises the person by a hash that "
-            f"nobody can guess without it. {MAKE_A_KEY}."
+            "RIVO_PII_KEY is not set, and erasing a person requires it: later syncs recognise the person by a hash "
+            f"made with this key. {MAKE_A_KEY}."
         )
     connection = build.connection
     person = _find(connection, settings, pseudonyms, customer)
-    others = connection.execute(
-        f"select exists (from {RAW}._forgotten where key_check <> ?)", [pseudonyms.check]
-    ).fetchall()[0][0]
-    if others:
+    if exists(connection, f"from {RAW}._forgotten where key_check <> ?", [pseudonyms.check]):
         raise SettingsError(
-            "RIVO_PII_KEY is not the one under which others were forgotten. Set it to what it was."
+            "RIVO_PII_KEY differs from the key under which other people were erased. Set it to that key, or run "
+            f"`{command()} forget --key-lost` if that key is lost. Nothing was changed."
         )
     known = {
         identifier
@@ -81,23 +85,31 @@ def forget(build: Build, settings: Settings, customer: str) -> Person:
     found = {identifier_of(text, settings, pseudonyms) for text in person.words}
     if not changed and person.id is None:
         raise RivoError(
-            "That person has already been forgotten. Nothing was changed."
+            _ALREADY_ERASED
             if found & known
-            else f"Nobody in the warehouse is known by {customer}. Give the Shopify id instead. Nothing was changed."
+            else f"No customer or referral in the warehouse has the address {customer}. Give the Shopify id instead. "
+            "Nothing was changed."
         )
-    put_down(connection, person.key, sorted(found - known), pseudonyms)
+    record_identifiers(connection, person.key, sorted(found - known), pseudonyms)
     return person
 
 
-def give_up(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
-    """Strike out those who were forgotten under another RIVO_PII_KEY, which is lost; returns how many people."""
+def delete_unrecognisable(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+    """Delete the people erased under another RIVO_PII_KEY from `_forgotten`, when that key is lost.
+
+    No sync can recognise these people without it.
+
+    Returns:
+        the number of people deleted.
+    """
     pseudonyms = Pseudonyms.of(settings)
-    check = pseudonyms.check if pseudonyms else ""
-    rows = connection.execute(
-        f"select count(distinct customer_key) from {RAW}._forgotten where key_check <> ?", [check]
-    ).fetchall()
-    connection.execute(f"delete from {RAW}._forgotten where key_check <> ?", [check])
-    return int(rows[0][0])
+    of_other_keys, parameters = (
+        f"from {RAW}._forgotten where key_check <> ?",
+        [pseudonyms.check if pseudonyms else ""],
+    )
+    count: int = scalar(connection, f"select count(distinct customer_key) {of_other_keys}", parameters)
+    connection.execute(f"delete {of_other_keys}", parameters)
+    return count
 
 
 def _find(
@@ -115,10 +127,10 @@ def _find(
         if len(ids) > 1:
             listed = ", ".join(str(id) for (id,) in ids)
             raise RivoError(
-                f"{len(ids)} customers have that address: {listed}. Forget each by its id. Nothing was changed."
+                f"{len(ids)} customers have that address: {listed}. Erase each of them by id. Nothing was changed."
             )
         if ids and ids[0][0] < 0:
-            raise RivoError("That person has already been forgotten. Nothing was changed.")
+            raise RivoError(_ALREADY_ERASED)
         id = ids[0][0] if ids else None
     elif customer.isascii() and customer.isdigit() and len(customer) < 19:
         id = int(customer)
@@ -134,81 +146,85 @@ def _find(
     ).fetchone()
     if id is not None and not row and not _is_known(connection, id):
         raise RivoError(f"There is no customer {id} in the warehouse. Nothing was changed.")
-    # 62 bits of chance: says nothing of the id, and never meets another.
+    # 62 random bits reveal nothing of the id, and two people never get the same key.
     return Person(id, texts, int(row[0]) if row else -1 - secrets.randbits(62))
 
 
 def _is_known(connection: duckdb.DuckDBPyConnection, id: int) -> bool:
-    # A short number may stand in a title as well, and its owner would be taken out of there for ever.
+    """Return whether the warehouse holds an id: in a column of customer ids or, if it is long enough, in a text."""
+    # A shorter number in a title is hardly a customer's id, and must not be erased from titles.
     in_texts = id >= LEAST_ID_IN_TEXTS
     word = rf"\b{id}\b"
+    stored = existing_columns(connection)
     for name, endpoint in ENDPOINTS.items():
-        where = " or ".join(f'"{c.name}" = $id' for c in endpoint.columns if c.is_customer) or "false"
-        texts = _texts(existing_columns(connection)[name]) if in_texts else []
-        where += "".join(f" or regexp_matches(\"{column}\"::varchar, '{word}')" for column in texts)
-        if connection.execute(
-            f"select exists (from {RAW}.{name} where {where})", {"id": id} if "$id" in where else {}
-        ).fetchall()[0][0]:
+        tests: list[_Test] = [
+            (f"{quoted(column.name)} = ?", id) for column in endpoint.columns if column.is_customer
+        ]
+        if in_texts:
+            tests += [(f"regexp_matches({quoted(text)}::varchar, ?)", word) for text in _texts(stored[name])]
+        if tests and exists(connection, f"from {RAW}.{name} where {_any_of(tests)}", _parameters(tests)):
             return True
-    rows = connection.execute(
-        f'select exists (from {RAW}._quarantine where regexp_matches("row"::varchar, ?))', [word]
-    ).fetchall()
-    return in_texts and bool(rows[0][0])
+    return in_texts and exists(
+        connection, f'from {RAW}._quarantine where regexp_matches("row"::varchar, ?)', [word]
+    )
 
 
 def replace_person(build: Build, settings: Settings, person: Person) -> int:
-    """Replace somebody in every raw table of the working copy; returns how many rows named that person.
+    """Replace a person in every raw table of the working copy.
 
-    Adds to `person.texts` the addresses and the code that the warehouse knows the person by.
+    Adds to `person.texts` the addresses and the code under which the warehouse knows the person.
+
+    Returns:
+        the number of rows that named the person.
     """
     connection = build.connection
-    swap = swap_of(settings)
+    replacer = replacer_of(settings)
 
     def address(key: int) -> str | None:
-        return swap(address_of(key), True) if swap else address_of(key)
+        return replacer(address_of(key), True) if replacer else address_of(key)
 
     lowered = {word.lower() for word in person.words}
-    # A token of an address has no @, but stands where an address stood.
+    # The token of an address contains no @, but must be replaced by an address.
     tokens = {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
-    stored = Forgotten(
+    erased = ErasedPeople(
         lambda word: person.key if word.lower() in lowered else None,
-        learned=lambda _key, text: person.texts.add(text.strip()),
+        on_found=lambda _key, text: person.texts.add(text.strip()),
         address=address,
         is_address=lambda word: "@" in word or word in tokens,
     )
     changed = 0
     while True:
         before = len(person.texts)
-        changed += _replace_everywhere(connection, stored, person)
+        changed += _replace_everywhere(connection, erased, person)
         if len(person.texts) == before:
             break
-        # Another address came up on the way: it may stand where the id does not.
+        # A row revealed another address, which may occur in rows without the id.
         lowered |= {word.lower() for word in person.words}
         tokens |= {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
     build.is_rewritten = True
     return changed
 
 
-def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: Forgotten, person: Person) -> int:
+def _replace_everywhere(connection: duckdb.DuckDBPyConnection, erased: ErasedPeople, person: Person) -> int:
     changed = 0
     columns = existing_columns(connection)
     for name, endpoint in ENDPOINTS.items():
-        changed += _replace_rows(connection, endpoint, columns[name], stored, person)
+        changed += _replace_rows(connection, endpoint, columns[name], erased, person)
         if endpoint.history:
-            _replace_versions(connection, endpoint, columns[history_name(endpoint)], stored, person)
+            _replace_versions(connection, endpoint, columns[history_name(endpoint)], erased, person)
     if person.id is not None:
         connection.execute(
             f"update {RAW}._quarantine set id = ? where list = 'customers' and id = ?",
             [person.key, person.id],
         )
-    changed += _replace_quarantined(connection, stored, person)
+    changed += _replace_quarantined(connection, erased, person)
     errors = connection.execute(
         f"select distinct error from {RAW}.sync_log where error is not null"
     ).fetchall()
     for (error,) in errors:
-        if stored.words(error) != error:
+        if erased.redact_value(error) != error:
             connection.execute(
-                f"update {RAW}.sync_log set error = ? where error = ?", [stored.words(error), error]
+                f"update {RAW}.sync_log set error = ? where error = ?", [erased.redact_value(error), error]
             )
     return changed
 
@@ -221,7 +237,7 @@ def _replace_rows(
     connection: duckdb.DuckDBPyConnection,
     endpoint: Endpoint,
     columns: dict[str, str],
-    stored: Forgotten,
+    erased: ErasedPeople,
     person: Person,
 ) -> int:
     declared = {column.name: column for column in endpoint.columns}
@@ -231,18 +247,19 @@ def _replace_rows(
         for name, kind in columns.items()
         if kind == "BIGINT" and (name not in declared or declared[name].is_customer)
     ]
-    # Undeclared ones of other types, whose names may speak of a person.
+    # Undeclared columns of other types may be personal by their name.
     others = [c for c in columns if c not in declared and c not in (*texts, *ids) and not c.startswith("_")]
-    told = [f'"{name}" = {person.id}' for name in ids if person.id is not None]
-    told += [_names(name, person) for name in texts]
-    if not told:
+    tests: list[_Test] = [(f"{quoted(name)} = ?", person.id) for name in ids if person.id is not None]
+    tests += [_names_person(name, person) for name in texts]
+    if not tests:
         return 0
     read = {
-        name: f'"{name}"::varchar' if columns[name] == "JSON" else f'"{name}"'
+        name: f"{quoted(name)}::varchar" if columns[name] == "JSON" else quoted(name)
         for name in ("id", *texts, *ids, *others)
     }
     found = connection.execute(
-        f"select {', '.join(read.values())} from {RAW}.{endpoint.name} where {' or '.join(told)}"
+        f"select {', '.join(read.values())} from {RAW}.{endpoint.name} where {_any_of(tests)}",
+        _parameters(tests),
     ).fetchall()
     changed = 0
     for values in found:
@@ -250,17 +267,17 @@ def _replace_rows(
             name: parsed(value) if columns[name] == "JSON" and value is not None else value
             for name, value in zip(read, values, strict=True)
         }
-        treated = stored.object(endpoint.name, row, row["id"])
+        redacted = erased.redact_object(endpoint.name, row, row["id"])
         if not declared["id"].is_customer:
-            treated["id"] = row["id"]
+            redacted["id"] = row["id"]
         changes = {
             name: orjson.dumps(value).decode() if columns[name] == "JSON" and value is not None else value
-            for name, value in treated.items()
+            for name, value in redacted.items()
             if value != row[name]
         }
         if changes:
             changed += 1
-            assignments = ", ".join(f'"{name}" = ?' for name in changes)
+            assignments = ", ".join(f"{quoted(name)} = ?" for name in changes)
             connection.execute(
                 f"update {RAW}.{endpoint.name} set {assignments} where id = ?", [*changes.values(), row["id"]]
             )
@@ -271,7 +288,7 @@ def _replace_versions(
     connection: duckdb.DuckDBPyConnection,
     endpoint: Endpoint,
     columns: dict[str, str],
-    stored: Forgotten,
+    erased: ErasedPeople,
     person: Person,
 ) -> None:
     table = f"{RAW}.{history_name(endpoint)}"
@@ -282,34 +299,48 @@ def _replace_versions(
     for name in _texts(columns):
         if name.startswith("_"):
             continue
+        column = quoted(name)
+        condition, words = _names_person(name, person)
         found = connection.execute(
-            f'select distinct "{name}"::varchar from {table} where {_names(name, person)}'
+            f"select distinct {column}::varchar from {table} where {condition}", [words]
         ).fetchall()
         for (text,) in found:
             connection.execute(
-                f'update {table} set "{name}" = ? where "{name}"::varchar = ?', [stored.words(text), text]
+                f"update {table} set {column} = ? where {column}::varchar = ?",
+                [erased.redact_value(text), text],
             )
         is_changed |= bool(found)
     if is_changed:
         stamp_versions(connection, endpoint)
 
 
-def _names(column: str, person: Person) -> str:
-    words = ", ".join("'" + word.lower().replace("'", "''") + "'" for word in sorted(person.words))
-    return f'list_any_value([w for w in [{words}] if contains(lower("{column}"::varchar), w)]) is not null'
+def _names_person(column: str, person: Person) -> _Test:
+    """Return a test of whether a column contains one of the person's words, in whatever capitals."""
+    contains_word = f"contains(lower({quoted(column)}::varchar), erased_word)"
+    words = sorted(word.lower() for word in person.words)
+    return f"list_any_value([erased_word for erased_word in ? if {contains_word}]) is not null", words
 
 
-def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotten, person: Person) -> int:
+def _any_of(tests: list[_Test]) -> str:
+    return " or ".join(condition for condition, _ in tests)
+
+
+def _parameters(tests: list[_Test]) -> list[Any]:
+    return [parameter for _, parameter in tests]
+
+
+def _replace_quarantined(connection: duckdb.DuckDBPyConnection, erased: ErasedPeople, person: Person) -> int:
+    condition, words = _names_person("row", person)
     rows = connection.execute(
-        f'select distinct list, "row"::varchar from {RAW}._quarantine where {_names("row", person)}'
+        f'select distinct list, "row"::varchar from {RAW}._quarantine where {condition}', [words]
     ).fetchall()
     for name, row in rows:
-        replace_quarantined(connection, name, row, stored.row(name, parsed(row)))
+        replace_quarantined(connection, name, row, erased.redact_row(name, parsed(row)))
     return len(rows)
 
 
-def forgotten_in(warehouse: Warehouse) -> list[tuple[Any, ...]]:
-    """The rows of `_forgotten` of a warehouse about to be replaced; none where it cannot be read."""
+def erased_identifiers(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    """Return the rows of `_forgotten` of a warehouse that a restore will replace; none if it cannot be read."""
     if not warehouse.base.exists:
         return []
     try:
@@ -321,16 +352,16 @@ def forgotten_in(warehouse: Warehouse) -> list[tuple[Any, ...]]:
         return []
 
 
-def forget_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -> None:
-    """Forget, in a warehouse restored from an older backup, those who were forgotten since.
+def erase_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -> None:
+    """Erase from a restored warehouse the people who were erased after its backup was made.
 
     Args:
         build: the working copy, with RIVO_PII applied.
-        settings: with the RIVO_PII_KEY that they were forgotten under.
-        rows: as `forgotten_in` gave them.
+        settings: with the RIVO_PII_KEY under which these people were erased.
+        rows: the result of `erased_identifiers`.
 
     Raises:
-        SettingsError: RIVO_PII_KEY is another one, or missing.
+        SettingsError: RIVO_PII_KEY differs from that key, or is not set.
     """
     connection = build.connection
     known = {i for (i,) in connection.execute(f"select identifier from {RAW}._forgotten").fetchall()}
@@ -338,14 +369,14 @@ def forget_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) 
     if not rows:
         return
     connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", rows)
-    incoming = Incoming(connection, settings)
+    redactor = Redactor(connection, settings)
     for name, endpoint in ENDPOINTS.items():
         for column in endpoint.columns:
             if not column.is_customer and column.personal != "email":
                 continue
-            found = connection.execute(f'select distinct "{column.name}" from {RAW}.{name}').fetchall()
+            found = connection.execute(f"select distinct {quoted(column.name)} from {RAW}.{name}").fetchall()
             for (value,) in found:
-                key = None if value is None else incoming.key_of(str(value))
+                key = None if value is None else redactor.key_of(str(value))
                 if key is not None:
                     is_id = column.is_customer
                     texts = set() if is_id else {value}

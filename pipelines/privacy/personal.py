@@ -1,12 +1,12 @@
-"""What tells of a person in a row of the API, and its replacement, at any depth.
+"""Finds personal data in the rows of the API, at any depth, and replaces it.
 
-Everything here maps JSON to JSON and knows no warehouse. A `Swap` says what a personal text becomes.
+Maps JSON to JSON and knows no warehouse. A `Replacer` returns the replacement of a personal text.
 
-- A declared column is personal where the table of endpoints says so; notes are taken out whatever the swap says.
-- An object of another list (a customer inside an event) is looked at with that list's columns.
-- What no release declared is suspect: all its texts are personal but plain times, and so are its numbers and
-  truths where their name speaks of a person.
-- Other texts (titles, names of rewards) stay, but for e-mail addresses inside them.
+- A declared column is personal if the endpoint table says so. Notes are always deleted.
+- An object of another list (a customer inside an event) is redacted by that list's columns.
+- In undeclared attributes, every text except a plain time is personal; numbers and booleans are personal if the
+  attribute has a personal name.
+- Other texts (titles, names of rewards) stay, except for the e-mail addresses in them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pipelines.rivo.columns import ADDRESS, Column
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import looks_like_time
 
-Swap = Callable[[str, bool], str | None]
-"""What a personal text becomes, None for nothing; the second argument says whether it is an e-mail address."""
+Replacer = Callable[[str, bool], str | None]
+"""A function of (text, is_address) that returns the replacement of a personal text, or None to delete it."""
 
 _PERSONAL_NAME = re.compile(
     r"mail|phone|mobile|birth|address|street|postal|postcode|(^|_)zip|city|gender|token|password"
@@ -37,124 +37,126 @@ _WORDS = re.compile(r"[^\W\d_]{2}")
 _PLAIN_WORD = re.compile(r"[a-z_]{1,40}")
 
 
-def treat_row(name: str, row: Any, swap: Swap) -> Any:
-    """A resource object of the list `name` with every personal value replaced; ids stay.
+def redact_row(name: str, row: Any, replacer: Replacer) -> Any:
+    """Replace every personal value in a resource object of the list `name`; ids stay.
 
-    It need not be well-formed: what has not the shape of a row is replaced as something undeclared.
+    A part that does not have the shape of a row is redacted like an undeclared attribute.
     """
     if not isinstance(row, dict):
-        return treat_undeclared(row, swap)
-    treated = {}
+        return redact_undeclared(row, replacer)
+    redacted = {}
     for key, value in row.items():
         if key == "attributes" and isinstance(value, dict):
-            treated[key] = treat_object(name, value, swap)
+            redacted[key] = redact_object(name, value, replacer)
         elif (key == "id" and _is_id(value)) or (
             key == "type" and isinstance(value, str) and _PLAIN_WORD.fullmatch(value)
         ):
-            treated[key] = value
+            redacted[key] = value
         else:
-            treated.update(_items({key: treat_undeclared(value, swap, key)}, swap))
-    return treated
+            redacted.update(_items({key: redact_undeclared(value, replacer, key)}, replacer))
+    return redacted
 
 
-def treat_object(name: str, attributes: Mapping[str, Any], swap: Swap) -> dict[str, Any]:
-    """The attributes of an object of the list `name` with every personal value replaced."""
+def redact_object(name: str, attributes: Mapping[str, Any], replacer: Replacer) -> dict[str, Any]:
+    """Replace every personal value in the attributes of an object of the list `name`."""
     columns = columns_by_attribute(name)
     return _items(
         {
-            key: treat_declared(columns[key], value, swap)
+            key: redact_declared(columns[key], value, replacer)
             if key in columns
-            else treat_undeclared(value, swap, key)
+            else redact_undeclared(value, replacer, key)
             for key, value in attributes.items()
         },
-        swap,
+        replacer,
     )
 
 
-def treat_declared(column: Column, value: Any, swap: Swap) -> Any:
-    """The value of a declared column with what is personal in it replaced."""
+def redact_declared(column: Column, value: Any, replacer: Replacer) -> Any:
+    """Replace personal data in the value of a declared column."""
     if value is None:
         return None
     if column.personal:
-        return _treat_personal(column, value, swap)
+        return _redact_personal(column, value, replacer)
     if column.nested:
-        return _treat_nested(column.nested, value, swap)
+        return _redact_nested(column.nested, value, replacer)
     if column.name == "id":
         ids = value if isinstance(value, list) else [value]
-        return value if all(map(_is_id, ids)) else treat_undeclared(value, swap)
+        return value if all(map(_is_id, ids)) else redact_undeclared(value, replacer)
     if column.type != "json" and isinstance(value, dict | list):
-        return treat_undeclared(value, swap)
+        return redact_undeclared(value, replacer)
     if column.type not in ("json", "text", "scalar") and isinstance(value, str) and _WORDS.search(value):
-        # Sets its row apart, and must go on doing so.
-        return swap(value, False) or "removed"
-    return _treat_plain(value, swap)
+        # The value does not fit its type: the row must still be quarantined.
+        return replacer(value, False) or "removed"
+    return _redact_plain(value, replacer)
 
 
-def _treat_personal(column: Column, value: Any, swap: Swap) -> Any:
+def _redact_personal(column: Column, value: Any, replacer: Replacer) -> Any:
     if column.personal == "note":
         return None
     if column.personal == "details":
-        return treat_undeclared(value, swap)
+        return redact_undeclared(value, replacer)
     if isinstance(value, str):
-        return swap(value, column.personal == "email")
+        return replacer(value, column.personal == "email")
     if column.personal == "tags" and isinstance(value, list):
-        tags = [swap(tag, False) for tag in value if isinstance(tag, str)]
+        tags = [replacer(tag, False) for tag in value if isinstance(tag, str)]
         return None if value and not any(tags) else tags
     return None
 
 
-def _treat_nested(name: str, value: Any, swap: Swap) -> Any:
+def _redact_nested(name: str, value: Any, replacer: Replacer) -> Any:
     if isinstance(value, dict):
-        return treat_object(name, value, swap)
+        return redact_object(name, value, replacer)
     if isinstance(value, list):
-        return [_treat_nested(name, each, swap) for each in value]
-    return value if _is_id(value) else treat_undeclared(value, swap)
+        return [_redact_nested(name, each, replacer) for each in value]
+    return value if _is_id(value) else redact_undeclared(value, replacer)
 
 
-def treat_undeclared(value: Any, swap: Swap, name: str = "") -> Any:
-    """A value that no release declares, as suspicious as its name `name` and those inside it are."""
-    return _suspect(value, swap, bool(_PERSONAL_NAME.search(name)))
+def redact_undeclared(value: Any, replacer: Replacer, name: str = "") -> Any:
+    """Replace personal data in an undeclared attribute, judged by its name `name` and the names inside it."""
+    return _suspect(value, replacer, bool(_PERSONAL_NAME.search(name)))
 
 
-def _suspect(value: Any, swap: Swap, is_personal: bool) -> Any:
+def _suspect(value: Any, replacer: Replacer, is_personal: bool) -> Any:
     if isinstance(value, str):
         if looks_like_time(value):
             return None if is_personal else value
-        return swap(value, ADDRESS.fullmatch(value.strip()) is not None)
+        return replacer(value, ADDRESS.fullmatch(value.strip()) is not None)
     if isinstance(value, dict):
-        treated = {
-            key: _suspect(each, swap, is_personal or bool(_PERSONAL_NAME.search(key)))
+        redacted = {
+            key: _suspect(each, replacer, is_personal or bool(_PERSONAL_NAME.search(key)))
             for key, each in value.items()
         }
-        return _items(treated, swap)
+        return _items(redacted, replacer)
     if isinstance(value, list):
-        return [_suspect(each, swap, is_personal) for each in value]
+        return [_suspect(each, replacer, is_personal) for each in value]
     return None if is_personal else value
 
 
-def _treat_plain(value: Any, swap: Swap) -> Any:
-    """A value of the programme, not of a person: only addresses go, and keys that speak of a person."""
+def _redact_plain(value: Any, replacer: Replacer) -> Any:
+    """Redact a value about the loyalty programme: replace addresses, and the values of keys with personal names."""
     if isinstance(value, str):
-        return swap_addresses(value, swap)
+        return replace_addresses(value, replacer)
     if isinstance(value, dict):
-        treated = {
-            key: _suspect(each, swap, True) if _PERSONAL_NAME.search(key) else _treat_plain(each, swap)
+        redacted = {
+            key: _suspect(each, replacer, True)
+            if _PERSONAL_NAME.search(key)
+            else _redact_plain(each, replacer)
             for key, each in value.items()
         }
-        return _items(treated, swap)
+        return _items(redacted, replacer)
     if isinstance(value, list):
-        return [_treat_plain(each, swap) for each in value]
+        return [_redact_plain(each, replacer) for each in value]
     return value
 
 
-def swap_addresses(text: str, swap: Swap) -> str:
-    """A text with the e-mail addresses in it replaced, by nothing where the swap gives nothing."""
-    return ADDRESS.sub(lambda found: swap(found[0], True) or "", text) if "@" in text else text
+def replace_addresses(text: str, replacer: Replacer) -> str:
+    """Replace the e-mail addresses in a text, or delete them if the replacer returns None."""
+    return ADDRESS.sub(lambda found: replacer(found[0], True) or "", text) if "@" in text else text
 
 
-def _items(values: dict[str, Any], swap: Swap) -> dict[str, Any]:
-    """Keys can be addresses, too."""
-    return {swap_addresses(key, swap): value for key, value in values.items()}
+def _items(values: dict[str, Any], replacer: Replacer) -> dict[str, Any]:
+    """Replace the addresses in keys."""
+    return {replace_addresses(key, replacer): value for key, value in values.items()}
 
 
 def _is_id(value: Any) -> bool:
@@ -165,14 +167,14 @@ def _is_id(value: Any) -> bool:
 
 @cache
 def columns_by_attribute(name: str) -> dict[str, Column]:
-    """Which column of the list `name` an attribute belongs to; a nested object to its own."""
+    """Return the column of the list `name` that each attribute belongs to; a nested object has its own."""
     columns = ENDPOINTS[name].columns
     found = {attribute: column for column in columns for attribute in column.sources}
     return {**found, **{column.name: column for column in columns}}
 
 
 def parsed(text: str | bytes) -> Any:
-    """A JSON text as Python objects; a number that no double can hold is None."""
+    """Parse a JSON text; a number that no double can hold becomes None."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
@@ -185,5 +187,5 @@ def _float(text: str) -> float | None:
 
 
 def _int(text: str) -> int | float | None:
-    # orjson writes what 64 bits hold.
+    # orjson cannot write an integer of more than 64 bits.
     return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _float(text)

@@ -1,4 +1,4 @@
-"""Keyed hashes: the same text gives the same one, and nobody without RIVO_PII_KEY can try texts out."""
+"""Keyed hashes of personal texts: equal texts have equal hashes; without RIVO_PII_KEY no hash can be guessed."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pipelines.settings import Settings
 
 
 class Pseudonyms:
-    """The hashes that one secret gives; domains are kept apart, so that one kind says nothing of another."""
+    """The keyed hashes of one secret. Each kind has a domain of its own, so that kinds cannot be compared."""
 
     def __init__(self, secret: str) -> None:
         self._key = sha256(secret.encode()).digest()
         self.check = self._hash("rivo-check", "")
-        """Tells whether two secrets are the same, and nothing else of them."""
+        """A hash that differs between secrets, to compare them without storing them."""
 
     @classmethod
     def of(cls, settings: Settings) -> Pseudonyms | None:
-        """Those of RIVO_PII_KEY; None where it is not set."""
+        """Return the pseudonyms of RIVO_PII_KEY; None if it is not set."""
         return cls(settings.pii_key.get_secret_value()) if settings.pii_key else None
 
     def token(self, text: str, is_email: bool = False) -> str:
-        """What stands for a personal text in the warehouse: 32 hexadecimal digits; blank text stays blank.
+        """Return the token that replaces a personal text: 32 hexadecimal digits; a blank text stays blank.
 
-        The same address in other capitals or with spaces around it is the same.
+        Spaces around a text do not count, nor do capitals in an address.
         """
         text = text.strip()
         return self._hash("rivo-pii", text.lower() if is_email or "@" in text else text) if text else text
 
     def identifier(self, token: str) -> str:
-        """What somebody forgotten is recognised by: made of a token, since that is what RIVO_PII=hash keeps."""
+        """Return the hash that identifies an erased person, made from the token of an id, address or code."""
         return self._hash("rivo-forget", token)
 
     def _hash(self, domain: str, text: str) -> str:

@@ -1,4 +1,4 @@
-"""The warehouse: where it is, how it is opened, built, published and backed up. Nothing outside knows it is a file."""
+"""The warehouse: opens, builds, publishes and backs it up. No other package treats it as a file."""
 
 from pipelines.warehouse.build import Build
 from pipelines.warehouse.raw_tables import RAW

@@ -1,6 +1,6 @@
-"""Backup and restore of `rivo_raw`: what Rivo does not give a second time (histories, first-seen times, the log).
+"""Backup and restore of `rivo_raw`, whose histories, first-seen times and log cannot be read from Rivo again.
 
-A backup is one folder: a Parquet file a table, and `manifest.json`.
+A backup is a folder with one Parquet file per table and `manifest.json`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sql import literal, quoted, scalar
 from pipelines.warehouse.build import Build
 from pipelines.warehouse.files import sync_to_disk
-from pipelines.warehouse.raw_tables import RAW, existing_columns
+from pipelines.warehouse.raw_tables import RAW, existing_columns, number_log
 from pipelines.warehouse.storage_errors import first_line, refuse_foreign, unreadable
 from pipelines.warehouse.warehouse import Warehouse
 
@@ -33,7 +34,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Backup:
-    """What a backup holds; `rows` by table, `observed_at` the time of its data (ISO 8601), None for no sync."""
+    """The manifest of a backup; `observed_at` is the observation time of its data (ISO 8601), None before any sync."""
 
     folder: Path
     release: str
@@ -44,18 +45,18 @@ class Backup:
 
     @property
     def rows(self) -> int:
-        """Rows of all tables together."""
+        """Number of rows in all tables."""
         return sum(int(table["rows"]) for table in self.tables.values())
 
 
 def backup(warehouse: Warehouse, shop: str, folder: Path) -> Backup:
-    """Write every table of `rivo_raw` into a new folder: as the next sync would find it, whole or not at all.
+    """Write every table of `rivo_raw`, in the state that the next sync starts from, into a new folder.
 
-    It reads a file that is complete, so that no sync waits for it.
+    The folder appears when it is complete. The backup neither delays a running sync nor waits for it.
 
     Raises:
         NoWarehouse: there is nothing to back up.
-        RivoError: the folder holds something, or cannot be written.
+        RivoError: the folder is not empty, or cannot be written.
     """
     _refuse_filled(folder)
     try:
@@ -68,7 +69,7 @@ def backup(warehouse: Warehouse, shop: str, folder: Path) -> Backup:
             names = _tables(connection)
             if "sync_log" not in names:
                 raise NoWarehouse(
-                    f"Nothing was ever synced into {warehouse}, so there is nothing to back up."
+                    f"Nothing was ever synced into {warehouse}, so there is nothing to back up. Check RIVO_WAREHOUSE."
                 )
             tables = {name: _export(connection, name, unfinished) for name in names}
             observed_at = scalar(connection, f"select max(observed_at) from {RAW}.sync_log where complete")
@@ -97,17 +98,17 @@ def backup(warehouse: Warehouse, shop: str, folder: Path) -> Backup:
 
 
 def read_backup(folder: Path) -> Backup:
-    """Look a backup through: every file is there, with the bytes that were written.
+    """Read the manifest of a backup, and check that every file has the content that was written.
 
     Raises:
-        RivoError: it is no backup, of a later release's kind, or damaged.
+        RivoError: the folder is not a backup, or one in a format of a later release, or damaged.
     """
     try:
         found = json.loads((folder / MANIFEST).read_text())
         if found["format"] != FORMAT:
             raise RivoError(
-                f"{folder} was made by release {found.get('release')} in a form that this release does not know. "
-                "Restore it with that release or a later one."
+                f"{folder} was made by release {found.get('release')} in a format that this release cannot read. "
+                "Restore it with that release or a later one. Nothing was changed."
             )
         made = Backup(
             folder,
@@ -121,19 +122,23 @@ def read_backup(folder: Path) -> Backup:
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RivoError(
-            f"{folder} is no whole backup: {MANIFEST} or a file that it names cannot be read ({error}). "
-            "Nothing was changed."
+            f"{folder} is not a complete backup: {MANIFEST} or a file listed in it cannot be read ({error}). Check the "
+            "folder, or use another backup. Nothing was changed."
         ) from None
     if damaged:
         raise RivoError(
-            f"{folder} is damaged: {', '.join(damaged)} differ from what was written. Take another backup. "
-            "Nothing was changed."
+            f"{folder} is damaged: the content of {', '.join(damaged)} differs from what was written. Use another "
+            "backup. Nothing was changed."
         )
     return made
 
 
 def refuse_to_replace(warehouse: Warehouse) -> None:
-    """Raise WarehouseError where a warehouse holds something that a restore would replace."""
+    """Check that a warehouse is empty, so that a restore replaces nothing.
+
+    Raises:
+        WarehouseError: it has a log of syncs, or cannot be opened.
+    """
     for present in {warehouse, warehouse.base}:
         if not present.exists:
             continue
@@ -145,26 +150,30 @@ def refuse_to_replace(warehouse: Warehouse) -> None:
         except duckdb.Error:
             rows = -1
         if rows:
-            what = f"a log of {rows:,} list reads" if rows > 0 else "something that cannot be opened"
+            what = (
+                f"already holds the log of {rows:,} list reads"
+                if rows > 0
+                else "is not empty, and cannot be opened"
+            )
             raise WarehouseError(
-                f"{warehouse} already holds {what}. A restore would replace it: what it holds and the backup does not "
-                "would be lost. If that is what you want, back it up and add --replace. Nothing was changed."
+                f"{warehouse} {what}. A restore would replace it, and lose all data that the backup does not hold. "
+                "To replace it, back it up first and add --replace. Nothing was changed."
             )
 
 
 def load_backup(build: Build, made: Backup) -> list[str]:
     """Fill the raw tables of a fresh working copy from a backup.
 
-    A column that the backup lacks is null; one that this release does not declare is added, like an attribute
+    A column that is missing from the backup is null; one that this release does not declare is added, like an attribute
     that Rivo added.
 
     Returns:
-        sentences on where the backup and this release differ.
+        a sentence for each difference between the backup and this release.
 
     Raises:
-        RivoError: a column's values do not fit into the type that it has in this release.
+        RivoError: the values of a column cannot be converted to its type in this release, or rows are missing.
     """
-    said: list[str] = []
+    notes: list[str] = []
     connection = build.connection
     for name, table in made.tables.items():
         present = existing_columns(connection).get(name)
@@ -172,17 +181,14 @@ def load_backup(build: Build, made: Backup) -> list[str]:
         if present is None:
             columns = ", ".join(f"{quoted(column)} {kind}" for column, kind in held.items())
             connection.execute(f"create table {RAW}.{quoted(name)} ({columns})")
-            said.append(f"{name} is a table that this release does not know; it was restored as it was.")
+            notes.append(f"{name}: this release does not know this table; it was restored unchanged.")
         else:
             for column in held.keys() - present.keys():
                 connection.execute(
                     f"alter table {RAW}.{quoted(name)} add column {quoted(column)} {held[column]}"
                 )
-            missing = sorted(present.keys() - held.keys())
-            if missing:
-                said.append(
-                    f"{name}: the backup has no {', '.join(missing)}; null until the next complete read."
-                )
+            if missing := sorted(present.keys() - held.keys() - {"log_position"}):
+                notes.append(_missing_columns(name, missing))
         connection.execute(f"delete from {RAW}.{quoted(name)}")
         try:
             connection.execute(
@@ -191,21 +197,30 @@ def load_backup(build: Build, made: Backup) -> list[str]:
             )
         except (duckdb.ConversionException, duckdb.ConstraintException, duckdb.BinderException) as error:
             raise RivoError(
-                f"The table {name} of {made.folder} does not fit into this release ({str(error).splitlines()[0]}). "
-                f"Restore it with release {made.release}, sync once, then upgrade. Nothing was changed."
+                f"The table {name} of {made.folder} cannot be converted to this release ({first_line(str(error))}). "
+                f"Restore the backup with release {made.release}, sync once, then upgrade. Nothing was changed."
             ) from None
         rows = scalar(connection, f"select count(*) from {RAW}.{quoted(name)}")
         if rows != table["rows"]:
             raise RivoError(
-                f"{name} of {made.folder} has {rows:,} rows where its manifest promises {table['rows']:,}. "
-                "Nothing was changed."
+                f"The table {name} of {made.folder} has {rows:,} rows, but {MANIFEST} lists {table['rows']:,}. Use "
+                "another backup. Nothing was changed."
             )
-    return said
+    number_log(connection)
+    return notes
+
+
+def _missing_columns(table: str, columns: list[str]) -> str:
+    what, verb = ("column", "it is") if len(columns) == 1 else ("columns", "they are")
+    until = "until the next complete read" if table in ENDPOINTS else "in the restored rows"
+    return f"{table}: the backup has no {what} {', '.join(columns)}; {verb} null {until}."
 
 
 def _refuse_filled(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RivoError(f"{folder} is there already and not empty. Name a new folder. Nothing was written.")
+        raise RivoError(
+            f"{folder} already exists and is not empty. Choose a new folder. Nothing was written."
+        )
 
 
 def _unwritable(folder: Path, reason: str) -> RivoError:
@@ -226,7 +241,7 @@ def _open(warehouse: Warehouse) -> Iterator[duckdb.DuckDBPyConnection]:
             connection = duckdb.connect(str(path), read_only=True, config={"memory_limit": "512MB"})
             break
         except (WarehouseError, duckdb.Error) as error:
-            # A result that waited may be published between the look and the opening.
+            # A pending result may be published, and so renamed, before it is opened.
             if attempt == 2 or path.exists():
                 raise error if isinstance(error, WarehouseError) else unreadable(path, error) from None
     with connection:

@@ -1,4 +1,4 @@
-"""The working copy of a warehouse: opened from the last complete state, kept or published whole."""
+"""The working copy of a warehouse: a copy of the last complete state, to be kept or published as a whole."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pipelines.warehouse.warehouse import Warehouse
 
 READING_MEMORY_MB = 192
-"""DuckDB's memory limit while lists are read and merged; more than that is spilled. Models have their own limit."""
+"""DuckDB's memory limit while lists are read and merged; beyond it DuckDB spills. Models have a limit of their own."""
 _USUAL_CHUNK_BYTES = 32_000_000
 _TIMES_A_CHUNK = 8
-"""A merge holds a chunk of long texts several times, and cannot spill a single row."""
+"""Factor of memory per chunk: a merge holds a chunk of long texts several times and cannot spill a single row."""
 
 
 @dataclass
@@ -41,23 +41,23 @@ class Build:
     scratch: Path
     """A folder for load packages and spilled data, deleted when the build ends."""
     connection: duckdb.DuckDBPyConnection
-    """The only connection to the working copy, in UTC; dlt and the models share it."""
+    """The only connection to the working copy, in UTC, shared by dlt and the models."""
     is_rewritten: bool = False
-    """Whether the file must not keep the bytes of deleted rows."""
+    """Whether to rewrite the file before it is kept, so that it holds no bytes of deleted rows."""
 
     def storage_failure(self, text: str) -> WarehouseError | None:
-        """Return the error for a message of DuckDB's that blames the disk or the file; None for any other message."""
+        """Return the error for a DuckDB message about the disk or the file; None for any other message."""
         return failure_in_text(self.warehouse.path, self.warehouse.base.path, self.path, text)
 
     def make_room(self, chunk_bytes: int) -> None:
-        """Raise DuckDB's memory limit for rows of an unusual size: a name of 1 MB, a hundred thousand tags."""
+        """Raise DuckDB's memory limit for unusually large rows, such as a name of 1 MB or a hundred thousand tags."""
         if chunk_bytes > _USUAL_CHUNK_BYTES:
             megabytes = READING_MEMORY_MB + _TIMES_A_CHUNK * chunk_bytes // 1_000_000
             self.connection.execute(f"set global memory_limit = '{megabytes}MB'")
 
     def keep(self) -> None:
-        """Make the working copy the state that the next sync starts from, without showing it to readers."""
-        # Closing writes everything into the file itself and leaves no log beside it.
+        """Keep the working copy as the state that the next sync starts from, without publishing it."""
+        # Closing merges the write-ahead log into the file.
         self.connection.close()
         if self.is_rewritten:
             rewrite(self.path, self.scratch)
@@ -66,13 +66,13 @@ class Build:
         replace_durably(self.path, sibling(published, "pending"), published)
 
     def publish(self) -> None:
-        """Make the working copy the published file, in one step; open readers keep what they have."""
+        """Replace the published file by the working copy, in one step; open readers keep the file they opened."""
         self.keep()
         published = self.warehouse.path
         pending = sibling(published, "pending")
         if published.exists():
             shutil.copymode(published, pending)
-        # Left by a reader that wrote and died; DuckDB would replay it into the new file.
+        # A program that wrote and crashed may have left a log, which DuckDB would replay into the new file.
         wal_of(published).unlink(missing_ok=True)
         replace_durably(pending, published, published)
         self.warehouse.recent_events.delete()
@@ -80,7 +80,7 @@ class Build:
 
 @contextmanager
 def building(warehouse: Warehouse, *, is_fresh: bool = False) -> Iterator[Build]:
-    """Hold the warehouse's lock and a working copy of its last complete state; see `Warehouse.build`."""
+    """Lock the warehouse and open a working copy of its last complete state; see `Warehouse.build`."""
     published = warehouse.path
     build_path = sibling(published, "build")
     scratch = published.with_suffix(".scratch")
@@ -94,7 +94,7 @@ def building(warehouse: Warehouse, *, is_fresh: bool = False) -> Iterator[Build]
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise WarehouseError(
-                f"Another sync is working on {published} right now. Wait until it ends, then run this one again."
+                f"Another sync is working on {published} right now. Wait until it ends, then run the command again."
             ) from None
         connection = None
         base = warehouse.base.path
@@ -115,12 +115,12 @@ def building(warehouse: Warehouse, *, is_fresh: bool = False) -> Iterator[Build]
 
 
 def is_being_built(published: Path) -> bool:
-    """Return whether a process holds the lock of a working copy right now."""
-    # Without a working copy no process does, and asking for the lock could turn away a sync that just begins.
+    """Return whether a process holds the lock of the working copy right now."""
+    # Taking the lock could make a sync that is just starting fail, so it is only tried if there is a working copy.
     if not sibling(published, "build").exists():
         return False
     try:
-        # Opened for reading: the caller may have no right to write here.
+        # Opened for reading, because the caller may not be allowed to write.
         lock = published.with_suffix(".lock").open()
     except OSError:
         return False
@@ -137,7 +137,7 @@ def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> d
         refuse_foreign(base)
         shutil.copyfile(base, build_path)
     try:
-        # Spilling beside the warehouse, not into a /tmp that may be small.
+        # Spills go beside the warehouse, because /tmp may be small.
         connection = duckdb.connect(
             str(build_path),
             config={

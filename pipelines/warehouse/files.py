@@ -1,4 +1,4 @@
-"""The files of a warehouse and what is done to them: their names, locks, renames, and reaching the disk."""
+"""The files of a warehouse: their names, durable renames, and rewriting."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.warehouse.storage_errors import unwritable
 
 
 def sibling(published: Path, kind: str) -> Path:
-    """Return the file beside the published one for `kind`: 'build', 'pending' or 'news'."""
+    """Return the file beside the published one of a kind: 'build', 'pending' or 'news' (recent events)."""
     return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
 
 
@@ -23,14 +23,14 @@ def wal_of(path: Path) -> Path:
 
 
 def discard(build_path: Path, scratch: Path) -> None:
-    """Delete a working copy, its log and its scratch folder, where they exist."""
+    """Delete a working copy, its write-ahead log and its scratch folder, if they exist."""
     for path in (build_path, wal_of(build_path)):
         path.unlink(missing_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
 def sync_to_disk(path: Path) -> None:
-    """Return only when a file's content, or a folder's list of names, is on the disk.
+    """Flush the content of a file, or the list of names of a folder, to the disk (fsync).
 
     Raises:
         OSError: it could not be written.
@@ -43,28 +43,28 @@ def sync_to_disk(path: Path) -> None:
 
 
 def replace_durably(source: Path, target: Path, published: Path) -> None:
-    """Rename after everything is on the disk, so that a power cut leaves the old file or the new one.
+    """Flush a file to the disk, then rename it: a power cut leaves the old file or the new one, both complete.
 
     Raises:
         WarehouseError: DuckDB could not write all of `source`.
     """
     if wal_of(source).exists():
-        # DuckDB reports no error when the last write fails that it makes on closing.
-        raise unwritable(published, "not all of it could be written; most likely the disk is full")
+        # DuckDB does not report an error if its last write, on closing, fails.
+        raise unwritable(published, "the file is incomplete; the disk is probably full")
     sync_to_disk(source)
     sync_to_disk(source.parent)
     source.replace(target)
 
 
 def rewrite(path: Path, scratch: Path) -> None:
-    """Write a database file again from its tables: deleted rows stay in its free blocks otherwise."""
+    """Write a database file again from its tables, because its free blocks still hold deleted rows."""
     fresh = scratch / "fresh.duckdb"
     with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as connection:
         connection.execute(
             f"attach {literal(str(path))} as old (read_only); attach {literal(str(fresh))} as new"
         )
         connection.execute("copy from database old to new")
-        # It copies the comments of tables, but not those of columns.
+        # DuckDB copies the comments of tables but not those of columns.
         comments = connection.execute(
             "select schema_name, table_name, column_name, comment from duckdb_columns() "
             "where database_name = 'old' and comment is not null and not internal "

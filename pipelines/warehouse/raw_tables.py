@@ -1,4 +1,4 @@
-"""The tables of `rivo_raw` that must exist before anything is read, so that an empty shop has them too."""
+"""The tables of `rivo_raw`. They are created before the first read, so that a shop without rows has them too."""
 
 from __future__ import annotations
 
@@ -21,84 +21,88 @@ HISTORY_META: tuple[Column, ...] = (
     Column(
         "valid_to",
         "timestamp",
-        "Observation time of the sync that no longer saw it; null while it is current.",
+        "Observation time of the first sync that no longer saw this version; null while it is current.",
     ),
 )
 
 SYNC_LOG: tuple[Column, ...] = (
-    Column("list", "text", "The Rivo list."),
+    Column("list", "text", "Name of the Rivo list."),
     Column("observed_at", "timestamp", "Observation time of the sync."),
-    Column("log_position", "bigint", "Number of the row in the log, ascending; later rows have larger ones."),
-    Column("kind", "text", "'full' (read whole) or 'incremental' (from the rows that can still change)."),
-    Column("complete", "bool", "Whether the list was read to its end and landed."),
-    Column("requests", "bigint", "Requests sent for this list, retries included."),
-    Column("rows_read", "bigint", "Rows the API returned."),
-    Column("rows_new", "bigint", "Rows never seen before."),
-    Column("rows_changed", "bigint", "Rows seen before that differ now (or came back after a deletion)."),
-    Column("rows_deleted", "bigint", "Rows that a complete read no longer held."),
-    Column("rows_quarantined", "bigint", "Rows set apart in _quarantine by this read."),
-    Column("seconds", "double", "How long the list took."),
-    Column("error", "text", "Why the list is not complete."),
+    Column("log_position", "bigint", "Number of the row in the log; later rows have larger numbers."),
+    Column(
+        "kind", "text", "'full' (a complete read) or 'incremental' (from the rows that can still change)."
+    ),
+    Column("complete", "bool", "Whether the list was read to its end and loaded."),
+    Column("requests", "bigint", "Requests sent for this list, including retries."),
+    Column("rows_read", "bigint", "Rows that the API returned."),
+    Column("rows_new", "bigint", "Rows that no earlier sync had seen."),
+    Column("rows_changed", "bigint", "Known rows that have changed, or that came back after a deletion."),
+    Column("rows_deleted", "bigint", "Known rows that a complete read did not return."),
+    Column("rows_quarantined", "bigint", "Rows that this read quarantined in _quarantine."),
+    Column("seconds", "double", "Duration of the read in seconds."),
+    Column("error", "text", "Why the list could not be read completely; null if it was."),
 )
 
 QUARANTINE: tuple[Column, ...] = (
-    Column("list", "text", "The Rivo list."),
-    Column("id", "bigint", "Id of the row, where it has one."),
+    Column("list", "text", "Name of the Rivo list."),
+    Column("id", "bigint", "Id of the row, if it has one."),
     Column("reason", "text", "Why the row could not be loaded."),
-    Column("row", "json", "The row as Rivo sent it."),
+    Column("row", "json", "The row as Rivo sent it, with RIVO_PII applied."),
     Column("observed_at", "timestamp", "Observation time of the sync that last read it."),
 )
 
+_KEY_CHECK = "A hash that differs between values of RIVO_PII_KEY and reveals nothing of them."
+
 SETTINGS: tuple[Column, ...] = (
-    Column(
-        "timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE), in which local days are reported."
-    ),
-    Column("pii", "text", "What was done to personal data (RIVO_PII): keep, hash or drop; null means keep."),
-    Column("pii_key_check", "text", "Changes with RIVO_PII_KEY and tells nothing of it."),
+    Column("timezone", "text", "The shop's IANA time zone (RIVO_TIMEZONE); local days are days in it."),
+    Column("pii", "text", "How personal data is stored (RIVO_PII): keep, hash or drop; null means keep."),
+    Column("pii_key_check", "text", _KEY_CHECK),
     Column(
         "reread_since",
         "timestamp",
-        "Lists not read completely after this time are read so: their personal data is to come back.",
+        "Lists without a complete read since this time are read completely, to load personal data again.",
     ),
 )
 
-FORGOTTEN: tuple[Column, ...] = (
-    Column("customer_key", "bigint", "The random id that stands for the person now; negative."),
-    Column("identifier", "text", "Keyed hash of an id, address or code that Rivo knows the person by."),
-    Column("key_check", "text", "Changes with RIVO_PII_KEY and tells nothing of it."),
-    Column("forgotten_at", "timestamp", "When this identifier was put down."),
+ERASED_PEOPLE: tuple[Column, ...] = (
+    Column("customer_key", "bigint", "Random negative id that replaces the person's id."),
+    Column(
+        "identifier", "text", "Keyed hash of one of the person's identifiers: id, address or referral code."
+    ),
+    Column("key_check", "text", _KEY_CHECK),
+    Column("forgotten_at", "timestamp", "When this identifier was recorded."),
 )
 
 
 def history_name(endpoint: Endpoint) -> str:
-    """Name of the SCD2 table of a list."""
+    """Return the name of the SCD2 table of a list."""
     return f"{endpoint.name}_history"
 
 
 def history_columns(endpoint: Endpoint) -> tuple[Column, ...]:
-    """The tracked columns of a list with their types, `id` first, and the validity columns."""
+    """Return the columns of a list's history: `id`, the tracked columns, then the validity columns."""
     tracked = {column.name: column for column in endpoint.columns}
     return (tracked["id"], *(tracked[name] for name in endpoint.history), *HISTORY_META)
 
 
 def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
-    """Every table of `rivo_raw`: name -> (description, columns)."""
+    """Return every table of `rivo_raw`: name -> (description, columns)."""
     tables = {e.name: (e.description, (*e.columns, *META_COLUMNS)) for e in ENDPOINTS.values()}
     for endpoint in ENDPOINTS.values():
         if endpoint.history:
             tables[history_name(endpoint)] = (
-                f"History of {endpoint.title} (SCD2 on observation times, half-open [valid_from, valid_to)).",
+                f"History of {endpoint.title} (SCD2): one row per version, from valid_from until just before valid_to.",
                 history_columns(endpoint),
             )
-    tables["sync_log"] = ("One row a list and sync.", SYNC_LOG)
-    tables["_quarantine"] = ("Rows that could not be loaded as they came, with the reason.", QUARANTINE)
-    tables["_forgotten"] = ("People removed by `rivo forget`: what they are recognised by.", FORGOTTEN)
-    tables["settings"] = ("One row: the settings that the models read.", SETTINGS)
+    tables["sync_log"] = ("Log of syncs: one row per sync and list.", SYNC_LOG)
+    tables["_quarantine"] = ("Rows that could not be loaded, each with the reason.", QUARANTINE)
+    tables["_forgotten"] = ("Hashes by which syncs recognise people erased by `rivo forget`.", ERASED_PEOPLE)
+    tables["settings"] = ("The settings that the models read, in one row.", SETTINGS)
     return tables
 
 
 def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
-    """Put the settings that the models read where they can read them; models know no environment."""
+    """Write the settings that the models read into `settings`, since models cannot read the environment."""
     if not exists(connection, f"from {RAW}.settings"):
         connection.execute(f"insert into {RAW}.settings (timezone) values (?)", [timezone])
     connection.execute(
@@ -108,9 +112,10 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
 
 
 def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create the tables and columns that are missing, and describe them in the database itself.
+    """Bring the tables of `rivo_raw` up to this release.
 
-    Columns to which an older release gave another type are converted, and changed descriptions are written again.
+    Creates missing tables and columns, converts columns that have another type, numbers the rows of an older log, and
+    writes descriptions that have changed as comments.
 
     Raises:
         WarehouseError: a column holds a value that cannot be converted.
@@ -143,15 +148,20 @@ def _missing(table: str, columns: tuple[Column, ...], existing: dict[str, str] |
 
 
 def number_log(connection: duckdb.DuckDBPyConnection) -> None:
-    """Number the rows of the log that an older release wrote, in their order."""
+    """Number the rows of `sync_log` that an older release wrote, in the order in which it wrote them."""
     log = f"{RAW}.sync_log"
     if exists(connection, f"from {log} where log_position is null"):
-        # That release wrote one row after the other; nothing else tells the order within a second.
-        connection.execute(f"update {log} set log_position = rowid + 1 where log_position is null")
+        # Two reads of a list within a second have equal times; only the row ids tell their order.
+        connection.execute(
+            f"update {log} set log_position = numbered.position from ("
+            "select rowid as id, row_number() over (order by rowid) "
+            f"+ (select coalesce(max(log_position), 0) from {log}) as position "
+            f"from {log} where log_position is null) as numbered where {log}.rowid = numbered.id"
+        )
 
 
 def _describe(connection: duckdb.DuckDBPyConnection) -> None:
-    """Write the comments of tables and columns where they differ from the descriptions."""
+    """Write the descriptions of tables and columns as comments, where the present comments differ."""
     tables = dict(
         connection.execute(
             "select table_name, comment from duckdb_tables() "
@@ -177,7 +187,8 @@ def _describe(connection: duckdb.DuckDBPyConnection) -> None:
             for column in declared
             if columns[table, column.name] != column.description
         ]
-    connection.execute(";\n".join(["begin", *statements, "commit"]))
+    if statements:
+        connection.execute(";\n".join(["begin", *statements, "commit"]))
 
 
 def _convert(connection: duckdb.DuckDBPyConnection, table: str, column: Column, kind: str) -> None:
@@ -186,28 +197,28 @@ def _convert(connection: duckdb.DuckDBPyConnection, table: str, column: Column, 
         connection.execute(f"alter table {table} alter column {quoted(column.name)} set data type {wanted}")
     except duckdb.Error:
         raise WarehouseError(
-            f"{table}.{column.name} is {kind} in this warehouse, which an older release wrote. It is {wanted} now, and "
-            "not every value can be converted. Nothing was changed. To keep the old values under another name, run "
-            f"`alter table {table} rename column {column.name} to {column.name}_before` on the file with the DuckDB "
-            "CLI, then the sync again."
+            f"{table}.{column.name} has the type {kind} in this warehouse, which an older release wrote. This release "
+            f"needs {wanted}, and not every value can be converted. Nothing was changed. To keep the old values under "
+            f"another name, run `alter table {table} rename column {column.name} to {column.name}_before` on the file "
+            "with the DuckDB CLI, then run the sync again."
         ) from None
 
 
 def _definition(column: Column) -> str:
-    # Only the key is NOT NULL: such a column could not be added to a filled table.
+    # Only the key is NOT NULL: DuckDB cannot add a NOT NULL column to a table with rows.
     not_null = " not null" if column.name == "id" and column.required else ""
     return f"{quoted(column.name)} {duckdb_type(column)}{not_null}"
 
 
 def live_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str = "true") -> int:
-    """How many rows of a list that Rivo still holds meet a SQL condition."""
+    """Return the number of rows of a list that Rivo still lists and that meet a SQL condition."""
     sql = f"select count(*) from {RAW}.{endpoint.name} where _deleted_at is null and {condition}"
     count: int = scalar(connection, sql)
     return count
 
 
 def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """The tables that are there now: name -> column -> DuckDB type."""
+    """Return the columns of the present tables: table -> column -> DuckDB type."""
     found: dict[str, dict[str, str]] = {}
     rows = connection.execute(
         "select table_name, column_name, data_type from information_schema.columns "

@@ -1,7 +1,7 @@
-"""Writes the raw tables as dbt's `sources:`, so that the SQL project can be read, and moved, without this one.
+"""The raw tables as a dbt property file (`sources:`), so that the SQL project can be read and moved by itself.
 
-`python -m pipelines.warehouse.sources_yml` prints the file `dbt_like_sql/models/staging/_rivo_raw__sources.yml`; a test
-holds the two equal.
+`python -m pipelines.warehouse.sources_yml` prints `dbt_like_sql/models/staging/_rivo_raw__sources.yml`; a test checks
+that the file is up to date.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pipelines.warehouse.raw_tables import RAW, history_name, raw_tables
 
 
 def sources_yml() -> str:
-    """The property file: every table of `rivo_raw` with its columns, types and descriptions."""
+    """Return the property file: every table of `rivo_raw` with its columns, types and descriptions."""
     tables = [
         {
             "name": name,
@@ -50,7 +50,7 @@ def _column(table: str, column: Column) -> dict[str, object]:
 
 
 def _made_from(table: str, column: Column) -> str | None:
-    """The raw column that a raw column repeats: a history its list's, an id that of the object it stands in."""
+    """Return the raw column that a column repeats: of the list for a history, of the nested object for an id."""
     for endpoint in ENDPOINTS.values():
         columns = {c.name for c in endpoint.columns}
         if endpoint.history and table == history_name(endpoint) and column.name in columns:

@@ -1,13 +1,13 @@
-"""A shop's warehouse: where it is, and how it is opened, built and published.
+"""The warehouse of a shop: opens, builds and publishes it.
 
-It is a DuckDB file, with up to three others beside it. For a warehouse called `rivo.duckdb`:
+A warehouse is a DuckDB file with up to three others beside it. For a warehouse called `rivo.duckdb`:
 
-- `rivo.duckdb`, published: what people read; only ever replaced whole, by a rename.
-- `rivo.build.duckdb`: the copy that a running sync works in. A sync that is killed leaves it behind; the next one
+- `rivo.duckdb`: the published file, which people read. It is only replaced as a whole, by a rename.
+- `rivo.build.duckdb`: the working copy of a running sync. A sync that is killed leaves it behind; the next sync
   deletes it and starts again from the last complete state.
 - `rivo.pending.duckdb`: the complete result of a sync whose blocking checks failed. Readers do not see it, but the
   next sync starts from it, so that no observation is lost.
-- `rivo.news.duckdb`: recent events, loaded by sensors since the last sync; deleted by the next one.
+- `rivo.news.duckdb`: the recent-events file. Sensors load events into it; the next sync deletes it.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 
 @dataclass(frozen=True)
 class Warehouse:
-    """One warehouse. `path` is for messages and for `pipelines.warehouse`: elsewhere it is not known to be a file."""
+    """A warehouse. `path` is only for messages and for this package: no other package treats it as a file."""
 
     path: Path
 
     @classmethod
     def of_setting(cls, setting: str) -> Warehouse:
-        """Return the warehouse that a RIVO_WAREHOUSE value names: a path (from the project) or duckdb:///path.
+        """Return the warehouse of a RIVO_WAREHOUSE value: a path (relative to the project) or duckdb:///path.
 
         Raises:
-            SettingsError: it is any other kind of URL, names no file, or lies in a folder that cannot be read.
+            SettingsError: the value is another kind of URL, names no file, or its folder cannot be read.
         """
         kind = _KIND.match(setting)
         if kind:
             parts = urlsplit(setting)
             if not setting.startswith("duckdb:///"):
                 raise SettingsError(
-                    f"RIVO_WAREHOUSE: {kind[0]} is not a kind of warehouse that this release supports. "
+                    f"RIVO_WAREHOUSE: this release does not support {kind[0]} warehouses. "
                     "Use a path such as data/rivo.duckdb, or duckdb:///absolute/path.duckdb."
                 )
             setting = unquote(parts.path)
@@ -57,80 +57,81 @@ class Warehouse:
         except RuntimeError:
             raise SettingsError(f"RIVO_WAREHOUSE: there is no user {Path(setting).parts[0]}.") from None
         if not path.name:
-            raise SettingsError("RIVO_WAREHOUSE: this names no file. Use a path such as data/rivo.duckdb.")
-        # A symbolic link is followed, since the file that it points to is the one to replace.
+            raise SettingsError(
+                "RIVO_WAREHOUSE: the value names no file. Use a path such as data/rivo.duckdb."
+            )
+        # A symbolic link is resolved, because publishing replaces the file that it points to.
         path = (path if path.is_absolute() else PROJECT / path).resolve()
         try:
-            # The longest name that will be asked for.
+            # The longest of the file names, to detect one that is too long.
             sibling(path, "pending").exists()
         except OSError as error:
             raise SettingsError(f"RIVO_WAREHOUSE: {path} cannot be reached ({error.strerror}).") from None
         return cls(path)
 
     def __str__(self) -> str:
-        """Return how messages name it."""
+        """Return the name of the warehouse in messages."""
         return str(self.path)
 
     @property
     def exists(self) -> bool:
-        """Whether something has been published."""
+        """Whether the warehouse has been published."""
         return self.path.exists()
 
     @property
     def size_bytes(self) -> int:
-        """Size of what is published; 0 where nothing is."""
+        """Size of the published file in bytes; 0 if there is none."""
         return self.path.stat().st_size if self.exists else 0
 
     @property
     def base(self) -> Warehouse:
-        """What the next sync starts from: this warehouse, or a later result that was not published."""
+        """The state that the next sync starts from: this warehouse, or a later result that was not published."""
         pending = Warehouse(sibling(self.path, "pending"))
         return pending if pending.exists else self
 
     @property
     def recent_events(self) -> Warehouse:
-        """The small warehouse of rows newer than what is published; the next sync deletes it."""
+        """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
 
     @property
     def is_being_built(self) -> bool:
-        """Whether a sync or a model build works on this warehouse right now."""
+        """Whether a sync or a model build is working on this warehouse right now."""
         return is_being_built(self.path)
 
     @property
     def has_foreign_writes(self) -> bool:
-        """Whether another program writes into the published file, or did so when it died."""
+        """Whether another program is writing into the published file, or crashed while writing."""
         return wal_of(self.path).exists()
 
     def delete(self) -> None:
-        """Delete what is published, if there is anything."""
+        """Delete the published file, if there is one."""
         self.path.unlink(missing_ok=True)
 
     def damage(self, error: duckdb.Error) -> WarehouseError | None:
-        """Return what to do about a damaged file, where that is what DuckDB reports; else None."""
+        """Return the error for a damaged file, if that is what DuckDB reports; else None."""
         return damaged(self.path, str(error))
 
     def read(self, spill: str | None = None) -> duckdb.DuckDBPyConnection:
-        """Open what is published: read-only, in UTC, and with no way to other files.
+        """Open the published file: read-only, in UTC, and without access to other files.
 
-        DuckDB itself still lets COPY overwrite the open file: a caller that takes SQL from outside must let only
-        statements through that read. What does not fit into memory goes to the folder `spill`, by default beside
-        the file.
+        DuckDB still lets COPY overwrite the open file: a caller that runs SQL of a user must reject statements that
+        write. DuckDB spills into the folder `spill`, by default beside the file.
 
         Raises:
-            NoWarehouse: it is not there.
-            WarehouseError: it cannot be opened.
+            NoWarehouse: nothing has been published.
+            WarehouseError: the file cannot be opened.
         """
         if not self.exists:
             raise NoWarehouse(
                 f"There is no warehouse at {self} yet. Run `make sync` first: with RIVO_API_KEY it loads your shop, "
-                "without a key a demo with a simulated one, in one to two minutes."
+                "without it a simulated demo shop, in one to two minutes."
             )
         refuse_foreign(self.path)
         config: dict[str, Any] = {
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
-            # Otherwise the name of a variable of this program would pass for a table.
+            # Otherwise SQL could read a Python variable as a table.
             "python_enable_replacements": False,
         }
         if spill:
@@ -153,7 +154,7 @@ class Warehouse:
         `Build.keep`.
 
         Raises:
-            WarehouseError: another sync holds the warehouse, the folder cannot be written, or the file is no
-                DuckDB database that this release can open.
+            WarehouseError: another sync holds the lock, the folder cannot be written, or the file is not a DuckDB
+                database that this release can open.
         """
         return building(self, is_fresh=is_fresh)

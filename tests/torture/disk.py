@@ -139,8 +139,8 @@ def _read_only(folder: Path) -> Iterator[None]:
 def _files(at: Ground, figures: Figures, path: Path) -> None:
     good = path.read_bytes()
     for what, content, sentence in (
-        ("no database", b"Dear diary,\n" * 5000, "is no DuckDB database"),
-        ("an empty file", b"", "is no DuckDB database"),
+        ("no database", b"Dear diary,\n" * 5000, "is not a DuckDB database"),
+        ("an empty file", b"", "is not a DuckDB database"),
         ("half a file", good[: len(good) // 2], "is damaged"),
         ("a bit that turned in the header", with_turned_bit(good, 4096 + 8), "is damaged"),
         ("a newer DuckDB", from_newer_duckdb(good), "was written by a newer DuckDB"),

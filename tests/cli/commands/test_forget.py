@@ -29,7 +29,7 @@ def test_restore_rebuilds_a_lost_warehouse_from_a_backup(rivo: Rivo, warehouse: 
     assert "tables," in made.stdout
     assert "To restore it: rivo restore saved" in made.stdout
     again = rivo("backup", "saved")
-    assert (again.returncode, "is there already and not empty" in again.stderr) == (1, True)
+    assert (again.returncode, "already exists and is not empty" in again.stderr) == (1, True)
 
     refused = rivo("restore", "saved")
     assert (refused.returncode, "add --replace. Nothing was changed." in refused.stderr) == (1, True)
@@ -70,7 +70,10 @@ def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
 
     assert in_dagster(id)
     without = rivo("forget", str(id))
-    assert (without.returncode, "RIVO_PII_KEY: is needed to forget somebody" in without.stderr) == (1, True)
+    assert (
+        without.returncode,
+        "RIVO_PII_KEY is not set, and erasing a person requires it" in without.stderr,
+    ) == (1, True)
 
     done = rivo("forget", email.upper(), RIVO_PII_KEY=PII_KEY)
 

@@ -1,4 +1,4 @@
-"""One store with a past that the tests of this folder read, and change only in copies of their own."""
+"""A store with a history, shared by the tests of this folder; a test that changes it works on a copy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_store(tmp_path: Path, synced: Path) -> Iterator[OpenStore]:
-    """Stores of one's own, each with a warehouse: empty, or `loaded` with the two syncs."""
+    """Open stores, each with a warehouse of its own: empty, or `loaded` with the two syncs."""
     closing = []
 
     def open_one(loaded: bool = False, **values: Any) -> Store:

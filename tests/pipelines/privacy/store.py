@@ -1,4 +1,4 @@
-"""A small store with a warehouse, and every way to look for a text in what a warehouse leaves behind."""
+"""A small store with a warehouse, and a search for texts in all its tables and files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.dbt_like_sql.models.shop import project
 
 KEY = "a-key-that-nobody-can-guess"
 
-# What a shop sees of its programme: no row of these is about one person.
+# Reports on the whole programme: none of their rows is about one person.
 TOTALS = (
     "rpt_points_rollforward",
     "rpt_program_daily",
@@ -75,7 +75,7 @@ class Store:
         self.run(Plan(lists, list(project().nodes), publish=True, prepare=prepare))
 
     def sync(self, **options: Any) -> dict[str, ListResult]:
-        """The lists alone; published without any model."""
+        """Read the lists and publish, without building a model."""
         with self.warehouse.build() as work:
             results = {each.name: each for each in sync_lists(work, self.settings, SyncOptions(**options))}
             assert all(result.complete for result in results.values())
@@ -100,14 +100,14 @@ class Store:
         return {name: self.query(f'from rivo_raw."{name}" order by all') for name in names}
 
     def values(self) -> str:
-        """Every value of every table, as one text: a file's own bytes may be compressed."""
+        """Return every value of every table as one text: the bytes of a file may be compressed."""
         tables = self.query(
             "select schema_name, table_name from duckdb_tables() where not internal order by all"
         )
         return "\n".join(str(self.query(f'from "{schema}"."{table}"')) for schema, table in tables)
 
     def traces(self, words: Iterable[str]) -> list[str]:
-        """Which of these words stand in the tables or in any file beside the warehouse, whatever their capitals."""
+        """Return which of these words occur, in whatever capitals, in a table or a file beside the warehouse."""
         wanted = [word.lower() for word in words if word]
         values = self.values().lower()
         found = [f"{word} in a table" for word in wanted if word in values]
@@ -118,7 +118,7 @@ class Store:
 
 
 def personal_words(server: Server) -> set[str]:
-    """What the store answers of people today: addresses, links, codes, tokens, addresses of machines."""
+    """Return the personal words in the store's present answers: addresses, links, codes, tokens, IP addresses."""
     lists = server.program.snapshot(server.now)
     words = set()
     for row in lists["customers"]:

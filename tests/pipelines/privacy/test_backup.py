@@ -1,4 +1,4 @@
-"""A warehouse is lost and comes back from its backup with all that Rivo does not give a second time."""
+"""Backup and restore: a lost warehouse is restored with everything that cannot be read from Rivo again."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
-from pipelines.privacy.erasure import forget, forget_again, forgotten_in
-from pipelines.privacy.incoming import apply_setting
+from pipelines.privacy.erasure import erase, erase_again, erased_identifiers
+from pipelines.privacy.redaction import apply_setting
 from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
@@ -33,7 +33,7 @@ def restore(store: Store, made: Backup) -> list[str]:
     return said
 
 
-def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_gives_back_a_lost_warehouse(open_store: OpenStore, tmp_path: Path) -> None:
     lucky, unlucky = open_store(loaded=True), open_store(loaded=True)
     for store in (lucky, unlucky):
         [(gone,)] = store.query("select max(id) from rivo_raw.customers")
@@ -55,16 +55,18 @@ def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> N
     log = "select list, observed_at, kind, rows_read, rows_new, rows_changed, rows_deleted from rivo_raw.sync_log"
     assert unlucky.query(f"{log} order by all") == lucky.query(f"{log} order by all")
     moves = "select count(*), count(distinct valid_from) from rivo_raw.customers_history"
-    assert unlucky.query(moves)[0][1] >= 3, "or there was no history to lose"
+    assert unlucky.query(moves)[0][1] >= 3, "the lost warehouse had a history"
 
 
-def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: Path) -> None:
+def test_backup_holds_the_unpublished_result_and_runs_beside_a_sync(
+    open_store: OpenStore, tmp_path: Path
+) -> None:
     store = open_store(loaded=True)
     with Warehouse(store.path).build() as work:
         work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
         work.keep()
     with Warehouse(store.path).build():
-        # A sync that runs keeps nobody waiting, and is not kept waiting.
+        # A running sync does not delay the backup, and the other way round.
         made = backup(store.warehouse, store.server.url, tmp_path / "b")
     names = duckdb.sql(f"select distinct first_name from '{made.folder}/customers.parquet'").fetchall()
     assert names == [("Waiting",)]
@@ -72,7 +74,9 @@ def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: P
     assert store.server.key not in (made.folder / MANIFEST).read_text()
 
 
-def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_is_written_completely_or_not_at_all(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(loaded=True)
     folder = tmp_path / "here" / "b"
     with pytest.raises(NoWarehouse, match="nothing to back up"):
@@ -81,10 +85,10 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
 
     folder.mkdir()
     (folder / "letter.txt").write_text("mine")
-    with pytest.raises(RivoError, match="is there already and not empty"):
+    with pytest.raises(RivoError, match="already exists and is not empty"):
         backup(store.warehouse, store.server.url, folder)
     assert [file.name for file in folder.iterdir()] == ["letter.txt"]
-    with pytest.raises(RivoError, match="is no whole backup"):
+    with pytest.raises(RivoError, match="is not a complete backup"):
         read_backup(folder)
 
     made = backup(store.warehouse, store.server.url, folder.with_name("c"))
@@ -92,25 +96,25 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
     file = made.folder / "customers_history.parquet"
     content = file.read_bytes()
     file.write_bytes(content[:-9] + b"x" + content[-8:])
-    with pytest.raises(RivoError, match="is damaged: customers_history differ"):
+    with pytest.raises(RivoError, match="is damaged: the content of customers_history differs"):
         read_backup(made.folder)
     file.unlink()
-    with pytest.raises(RivoError, match="is no whole backup"):
+    with pytest.raises(RivoError, match="is not a complete backup"):
         read_backup(made.folder)
 
 
-def test_a_warehouse_that_holds_something_is_not_replaced(open_store: OpenStore) -> None:
+def test_restore_refuses_to_replace_a_warehouse_with_data(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
-    with pytest.raises(WarehouseError, match=r"already holds a log of 14 list reads.*add --replace"):
+    with pytest.raises(WarehouseError, match=r"already holds the log of 14 list reads.*add --replace"):
         refuse_to_replace(store.warehouse)
     store.path.write_bytes(b"not a database")
-    with pytest.raises(WarehouseError, match="something that cannot be opened"):
+    with pytest.raises(WarehouseError, match="is not empty, and cannot be opened"):
         refuse_to_replace(store.warehouse)
     store.path.unlink()
     refuse_to_replace(store.warehouse)
 
 
-def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_accepts_columns_and_tables_of_other_releases(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     store.change(
         lambda work: work.connection.execute(
@@ -123,9 +127,9 @@ def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) 
     )
     made = backup(store.warehouse, store.server.url, tmp_path / "b")
     assert restore(store, read_backup(made.folder)) == [
-        "customers: the backup has no dob; null until the next complete read.",
-        "later is a table that this release does not know; it was restored as it was.",
-        "sync_log: the backup has no seconds; null until the next complete read.",
+        "customers: the backup has no column dob; it is null until the next complete read.",
+        "later: this release does not know this table; it was restored unchanged.",
+        "sync_log: the backup has no column seconds; it is null in the restored rows.",
     ]
     assert store.query("select distinct favourite, dob from rivo_raw.customers") == [("tea", None)]
     store.sync(full=True)
@@ -134,26 +138,26 @@ def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) 
     ]
 
 
-def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_erases_again_people_erased_after_the_backup(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
     )
     made = backup(store.warehouse, store.server.url, tmp_path / "b")
-    store.change(lambda work: forget(work, store.settings, str(id)))
-    known = forgotten_in(store.warehouse)
+    store.change(lambda work: erase(work, store.settings, str(id)))
+    known = erased_identifiers(store.warehouse)
     with Warehouse(store.path).build(is_fresh=True) as work:
         ensure_tables(work.connection)
         load_backup(work, read_backup(made.folder))
         apply_setting(work, store.settings)
-        forget_again(work, store.settings, known)
+        erase_again(work, store.settings, known)
         work.publish()
     assert store.traces([str(id), email]) == []
     store.sync(full=True)
     assert store.traces([str(id), email]) == []
 
 
-def test_backups_beside_syncs(open_store: OpenStore, tmp_path: Path) -> None:
+def test_backup_during_syncs_is_consistent(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     failed: list[str] = []
     ended = threading.Event()

@@ -1,4 +1,4 @@
-"""`rivo forget`: the person is nowhere any more and does not come back; the totals are what they were."""
+"""Erasure of a person: no trace is left, later syncs do not load the person again, and totals stay equal."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 
 from pipelines.errors import RivoError, SettingsError
 from pipelines.load.sync import SyncOptions
-from pipelines.privacy.erasure import Person, forget, give_up
+from pipelines.privacy.erasure import Person, delete_unrecognisable, erase
 from pipelines.warehouse import Build
 from tests.pipelines.privacy.conftest import OpenStore
 from tests.pipelines.privacy.store import Store
 
-ANYBODY = """
+CUSTOMER_IN_EVERY_LIST = """
     select c.id, c.email, c.referral_code
     from rivo_raw.customers as c
     where c.id in (select referrer_customer_id from rivo_raw.referrals)
@@ -22,19 +22,19 @@ ANYBODY = """
 """
 
 
-def forgetting(store: Store, customer: object) -> Callable[[Build], Person]:
-    return lambda work: forget(work, store.settings, str(customer))
+def erasing(store: Store, customer: object) -> Callable[[Build], Person]:
+    return lambda work: erase(work, store.settings, str(customer))
 
 
-def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenStore) -> None:
+def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_store: OpenStore) -> None:
     store, twin = open_store(loaded=True), open_store(loaded=True)
-    id, email, code = store.query(ANYBODY)[0]
+    id, email, code = store.query(CUSTOMER_IN_EVERY_LIST)[0]
     words = [str(id), email, code]
     versions = store.query(f"select count(*) from rivo_raw.customers_history where id = {id}")
     assert len(store.traces(words)) >= 5, "in the tables and in the bytes of the file"
     before = store.totals()
 
-    store.build(prepare=forgetting(store, id))
+    store.build(prepare=erasing(store, id))
 
     assert store.traces(words) == []
     assert store.totals() == before
@@ -44,9 +44,9 @@ def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenSto
     left = f"select first_name, last_name, dob, referral_url from rivo_raw.customers where id = {key}"
     assert store.query(left) == [(None,) * 4]
     comments = store.query("select count(comment) from duckdb_columns() where schema_name = 'rivo_raw'")
-    assert comments[0][0] > 150, "a fresh file tells its columns as before"
+    assert comments[0][0] > 150, "the rewritten file keeps the column comments"
 
-    # The person goes on to be listed, changes the address, earns, and is told of where nobody expects it.
+    # Rivo still lists the person, with a new address and new events, and names the person in unexpected places.
     for each in (store, twin):
         program = each.server.program
         each.wait(7)
@@ -75,25 +75,24 @@ def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenSto
     assert {n: t for n, t in store.totals().items() if n != "rpt_reward_performance"} == {
         n: t for n, t in twin.totals().items() if n != "rpt_reward_performance"
     }
-    # The opaque key has all that the id has in the warehouse of somebody who forgot nobody.
-    mine = (
-        "select points_balance, points_earned, tier_name from reports.rpt_member_rfm where customer_id = {}"
-    )
-    mine = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
-    assert store.query(mine.format(key)) == twin.query(mine.format(id)) != [(None, 0)]
+    # The opaque key has the figures that the id has in a warehouse without an erasure.
+    totals = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
+    assert store.query(totals.format(key)) == twin.query(totals.format(id)) != [(None, 0)]
     sent = "select count(*) from marts.fct_referral where advocate_customer_id = {}"
     assert store.query(sent.format(key)) == twin.query(sent.format(id))
 
-    # And what came in is as settled as everybody's: nothing changes by reading it again.
+    # Reading the same rows again changes none of them.
     changed = {n: r.counts.rows_changed for n, r in store.sync(full=True).items()}
     assert not any(changed.values())
     assert store.traces(words) == []
 
 
-def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> None:
+def test_erasure_replaces_the_person_in_texts_of_histories_without_new_versions(
+    open_store: OpenStore,
+) -> None:
     store = open_store()
     store.sync()
-    id, email, _ = store.query(ANYBODY)[0]
+    id, email, _ = store.query(CUSTOMER_IN_EVERY_LIST)[0]
     program = store.server.program
     reward = program.snapshot(store.server.now)["rewards"][0]["id"]
     for name in (f"For {id}", f"A gift for {email.upper()}"):
@@ -104,7 +103,7 @@ def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> Non
     before = store.query(versions)
     assert len(before) == 3
 
-    store.change(forgetting(store, id))
+    store.change(erasing(store, id))
     assert store.traces([str(id), email]) == []
     store.wait()
     store.sync()
@@ -113,7 +112,7 @@ def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> Non
     assert store.query(versions) == before
 
 
-def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
+def test_erasure_of_a_short_id_leaves_equal_numbers_alone(open_store: OpenStore) -> None:
     id = 1001
     store = open_store(loaded=True)
     program, now = store.server.program, store.server.now
@@ -127,7 +126,7 @@ def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
     columns = "id, points_diff, title, customer_id"
     events = f"select {columns} from rivo_raw.points_events where id in ({id}, {id + 1}) order by id"
 
-    store.build(prepare=forgetting(store, id))
+    store.build(prepare=erasing(store, id))
     left = store.query(events)
     store.build(SyncOptions(full=True))
 
@@ -140,11 +139,11 @@ def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str) -> None:
+def test_erasure_lasts_when_rivo_pii_changes(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
-    id, email, code = open_store(loaded=True).query(ANYBODY)[0]
+    id, email, code = open_store(loaded=True).query(CUSTOMER_IN_EVERY_LIST)[0]
     store.sync()
-    store.change(forgetting(store, email if mode == "hash" else id))
+    store.change(erasing(store, email if mode == "hash" else id))
     assert store.traces([str(id)]) == []
     results = store.sync(full=True)
     assert store.traces([str(id)]) == []
@@ -155,18 +154,18 @@ def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str)
     assert store.traces([str(id), email, code]) == []
 
 
-def test_a_friend_known_by_address_alone(open_store: OpenStore) -> None:
+def test_erasure_of_an_address_that_only_referrals_know(open_store: OpenStore) -> None:
     store = open_store()
     store.server.program.insert(
         "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.server.now
     )
     store.sync()
-    store.change(forgetting(store, " Friend@example.com"))
+    store.change(erasing(store, " Friend@example.com"))
     store.sync(full=True)
     assert store.traces(["friend@example.com"]) == []
 
 
-def test_an_address_of_two_people_is_refused_and_who_shares_it_is_left(open_store: OpenStore) -> None:
+def test_erasure_refuses_a_shared_address_and_leaves_the_other_customer_alone(open_store: OpenStore) -> None:
     store = open_store()
     program, now = store.server.program, store.server.now
     first, second, *_ = [row["id"] for row in program.snapshot(now)["customers"]]
@@ -174,58 +173,58 @@ def test_an_address_of_two_people_is_refused_and_who_shares_it_is_left(open_stor
         program.override("customers", id, at=now, email="both@example.com")
     store.sync()
     with pytest.raises(
-        RivoError, match=f"2 customers have that address: {first}, {second}. Forget each by its id"
+        RivoError, match=f"2 customers have that address: {first}, {second}. Erase each of them by id"
     ):
-        store.change(forgetting(store, "both@example.com"))
-    store.change(forgetting(store, first))
+        store.change(erasing(store, "both@example.com"))
+    store.change(erasing(store, first))
     store.sync()
     emails = f"select count(*) from rivo_raw.customers where email = 'both@example.com' and id = {second}"
     assert store.query(emails) == [(1,)]
     assert store.traces([str(first)]) == []
 
 
-def test_what_is_refused(open_store: OpenStore) -> None:
+def test_erasure_refuses_an_unknown_customer_or_a_missing_key(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     for customer, sentence in (
         ("4711", "There is no customer 4711 in the warehouse"),
-        ("nobody@example.com", "Nobody in the warehouse is known by nobody@example.com"),
+        ("nobody@example.com", "No customer or referral in the warehouse has the address nobody@example.com"),
         ("Ada", "'Ada' is neither a Shopify customer id nor an e-mail address"),
     ):
         with pytest.raises(RivoError, match=sentence):
-            store.change(forgetting(store, customer))
+            store.change(erasing(store, customer))
     [(id,)] = store.query("select min(id) from rivo_raw.customers")
     for part in (str(id)[3:6], str(id)[:-1]):
         with pytest.raises(RivoError, match=f"There is no customer {part} in the warehouse"):
-            store.change(forgetting(store, part))
+            store.change(erasing(store, part))
     store.key = None
-    with pytest.raises(SettingsError, match=r"needed to forget somebody: .*openssl rand"):
-        store.change(forgetting(store, id))
+    with pytest.raises(SettingsError, match=r"RIVO_PII_KEY is not set, .*openssl rand"):
+        store.change(erasing(store, id))
 
 
-def test_twice_is_as_good_as_once(open_store: OpenStore) -> None:
+def test_erasure_repeated_keeps_the_key(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email is not null order by id limit 1"
     )
-    once = store.change(forgetting(store, id))
-    assert store.change(forgetting(store, id)).key == once.key
-    with pytest.raises(RivoError, match="has already been forgotten"):
-        store.change(forgetting(store, email))
+    once = store.change(erasing(store, id))
+    assert store.change(erasing(store, id)).key == once.key
+    with pytest.raises(RivoError, match="has already been erased"):
+        store.change(erasing(store, email))
 
 
-def test_another_key_would_let_people_back(open_store: OpenStore) -> None:
+def test_sync_refuses_another_key_until_the_lost_one_is_given_up(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     [(id,)] = store.query("select min(id) from rivo_raw.customers")
-    store.change(forgetting(store, id))
+    store.change(erasing(store, id))
     for key in (None, "another key, just as long"):
         store.key = key
         with pytest.raises(
-            SettingsError, match="RIVO_PII_KEY is not the one under which 1 people were forgotten"
+            SettingsError, match="RIVO_PII_KEY differs from the key under which 1 person was erased"
         ):
             store.sync()
-    assert store.change(lambda work: give_up(work.connection, store.settings)) == 1
+    assert store.change(lambda work: delete_unrecognisable(work.connection, store.settings)) == 1
     store.sync()
     assert store.query(f"select count(*) from rivo_raw.customers where id = {id}") == [(1,)]

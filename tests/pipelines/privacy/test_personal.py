@@ -1,4 +1,4 @@
-"""What becomes of a row: nothing personal is left in it, at any depth, and what is not personal stays."""
+"""Redaction of a row: no personal value is left at any depth, and other values stay."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.privacy.forgotten import Forgotten, address_of
-from pipelines.privacy.personal import treat_row
+from pipelines.privacy.erased import ErasedPeople, address_of
+from pipelines.privacy.personal import redact_row
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.endpoints import ENDPOINTS
 from tests.pipelines.privacy.store import KEY
@@ -35,26 +35,28 @@ PEOPLE = ("customers", "points_events", "points_redemptions", "referrals")
 @given(
     name=st.sampled_from(PEOPLE),
     data=st.data(),
-    swap=st.sampled_from([token, nothing]),
+    replacer=st.sampled_from([token, nothing]),
 )
-def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, swap: Any) -> None:
+def test_redact_row_removes_personal_undeclared_and_nested_values(
+    name: str, data: Any, replacer: Any
+) -> None:
     columns = ENDPOINTS[name].columns
     personal = [c.name for c in columns if c.personal or c.nested == "customers"]
     attributes = data.draw(st.dictionaries(st.sampled_from([*personal, "unheard_of", "account"]), NESTED))
     row = {"id": 5, "type": name, "attributes": attributes, "relationships": data.draw(NESTED)}
 
-    treated = json.dumps(treat_row(name, row, swap), ensure_ascii=False)
+    redacted = json.dumps(redact_row(name, row, replacer), ensure_ascii=False)
 
-    assert SECRET not in treated
-    assert "geheim" not in treated.lower()
+    assert SECRET not in redacted
+    assert "geheim" not in redacted.lower()
 
 
 @given(row=NESTED)
-def test_a_row_of_no_shape_is_emptied_too(row: Any) -> None:
-    assert "geheim" not in json.dumps(treat_row("customers", row, nothing), ensure_ascii=False).lower()
+def test_redact_row_removes_personal_values_from_a_malformed_row(row: Any) -> None:
+    assert "geheim" not in json.dumps(redact_row("customers", row, nothing), ensure_ascii=False).lower()
 
 
-def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
+def test_redact_row_gives_equal_tokens_to_equal_addresses_and_keeps_other_values() -> None:
     attributes = {
         "email": " Ada@Example.com ",
         "first_name": "Ada",
@@ -67,10 +69,10 @@ def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
         "visits": 3,
         "seen_on": "2026-01-01T00:00:00Z",
     }
-    treated = treat_row("customers", {"id": 1, "type": "customer", "attributes": attributes}, token)
-    referral = treat_row("referrals", {"id": 2, "attributes": {"advocate_email": "ada@example.com"}}, token)
+    redacted = redact_row("customers", {"id": 1, "type": "customer", "attributes": attributes}, token)
+    referral = redact_row("referrals", {"id": 2, "attributes": {"advocate_email": "ada@example.com"}}, token)
 
-    own = treated["attributes"]
+    own = redacted["attributes"]
     assert own["email"] == referral["attributes"]["advocate_email"] == token("ada@example.com")
     assert len(own["email"]) == 32
     assert own["first_name"] not in ("Ada", None)
@@ -100,24 +102,24 @@ ADA = 7198630248648
         "?ref=ADA-77",
     ],
 )
-def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
+def test_erased_people_are_replaced_in_any_text(text: str) -> None:
     known = {"ada@example.com", str(ADA), "ada-77"}
-    forgotten = Forgotten(lambda word: -5 if word.lower() in known else None)
+    erased = ErasedPeople(lambda word: -5 if word.lower() in known else None)
 
     row = {
         "id": 1,
         "attributes": {"title": text, "step_id": text, "new": text, "customer": {"id": 8, "note": [text]}},
     }
-    treated = json.dumps(forgotten.row("points_events", row)).lower()
+    redacted = json.dumps(erased.redact_row("points_events", row)).lower()
 
-    assert not any(word in treated for word in known)
+    assert not any(word in redacted for word in known)
     near = {"id": ADA * 10, "attributes": {"title": f"1{ADA}"}}
-    assert forgotten.row("points_events", near) == near
+    assert erased.redact_row("points_events", near) == near
 
 
 @pytest.mark.parametrize("id", [7, 7001, ADA])
-def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int) -> None:
-    forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
+def test_erased_people_leaves_a_number_equal_to_an_id_in_other_columns(id: int) -> None:
+    erased = ErasedPeople(lambda word: -5 if word == str(id) else None)
     attributes = {
         "points_diff": id,
         "credits_diff": str(id),
@@ -126,23 +128,26 @@ def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int
     }
     event = {"id": id, "attributes": attributes}
     customer = {**attributes["customer"], "id": -5}  # type: ignore[dict-item]
-    assert forgotten.row("points_events", event) == {
+    assert erased.redact_row("points_events", event) == {
         "id": id,
         "attributes": {**attributes, "customer": customer},
     }
     own = {"id": str(id), "attributes": {"id": [3, id], "orders_count": id}}
-    assert forgotten.row("customers", own) == {"id": -5, "attributes": {"id": [3, -5], "orders_count": id}}
+    assert erased.redact_row("customers", own) == {
+        "id": -5,
+        "attributes": {"id": [3, -5], "orders_count": id},
+    }
 
 
 @pytest.mark.parametrize("id", [7, 7001])
-def test_a_short_number_in_a_text_is_nobodys_id(id: int) -> None:
-    forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
+def test_erased_people_leaves_short_numbers_in_texts(id: int) -> None:
+    erased = ErasedPeople(lambda word: -5 if word == str(id) else None)
     row = {"id": 1, "attributes": {"title": f"{id} points for {id} days", "new": {"size": id}}}
-    assert forgotten.row("points_events", row) == row
+    assert erased.redact_row("points_events", row) == row
 
 
-def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
-    forgotten = Forgotten(lambda word: -5 if word == "7001" else None)
+def test_erased_people_replaces_a_referred_friend_but_not_the_advocate() -> None:
+    erased = ErasedPeople(lambda word: -5 if word == "7001" else None)
     attributes = {
         "advocate_email": "grace@example.com",
         "referred_email": "ada@example.com",
@@ -151,7 +156,7 @@ def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
         "signup_ip": "203.0.113.5",
         "status": "pending",
     }
-    assert forgotten.row("referrals", {"id": 1, "attributes": attributes})["attributes"] == {
+    assert erased.redact_row("referrals", {"id": 1, "attributes": attributes})["attributes"] == {
         "advocate_email": "grace@example.com",
         "referred_email": address_of(-5),
         "referrer_customer_id": 8001,

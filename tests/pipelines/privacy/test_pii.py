@@ -1,4 +1,4 @@
-"""RIVO_PII in a warehouse: what enters it, what a later change of mind does, and that all models hold."""
+"""RIVO_PII in a warehouse: the rows that a sync writes, a later change of the setting, and the models."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.pipelines.privacy.store import Store, personal_words
 
 LEAK = "Wanda Tattle"
 LISTS = tuple(ENDPOINTS)
-# Without the log, which tells how often was read.
+# Without sync_log, which grows with every sync.
 CONTENT = (*LISTS, "customers_history", "rewards_history")
 
 
 def _leak(store: Store) -> set[str]:
-    """Have the store answer personal things where nobody expects them; returns what to look for."""
+    """Put personal data into unexpected attributes of the store's rows; return the words to look for."""
     program, now = store.server.program, store.server.now
     lists = program.snapshot(now)
     customers = [row["id"] for row in lists["customers"]]
     program.override("customers", customers[0], at=now, nickname=LEAK, phone=4915112345678)
     program.override("customers", customers[1], at=now, address={"lines": [{"who": LEAK}]})
-    # Cannot be loaded, and goes to the quarantine whole.
+    # Cannot be typed: the whole row is quarantined.
     program.override("customers", customers[2], at=now, points_tally=f"{LEAK}'s points")
     event = lists["points_events"][-1]
     nested = {**(event["attributes"]["customer"] or {}), "default_address": {"name": LEAK}}
@@ -41,7 +41,7 @@ def _leak(store: Store) -> set[str]:
     return {LEAK, "wanda@tattle.example", "4915112345678"} | personal_words(store.server)
 
 
-def test_keep_keeps_what_the_others_do_not(open_store: OpenStore) -> None:
+def test_keep_stores_all_personal_data(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
     store.sync()
@@ -50,7 +50,7 @@ def test_keep_keeps_what_the_others_do_not(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_nothing_personal_enters_and_all_models_hold(open_store: OpenStore, mode: str) -> None:
+def test_hash_and_drop_let_no_personal_data_in_and_all_models_pass(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
     words = _leak(store)
     store.build(SyncOptions())
@@ -74,7 +74,7 @@ def test_nothing_personal_enters_and_all_models_hold(open_store: OpenStore, mode
         assert store.query("select count(email) + count(dob) from rivo_raw.customers") == [(0,)]
 
 
-def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
+def test_changed_setting_converts_the_stored_rows(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
     store.sync()
@@ -87,7 +87,9 @@ def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
     assert results["vip_tiers"].complete
     hashed = store.raw(*CONTENT)
     again = store.sync()
-    assert sum(result.counts.rows_changed for result in again.values()) == 0, "as if it had been read so"
+    assert sum(result.counts.rows_changed for result in again.values()) == 0, (
+        "converted rows equal rows read under the new setting"
+    )
     assert store.raw(*CONTENT) == hashed
 
     store.pii = "drop"
@@ -98,7 +100,9 @@ def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
     store.pii = "keep"
     store.wait(0.01)
     results = store.sync()
-    assert {result.kind for result in results.values()} == {"full"}, "or the cursor lists would stay without"
+    assert {result.kind for result in results.values()} == {"full"}, (
+        "a cursor read would not load the personal data again"
+    )
     emails = "select id, email from rivo_raw.customers order by id"
     notes = "select id, internal_note from rivo_raw.points_events order by id"
     addresses = "select id, advocate_email, additional_details from rivo_raw.referrals order by id"
@@ -112,7 +116,7 @@ def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_a_change_of_mind_reaches_histories_and_is_no_move(open_store: OpenStore, mode: str) -> None:
+def test_changed_setting_converts_histories_without_new_versions(open_store: OpenStore, mode: str) -> None:
     store = open_store()
     program = store.server.program
     reward = program.snapshot(store.server.now)["rewards"][0]["id"]
@@ -136,11 +140,11 @@ def test_a_change_of_mind_reaches_histories_and_is_no_move(open_store: OpenStore
     store.sync(full=True)
 
     assert store.traces([LEAK, "first@staff.example", "second@staff.example"]) == []
-    assert store.query(versions) == [(2, 1)], "the sync takes what was brought to the new mode for unchanged"
+    assert store.query(versions) == [(2, 1)], "a converted version is not a new version"
     assert store.query(tracked) == before
 
 
-def test_another_key_hashes_anew(open_store: OpenStore) -> None:
+def test_changed_key_hashes_all_personal_data_again(open_store: OpenStore) -> None:
     store = open_store(pii="hash")
     store.sync()
     before = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
@@ -156,7 +160,7 @@ def test_another_key_hashes_anew(open_store: OpenStore) -> None:
     assert store.query(joined) == [(0,)]
 
 
-def test_hash_needs_a_key_and_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hash_without_a_key_explains_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_PII", "hash")
     with pytest.raises(
         SettingsError, match=r"RIVO_PII_KEY: is required for RIVO_PII=hash. Create one with `openssl"

@@ -1,4 +1,4 @@
-"""What stands beside, before and behind the published file when it is replaced."""
+"""Publishing: write-ahead logs left beside the file, symbolic links, and permissions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rows(path: Path) -> list[tuple[int]]:
     return found
 
 
-def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(tmp_path: Path) -> None:
+def test_publish_discards_the_write_ahead_log_of_a_crashed_program(tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
     publish(path, 1)
     aside = tmp_path / "aside.duckdb"
@@ -46,7 +46,7 @@ def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(
     assert rows(path) == [(2,)]
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_publish_through_a_symbolic_link_replaces_its_target(tmp_path: Path) -> None:
     real, link = tmp_path / "elsewhere" / "real.duckdb", tmp_path / "rivo.duckdb"
     publish(real, 1)
     link.symlink_to(real)
@@ -57,7 +57,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert rows(real) == [(2,)]
 
 
-def test_the_permissions_of_the_file_stay(tmp_path: Path) -> None:
+def test_publish_keeps_the_permissions_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
     publish(path, 1)
     path.chmod(0o640)
