@@ -65,6 +65,12 @@ class Column:
         return (own, *self.aliases, *((self.fallback,) if self.fallback else ()))
 
 
+ID = Column("id", "id", "Rivo's id of the row, unique within the list.", required=True)
+CREATED_AT = Column("created_at", "timestamp", "When Rivo created the row.")
+UPDATED_AT = Column("updated_at", "timestamp", "When Rivo last updated the row.")
+"""Columns that several lists have in the same form."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """One list of the API: its path, its columns, and which of its rows each sync reads.

@@ -6,11 +6,9 @@ points_events, points_redemptions, rewards), and responses of the API that other
 
 from __future__ import annotations
 
-from pipelines.rivo.columns import Column, Endpoint, endpoints_by_name
+from pipelines.rivo.columns import CREATED_AT, ID, UPDATED_AT, Column, Endpoint, endpoints_by_name
+from pipelines.rivo.program_endpoints import EARNING_RULES, REWARDS, VIP_TIERS
 
-_ID = Column("id", "id", "Rivo's id of the row, unique within the list.", required=True)
-_CREATED = Column("created_at", "timestamp", "When Rivo created the row.")
-_UPDATED = Column("updated_at", "timestamp", "When Rivo last updated the row.")
 _CUSTOMER = (
     Column(
         "customer_id",
@@ -147,7 +145,7 @@ POINTS_EVENTS = Endpoint(
     reading="cursor",
     open_rows="coalesce(applied_at, occurred_at) >= lookback_start",
     columns=(
-        _ID,
+        ID,
         Column(
             "points_amount",
             "quantity",
@@ -231,7 +229,7 @@ POINTS_REDEMPTIONS = Endpoint(
         " and (applied_at is null or applied_at >= floor_start)"
     ),
     columns=(
-        _ID,
+        ID,
         Column("code", "text", "Discount code given to the customer."),
         Column("name", "text", "Reward as shown to the customer, such as '$25.50 off coupon'."),
         Column("points_amount", "quantity", "Number of points spent, without a sign."),
@@ -279,168 +277,6 @@ POINTS_REDEMPTIONS = Endpoint(
     ),
 )
 
-REWARDS = Endpoint(
-    name="rewards",
-    title="Rewards",
-    path="/rewards",
-    description="Rewards that customers can redeem for points or credits: one row per reward, with price and value.",
-    docs_url="https://developer-docs.rivo.io/reference/rewards-1",
-    reading="full",
-    columns=(
-        _ID,
-        Column("name", "text", "Name of the reward."),
-        Column("enabled", "bool", "Whether the reward can be redeemed."),
-        Column(
-            "points_amount",
-            "quantity",
-            "Price in points. For an incremental reward, the price of one increment.",
-        ),
-        Column(
-            "points_type",
-            "text",
-            "'fixed' for one price, or incremental, where the customer chooses how much to spend.",
-        ),
-        Column(
-            "reward_type",
-            "text",
-            "Kind of reward: fixed_amount, percentage, free_shipping, free_product, gift_card or points_to_credit.",
-        ),
-        Column(
-            "source",
-            "text",
-            "'points' or 'credits' (what the reward is paid with), or 'referrer' (given for a referral).",
-        ),
-        Column(
-            "reward_value",
-            "decimal",
-            "Value of the reward: an amount of money, a percentage, or the amount of money per increment.",
-        ),
-        Column("pretty_display_rewards", "text", "Value of the reward as display text."),
-        Column("min_order_value_in_cents", "quantity", "Minimum order value for the reward, in cents."),
-        Column("min_order_quantity", "quantity", "Minimum number of items in the order."),
-        Column(
-            "expiry_months",
-            "quantity",
-            "Number of months until a discount code expires. Expiry set in hours or days may not appear here.",
-        ),
-        Column("redeemed_count", "quantity", "Number of redemptions so far, as reported by Rivo."),
-        Column(
-            "purchase_type", "text", "Kind of purchase that the reward applies to: one-time or subscription."
-        ),
-        Column(
-            "recurring_cycle_limit", "quantity", "Number of subscription cycles that the discount applies to."
-        ),
-        Column("icon_url", "text", "URL of the icon."),
-        Column("product_id", "scalar", "Id of the free product."),
-        Column("variant_ids", "json", "Variants of the free product: a JSON array of ids."),
-        Column("customer_points_get", "quantity", "Number of points that the reward gives to the customer."),
-        Column("increment_points_value", "quantity", "Number of points in one increment."),
-        Column(
-            "max_points_to_spend_value", "quantity", "Maximum number of points that one redemption can spend."
-        ),
-        Column(
-            "min_points_to_redeem_value",
-            "quantity",
-            "Minimum number of points that one redemption can spend.",
-        ),
-        Column("terms_of_service", "json", "Terms of service shown with the reward, as JSON."),
-        _CREATED,
-        _UPDATED,
-    ),
-    history=(
-        "name",
-        "enabled",
-        "points_amount",
-        "points_type",
-        "reward_type",
-        "source",
-        "reward_value",
-        "min_order_value_in_cents",
-        "expiry_months",
-    ),
-)
-
-VIP_TIERS = Endpoint(
-    name="vip_tiers",
-    title="VIP Tiers",
-    path="/vip_tiers",
-    description="VIP tiers with the thresholds at which customers enter them: one row per tier.",
-    docs_url="https://developer-docs.rivo.io/reference/vip-tiers-1",
-    reading="full",
-    columns=(
-        _ID,
-        Column("name", "text", "Name of the tier. The merchant can change it, so join on id."),
-        Column(
-            "threshold",
-            "decimal",
-            "Value at which a customer enters the tier: points, money or orders. Rivo does not return the unit.",
-        ),
-        Column("perks", "json", "Perks of the tier: a JSON array."),
-        Column("icon_url", "text", "URL of the icon."),
-        Column("desc", "text", "Description of the tier."),
-        Column("rewards", "json", "Rewards given on entry to the tier: a JSON array."),
-        Column("deleted_at", "timestamp", "When the tier was deleted; null where Rivo reports no deletion."),
-        _CREATED,
-        _UPDATED,
-    ),
-    history=("name", "threshold"),
-)
-
-EARNING_RULES = Endpoint(
-    name="earning_rules",
-    title="Earning Rules",
-    path="/earning_rules",
-    description="Rules by which customers earn points or credits: one row per rule, partly null if never set up.",
-    docs_url="https://developer-docs.rivo.io/reference/earning-rules",
-    reading="full",
-    columns=(
-        _ID,
-        Column("title", "text", "Title of the rule as shown to customers."),
-        Column("name", "text", "Name of the rule."),
-        Column("description", "text", "Description of the rule."),
-        Column("status", "text", "'active' or 'disabled'; null for a rule that was never set up."),
-        Column("trigger", "text", "What triggers the rule, such as 'order_placed' or 'customer_birthday'."),
-        Column(
-            "points_amount",
-            "decimal",
-            "Points earned. For a multiplier, the points earned per currency_base_amount.",
-        ),
-        Column("credits_amount", "decimal", "Store credits earned, in the shop's currency."),
-        Column("balance_amount", "decimal", "Amount earned, in the unit that the rule uses."),
-        Column(
-            "points_type",
-            "text",
-            "'fixed' for a fixed amount, or 'multiplier' for an amount that depends on the money spent.",
-        ),
-        Column(
-            "currency_base_amount",
-            "decimal",
-            "For a multiplier, the amount of money that earns points_amount once.",
-        ),
-        Column("pretty_earnings_text", "text", "Points or credits earned, as display text."),
-        Column("url", "text", "URL that the customer visits, for rules that reward a visit."),
-        Column("button_text", "text", "Text of the rule's button."),
-        Column("custom_action_name", "text", "Name of the custom action that triggers the rule."),
-        Column("card_click_method", "text", "Effect of a click on the rule's card."),
-        Column("hidden_from_ui", "bool", "Whether the rule is hidden from customers."),
-        Column("multipliers", "json", "Multipliers of the rule: a JSON array."),
-        Column("multi_balance_settings_by_tiers", "json", "Settings of the rule by VIP tier: a JSON object."),
-        Column("icon_url", "text", "URL of the icon."),
-        Column("automation_id", "scalar", "Id of the automation that runs the rule."),
-        Column("step_id", "scalar", "Id of the step in that automation."),
-    ),
-    history=(
-        "title",
-        "name",
-        "status",
-        "trigger",
-        "points_amount",
-        "credits_amount",
-        "points_type",
-        "currency_base_amount",
-    ),
-)
-
 REFERRALS = Endpoint(
     name="referrals",
     title="Referrals",
@@ -453,13 +289,13 @@ REFERRALS = Endpoint(
     reading="cursor",
     open_rows="status in ('unclaimed', 'pending') and (created_at is null or created_at >= floor_start)",
     columns=(
-        _ID,
+        ID,
         Column(
             "status", "text", "State of the referral: unclaimed, pending, completed, blocked or ineligible."
         ),
         Column("status_last_changed_at", "timestamp", "When the status last changed."),
-        _CREATED,
-        _UPDATED,
+        CREATED_AT,
+        UPDATED_AT,
         Column("claimed_at", "timestamp", "When the friend claimed the offer."),
         Column("completed_at", "timestamp", "When the friend's order completed the referral."),
         Column(

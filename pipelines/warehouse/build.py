@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.files import discard, replace_durably, rewrite, sibling, wal_of
+from pipelines.warehouse.files import base_of, discard, replace_durably, rewrite, sibling, wal_of
 from pipelines.warehouse.storage_errors import (
     failure_in_text,
     refuse_foreign,
@@ -21,9 +20,6 @@ from pipelines.warehouse.storage_errors import (
     unreadable,
     unwritable,
 )
-
-if TYPE_CHECKING:
-    from pipelines.warehouse.warehouse import Warehouse
 
 READING_MEMORY_MB = 192
 """DuckDB's memory limit while lists are read and merged; beyond it DuckDB spills. Models have a limit of their own."""
@@ -36,7 +32,7 @@ _TIMES_A_CHUNK = 8
 class Build:
     """The working copy of a warehouse while a sync or a model build runs."""
 
-    warehouse: Warehouse
+    published: Path
     path: Path
     scratch: Path
     """A folder for load packages and spilled data, deleted when the build ends."""
@@ -47,7 +43,7 @@ class Build:
 
     def storage_failure(self, text: str) -> WarehouseError | None:
         """Return the error for a DuckDB message about the disk or the file; None for any other message."""
-        return failure_in_text(self.warehouse.path, self.warehouse.base.path, self.path, text)
+        return failure_in_text(self.published, base_of(self.published), self.path, text)
 
     def make_room(self, chunk_bytes: int) -> None:
         """Raise DuckDB's memory limit for unusually large rows, such as a name of 1 MB or a hundred thousand tags."""
@@ -61,27 +57,28 @@ class Build:
         self.connection.close()
         if self.is_rewritten:
             rewrite(self.path, self.scratch)
-            self.warehouse.recent_events.delete()
-        published = self.warehouse.path
-        replace_durably(self.path, sibling(published, "pending"), published)
+            self._delete_recent_events()
+        replace_durably(self.path, sibling(self.published, "pending"), self.published)
 
     def publish(self) -> None:
         """Replace the published file by the working copy, in one step; open readers keep the file they opened."""
         self.keep()
-        published = self.warehouse.path
+        published = self.published
         pending = sibling(published, "pending")
         if published.exists():
             shutil.copymode(published, pending)
         # A program that wrote and crashed may have left a log, which DuckDB would replay into the new file.
         wal_of(published).unlink(missing_ok=True)
         replace_durably(pending, published, published)
-        self.warehouse.recent_events.delete()
+        self._delete_recent_events()
+
+    def _delete_recent_events(self) -> None:
+        sibling(self.published, "news").unlink(missing_ok=True)
 
 
 @contextmanager
-def building(warehouse: Warehouse, *, is_fresh: bool = False) -> Iterator[Build]:
+def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
     """Lock the warehouse and open a working copy of its last complete state; see `Warehouse.build`."""
-    published = warehouse.path
     build_path = sibling(published, "build")
     scratch = published.with_suffix(".scratch")
     try:
@@ -97,12 +94,12 @@ def building(warehouse: Warehouse, *, is_fresh: bool = False) -> Iterator[Build]
                 f"Another sync is working on {published} right now. Wait until it ends, then run the command again."
             ) from None
         connection = None
-        base = warehouse.base.path
+        base = base_of(published)
         try:
             discard(build_path, scratch)
             scratch.mkdir()
             connection = _open_copy(base, build_path, scratch, is_fresh)
-            yield Build(warehouse, build_path, scratch, connection)
+            yield Build(published, build_path, scratch, connection)
         except (OSError, duckdb.Error) as error:
             sentence = storage_failure(published, base, build_path, error)
             if sentence is None:

@@ -17,6 +17,12 @@ def sibling(published: Path, kind: str) -> Path:
     return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
 
 
+def base_of(published: Path) -> Path:
+    """Return the file that the next sync starts from: a pending result, or else the published file."""
+    pending = sibling(published, "pending")
+    return pending if pending.exists() else published
+
+
 def wal_of(path: Path) -> Path:
     """Return DuckDB's write-ahead log of a database file."""
     return Path(f"{path}.wal")

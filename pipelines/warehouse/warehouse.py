@@ -24,7 +24,7 @@ import duckdb
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
-from pipelines.warehouse.files import sibling, wal_of
+from pipelines.warehouse.files import base_of, sibling, wal_of
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
@@ -86,8 +86,7 @@ class Warehouse:
     @property
     def base(self) -> Warehouse:
         """The state that the next sync starts from: this warehouse, or a later result that was not published."""
-        pending = Warehouse(sibling(self.path, "pending"))
-        return pending if pending.exists else self
+        return Warehouse(base_of(self.path))
 
     @property
     def recent_events(self) -> Warehouse:
@@ -157,4 +156,4 @@ class Warehouse:
             WarehouseError: another sync holds the lock, the folder cannot be written, or the file is not a DuckDB
                 database that this release can open.
         """
-        return building(self, is_fresh=is_fresh)
+        return building(self.path, is_fresh=is_fresh)
