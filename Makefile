@@ -60,7 +60,7 @@ format: install ## put the code into shape
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-sources: install ## write the raw tables' property file anew
+sources: install ## write the raw tables' property file
 	@$(RUN)/python -m pipelines.warehouse.sources_yml > dbt_like_sql/models/staging/_rivo_raw__sources.yml
 
 snapshot: install sources ## rewrite the snapshot files that tests compare: asset graph, raw tables' properties

@@ -1,4 +1,4 @@
-"""The demo: a sandbox store in a process of its own, which stands in for Rivo where no key is set."""
+"""The demo: a sandbox store in a process of its own, used instead of Rivo if no key is set."""
 
 from __future__ import annotations
 

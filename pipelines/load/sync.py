@@ -118,7 +118,7 @@ def _land(
     landing = None
     try:
         pages = _with_progress(read, options)
-        # The first answer tells the sync's observation time.
+        # The first response carries the sync's observation time.
         first = next(pages, Page([], []))
         observed_at = observation_time(build.connection, client, endpoint)
         landing = Landing(build, endpoint, observed_at, redactor.redact)

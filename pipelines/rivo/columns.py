@@ -1,4 +1,4 @@
-"""Classes that describe a list and its columns. The seven lists are defined in `pipelines.rivo.endpoints`."""
+"""Classes that describe a list and its columns. The lists are defined in `pipelines.rivo.endpoints`."""
 
 from __future__ import annotations
 

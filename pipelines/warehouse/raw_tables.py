@@ -151,7 +151,7 @@ def number_log(connection: duckdb.DuckDBPyConnection) -> None:
     """Number the rows of `sync_log` that an older release wrote, in the order in which it wrote them."""
     log = f"{RAW}.sync_log"
     if exists(connection, f"from {log} where log_position is null"):
-        # Two reads of a list within a second have equal times; only the row ids tell their order.
+        # Two reads of a list within a second have equal times; only the row ids show their order.
         connection.execute(
             f"update {log} set log_position = numbered.position from ("
             "select rowid as id, row_number() over (order by rowid) "
