@@ -13,16 +13,16 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 
 from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.warehouse import Warehouse
 from runs.pictures import PICTURES
-from tests.assets.conftest import KEY, House
+from tests.assets.conftest import KEY
+from tests.harness.dagster import DagsterStore
 
 RESUME = "dagster/is_resume_retry"
 
 
-def told(house: House, key: str) -> dict[str, Any]:
+def told(store: DagsterStore, key: str) -> dict[str, Any]:
     """The figures of an asset's last materialization."""
-    event = house.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
+    event = store.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
     assert event
     assert event.asset_materialization
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -43,13 +43,13 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
     }
 
 
-def test_a_list_tells_its_figures(house: House) -> None:
-    figures = told(house, "rivo_raw/customers")
+def test_a_list_tells_its_figures(store: DagsterStore) -> None:
+    figures = told(store, "rivo_raw/customers")
 
-    [[rows, largest]] = house.query(
+    [[rows, largest]] = store.query(
         "select count(*), max(id) from rivo_raw.customers where _deleted_at is null"
     )
-    [[read, new, changed, requests]] = house.query(
+    [[read, new, changed, requests]] = store.query(
         "select rows_read, rows_new, rows_changed, requests from rivo_raw.sync_log where list = 'customers' "
         "order by observed_at desc limit 1"
     )
@@ -57,105 +57,105 @@ def test_a_list_tells_its_figures(house: House) -> None:
     assert (figures["rows_read"], figures["rows_new"], figures["rows_changed"]) == (read, new, changed)
     assert (figures["requests"], figures["columns_added"]) == (requests, 0)
     assert figures["seconds"] > 0
-    [[versions]] = house.query("select count(*) from rivo_raw.customers_history")
-    assert told(house, "rivo_raw/customers_history")["dagster/row_count"] == versions
+    [[versions]] = store.query("select count(*) from rivo_raw.customers_history")
+    assert told(store, "rivo_raw/customers_history")["dagster/row_count"] == versions
 
 
-def test_two_reports_have_a_picture(house: House) -> None:
+def test_two_reports_have_a_picture(store: DagsterStore) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        picture = told(house, f"reports/{report}")["picture"]
+        picture = told(store, f"reports/{report}")["picture"]
         assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
         assert len(picture) < 60_000
 
 
-def test_samples_show_rows_but_no_person(house: House) -> None:
+def test_samples_show_rows_but_no_person(store: DagsterStore) -> None:
     samples = [
-        told(house, "/".join(row))["sample"]
-        for row in house.query(
+        told(store, "/".join(row))["sample"]
+        for row in store.query(
             "select table_schema, table_name from information_schema.tables where table_schema in ('marts', 'reports')"
         )
     ]
     shown = "\n".join(samples)
 
     assert len(samples) == len([s for s in samples if s.startswith("| ")])
-    assert "Silver" in told(house, "marts/dim_tier")["sample"]
-    people = house.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
+    assert "Silver" in told(store, "marts/dim_tier")["sample"]
+    people = store.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
     words = {str(value) for row in people for value in row if value} - {"Silver", "Gold"}
     assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", shown)] == []
     codes = [
-        code for (code,) in house.query("select code from rivo_raw.points_redemptions where code is not null")
+        code for (code,) in store.query("select code from rivo_raw.points_redemptions where code is not null")
     ]
     assert codes
     assert [code for code in codes if code in shown] == []
 
 
-def test_a_run_leaves_little_behind(house: House) -> None:
+def test_a_run_leaves_little_behind(store: DagsterStore) -> None:
     """What a day adds to Dagster's storage: a year of it must fit on any disk."""
-    [run] = house.instance.get_runs(limit=1)
-    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+    [run] = store.instance.get_runs(limit=1)
+    database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert database.stat().st_size < 4_000_000
 
 
-def test_the_figures_of_models_are_numbers(house: House) -> None:
-    figures = told(house, "marts/dim_member")
+def test_the_figures_of_models_are_numbers(store: DagsterStore) -> None:
+    figures = told(store, "marts/dim_member")
 
-    [[rows]] = house.query("select count(*) from marts.dim_member")
+    [[rows]] = store.query("select count(*) from marts.dim_member")
     assert figures["dagster/row_count"] == rows
     assert isinstance(figures["seconds"], float)
     assert figures["tests"] > 5
 
 
-def test_a_part_is_not_published_but_kept(house: House) -> None:
-    before = house.warehouse.stat().st_mtime_ns
+def test_a_part_is_not_published_but_kept(store: DagsterStore) -> None:
+    before = store.path.stat().st_mtime_ns
 
-    result = house.run("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
+    result = store.run_job("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
 
     assert result.success
     assert materialized(result) == {"rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history"}
-    assert {request.path.rsplit("/", 1)[-1] for request in house.server.requests} == {"vip_tiers"}
-    assert house.warehouse.stat().st_mtime_ns == before
-    assert house.pending.exists()
+    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {"vip_tiers"}
+    assert store.path.stat().st_mtime_ns == before
+    assert store.pending.exists()
 
 
-def test_the_file_alone_does_not_publish_what_was_not_checked(house: House) -> None:
-    assert house.run("rivo_raw/vip_tiers").success
-    before = house.warehouse.stat().st_mtime_ns
+def test_the_file_alone_does_not_publish_what_was_not_checked(store: DagsterStore) -> None:
+    assert store.run_job("rivo_raw/vip_tiers").success
+    before = store.path.stat().st_mtime_ns
 
-    result = house.run("published/warehouse")
+    result = store.run_job("published/warehouse")
 
     assert not result.success
-    assert house.warehouse.stat().st_mtime_ns == before
+    assert store.path.stat().st_mtime_ns == before
     [failure] = result.get_step_failure_events()
     assert "were not built since lists were last read" in str(failure.step_failure_data.error)
     # What builds the models may publish.
-    assert house.run(job="models_only").success
-    assert house.warehouse.stat().st_mtime_ns > before
+    assert store.run_job(job="models_only").success
+    assert store.path.stat().st_mtime_ns > before
 
 
-def test_a_model_and_what_is_built_from_it(house: House) -> None:
-    result = house.run("marts/dim_member", "reports/rpt_advocates")
+def test_a_model_and_what_is_built_from_it(store: DagsterStore) -> None:
+    result = store.run_job("marts/dim_member", "reports/rpt_advocates")
 
     assert result.success
     assert materialized(result) == {"marts/dim_member", "reports/rpt_advocates"}
-    assert house.server.requests == []
+    assert store.server.requests == []
 
 
-def test_a_failed_list_is_read_again_without_the_others(house: House) -> None:
-    house.server.faults = ["http_404:rewards"]
-    failed = house.run()
+def test_a_failed_list_is_read_again_without_the_others(store: DagsterStore) -> None:
+    store.server.faults = ["http_404:rewards"]
+    failed = store.run_job()
     assert not failed.success
     check = checks(failed)["rivo_raw/rewards:read_completely"]
     assert not check.passed
     assert "RIVO_API_URL" in str(check.description)
     assert "From failure" in str(check.metadata["next_step"].value)
-    house.server.faults = []
-    asked = len(house.server.requests)
+    store.server.faults = []
+    asked = len(store.server.requests)
 
-    result = house.run(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
+    result = store.run_job(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
 
     assert result.success
-    lists = {request.path.rsplit("/", 1)[-1] for request in house.server.requests[asked:]}
+    lists = {request.path.rsplit("/", 1)[-1] for request in store.server.requests[asked:]}
     assert lists == {"rewards"}
     raw = {
         key for key in materialized(result) if key.startswith("rivo_raw/") and key.split("/")[1] in ENDPOINTS
@@ -164,18 +164,18 @@ def test_a_failed_list_is_read_again_without_the_others(house: House) -> None:
     assert "published/warehouse" in materialized(result)
 
 
-def test_a_run_executed_anew_reads_everything(house: House) -> None:
-    failed = house.run("rivo_raw/vip_tiers", "published/warehouse")
-    asked = len(house.server.requests)
+def test_a_run_executed_anew_reads_everything(store: DagsterStore) -> None:
+    failed = store.run_job("rivo_raw/vip_tiers", "published/warehouse")
+    asked = len(store.server.requests)
 
-    house.run("rivo_raw/vip_tiers", tags={"dagster/parent_run_id": failed.run_id})
+    store.run_job("rivo_raw/vip_tiers", tags={"dagster/parent_run_id": failed.run_id})
 
-    assert len(house.server.requests) > asked
+    assert len(store.server.requests) > asked
 
 
-def test_the_second_of_two_syncs_says_so(house: House) -> None:
-    with Warehouse(house.warehouse).build() as work:
-        result = house.run()
+def test_the_second_of_two_syncs_says_so(store: DagsterStore) -> None:
+    with store.warehouse.build() as work:
+        result = store.run_job()
         work.keep()
 
     assert not result.success
@@ -183,19 +183,19 @@ def test_the_second_of_two_syncs_says_so(house: House) -> None:
     assert "Another sync is working on" in str(failure.step_failure_data.error)
 
 
-def test_runs_of_the_queue_take_turns(house: House) -> None:
-    config = house.instance.get_concurrency_config().pool_config
+def test_runs_of_the_queue_take_turns(store: DagsterStore) -> None:
+    config = store.instance.get_concurrency_config().pool_config
     assert (config.default_pool_limit, config.pool_granularity) == (1, PoolGranularity.RUN)
 
 
-def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
-    [[event]] = house.query("select min(id) from rivo_raw.points_events where points_diff > 0")
-    house.server.program.override(
-        "points_events", event, at=house.server.now, customer=None, applied_at=None, occurred_at=None
+def test_a_failing_check_names_the_rows_and_the_next_step(store: DagsterStore) -> None:
+    [[event]] = store.query("select min(id) from rivo_raw.points_events where points_diff > 0")
+    store.program.override(
+        "points_events", event, at=store.now, customer=None, applied_at=None, occurred_at=None
     )
-    house.wait(1)
+    store.wait(1)
 
-    result = house.run(run_config={"ops": {"sync": {"config": {"full": True}}}})
+    result = store.run_job(run_config={"ops": {"sync": {"config": {"full": True}}}})
 
     failing = {name: check for name, check in checks(result).items() if not check.passed}
     assert failing
@@ -204,11 +204,11 @@ def test_a_failing_check_names_the_rows_and_the_next_step(house: House) -> None:
         assert check.description, name
 
 
-def test_events_are_those_of_dagsters_own_storage(house: House) -> None:
-    [run] = house.instance.get_runs(limit=1)
-    folder = str(house.folder / "dagster" / "history" / "runs")
-    assert isinstance(house.instance.event_log_storage, OpenSqliteEventLogStorage)
-    own = [record.event_log_entry for record in house.instance.get_records_for_run(run.run_id).records]
+def test_events_are_those_of_dagsters_own_storage(store: DagsterStore) -> None:
+    [run] = store.instance.get_runs(limit=1)
+    folder = str(store.folder / "dagster" / "history" / "runs")
+    assert isinstance(store.instance.event_log_storage, OpenSqliteEventLogStorage)
+    own = [record.event_log_entry for record in store.instance.get_records_for_run(run.run_id).records]
     plain = SqliteEventLogStorage(folder)
 
     assert [r.event_log_entry for r in plain.get_records_for_run(run.run_id).records] == own
@@ -216,22 +216,22 @@ def test_events_are_those_of_dagsters_own_storage(house: House) -> None:
 
 
 @pytest.mark.parametrize("text", [KEY, "@shop", "@example"])
-def test_no_secret_reaches_the_storage(house: House, text: str) -> None:
-    [run] = house.instance.get_runs(limit=1)
-    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+def test_no_secret_reaches_the_storage(store: DagsterStore, text: str) -> None:
+    [run] = store.instance.get_runs(limit=1)
+    database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert text.encode() not in database.read_bytes()
 
 
-def test_a_picture_that_fails_fails_no_sync(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_fails_fails_no_sync(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_font(_: duckdb.DuckDBPyConnection) -> str:
         raise KeyError("glyph")
 
     monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
-    house.wait(1)
-    assert house.run().success
+    store.wait(1)
+    assert store.run_job().success
     key = dg.AssetKey(["reports", "rpt_tier_migration"])
-    event = house.instance.get_latest_materialization_event(key)
+    event = store.instance.get_latest_materialization_event(key)
     assert event
     assert event.asset_materialization
     picture = event.asset_materialization.metadata["picture"].value

@@ -17,7 +17,8 @@ from pipelines.load.recent_events import points_earned
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from sandbox import Program, serve
-from tests.assets.conftest import KEY, OPTIONS, House
+from tests.assets.conftest import KEY, OPTIONS
+from tests.harness.dagster import DagsterStore
 
 NAMES = ("points_earned", "points_redeemed", "vip_tier_changed")
 
@@ -25,14 +26,14 @@ NAMES = ("points_earned", "points_redeemed", "vip_tier_changed")
 class Watch:
     """A sensor that is asked again and again."""
 
-    def __init__(self, house: House, name: str) -> None:
-        self.house = house
+    def __init__(self, store: DagsterStore, name: str) -> None:
+        self.store = store
         self.sensor = defs.resolve_sensor_def(name)
         self.cursor: str | None = None
 
     def look(self) -> dict[str, Any] | str:
         """The figures of what was told, or why nothing was."""
-        context = dg.build_sensor_context(instance=self.house.instance, cursor=self.cursor)
+        context = dg.build_sensor_context(instance=self.store.instance, cursor=self.cursor)
         data = self.sensor.evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
         if not data.asset_events:
@@ -53,45 +54,45 @@ def test_they_are_off_until_somebody_turns_them_on(name: str) -> None:
         ("points_redeemed", "points_redemptions", "true"),
     ],
 )
-def test_what_is_new_is_told_once(house: House, name: str, table: str, condition: str) -> None:
-    watch = Watch(house, name)
-    before = house.warehouse.read_bytes()
-    [[known]] = house.query(f"select max(id) from rivo_raw.{table}")
+def test_what_is_new_is_told_once(store: DagsterStore, name: str, table: str, condition: str) -> None:
+    watch = Watch(store, name)
+    before = store.path.read_bytes()
+    [[known]] = store.query(f"select max(id) from rivo_raw.{table}")
 
     said = watch.look()
 
     assert isinstance(said, dict)
-    assert len(house.server.requests) == said["requests"] <= 2
+    assert len(store.server.requests) == said["requests"] <= 2
     assert said["since_id"] == known
     assert watch.look() == "Nothing new."
-    assert house.warehouse.read_bytes() == before
-    assert not house.pending.exists()
+    assert store.path.read_bytes() == before
+    assert not store.pending.exists()
     # The next sync finds the same rows, and more are not missing.
-    assert house.run(f"rivo_raw/{table}").success
-    with duckdb.connect(str(house.pending), read_only=True) as connection:
+    assert store.run_job(f"rivo_raw/{table}").success
+    with duckdb.connect(str(store.pending), read_only=True) as connection:
         rows = connection.execute(
             f"select id from rivo_raw.{table} where id > {known} and {condition} order by id"
         ).fetchall()
     assert said["events"] == len(rows)
     assert said["ids"] == [row_id for (row_id,) in rows][:50]
     own = "select id, points_diff, applied_at, (customer ->> 'id')::bigint, _first_seen_at is not null"
-    with duckdb.connect(str(house.pending), read_only=True) as connection:
+    with duckdb.connect(str(store.pending), read_only=True) as connection:
         new = connection.execute(f"{own} from rivo_raw.{table} where id > {known} order by id").fetchall()
-    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
+    with duckdb.connect(str(store.warehouse.recent_events.path), read_only=True) as connection:
         loaded = connection.execute(f"{own} from rivo_raw.{table} order by id").fetchall()
     assert loaded == new
     assert said["rows_loaded"] == len(new)
 
 
-def test_moves_between_tiers_are_told_after_a_sync(house: House) -> None:
-    watch = Watch(house, "vip_tier_changed")
+def test_moves_between_tiers_are_told_after_a_sync(store: DagsterStore) -> None:
+    watch = Watch(store, "vip_tier_changed")
     first = watch.look()
-    house.wait(20)
-    assert house.run().success
+    store.wait(20)
+    assert store.run_job().success
 
     said = watch.look()
 
-    [[moves]] = house.query(
+    [[moves]] = store.query(
         "select count(*) from marts.fct_tier_change "
         "where changed_by = (select max(changed_by) from marts.fct_tier_change)"
     )
@@ -104,29 +105,29 @@ def test_moves_between_tiers_are_told_after_a_sync(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_wait_while_a_sync_is_at_work(house: House, name: str) -> None:
-    with Warehouse(house.warehouse).build():
-        said = Watch(house, name).look()
+def test_they_wait_while_a_sync_is_at_work(store: DagsterStore, name: str) -> None:
+    with store.warehouse.build():
+        said = Watch(store, name).look()
 
     assert "A sync is at work" in said
-    assert house.server.requests == []
+    assert store.server.requests == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_key_or_a_warehouse_they_say_so(
-    house: House, name: str, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RIVO_WAREHOUSE", str(house.folder / "none.duckdb"))
-    assert "Sync once" in Watch(house, name).look()
+    monkeypatch.setenv("RIVO_WAREHOUSE", str(store.folder / "none.duckdb"))
+    assert "Sync once" in Watch(store, name).look()
     monkeypatch.delenv("RIVO_API_KEY")
-    assert "RIVO_API_KEY is not set" in Watch(house, name).look()
+    assert "RIVO_API_KEY is not set" in Watch(store, name).look()
 
 
 def test_a_sensor_that_was_off_for_long_catches_up_page_by_page(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(news, "MOST_PAGES", 1)
-    watch = Watch(house, "points_earned")
+    watch = Watch(store, "points_earned")
     watch.cursor = "1"
 
     said = watch.look()
@@ -137,9 +138,9 @@ def test_a_sensor_that_was_off_for_long_catches_up_page_by_page(
     later = watch.look()
     assert isinstance(later, dict)
     assert later["since_id"] == said["until_id"]
-    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
+    with duckdb.connect(str(store.warehouse.recent_events.path), read_only=True) as connection:
         [[oldest]] = connection.execute("select min(id) from rivo_raw.points_events").fetchall()
-    [[known]] = house.query("select max(id) from rivo_raw.points_events")
+    [[known]] = store.query("select max(id) from rivo_raw.points_events")
     assert oldest is None or oldest > known, "what a sync has brought is not kept twice"
 
 

@@ -12,7 +12,7 @@ from pipelines.errors import RivoError
 from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import Warehouse
 from sandbox import Program, Server, serve
-from tests.pipelines.shop import make_settings
+from tests.harness.settings import make_settings
 
 KEY = "rv-live-3vX9qLm27TzKp48RbWd61YcN"
 PARTS = [KEY[n : n + 10].encode() for n in range(0, len(KEY) - 9, 2)]

@@ -14,7 +14,7 @@ from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.shop import shop_to_sync
-from tests.pipelines.shop import make_settings
+from tests.harness.settings import make_settings
 
 DEMO = PROJECT / "data/demo.duckdb"
 NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)

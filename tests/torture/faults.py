@@ -8,12 +8,11 @@ from datetime import datetime
 import pytest
 
 from pipelines.errors import ApiError
-from pipelines.rivo import client
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox.faults import KINDS
-from tests.pipelines.shop import Shop
+from tests.harness.settings import shorten_retries
+from tests.harness.store import Store
 from tests.torture.figures import Figures
-from tests.torture.ground import Ground
 from tests.torture.judge import judge
 
 RATES = (0.05, 0.2, 0.5)
@@ -23,49 +22,48 @@ VALUES = {"rate_limited": "@0.1", "rate_limited_date": "@0.1", "slow": "@20", "h
 """Waits that a server asks for are kept short."""
 
 
-def faults(at: Ground, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
+def faults(store: Store, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
     """One sync a kind and rate; after each kind a complete sync without faults, judged whole."""
     figures = Figures(
         "faults", "complete lists equal the store; the others have their reason and yesterday's rows"
     )
-    shop = Shop(at.server, at.path("faults"), {"lookback_days": 36_500, "patience_seconds": 2.0})
-    shop.sync()
+    store = store.with_warehouse("faults")
+    store.options = store.options | {"patience_seconds": 2.0}
+    store.sync()
     failed = 0
     spoilt: set[datetime] = set()
     with pytest.MonkeyPatch.context() as patch:
-        unhurried = client._wait
-        patch.setattr(client, "_wait", lambda state: unhurried(state) / 10)
+        shorten_retries(patch)
         for kind in kinds:
             for rate in rates:
-                shop.wait()
+                store.wait()
                 figures.runs += 1
-                failed += _one(at, shop, figures, kind, rate)
+                failed += _one(store, figures, kind, rate)
                 if KINDS[kind].stage == "rows":
-                    spoilt.add(shop.now)
-            shop.wait()
-            results = shop.sync(full=True)
+                    spoilt.add(store.now)
+            store.wait()
+            results = store.sync(full=True)
             figures.must(
                 all(r.complete for r in results.values()), f"after {kind}: the clean sync is not complete"
             )
-            figures.add(judge(shop.path, at.program, models=False, spoilt=spoilt), f"after {kind}")
-    figures.add(judge(shop.path, at.program, models=False, observations=0, spoilt=spoilt), "at the end")
+            figures.add(judge(store.path, store.program, models=False, spoilt=spoilt), f"after {kind}")
+    figures.add(judge(store.path, store.program, models=False, observations=0, spoilt=spoilt), "at the end")
     figures.notes.append(
         f"{figures.runs} syncs with {len(tuple(kinds))} kinds of faults, {failed} lists failed clean"
     )
     return figures.end()
 
 
-def _one(at: Ground, shop: Shop, figures: Figures, kind: str, rate: float) -> int:
+def _one(store: Store, figures: Figures, kind: str, rate: float) -> int:
     """How many lists failed."""
     where = f"{kind} at {rate:.0%}"
-    before = shop.path.read_bytes()
+    before = store.path.read_bytes()
     try:
-        results = shop.sync(faults=[f"{kind}={rate}{VALUES.get(kind, '')}"])
+        results = store.sync(faults=[f"{kind}={rate}{VALUES.get(kind, '')}"])
     except ApiError as error:
-        shop.server.faults = ()
         figures.seen[str(error)] += 1
         figures.must(kind == "http_401", f"{where}: {error}")
-        figures.must(shop.path.read_bytes() == before, f"{where}: the published file was touched")
+        figures.must(store.path.read_bytes() == before, f"{where}: the published file was touched")
         return len(ENDPOINTS)
     said = [result.error for result in results.values() if result.error]
     figures.seen.update(said)
@@ -73,7 +71,7 @@ def _one(at: Ground, shop: Shop, figures: Figures, kind: str, rate: float) -> in
         figures.must(is_sentence(sentence), f"{where}: not a sentence: {sentence}")
     # Rows that were spoilt are set apart and counted; the judge knows them.
     if KINDS[kind].stage != "rows" and kind not in LATE:
-        figures.add(judge(shop.path, at.program, models=False, observations=1), where)
+        figures.add(judge(store.path, store.program, models=False, observations=1), where)
     return len(said)
 
 

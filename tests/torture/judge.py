@@ -14,7 +14,7 @@ from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
 from sandbox import Program
-from tests.pipelines.shop import differences, expected
+from tests.harness.compare import differences, expected
 from tests.torture.figures import Verdict
 
 AGREEMENT = """

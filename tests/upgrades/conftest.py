@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipelines.settings import Settings
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering
 
 HERE = Path(__file__).parent
 

@@ -19,7 +19,7 @@ from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read
-from tests.pipelines.shop import differences
+from tests.harness.compare import differences
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
 Versions = dict[tuple[Any, ...], Any]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.dbt_like_sql.models.shop import Observation, Shop
+from tests.harness.store import Observation, Store
 
 Attributes = dict[str, Any]
 
@@ -104,7 +104,7 @@ class World:
     observations: list[Observation]
     zone: ZoneInfo
     rule: str = "b"
-    """What the shop's tallies hold: see sandbox.ProgramOptions."""
+    """The rule by which the shop's tallies are counted: see sandbox.ProgramOptions."""
     events: list[Event] = field(init=False)
     codes: list[Code] = field(init=False)
     referrals: list[Referral] = field(init=False)
@@ -130,8 +130,8 @@ class World:
         }
 
     @classmethod
-    def of(cls, shop: Shop) -> World:
-        return cls(shop.observations, shop.zone, shop.program.options.tally_rule)
+    def of(cls, store: Store) -> World:
+        return cls(store.observations, ZoneInfo(store.settings.timezone), store.program.options.tally_rule)
 
     # -- time ---------------------------------------------------------------------------------------
 

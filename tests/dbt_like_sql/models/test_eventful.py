@@ -1,4 +1,4 @@
-"""Four weeks of one small shop in which everything happens that must not bend the past.
+"""Four weeks of one small store with every kind of event that must not change the past.
 
 The customers cannot be read in the second week; one of them is gone in the third and back in the fourth.
 Bronze is renamed in the first. In the last week an entry is booked that counts from the first one on, and
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.dbt_like_sql.models.shop import STATES, Row, Shop, open_shop
+from tests.dbt_like_sql.models.stores import LEDGER, STATES, open_observed_store
+from tests.harness.compare import Row
+from tests.harness.store import Store
 
-LISTS = (*STATES, "points_events", "points_redemptions")
 WEEKS = tuple(DEFAULT_END - timedelta(weeks=3 - number) for number in range(4))
 LATE_AT = WEEKS[0] + timedelta(days=2)
 REVOKED_AT = WEEKS[2] + timedelta(days=2)
@@ -27,9 +28,9 @@ Tables = dict[str, list[Row]]
 
 @dataclass
 class Story:
-    """The shop after the third and after the fourth week, and who it was about."""
+    """The store's tables after the third and after the fourth week, and the ids of the rows that change."""
 
-    shop: Shop
+    store: Store
     before: Tables
     after: Tables
     vanished: int
@@ -59,22 +60,22 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         at=WEEKS[2] + timedelta(days=3),
     )
     program.override("points_events", revoked, at=REVOKED_AT, revoked_at=REVOKED_AT)
-    with open_shop(program, tmp_path_factory.mktemp("story")) as shop:
-        shop.sync(WEEKS[0], only=STATES)
-        shop.sync(WEEKS[1], only=STATES, faults=["http_500:customers=1"])
-        failed = tuple(result.name for result in shop.results if not result.complete)
-        shop.sync(WEEKS[2], only=LISTS, models=True)
-        before = tables(shop)
-        shop.sync(WEEKS[3], only=LISTS, models=True)
-        yield Story(shop, before, tables(shop), vanished, booked, late, revoked, failed)
+    with open_observed_store(program, tmp_path_factory.mktemp("story")) as store:
+        store.sync(*STATES, at=WEEKS[0])
+        store.sync(*STATES, at=WEEKS[1], faults=["http_500:customers=1"])
+        failed = tuple(result.name for result in store.results.values() if not result.complete)
+        store.sync(*LEDGER, at=WEEKS[2], models=True)
+        before = tables(store)
+        store.sync(*LEDGER, at=WEEKS[3], models=True)
+        yield Story(store, before, tables(store), vanished, booked, late, revoked, failed)
 
 
-def tables(shop: Shop, *, with_raw: bool = False) -> Tables:
+def tables(store: Store, *, with_raw: bool = False) -> Tables:
     """All marts and reports; with the raw tables too, but for the log of syncs and dlt's own."""
     schemas = ["marts", "reports", *(["rivo_raw"] if with_raw else [])]
-    names = shop.rows("select table_schema, table_name from information_schema.tables")
+    names = store.dicts("select table_schema, table_name from information_schema.tables")
     return {
-        f"{row['table_schema']}.{row['table_name']}": shop.rows(
+        f"{row['table_schema']}.{row['table_name']}": store.dicts(
             f'from {row["table_schema"]}."{row["table_name"]}"'
         )
         for row in names
@@ -173,14 +174,14 @@ def test_a_revocation_is_a_second_leg_and_keeps_the_first(story: Story) -> None:
 
 
 @pytest.fixture(scope="module")
-def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The same shop in a second warehouse that is begun in the fourth week."""
-    with open_shop(story.shop.program, tmp_path_factory.mktemp("at_once")) as shop:
-        shop.sync(WEEKS[3], only=LISTS, models=True)
-        yield shop
+def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The same store in a second warehouse, first synced in the fourth week."""
+    with open_observed_store(story.store.program, tmp_path_factory.mktemp("at_once")) as store:
+        store.sync(*LEDGER, at=WEEKS[3], models=True)
+        yield store
 
 
-def test_week_by_week_is_all_at_once(story: Story, at_once: Shop) -> None:
+def test_week_by_week_is_all_at_once(story: Story, at_once: Store) -> None:
     for table in (
         "marts.fct_points_ledger",
         "marts.fct_redemption",
@@ -197,15 +198,15 @@ def test_week_by_week_is_all_at_once(story: Story, at_once: Shop) -> None:
             in_order(
                 {name: value for name, value in row.items() if name != "tier_id_at_entry"} for row in rows
             )
-            for rows in (story.after[table], at_once.rows(f"from {table}"))
+            for rows in (story.after[table], at_once.dicts(f"from {table}"))
         )
         assert one
         assert one == other, table
 
 
-def test_a_second_sync_of_the_same_moment_changes_no_row(at_once: Shop) -> None:
+def test_a_second_sync_of_the_same_moment_changes_no_row(at_once: Store) -> None:
     before = tables(at_once, with_raw=True)
-    at_once.sync(WEEKS[3], only=LISTS, models=True)
+    at_once.sync(*LEDGER, at=WEEKS[3], models=True)
     after = tables(at_once, with_raw=True)
     assert before.keys() == after.keys() >= {"rivo_raw.customers", "rivo_raw.customers_history"}
     changed = [name for name in before if in_order(before[name]) != in_order(after[name])]

@@ -19,7 +19,8 @@ from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions
-from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
+from tests.dbt_like_sql.models.stores import STATES, open_observed_store
+from tests.harness.store import Store, project
 
 EXAMPLE = PROJECT / "examples" / "tier_migration.py"
 PICTURES = ("tier_migration.png", "points_burn_ratio.png")
@@ -29,7 +30,7 @@ SILVER = 552_288
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """Small, and seen twice: enough for every question to have an answer. One member falls from Gold."""
     program = Program(ProgramOptions(seed=7, customers=80, months=9, end=LAST))
     lists = program.snapshot(FIRST)
@@ -37,10 +38,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     tiers = {row["id"]: row["attributes"]["vip_tier"] or {} for row in lists["customers"]}
     golden = next(id for id, tier in tiers.items() if tier.get("name") == "Gold")
     program.override("customers", golden, at=datetime(2026, 9, 10, tzinfo=UTC), vip_tier=silver)
-    with open_shop(program, tmp_path_factory.mktemp("queries")) as shop:
-        shop.sync(FIRST, only=STATES)
-        shop.sync(LAST, models=True)
-        yield shop
+    with open_observed_store(program, tmp_path_factory.mktemp("queries")) as store:
+        store.sync(*STATES, at=FIRST)
+        store.sync(at=LAST, models=True)
+        yield store
 
 
 def blocks(document: str) -> list[str]:
@@ -68,8 +69,8 @@ def run_example(*arguments: object, path: Path | None = None) -> subprocess.Comp
 
 
 @pytest.mark.parametrize("question", worked_queries())
-def test_every_question_has_an_answer(shop: Shop, question: str) -> None:
-    rows = shop.rows(worked_queries()[question])
+def test_every_question_has_an_answer(store: Store, question: str) -> None:
+    rows = store.dicts(worked_queries()[question])
 
     assert rows
     assert any(value is not None for value in rows[0].values())
@@ -82,8 +83,8 @@ def test_there_are_ten() -> None:
 @pytest.mark.parametrize(
     "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
 )
-def test_the_queries_of_the_readme(shop: Shop, query: str) -> None:
-    assert shop.rows(query)
+def test_the_queries_of_the_readme(store: Store, query: str) -> None:
+    assert store.dicts(query)
 
 
 def test_the_readme_lists_every_report() -> None:
@@ -92,15 +93,15 @@ def test_the_readme_lists_every_report() -> None:
     assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
 
 
-def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
-    moved = shop.rows(worked_queries()["1. Who moved between tiers last month?"])
-    earned = shop.rows(worked_queries()["8. Which way to earn produced most points last month?"])
+def test_last_month_is_the_last_one_that_had_ended(store: Store) -> None:
+    moved = store.dicts(worked_queries()["1. Who moved between tiers last month?"])
+    earned = store.dicts(worked_queries()["8. Which way to earn produced most points last month?"])
     september = (
         "select sum({what}) as n from reports.{table} where {month} = date '2026-09-01' and {more}"
     ).format
 
     # The last sync was on 5 October.
-    assert [{"n": sum(row["members"] for row in moved)}] == shop.rows(
+    assert [{"n": sum(row["members"] for row in moved)}] == store.dicts(
         september(
             what="members",
             table="rpt_tier_migration",
@@ -108,22 +109,22 @@ def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
             more="period_type = 'month'",
         )
     )
-    assert [{"n": sum(row["points_issued"] for row in earned)}] == shop.rows(
+    assert [{"n": sum(row["points_issued"] for row in earned)}] == store.dicts(
         september(what="points_issued", table="rpt_earning_rule_performance", month="month", more="true")
     )
 
 
-def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> None:
+def test_the_burn_ratio_of_both_documents_is_that_of_the_report(store: Store) -> None:
     reported = {
         row["period_start"]: row["points_burn_ratio"]
-        for row in shop.rows(
+        for row in store.dicts(
             "select period_start, points_burn_ratio from reports.rpt_redemption_rates"
             " where period_type = 'month' and segment = 'all' and is_complete"
         )
     }
-    with Warehouse(shop.path).read() as warehouse:
+    with Warehouse(store.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
-    queried = shop.rows(worked_queries()["3. How many points are burnt each month?"])
+    queried = store.dicts(worked_queries()["3. How many points are burnt each month?"])
 
     assert len(reported) == 2
     by_month = {
@@ -134,8 +135,8 @@ def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> N
     assert {month: told[month] for month in reported} == pytest.approx(reported, abs=1e-4)
 
 
-def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
-    done = run_example(shop.path, tmp_path / "pictures")
+def test_the_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:
+    done = run_example(store.path, tmp_path / "pictures")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [str(tmp_path / "pictures" / name) for name in PICTURES]
@@ -144,12 +145,12 @@ def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
 
 
 def test_the_example_takes_all_history_where_no_month_is_complete(
-    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Warehouse(shop.path).read() as warehouse:
+    with Warehouse(store.path).read() as warehouse:
         assert set(migration(warehouse).period_type) == {"month"}
     young = tmp_path / "young.duckdb"
-    shutil.copy(shop.path, young)
+    shutil.copy(store.path, young)
     with duckdb.connect(str(young)) as warehouse:
         warehouse.execute("delete from reports.rpt_tier_migration where is_complete")
         assert set(migration(warehouse).period_type) == {"to_date"}

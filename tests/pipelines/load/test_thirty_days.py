@@ -5,8 +5,9 @@ from __future__ import annotations
 from pipelines.errors import ApiError
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox.faults import KINDS
-from tests.pipelines.conftest import OpenShop
-from tests.pipelines.shop import Shop, differences
+from tests.harness.compare import differences
+from tests.harness.store import Store
+from tests.pipelines.conftest import OpenStore
 
 # One request in ten, in the ways that pass by themselves; what a server asks to wait for is short.
 PASSING = (
@@ -32,11 +33,11 @@ DAYS = (
 )
 
 
-def all_differences(shop: Shop) -> list[str]:
+def all_differences(store: Store) -> list[str]:
     return [
         said
         for name, endpoint in ENDPOINTS.items()
-        for said in differences(endpoint, shop.rows(name), shop.objects(name))
+        for said in differences(endpoint, store.table(name), store.objects(name))
     ]
 
 
@@ -44,20 +45,20 @@ def test_every_misbehaviour_has_its_day() -> None:
     assert {day.split(":")[0].split("=")[0].split("@")[0] for day in DAYS} == KINDS.keys()
 
 
-def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"patience_seconds": 1.0, "full_sweep_days": 7}
+def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    store.options = {"patience_seconds": 1.0, "full_sweep_days": 7}
     incomplete, requests, set_apart = 0, 0, 0
     for day in range(len(DAYS) + 1):
-        shop.wait()
+        store.wait()
         # Turned day by day, so that it is not always the same requests that fail.
         passing = [*PASSING[day % len(PASSING) :], *PASSING[: day % len(PASSING)]]
         faults = [*passing, *DAYS[day : day + 1]]
         is_last = day == len(DAYS)
         if is_last:
-            shop.settings["patience_seconds"] = 20
+            store.options["patience_seconds"] = 20
         try:
-            results = shop.sync(full=is_last, faults=faults)
+            results = store.sync(full=is_last, faults=faults)
         except ApiError:
             assert DAYS[day] == "http_401"
             continue
@@ -66,11 +67,11 @@ def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_shop: Ope
         set_apart += sum(result.counts.rows_quarantined for result in results.values())
         requests += sum(result.requests for result in results.values())
         for name in ENDPOINTS:
-            ids = [row["id"] for row in shop.dicts(f"from rivo_raw.{name}")]
+            ids = [row["id"] for row in store.dicts(f"from rivo_raw.{name}")]
             assert len(ids) == len(set(ids)), f"{name} has a row twice after day {day}"
 
-    assert all_differences(shop) == []
-    assert shop.query("from rivo_raw._quarantine") == []
+    assert all_differences(store) == []
+    assert store.query("from rivo_raw._quarantine") == []
     # They were there, all those days.
     assert incomplete >= 5
     assert set_apart > 50
