@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 SYNCS = 52
@@ -20,8 +21,7 @@ _STATEMENTS = (
     insert into rivo_raw.sync_log by name
     select list, observed_at, 'full' as kind, true as complete, 1 as requests, 0 as rows_read, 0 as rows_new,
         0 as rows_changed, 0 as rows_deleted, 0 as rows_quarantined, 1.0 as seconds
-    from (select unnest(['vip_tiers', 'rewards', 'earning_rules', 'customers', 'points_events',
-        'points_redemptions', 'referrals']) as list)
+    from (select unnest({lists}) as list)
     cross join (select {last} - to_days((7 * range)::int) as observed_at from range({syncs}))
     order by observed_at
     """,
@@ -99,6 +99,7 @@ def fill(connection: duckdb.DuckDBPyConnection, entries: int) -> None:
     for statement in _STATEMENTS:
         connection.execute(
             statement.format(
+                lists=list(ENDPOINTS),
                 last=_LAST,
                 first=f"({_LAST} - to_days({7 * (SYNCS - 1)}))",
                 syncs=SYNCS,

@@ -11,18 +11,11 @@ import pytest
 
 from cli import exits
 from dbt_like_sql.runner import load_project
+from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Fault, Server
 from tests.cli.conftest import KEY, Rivo
 
-TITLES = (
-    "VIP Tiers",
-    "Rewards",
-    "Earning Rules",
-    "Customers",
-    "Points Events",
-    "Points Redemptions",
-    "Referrals",
-)
+TITLES = tuple(endpoint.title for endpoint in ENDPOINTS.values())
 
 
 def published(tmp_path: Path) -> Path:
@@ -52,7 +45,7 @@ def test_a_sync_ends_with_a_summary_and_a_second_one_changes_nothing(
 
     with duckdb.connect(str(published(tmp_path)), read_only=True) as reader:
         second = rivo("sync", "--json")
-        assert reader.execute("select count(*) from rivo_raw.sync_log").fetchone() == (7,)
+        assert reader.execute("select count(*) from rivo_raw.sync_log").fetchone() == (len(ENDPOINTS),)
 
     assert second.returncode == 0, second.stderr
     told = json.loads(second.stdout)
@@ -64,8 +57,8 @@ def test_a_sync_ends_with_a_summary_and_a_second_one_changes_nothing(
     assert told["checks"]["pass"] > 400
     assert "Points Events" in second.stderr
     changes = "select sum(rows_new + rows_changed + rows_deleted) from rivo_raw.sync_log"
-    assert one(published(tmp_path), f"{changes} where rowid >= 7") == 0
-    assert one(published(tmp_path), "select count(*) from rivo_raw.sync_log") == 14
+    assert one(published(tmp_path), f"{changes} where rowid >= {len(ENDPOINTS)}") == 0
+    assert one(published(tmp_path), "select count(*) from rivo_raw.sync_log") == 2 * len(ENDPOINTS)
 
     tables = rivo("query", "select count(*) as members from marts.dim_member", "--format", "csv")
     assert tables.stdout.splitlines() == [
@@ -143,7 +136,7 @@ def test_a_failed_sync_leaves_the_published_file_alone(rivo: Rivo, store: Server
         assert rivo("sync", "--only", "customers,vip_tiers").returncode == 0
     finally:
         store.now = now
-    assert one(warehouse, "select count(*) from rivo_raw.sync_log") == 9
+    assert one(warehouse, "select count(*) from rivo_raw.sync_log") == len(ENDPOINTS) + 2
 
 
 def test_settings_that_cannot_be_used_are_named(rivo: Rivo) -> None:
