@@ -22,7 +22,7 @@ FLAW = '[{"id": "PYSEC-1", "fix_versions": ["1.1"]}]'
         ("", 0, "Audit: NOT DONE"),
     ],
 )
-def test_what_each_answer_leads_to(answer: str, code: int, said: str, tmp_path: Path) -> None:
+def test_audit_exit_code_follows_the_answer(answer: str, code: int, said: str, tmp_path: Path) -> None:
     # Stands for uv, since no test may ask the network.
     uv = tmp_path / "uv"
     uv.write_text(

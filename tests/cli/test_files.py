@@ -35,7 +35,7 @@ def damage(path: Path, table: str) -> None:
         ("models", "build"),
     ],
 )
-def test_a_damaged_block_is_told_by_every_command(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
+def test_damaged_block_is_reported_by_every_command(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
     damage(warehouse, "rivo_raw.sync_log")
     before = warehouse.read_bytes()
 
@@ -50,7 +50,7 @@ def test_a_damaged_block_is_told_by_every_command(rivo: Rivo, warehouse: Path, c
     assert not any(path.name.startswith((".copy", "copy")) for path in warehouse.parent.parent.iterdir())
 
 
-def test_a_file_of_a_newer_duckdb(rivo: Rivo, warehouse: Path) -> None:
+def test_file_of_a_newer_duckdb_is_reported(rivo: Rivo, warehouse: Path) -> None:
     warehouse.write_bytes(from_newer_duckdb(warehouse.read_bytes()))
 
     for command in ("sync", "status"):
@@ -61,7 +61,7 @@ def test_a_file_of_a_newer_duckdb(rivo: Rivo, warehouse: Path) -> None:
         assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
+def test_foreign_database_is_refused_and_unchanged(rivo: Rivo, tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     with duckdb.connect(str(other)) as connection:
         connection.execute("create table theirs as select 1 as x")
@@ -76,9 +76,7 @@ def test_a_database_of_somebody_else(rivo: Rivo, tmp_path: Path) -> None:
     assert other.read_bytes() == before
 
 
-def test_a_full_disk_is_told_and_the_next_sync_recovers(
-    tmp_path: Path, store: Server, warehouse: Path
-) -> None:
+def test_full_disk_is_reported_and_next_sync_recovers(tmp_path: Path, store: Server, warehouse: Path) -> None:
     settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse))
     before = warehouse.read_bytes()
 

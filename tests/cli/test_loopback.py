@@ -55,7 +55,7 @@ def is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def test_make_dev_is_reachable_from_this_machine_only(tmp_path: Path) -> None:
+def test_rivo_dev_listens_on_loopback_only(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

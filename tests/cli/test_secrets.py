@@ -37,7 +37,7 @@ def forms(key: str) -> list[bytes]:
 FORMS = [form for key in (KEY, OTHER) for form in forms(key)]
 
 
-def test_every_form_would_be_found() -> None:
+def test_key_search_finds_every_encoding() -> None:
     for said in (
         f"key {KEY}",
         quote(KEY, safe=""),
@@ -85,7 +85,7 @@ def unpacked(folder: Path, warehouse: Path) -> str:
     return "\n".join(said)
 
 
-def test_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
+def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
     (tmp_path / "tmp").mkdir()
     environment = {
@@ -153,7 +153,7 @@ def test_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     assert not any(form.decode() in text for form in FORMS for text in said)
 
 
-def test_the_key_is_no_part_of_what_dagster_keeps_of_the_code() -> None:
+def test_dagster_job_snapshot_has_no_key() -> None:
     from assets.definitions import defs
 
     os.environ["RIVO_API_KEY"] = KEY

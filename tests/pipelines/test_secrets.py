@@ -51,7 +51,7 @@ def store(quiet_program: Program) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("fault", [None, "http_403:rewards", "http_500:rewards", "http_401:rewards"])
-def test_the_key_leaves_no_trace(
+def test_api_key_leaves_no_trace(
     store: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -87,7 +87,7 @@ def test_the_key_leaves_no_trace(
     assert all(KEY not in str(request) for request in store.requests)
 
 
-def test_staff_notes_stay_in_the_raw_tables(first_load: Path) -> None:
+def test_staff_notes_stay_in_raw_tables(first_load: Path) -> None:
     connection = Warehouse(first_load).read()
     try:
         columns = connection.execute(

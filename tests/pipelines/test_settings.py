@@ -12,7 +12,7 @@ from pipelines.settings import PROJECT, RIVO_API_URL, Settings
 KEY = "rv-k3y-0123456789-abcdefghij"
 
 
-def test_defaults() -> None:
+def test_settings_have_documented_defaults() -> None:
     settings = Settings.load()
     assert settings.api_key is None
     assert settings.api_url == RIVO_API_URL == "https://developer-api.rivo.io/merchant_api/v1"
@@ -24,7 +24,7 @@ def test_defaults() -> None:
     assert settings.patience_seconds == 300
 
 
-def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_overrides_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     env = tmp_path / ".env"
     env.write_text(
         f"RIVO_API_KEY=  {KEY}\nRIVO_TIMEZONE=Europe/Berlin\nRIVO_RATE_LIMIT=\nRIVO_UNKNOWN=1\nOTHER=2\n"
@@ -40,7 +40,7 @@ def test_env_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert settings.api_url == "http://127.0.0.1:8080/merchant_api/v1"
 
 
-def test_the_address_of_alerts_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_alert_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/T0/secret")
     assert "secret" not in repr(Settings.load())
     monkeypatch.setenv("RIVO_ALERT_URL", "ftp://hooks.example/T0/secret")
@@ -50,7 +50,7 @@ def test_the_address_of_alerts_is_never_shown(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("key", ["", "   "])
-def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_key_counts_as_not_set(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", key)
     assert Settings.load().api_key is None
 
@@ -92,7 +92,7 @@ def test_an_empty_key_is_no_key(key: str, monkeypatch: pytest.MonkeyPatch) -> No
         ("RIVO_API_KEY", f"{KEY}é", "RIVO_API_KEY: must be the raw key"),
     ],
 )
-def test_bad_values_are_told_in_one_sentence_without_secrets(
+def test_invalid_values_are_reported_in_one_sentence_without_secrets(
     name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", KEY)
@@ -108,7 +108,7 @@ def test_bad_values_are_told_in_one_sentence_without_secrets(
     assert caught.value.__suppress_context__
 
 
-def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_invalid_values_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_TIMEZONE", "Mars")
     monkeypatch.setenv("RIVO_RATE_LIMIT", "x")
     with pytest.raises(
@@ -117,21 +117,21 @@ def test_all_bad_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         Settings.load()
 
 
-def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_api_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", KEY)
     settings = Settings.load()
     for text in (repr(settings), str(settings), settings.model_dump_json(), str(settings.model_dump())):
         assert KEY not in text
 
 
-def test_the_home_of_dagster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dagster_home_defaults_to_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     assert Settings.load().dagster_home == PROJECT / ".dagster"
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     assert Settings.load().dagster_home == tmp_path
 
 
-def test_the_home_of_dagster_may_stand_in_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_dagster_home_may_be_set_in_the_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
     (tmp_path / "env").write_text(f"DAGSTER_HOME={tmp_path}/dagster\n")
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "env")
@@ -152,7 +152,7 @@ def test_the_home_of_dagster_may_stand_in_the_file(monkeypatch: pytest.MonkeyPat
         (b"RIVO_API_KEY=\xff\n", r"^\S+ cannot be read \(it is not UTF-8\)"),
     ],
 )
-def test_a_line_of_the_file_that_nobody_would_read(
+def test_unknown_line_of_env_file_is_reported(
     content: bytes, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "env").write_bytes(content)
@@ -161,7 +161,7 @@ def test_a_line_of_the_file_that_nobody_would_read(
         Settings.load()
 
 
-def test_the_example_file_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_env_example_is_valid(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (PROJECT / ".env.example").read_text()
     (tmp_path / "env").write_text(text + f"export rivo_api_key = '{KEY}' # mine\r\nRIVO_ENV_FILE=x\n")
     monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / "env")
@@ -171,13 +171,13 @@ def test_the_example_file_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @pytest.mark.parametrize("cron", ["0 3 * * *", "*/15 0-6,20 1,15 jan-mar mon", "5 4 * * 7"])
-def test_cron_lines(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+def test_valid_cron_lines_are_accepted(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
     monkeypatch.setenv("RIVO_SYNC_CRON", cron)
     assert Settings.load().sync_cron == cron
 
 
 @pytest.mark.parametrize("cron", ["99 3 * * *", "0 25 * * *", "0 3 * *", "0 3 * * */0", "at three * * *"])
-def test_cron_lines_that_cannot_work(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
+def test_invalid_cron_lines_are_refused(monkeypatch: pytest.MonkeyPatch, cron: str) -> None:
     monkeypatch.setenv("RIVO_SYNC_CRON", cron)
     with pytest.raises(SettingsError, match="RIVO_SYNC_CRON"):
         Settings.load()

@@ -44,7 +44,7 @@ def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str
     return run
 
 
-def test_a_sync_is_recorded_there_and_a_person_forgotten(
+def test_postgres_storage_records_a_sync_and_erases_a_person(
     postgres: Postgres, rivo: Callable[..., str], tmp_path: Path
 ) -> None:
     before = postgres.sessions()
@@ -75,7 +75,7 @@ def test_a_sync_is_recorded_there_and_a_person_forgotten(
     assert os.environ.get("DAGSTER_POSTGRES_URL") is None
 
 
-def test_old_runs_leave_it(postgres: Postgres, rivo: Callable[..., str]) -> None:
+def test_postgres_storage_deletes_old_runs(postgres: Postgres, rivo: Callable[..., str]) -> None:
     def counts() -> list[int]:
         """Runs, their events, and what became of checks, of the run that is made old."""
         with postgres.connection() as connection:

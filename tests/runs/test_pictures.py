@@ -12,7 +12,7 @@ from runs.pictures import tier_migration
 
 
 @pytest.mark.parametrize("name", ["Gold ✨👑", "from $500 ^^ to $1,000", "李先生", "$\\frac$"])
-def test_any_name_of_a_tier_can_be_drawn(name: str) -> None:
+def test_picture_draws_any_tier_name(name: str) -> None:
     with duckdb.connect() as warehouse:
         warehouse.execute("""
             create schema marts;

@@ -23,7 +23,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
-def test_a_good_file_is_good(store: Store) -> None:
+def test_judge_accepts_a_good_file(store: Store) -> None:
     verdict = judge(store.path, store.program, models=True, observations=0)
     assert (verdict.lost, verdict.doubled, verdict.said) == (0, 0, [])
 
@@ -42,7 +42,7 @@ def test_a_good_file_is_good(store: Store) -> None:
         ("update meta.build_results set data_as_of = '2020-01-01' where table_name = 'dim_member'", "models_and_log"),
     ],
 )  # fmt: skip
-def test_harm_is_found(store: Store, tmp_path: Path, harm: str, said: str) -> None:
+def test_judge_finds_harm(store: Store, tmp_path: Path, harm: str, said: str) -> None:
     path = tmp_path / "rivo.duckdb"
     shutil.copyfile(store.path, path)
     with duckdb.connect(str(path)) as connection:
@@ -55,7 +55,7 @@ def test_harm_is_found(store: Store, tmp_path: Path, harm: str, said: str) -> No
     assert any(said in problem for problem in problems), problems
 
 
-def test_a_damaged_file_is_found(store: Store, tmp_path: Path) -> None:
+def test_judge_finds_a_damaged_file(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
     path.write_bytes(store.path.read_bytes()[:100_000])
     assert "does not open" in judge(path, store.program, models=False).said[0]

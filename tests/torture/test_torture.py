@@ -32,35 +32,35 @@ def kept(figures: Figures) -> bool:
     return figures.runs > 0
 
 
-def test_killed_syncs_lose_and_double_nothing(store: Store) -> None:
+def test_killed_syncs_lose_and_duplicate_nothing(store: Store) -> None:
     figures = kill(store, 4, rivo=False)
     assert kept(figures)
     assert figures.runs == 4
 
 
-def test_faults_end_in_success_or_a_reason(store: Store) -> None:
+def test_faults_end_in_success_or_a_clear_error(store: Store) -> None:
     kinds = ("http_401", "http_500", "empty_page", "type_change")
     assert kept(faults(store, kinds, (0.5,)))
 
 
-def test_readers_see_one_state_and_keep_no_sync_waiting(store: Store) -> None:
+def test_readers_see_one_state_and_delay_no_sync(store: Store) -> None:
     assert kept(readers(store, syncs=2, count=3))
 
 
-def test_of_two_syncs_one_wins(store: Store) -> None:
+def test_two_syncs_at_once_one_wins(store: Store) -> None:
     assert kept(two_at_once(store, 2, rivo=False))
 
 
-def test_disks_and_files_that_do_not_do(store: Store) -> None:
+def test_unusable_disks_and_files_are_reported_and_recovered(store: Store) -> None:
     figures = disk(store, rounds=2, models=False)
     assert kept(figures)
     assert len(figures.seen) >= 4
 
 
-def test_clocks_that_are_wrong(store: Store) -> None:
+def test_wrong_clocks_keep_histories_in_order(store: Store) -> None:
     assert kept(clock(store, rounds=1))
 
 
-def test_big_rows_in_bounded_memory(tmp_path: Path) -> None:
+def test_big_rows_stay_within_bounded_memory(tmp_path: Path) -> None:
     with torture_store(tmp_path, seed=11, customers=260, months=1) as store:
         assert kept(big(store, page_mb=20, models=False))

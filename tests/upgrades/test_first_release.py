@@ -69,7 +69,7 @@ def assert_goes_on(before: Versions, after: Versions) -> None:
     assert {version: end for version, end in before.items() if end is not None}.items() <= after.items()
 
 
-def test_a_sync_on_top_of_the_first_release(
+def test_sync_continues_the_first_release(
     warehouse: Path, settings: Settings, lists: dict[str, list[dict[str, Any]]]
 ) -> None:
     names = {table: tracked(warehouse, table) for table in HISTORIES}
@@ -98,7 +98,7 @@ def test_a_sync_on_top_of_the_first_release(
         assert differences(endpoint, rows, {row["id"]: row for row in lists[name]}) == []
 
 
-def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: Path) -> None:
+def test_read_only_commands_accept_the_first_release(settings: Settings, tmp_path: Path) -> None:
     status = look(settings)
     show(status, as_json=False)
     assert status.last_sync.rows_read == 221
@@ -109,7 +109,7 @@ def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: P
     assert made.rows > 221
 
 
-def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
+def test_newly_tracked_column_begins_a_version_and_keeps_earlier_ones(
     warehouse: Path, settings: Settings
 ) -> None:
     change(warehouse, "alter table rivo_raw.customers_history drop column points_tally")
@@ -126,7 +126,7 @@ def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
     assert without == 0
 
 
-def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settings) -> None:
+def test_columns_no_longer_declared_stay(warehouse: Path, settings: Settings) -> None:
     for table in ("customers", "customers_history"):
         change(
             warehouse,
@@ -142,7 +142,7 @@ def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settin
 
 
 @pytest.mark.parametrize("table", ["customers", "customers_history"])
-def test_a_column_whose_type_changed_is_converted(warehouse: Path, settings: Settings, table: str) -> None:
+def test_column_with_changed_type_is_converted(warehouse: Path, settings: Settings, table: str) -> None:
     names = tracked(warehouse, table)
     before = versions(warehouse, "customers_history", tracked(warehouse, "customers_history"))
     change(warehouse, f"alter table rivo_raw.{table} alter column points_tally type varchar")
@@ -155,7 +155,7 @@ def test_a_column_whose_type_changed_is_converted(warehouse: Path, settings: Set
     assert_goes_on(before, versions(warehouse, "customers_history", tracked(warehouse, "customers_history")))
 
 
-def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Settings) -> None:
+def test_column_that_cannot_be_converted_is_reported(warehouse: Path, settings: Settings) -> None:
     change(
         warehouse,
         "alter table rivo_raw.customers_history alter column points_tally type varchar; "
@@ -178,7 +178,7 @@ def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Se
     assert kept > 0
 
 
-def test_every_declared_column_is_there_afterwards(warehouse: Path) -> None:
+def test_sync_adds_every_declared_column(warehouse: Path) -> None:
     with Warehouse(warehouse).build() as work:
         ensure_tables(work.connection)
         existing = existing_columns(work.connection)

@@ -49,11 +49,11 @@ CHECKED = "+rpt_ledger_reconciliation +fct_redemption +fct_points_ledger stg_riv
 STANDING = "_deleted_at is null and revoked_at is null and points_diff <> 0"
 
 
-def test_an_undamaged_copy_is_green(store: Store, tmp_path: Path) -> None:
+def test_undamaged_copy_passes_all_blocking_checks(store: Store, tmp_path: Path) -> None:
     assert red(store, tmp_path, "select 1") == {}
 
 
-def test_what_is_allowed_warns_of_nothing(store: Store, tmp_path: Path) -> None:
+def test_allowed_oddities_give_no_warning(store: Store, tmp_path: Path) -> None:
     """A refund that staff took back adds points; an expiry date that is not set may come as an empty text."""
     [event] = one(
         store, f"select id from rivo_raw.points_events where source = 'order_placed' and {STANDING}"
@@ -75,23 +75,21 @@ def test_what_is_allowed_warns_of_nothing(store: Store, tmp_path: Path) -> None:
         pytest.param(f"source = 'points_purchase' and points_diff < 0 and {STANDING}", id="spent"),
     ],
 )
-def test_a_ledger_row_that_is_dropped(store: Store, tmp_path: Path, which: str) -> None:
+def test_dropped_ledger_row_is_found(store: Store, tmp_path: Path, which: str) -> None:
     event, customer = one(store, f"select id, customer_id from rivo_raw.points_events where {which}")
     found = red(store, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
     message = found["rows_that_were_read_are_there"]
     assert f"list_id points_events, customer_id {customer}" in message
 
 
-def test_a_revoked_row_that_is_dropped_is_missed_though_no_balance_changes(
-    store: Store, tmp_path: Path
-) -> None:
+def test_dropped_revoked_row_is_found_though_no_balance_changes(store: Store, tmp_path: Path) -> None:
     [event] = one(store, "select id from rivo_raw.points_events where revoked_at is not null")
     found = red(store, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
     assert "list_id points_events" in found["rows_that_were_read_are_there"]
 
 
 @pytest.mark.parametrize("id", ["id", "id + 1"], ids=["under_its_id", "under_another"])
-def test_a_redemption_that_is_doubled(store: Store, tmp_path: Path, id: str) -> None:
+def test_duplicated_redemption_is_found(store: Store, tmp_path: Path, id: str) -> None:
     [redemption] = one(store, "select id from rivo_raw.points_redemptions")
     damage = (
         f"insert into rivo_raw.points_redemptions select * replace ({id} as id) "
@@ -104,7 +102,7 @@ def test_a_redemption_that_is_doubled(store: Store, tmp_path: Path, id: str) -> 
 @pytest.mark.parametrize(
     "tables", [("customers",), ("customers_history",), ("customers", "customers_history")]
 )
-def test_a_tier_that_is_moved(store: Store, tmp_path: Path, tables: tuple[str, ...]) -> None:
+def test_changed_tier_of_a_customer_is_found(store: Store, tmp_path: Path, tables: tuple[str, ...]) -> None:
     customer, other = one(
         store,
         "select customers.id as customer_id, tiers.id as tier_id from rivo_raw.customers as customers "
@@ -117,7 +115,7 @@ def test_a_tier_that_is_moved(store: Store, tmp_path: Path, tables: tuple[str, .
     assert f"customer_id {customer}" in message
 
 
-def test_a_lost_row_holds_back_publishing_until_it_is_read_again(store: Store) -> None:
+def test_lost_row_blocks_publishing_until_it_is_read_again(store: Store) -> None:
     event, customer = one(
         store, f"select id, customer_id from rivo_raw.points_events where {STANDING} order by id"
     )

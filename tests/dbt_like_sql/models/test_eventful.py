@@ -91,7 +91,7 @@ def outstanding(found: Tables, day: date) -> int:
     )
 
 
-def test_a_list_that_fails_is_no_exit(story: Story) -> None:
+def test_failed_customers_list_makes_no_member_leave(story: Story) -> None:
     assert story.failed == ("customers",)
     days = {WEEKS[1].date() + timedelta(days=shift) for shift in (-1, 0, 1)}
     rows = [row for row in story.after["reports.rpt_tier_distribution"] if row["local_day"] in days]
@@ -104,7 +104,7 @@ def test_a_list_that_fails_is_no_exit(story: Story) -> None:
     assert WEEKS[1] not in {row["changed_by"] for row in moves} | {row["changed_after"] for row in moves}
 
 
-def test_who_was_deleted_has_left_and_returns_as_the_same(story: Story) -> None:
+def test_deleted_customer_leaves_and_returns_as_the_same_member(story: Story) -> None:
     def row_of(found: Tables) -> Row:
         [row] = [row for row in found["marts.dim_member"] if row["customer_id"] == story.vanished]
         return row
@@ -121,7 +121,7 @@ def test_who_was_deleted_has_left_and_returns_as_the_same(story: Story) -> None:
     assert story.vanished not in {row["customer_id"] for row in story.after["marts.fct_tier_change"]}
 
 
-def test_a_renamed_tier_moves_nobody_and_shows_its_present_name(story: Story) -> None:
+def test_renamed_tier_moves_no_member_and_shows_its_present_name(story: Story) -> None:
     for found in (story.before, story.after):
         moves = found["marts.fct_tier_change"]
         assert not [row for row in moves if row["from_tier_id"] == row["to_tier_id"] == BRONZE]
@@ -138,7 +138,7 @@ def test_a_renamed_tier_moves_nobody_and_shows_its_present_name(story: Story) ->
             assert "Copper" in names or table == "marts.fct_tier_change", table
 
 
-def test_a_late_entry_changes_its_day_and_those_after(story: Story) -> None:
+def test_late_entry_changes_balances_from_its_day_on(story: Story) -> None:
     day = WEEKS[0].date()
     while day < WEEKS[2].date():
         more = outstanding(story.after, day) - outstanding(story.before, day)
@@ -160,7 +160,7 @@ def test_a_late_entry_changes_its_day_and_those_after(story: Story) -> None:
     assert (entry["entry_at"], entry["leg"], entry["amount"]) == (LATE_AT, "original", 70)
 
 
-def test_a_revocation_is_a_second_leg_and_keeps_the_first(story: Story) -> None:
+def test_revocation_adds_a_leg_and_keeps_the_original(story: Story) -> None:
     def legs(found: Tables) -> list[Row]:
         return [row for row in found["marts.fct_points_ledger"] if row["event_id"] == story.revoked]
 
@@ -181,7 +181,7 @@ def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield store
 
 
-def test_week_by_week_is_all_at_once(story: Story, at_once: Store) -> None:
+def test_weekly_syncs_equal_one_late_first_sync(story: Story, at_once: Store) -> None:
     for table in (
         "marts.fct_points_ledger",
         "marts.fct_redemption",
@@ -204,7 +204,7 @@ def test_week_by_week_is_all_at_once(story: Story, at_once: Store) -> None:
         assert one == other, table
 
 
-def test_a_second_sync_of_the_same_moment_changes_no_row(at_once: Store) -> None:
+def test_second_sync_at_the_same_time_changes_no_row(at_once: Store) -> None:
     before = tables(at_once, with_raw=True)
     at_once.sync(*LEDGER, at=WEEKS[3], models=True)
     after = tables(at_once, with_raw=True)

@@ -41,25 +41,25 @@ def _same(got: Any, expected: Any) -> bool:
     return bool(got == expected)
 
 
-def test_the_ledger(store: Store, world: World) -> None:
+def test_fct_points_ledger_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.ledger(world)
     assert expected
     compare(store, "marts.fct_points_ledger", ("event_id", "unit", "leg"), expected)
 
 
-def test_the_redemptions(store: Store, world: World) -> None:
+def test_fct_redemption_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.redemptions(world)
     assert {row["status"] for row in expected.values()} >= {"revoked", "used", "open"}
     compare(store, "marts.fct_redemption", ("redemption_id",), expected)
 
 
-def test_the_tier_changes(store: Store, world: World) -> None:
+def test_fct_tier_change_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.changes(world)
     assert {row["direction"] for row in expected.values()} >= {"upgrade", "downgrade", "leave"}
     compare(store, "marts.fct_tier_change", ("customer_id", "changed_by"), expected)
 
 
-def test_moves_are_structural_when_the_tiers_changed(store: Store, world: World) -> None:
+def test_tier_changes_are_structural_when_thresholds_changed(store: Store, world: World) -> None:
     changed = {
         later.at
         for earlier, later in pairwise(world.observations)
@@ -70,18 +70,18 @@ def test_moves_are_structural_when_the_tiers_changed(store: Store, world: World)
     assert all(row["is_structural"] for row in rows)
 
 
-def test_the_migration_matrix(store: Store, world: World) -> None:
+def test_rpt_tier_migration_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.migration(world)
     key = ("period_type", "period_start", "from_state", "from_tier_id", "to_state", "to_tier_id")
     compare(store, "reports.rpt_tier_migration", key, expected)
 
 
-def test_the_distribution(store: Store, world: World) -> None:
+def test_rpt_tier_distribution_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.distribution(world)
     compare(store, "reports.rpt_tier_distribution", ("local_day", "state", "tier_id"), expected)
 
 
-def test_the_redemption_rates(store: Store, world: World) -> None:
+def test_rpt_redemption_rates_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_rates.rates(world)
     known = [row["reward_use_rate"] for row in expected.values() if row["reward_use_rate"] is not None]
     assert bool(known) == (len(list(world.days())) > 200)
@@ -89,7 +89,7 @@ def test_the_redemption_rates(store: Store, world: World) -> None:
     compare(store, "reports.rpt_redemption_rates", key, expected)
 
 
-def test_the_members(store: Store, world: World) -> None:
+def test_dim_member_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.members(world)
     known = {row["id"] for seen in world.observations for row in seen.lists["customers"]}
     gone = known - expected.keys()
@@ -100,12 +100,12 @@ def test_the_members(store: Store, world: World) -> None:
     compare(store, "marts.dim_member", ("customer_id",), expected)
 
 
-def test_the_movement(store: Store, world: World) -> None:
+def test_rpt_tier_movement_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.movement(world)
     compare(store, "reports.rpt_tier_movement", ("month", "tier_id"), expected)
 
 
-def test_the_reconciliation(store: Store, world: World) -> None:
+def test_rpt_ledger_reconciliation_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.reconciliation(world)
     for row in expected.values():
         row |= {"tally_rule": "b", "ledger_balance": row["tally"], "diff": 0, "reason": None}
@@ -121,40 +121,40 @@ def test_the_reconciliation(store: Store, world: World) -> None:
     assert attention <= {"near_next_tier"}
 
 
-def test_the_rollforward(store: Store, world: World) -> None:
+def test_rpt_points_rollforward_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.rollforward(world)
     compare(store, "reports.rpt_points_rollforward", ("month", "unit"), expected)
 
 
-def test_the_days_of_members(store: Store, world: World) -> None:
+def test_fct_member_daily_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.member_daily(world)
     compare(store, "marts.fct_member_daily", ("customer_id", "local_day"), expected)
 
 
-def test_the_days_of_the_programme(store: Store, world: World) -> None:
+def test_rpt_program_daily_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.program_daily(world)
     compare(store, "reports.rpt_program_daily", ("local_day", "unit"), expected)
 
 
-def test_the_lots(store: Store, world: World) -> None:
+def test_fct_points_lot_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.lots(world)
     assert {row["remaining"] == row["issued"] for row in expected.values()} == {True, False}
     table = "(select *, split_part(entry_id, '-', 3) as leg from marts.fct_points_lot)"
     compare(store, table, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
 
 
-def test_the_rewards(store: Store, world: World) -> None:
+def test_rpt_reward_performance_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.rewards(world)
     compare(store, "reports.rpt_reward_performance", ("month", "reward_id"), expected)
 
 
-def test_the_earning_rules(store: Store, world: World) -> None:
+def test_rpt_earning_rule_performance_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.earning_rules(world)
     key = ("month", "earning_rule_id", "source")
     compare(store, "reports.rpt_earning_rule_performance", key, expected)
 
 
-def test_the_referrals(store: Store, world: World) -> None:
+def test_referral_models_equal_the_judge(store: Store, world: World) -> None:
     expected = judge_members.referrals(world)
     for row in expected.values():
         # Where the store withholds it, the time of the last change stands in for it.
@@ -165,17 +165,17 @@ def test_the_referrals(store: Store, world: World) -> None:
     compare(store, "reports.rpt_advocates", ("customer_id",), judge_members.advocates(world))
 
 
-def test_the_cohorts_and_their_funnel(store: Store, world: World) -> None:
+def test_cohort_reports_equal_the_judge(store: Store, world: World) -> None:
     key = ("join_month", "months_since")
     compare(store, "reports.rpt_member_cohort_retention", key, judge_members.cohorts(world))
     compare(store, "reports.rpt_member_funnel", ("join_month",), judge_members.funnel(world))
 
 
-def test_the_fifths(store: Store, world: World) -> None:
+def test_rpt_member_rfm_equals_the_judge(store: Store, world: World) -> None:
     compare(store, "reports.rpt_member_rfm", ("customer_id",), judge_members.rfm(world))
 
 
-def test_the_next_tier(store: Store, world: World) -> None:
+def test_next_tier_models_equal_the_judge(store: Store, world: World) -> None:
     progress = judge_members.tier_progress(world)
     compare(store, "intermediate.int_tier_progress", ("customer_id", "measure"), progress)
     measures = {measure for _, measure in progress}

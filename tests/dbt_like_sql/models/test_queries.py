@@ -69,31 +69,31 @@ def run_example(*arguments: object, path: Path | None = None) -> subprocess.Comp
 
 
 @pytest.mark.parametrize("question", worked_queries())
-def test_every_question_has_an_answer(store: Store, question: str) -> None:
+def test_documented_query_returns_rows(store: Store, question: str) -> None:
     rows = store.dicts(worked_queries()[question])
 
     assert rows
     assert any(value is not None for value in rows[0].values())
 
 
-def test_there_are_ten() -> None:
+def test_documented_queries_are_numbered_one_to_ten() -> None:
     assert [int(question.split(".")[0]) for question in worked_queries()] == list(range(1, 11))
 
 
 @pytest.mark.parametrize(
     "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
 )
-def test_the_queries_of_the_readme(store: Store, query: str) -> None:
+def test_readme_query_returns_rows(store: Store, query: str) -> None:
     assert store.dicts(query)
 
 
-def test_the_readme_lists_every_report() -> None:
+def test_readme_lists_every_report() -> None:
     listed = re.findall(r"^\| `(rpt_\w+)` \|", (PROJECT / "README.md").read_text(), flags=re.MULTILINE)
 
     assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
 
 
-def test_last_month_is_the_last_one_that_had_ended(store: Store) -> None:
+def test_last_month_in_queries_is_the_last_complete_month(store: Store) -> None:
     moved = store.dicts(worked_queries()["1. Who moved between tiers last month?"])
     earned = store.dicts(worked_queries()["8. Which way to earn produced most points last month?"])
     september = (
@@ -114,7 +114,7 @@ def test_last_month_is_the_last_one_that_had_ended(store: Store) -> None:
     )
 
 
-def test_the_burn_ratio_of_both_documents_is_that_of_the_report(store: Store) -> None:
+def test_burn_ratio_of_query_and_example_equals_the_report(store: Store) -> None:
     reported = {
         row["period_start"]: row["points_burn_ratio"]
         for row in store.dicts(
@@ -135,7 +135,7 @@ def test_the_burn_ratio_of_both_documents_is_that_of_the_report(store: Store) ->
     assert {month: told[month] for month in reported} == pytest.approx(reported, abs=1e-4)
 
 
-def test_the_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:
+def test_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:
     done = run_example(store.path, tmp_path / "pictures")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -144,7 +144,7 @@ def test_the_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:
         assert image.imread(tmp_path / "pictures" / name).std() > 0.05
 
 
-def test_the_example_takes_all_history_where_no_month_is_complete(
+def test_example_uses_all_history_without_a_complete_month(
     store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Warehouse(store.path).read() as warehouse:
@@ -162,7 +162,7 @@ def test_the_example_takes_all_history_where_no_month_is_complete(
     assert [path.name for path in tmp_path.glob("*.png")] == ["tier_migration.png"]
 
 
-def test_without_matplotlib_the_example_says_how_to_get_it(tmp_path: Path) -> None:
+def test_example_without_matplotlib_names_the_install_command(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
 
     done = run_example("any.duckdb", path=tmp_path)
@@ -175,7 +175,7 @@ def test_without_matplotlib_the_example_says_how_to_get_it(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "There is no warehouse at"), ("text", "cannot be read")]
 )
-def test_a_warehouse_that_cannot_be_read_takes_one_sentence(
+def test_example_reports_unreadable_warehouse_in_one_sentence(
     tmp_path: Path, content: str | None, said: str
 ) -> None:
     if content:

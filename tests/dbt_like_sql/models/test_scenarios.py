@@ -32,7 +32,7 @@ def assert_balances(store: Store) -> None:
     assert {row["customer_id"]: (row["points_balance"], row["credits_balance"]) for row in rows} == expected
 
 
-def test_an_empty_shop(tmp_path: Path) -> None:
+def test_empty_shop_builds_with_empty_reports(tmp_path: Path) -> None:
     store = synced(ProgramOptions(customers=0, tiers=False, months=1), tmp_path)
     tables = [
         f"{node.schema}.{node.name}"
@@ -47,7 +47,7 @@ def test_an_empty_shop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seed", "members"), [(3, 0), (10, 1)], ids=["guest", "member"])
-def test_one_customer(tmp_path: Path, seed: int, members: int) -> None:
+def test_shop_of_one_customer_is_counted_once(tmp_path: Path, seed: int, members: int) -> None:
     store = synced(ProgramOptions(seed=seed, customers=1, months=8), tmp_path)
     assert_balances(store)
     [day] = store.dicts("from reports.rpt_tier_distribution")
@@ -63,7 +63,7 @@ def test_one_customer(tmp_path: Path, seed: int, members: int) -> None:
     assert [(row["members_start"], row["members_end"]) for row in daily] == [(None, 1)] * members
 
 
-def test_a_shop_without_tiers(tmp_path: Path) -> None:
+def test_shop_without_tiers_builds(tmp_path: Path) -> None:
     store = synced(ProgramOptions(customers=12, months=6, tiers=False), tmp_path)
     assert_balances(store)
     states = {row["state"] for row in store.dicts("from reports.rpt_tier_distribution")}
@@ -76,7 +76,7 @@ def test_a_shop_without_tiers(tmp_path: Path) -> None:
     assert "no tiers" in trust["finding"]
 
 
-def test_where_nobody_has_reached_a_tier_points_are_taken_and_the_setting_asked_for(tmp_path: Path) -> None:
+def test_next_tier_falls_back_to_points_when_no_member_has_a_tier(tmp_path: Path) -> None:
     store = synced(ProgramOptions(customers=12, months=6), tmp_path)
     with duckdb.connect(str(store.path)) as connection:
         for table in ("vip_tiers", "vip_tiers_history"):
@@ -100,7 +100,7 @@ def credits_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return synced(options, tmp_path_factory.mktemp("credits"))
 
 
-def test_a_shop_of_credits_alone(credits_store: Store) -> None:
+def test_shop_of_credits_only_has_no_points(credits_store: Store) -> None:
     assert_balances(credits_store)
     rows = credits_store.dicts("from marts.fct_points_ledger")
     assert {row["unit"] for row in rows} == {"credits"}
@@ -116,7 +116,7 @@ def test_a_shop_of_credits_alone(credits_store: Store) -> None:
     assert all(row["points_spent"] == 0 and row["redemption_value"] == row["credits_spent"] for row in spent)
 
 
-def test_an_unknown_source_is_unclassified_and_counted(credits_store: Store) -> None:
+def test_unknown_source_is_unclassified_and_reported(credits_store: Store) -> None:
     events = credits_store.observations[-1].lists["points_events"]
     spins = {row["id"] for row in events if row["attributes"]["source"] == "gamification_spin"}
     assert spins
@@ -133,7 +133,7 @@ def test_an_unknown_source_is_unclassified_and_counted(credits_store: Store) -> 
     assert trust["affected"] == len(rows)
 
 
-def test_a_tier_that_is_listed_as_deleted_is_gone(tmp_path: Path) -> None:
+def test_tier_with_deleted_at_is_closed(tmp_path: Path) -> None:
     options = ProgramOptions(seed=8, customers=30, months=6)
     program = Program(options)
     platinum, day = 552_340, timedelta(days=1)
@@ -148,7 +148,7 @@ def test_a_tier_that_is_listed_as_deleted_is_gone(tmp_path: Path) -> None:
     assert not store.dicts(f"from reports.rpt_near_next_tier where next_tier_id = {platinum}")
 
 
-def test_a_tier_gets_a_version_only_where_it_changed(tmp_path: Path) -> None:
+def test_tier_gets_a_version_only_when_it_changes(tmp_path: Path) -> None:
     options = ProgramOptions(seed=8, customers=10, months=6)
     program, day = Program(options), timedelta(days=1)
     first = options.end - 9 * day
@@ -187,7 +187,7 @@ def test_a_tier_gets_a_version_only_where_it_changed(tmp_path: Path) -> None:
     assert gone["at"] == first + 3 * day
 
 
-def test_a_tier_that_is_not_listed_has_the_name_its_members_show(tmp_path: Path) -> None:
+def test_unlisted_tier_takes_its_name_from_its_members(tmp_path: Path) -> None:
     options = ProgramOptions(seed=8, customers=30, months=6)
     program, day = Program(options), timedelta(days=1)
     first = options.end - 2 * day
@@ -212,7 +212,7 @@ def test_a_tier_that_is_not_listed_has_the_name_its_members_show(tmp_path: Path)
     assert (trust["status"], trust["answer"]) == ("attention", "999001")
 
 
-def test_of_two_syncs_within_a_second_the_second_one_is_believed(tmp_path: Path) -> None:
+def test_second_sync_within_a_second_decides_the_trust_report(tmp_path: Path) -> None:
     options = ProgramOptions(seed=8, customers=20, months=4)
     told = "select check_name, status, affected from reports.rpt_data_trust where check_name = 'lists_failed'"
     with open_observed_store(Program(options), tmp_path) as store:

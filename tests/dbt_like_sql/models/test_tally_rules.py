@@ -29,7 +29,7 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield store
 
 
-def test_the_rule_is_found_and_named(store: Store) -> None:
+def test_tally_rule_is_found_and_named(store: Store) -> None:
     rule = store.program.options.tally_rule
     trust = {row["check_name"]: row for row in store.dicts("from reports.rpt_data_trust")}
     assert trust["ledger_rule_points"]["answer"] == rule
@@ -42,7 +42,7 @@ def test_the_rule_is_found_and_named(store: Store) -> None:
     assert b["differs"]
 
 
-def test_every_balance_follows_the_rule(store: Store) -> None:
+def test_balances_follow_the_tally_rule(store: Store) -> None:
     world = World.of(store)
     points = "unit = 'points'"
     compare(
@@ -70,7 +70,7 @@ def test_every_balance_follows_the_rule(store: Store) -> None:
     compare(store, "marts.fct_member_daily", ("customer_id", "local_day"), days)
 
 
-def test_where_revoked_entries_still_count(store: Store, tmp_path: Path) -> None:
+def test_tally_rule_counting_revoked_entries_is_found(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "a.duckdb"
     shutil.copy(store.path, copy)
     sums = "select sum(points_diff) from rivo_raw.points_events as events where events.customer_id = customers.id"
@@ -94,7 +94,7 @@ def test_where_revoked_entries_still_count(store: Store, tmp_path: Path) -> None
         assert wrong == (0,)
 
 
-def test_a_shop_that_sends_no_approvals_has_approved_everything(store: Store, tmp_path: Path) -> None:
+def test_entries_of_a_shop_without_approvals_all_count(store: Store, tmp_path: Path) -> None:
     """Most balances went to 0 without an entry: a rule by which nothing counts would fit those best."""
     copy = tmp_path / "approvals.duckdb"
     shutil.copy(store.path, copy)
@@ -124,7 +124,7 @@ def test_a_shop_that_sends_no_approvals_has_approved_everything(store: Store, tm
     assert kept == [(True,)]
 
 
-def test_a_ledger_of_which_most_counts_nowhere_wants_a_look(store: Store, tmp_path: Path) -> None:
+def test_trust_report_warns_when_most_entries_do_not_count(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "hidden.duckdb"
     shutil.copy(store.path, copy)
     with duckdb.connect(str(copy)) as connection:

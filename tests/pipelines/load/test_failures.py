@@ -42,7 +42,7 @@ def state(store: Store, name: str) -> object:
         ),
     ],
 )
-def test_a_list_that_fails_leaves_the_others_landed(
+def test_failing_list_does_not_stop_the_others(
     open_store: OpenStore, fault: str, name: str, sentence: str
 ) -> None:
     store = open_store(loaded=True)
@@ -69,7 +69,7 @@ def test_a_list_that_fails_leaves_the_others_landed(
 
 
 @pytest.mark.parametrize("chunk", [100, 25_000])
-def test_a_list_that_fails_midway_leaves_nothing(
+def test_list_failing_midway_changes_nothing(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
     # With small chunks part of the list is inside dlt already when the second page fails.
@@ -112,9 +112,7 @@ def test_a_list_that_fails_midway_leaves_nothing(
 
 
 @pytest.mark.parametrize("days", [-3000, 30_000])
-def test_failures_before_the_api_tells_the_time_are_in_order_whatever_this_clock_says(
-    open_store: OpenStore, days: int
-) -> None:
+def test_failures_before_the_first_answer_are_logged_in_order(open_store: OpenStore, days: int) -> None:
     store = open_store()
     store.options["patience_seconds"] = 1
     store.server.date_offset = timedelta(days=days)
@@ -130,7 +128,7 @@ def test_failures_before_the_api_tells_the_time_are_in_order_whatever_this_clock
     assert store.query("select count(*) from rivo_raw.sync_log") == [(6,)]
 
 
-def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_store: OpenStore) -> None:
+def test_key_refused_between_lists_ends_the_sync_unpublished(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = store.contents()
     store.wait()
@@ -140,7 +138,7 @@ def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_store
     assert {file.name for file in store.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
 
 
-def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -> None:
+def test_key_refused_within_a_list_is_reported_as_refused_key(tmp_path: Path) -> None:
     def answer(asked: Asked, _: int) -> Reply:
         since_id, limit = (int(asked.params[f"pagination[{name}]"]) for name in ("since_id", "limit"))
         if since_id >= 500:
@@ -157,7 +155,7 @@ def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -
     assert not path.exists()
 
 
-def test_an_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
+def test_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = state(store, "customers")
     store.wait()
@@ -173,7 +171,7 @@ def test_an_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize(("share", "refused"), [(0.2, False), (0.25, True), (1.0, True)])
-def test_a_list_may_shrink_by_a_fifth(open_store: OpenStore, share: float, refused: bool) -> None:
+def test_shrink_guard_allows_a_fifth(open_store: OpenStore, share: float, refused: bool) -> None:
     store = open_store(loaded=True)
     ids = list(store.table("customers"))
     gone = ids[: int(len(ids) * share)]
@@ -191,7 +189,7 @@ def test_a_list_may_shrink_by_a_fifth(open_store: OpenStore, share: float, refus
     assert store.sync("customers")["customers"].complete, "the smaller list is the measure from now on"
 
 
-def test_the_guard_holds_for_sweeps_and_not_for_incremental_reads(open_store: OpenStore) -> None:
+def test_shrink_guard_applies_to_full_reads_only(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     ids = list(store.table("points_events"))
     for id in ids[: len(ids) // 2]:
@@ -202,7 +200,7 @@ def test_the_guard_holds_for_sweeps_and_not_for_incremental_reads(open_store: Op
     assert "--allow-shrink points_events" in str(result.error)
 
 
-def test_a_full_list_read_by_page_number_is_whole_and_says_so(open_store: OpenStore) -> None:
+def test_list_read_by_page_number_is_complete_and_noted(open_store: OpenStore) -> None:
     store = open_store(customers=300, months=1)
     for _ in range(2):
         result = store.sync("customers", faults=["cursor_ignored"])["customers"]

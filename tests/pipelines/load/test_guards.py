@@ -26,7 +26,7 @@ def tiers_held(store: Store) -> dict[int, int | None]:
     return {id: row["vip_tier_id"] for id, row in store.table("customers").items()}
 
 
-def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_store: OpenStore) -> None:
+def test_attribute_missing_from_a_list_does_not_end_every_tier(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = tiers_held(store)
     held = sum(tier is not None for tier in before.values())
@@ -47,7 +47,7 @@ def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_sto
     assert set(tiers_held(store).values()) == {None}
 
 
-def test_a_tier_in_a_form_that_tells_no_id_is_refused_too(open_store: OpenStore) -> None:
+def test_tier_without_readable_id_is_refused(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     for id in store.objects("customers"):
         store.program.override("customers", id, at=store.now, vip_tier={"name": "Gold"})
@@ -58,7 +58,7 @@ def test_a_tier_in_a_form_that_tells_no_id_is_refused_too(open_store: OpenStore)
 @pytest.mark.parametrize(
     ("nested", "tier_id"), [(None, None), ({}, None), ({"id": 5, "name": "Five"}, 5), (5, 5), ("5", 5)]
 )
-def test_tiers_that_are_really_null_or_given_otherwise_are_believed(
+def test_null_tier_and_tier_id_are_accepted(
     open_store: OpenStore, nested: object, tier_id: int | None
 ) -> None:
     store = open_store(loaded=True)
@@ -72,7 +72,7 @@ def test_tiers_that_are_really_null_or_given_otherwise_are_believed(
     assert tiers_held(store) == {**dict.fromkeys(ids, tier_id), ids[0]: None, ids[1]: 77}
 
 
-def test_names_of_an_older_api_are_no_loss(open_store: OpenStore) -> None:
+def test_legacy_attribute_names_do_not_count_as_missing(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     for id, row in store.objects("customers").items():
         tally = row["attributes"].get("points_tally", row["attributes"].get("loyalty_points_tally"))
@@ -81,7 +81,7 @@ def test_names_of_an_older_api_are_no_loss(open_store: OpenStore) -> None:
     assert result.complete, result.error
 
 
-def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_store: OpenStore) -> None:
+def test_many_old_quarantined_rows_are_read_in_few_requests(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"lookback_days": 1}
     old = sorted(store.table("points_events"))[3:60]
@@ -98,7 +98,7 @@ def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_store: OpenStore) 
     assert store.query("from rivo_raw._quarantine") == []
 
 
-def test_a_server_that_is_down_is_waited_for_once(
+def test_server_that_is_down_is_waited_for_once(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_WAIT_WORTH_A_WORD", 0.0)
@@ -114,7 +114,7 @@ def test_a_server_that_is_down_is_waited_for_once(
     assert said[0].startswith("VIP Tiers: the server answers 503. Waiting for ")
 
 
-def test_one_list_that_is_down_gets_the_whole_patience_each_time(open_store: OpenStore) -> None:
+def test_single_failing_lists_each_get_the_whole_patience(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"patience_seconds": 0.8}
     faults = ["http_503:vip_tiers", "http_503:earning_rules"]
@@ -124,7 +124,7 @@ def test_one_list_that_is_down_gets_the_whole_patience_each_time(open_store: Ope
     assert min(results[name].requests for name in ("vip_tiers", "earning_rules")) > 3
 
 
-def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> None:
+def test_row_slipping_to_an_earlier_page_is_found_by_rereading() -> None:
     ids = list(range(1, 701))
 
     def by_page(asked: Asked, number: int) -> Reply:
@@ -146,7 +146,7 @@ def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> N
 
 
 @pytest.mark.parametrize("pages", [2, 20], ids=["one after the other", "side by side"])
-def test_a_refused_key_ends_the_sync_although_the_next_list_is_being_waited_for(
+def test_refused_key_ends_the_sync_while_next_list_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     monkeypatch.setattr(paging, "_LATENCY_WORTH_A_WORKER", 1e-9)

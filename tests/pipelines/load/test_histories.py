@@ -50,7 +50,7 @@ def assert_sound(store: Store) -> None:
         assert alive.keys() <= versions.keys()
 
 
-def test_a_row_that_goes_and_returns(open_store: OpenStore) -> None:
+def test_history_of_returning_row_has_a_gap(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     gone = list(store.table("customers"))[:3]
     for id in gone:
@@ -81,7 +81,7 @@ def test_a_row_that_goes_and_returns(open_store: OpenStore) -> None:
     assert_sound(store)
 
 
-def test_events_that_vanish_are_deleted_by_the_sweep_alone(open_store: OpenStore) -> None:
+def test_vanished_events_are_deleted_by_full_sweep_only(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     last = max(store.table("points_events"))
     store.program.remove("points_events", last, at=START)
@@ -93,7 +93,7 @@ def test_events_that_vanish_are_deleted_by_the_sweep_alone(open_store: OpenStore
     assert store.table("points_events", alive=False)[last]["_deleted_at"] == now
 
 
-def test_a_tier_that_is_renamed_and_named_back(open_store: OpenStore) -> None:
+def test_history_of_tier_renamed_twice_has_three_versions(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id, row = min(store.table("vip_tiers").items())
     days = [START + n * DAY for n in range(5)]
@@ -110,7 +110,7 @@ def test_a_tier_that_is_renamed_and_named_back(open_store: OpenStore) -> None:
     assert_sound(store)
 
 
-def test_what_is_not_tracked_makes_no_version(open_store: OpenStore) -> None:
+def test_untracked_column_makes_no_version(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id = min(store.table("customers"))
     store.program.override("customers", id, at=START, first_name="Another", dob="01-02")
@@ -119,7 +119,7 @@ def test_what_is_not_tracked_makes_no_version(open_store: OpenStore) -> None:
     assert store.table("customers")[id]["first_name"] == "Another"
 
 
-def test_a_nested_snapshot_that_differs_is_no_change_but_is_kept(open_store: OpenStore) -> None:
+def test_changed_nested_snapshot_is_stored_but_counts_as_no_change(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id = min(store.table("points_events"))
     store.program.override("points_events", id, at=START, customer={"id": 1, "points_tally": 77})
@@ -132,7 +132,7 @@ def test_a_nested_snapshot_that_differs_is_no_change_but_is_kept(open_store: Ope
     assert json.loads(store.table("points_events")[id]["customer"]) == {"id": 1, "points_tally": 78}
 
 
-def test_two_syncs_at_one_time_leave_the_later_reading(open_store: OpenStore) -> None:
+def test_second_sync_at_the_same_time_replaces_the_version(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id, row = min(store.table("vip_tiers").items())
     now = store.wait()
@@ -143,7 +143,7 @@ def test_two_syncs_at_one_time_leave_the_later_reading(open_store: OpenStore) ->
     assert_sound(store)
 
 
-def test_texts_that_only_look_alike_make_a_version(open_store: OpenStore) -> None:
+def test_texts_that_look_alike_make_different_versions(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     one, other = sorted(store.table("rewards"))[-2:]
     days: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
@@ -160,7 +160,7 @@ def test_texts_that_only_look_alike_make_a_version(open_store: OpenStore) -> Non
         assert found[1:] == [tuple(texts.values()) for texts in held]
 
 
-def test_weeks_of_customers_are_a_sound_history(open_store: OpenStore) -> None:
+def test_customers_history_is_sound_after_weeks_of_syncs(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     seen = {(START, id): row["points_tally"] for id, row in store.table("customers").items()}
     for days in (1, 20):

@@ -26,7 +26,7 @@ def quarantined(store: Store, name: str) -> list[Row]:
         ("bad_date", "points_events", 'applied_at is not a possible date and time: "2026-02-30T00:00:00Z"'),
     ],
 )
-def test_spoilt_rows_are_set_apart_with_the_reason_and_read_again(
+def test_unparsable_rows_are_quarantined_with_reason_and_read_again(
     open_store: OpenStore, fault: str, name: str, reason: str
 ) -> None:
     store = open_store(loaded=True)
@@ -62,7 +62,7 @@ def test_spoilt_rows_are_set_apart_with_the_reason_and_read_again(
     assert store.table(name).keys() == store.objects(name).keys()
 
 
-def test_a_row_set_apart_long_ago_is_still_read_again(open_store: OpenStore) -> None:
+def test_old_quarantined_row_is_still_read_again(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"lookback_days": 1}
     old = sorted(store.table("points_events"))[5]
@@ -88,7 +88,7 @@ def test_a_row_set_apart_long_ago_is_still_read_again(open_store: OpenStore) -> 
     assert int(store.sent("points_events")[0]["pagination[since_id]"]) > old
 
 
-def test_a_new_row_without_its_id_is_waited_for(open_store: OpenStore) -> None:
+def test_new_row_without_id_is_read_by_the_next_sync(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"lookback_days": 0}
     now = store.wait()
@@ -105,7 +105,7 @@ def test_a_new_row_without_its_id_is_waited_for(open_store: OpenStore) -> None:
     assert set(ids) <= store.table("points_events").keys()
 
 
-def test_a_row_without_any_id_lets_nothing_be_deleted(open_store: OpenStore) -> None:
+def test_row_without_any_id_prevents_deletions(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.program.insert("earning_rules", {"id": None, "title": "Nameless"}, at=store.now)
     for _ in range(2):
@@ -122,7 +122,7 @@ def test_a_row_without_any_id_lets_nothing_be_deleted(open_store: OpenStore) -> 
     assert quarantined(store, "earning_rules") == []
 
 
-def test_a_spoilt_row_goes_when_the_store_drops_it(open_store: OpenStore) -> None:
+def test_quarantined_row_is_deleted_with_its_row_in_the_store(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id = min(store.table("rewards"))
     store.program.override("rewards", id, at=store.now, points_amount="many")
@@ -154,7 +154,7 @@ NEW: dict[str, tuple[Any, str, Any]] = {
 }
 
 
-def test_new_attributes_become_columns_of_their_natural_types(open_store: OpenStore) -> None:
+def test_new_attributes_become_columns_of_natural_types(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     one, other = sorted(store.table("rewards"))[:2]
     values = {name: value for name, (value, _, _) in NEW.items()}
@@ -190,7 +190,7 @@ ODD = {
 }
 
 
-def test_attributes_with_odd_names_arrive_and_do_no_harm(open_store: OpenStore) -> None:
+def test_attributes_with_odd_names_become_columns(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = store.table("rewards")
     id = min(before)
@@ -211,7 +211,7 @@ def test_attributes_with_odd_names_arrive_and_do_no_harm(open_store: OpenStore) 
     assert "changed" in store.table("rewards")[id].values()
 
 
-def test_a_new_attribute_that_changes_its_type_costs_no_row(open_store: OpenStore) -> None:
+def test_undeclared_attribute_changing_type_loses_no_row(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     one, two = sorted(store.table("rewards"))[:2]
     store.program.override("rewards", one, at=store.now, size=4)
@@ -227,7 +227,7 @@ def test_a_new_attribute_that_changes_its_type_costs_no_row(open_store: OpenStor
         assert (again.new_columns, again.counts.rows_changed) == ((), 0)
 
 
-def test_an_attribute_that_shows_on_a_later_page_alone(
+def test_attribute_first_seen_on_a_later_page_becomes_a_column(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", 100)

@@ -20,7 +20,7 @@ def spells(store: Store, id: int) -> list[Row]:
     return store.dicts(sql, id)
 
 
-def test_a_sync_after_a_clock_that_ran_ahead_says_what_to_do(
+def test_sync_after_clock_ran_ahead_names_rewind_option(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a command that works where uv is not on the path."""
@@ -36,7 +36,7 @@ def test_a_sync_after_a_clock_that_ran_ahead_says_what_to_do(
         store.sync()
 
 
-def test_rewinding_keeps_every_version_in_its_order(open_store: OpenStore) -> None:
+def test_rewind_keeps_every_version_in_order(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     id = min(store.table("customers"))
     first = store.now
@@ -67,7 +67,7 @@ def test_rewinding_keeps_every_version_in_its_order(open_store: OpenStore) -> No
     assert all(result.complete for result in store.sync().values())
 
 
-def test_rewinding_without_need_changes_nothing(open_store: OpenStore) -> None:
+def test_rewind_without_need_changes_nothing(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = store.contents()["customers_history"]
     store.sync(rewind=True)

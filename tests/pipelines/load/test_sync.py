@@ -35,7 +35,7 @@ def changed_ids(name: str, before: dict[int, Any], after: dict[int, Any]) -> set
     }
 
 
-def test_a_first_sync_holds_every_attribute_of_every_row(open_store: OpenStore) -> None:
+def test_first_sync_loads_every_attribute_of_every_row(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     assert all_differences(store) == []
     log = {row["list"]: row for row in store.dicts("from rivo_raw.sync_log")}
@@ -52,7 +52,7 @@ def test_a_first_sync_holds_every_attribute_of_every_row(open_store: OpenStore) 
         assert seen == [(store.now, store.now, None)]
 
 
-def test_a_second_sync_at_the_same_time_changes_nothing(open_store: OpenStore) -> None:
+def test_second_sync_at_the_same_time_changes_nothing(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     before = store.contents()
     results = store.sync()
@@ -68,7 +68,7 @@ def test_a_second_sync_at_the_same_time_changes_nothing(open_store: OpenStore) -
         assert result.kind == ("incremental" if name in CURSOR_LISTS else "full")
 
 
-def test_a_sync_a_day_later_brings_exactly_that_day(open_store: OpenStore) -> None:
+def test_next_day_sync_counts_exactly_the_changes_of_that_day(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     yesterday = {name: store.objects(name) for name in LISTS}
     first = store.now
@@ -87,7 +87,7 @@ def test_a_sync_a_day_later_brings_exactly_that_day(open_store: OpenStore) -> No
             assert row["_last_seen_at"] == (now if id > since else first)
 
 
-def test_daily_syncs_with_sweeps_end_equal_to_the_store(open_store: OpenStore) -> None:
+def test_daily_syncs_with_full_sweeps_end_equal_to_the_store(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"full_sweep_days": 3, "lookback_days": 5}
     kinds = []
@@ -100,7 +100,7 @@ def test_daily_syncs_with_sweeps_end_equal_to_the_store(open_store: OpenStore) -
     assert [said for said in all_differences(store) if said.startswith(lists)] == []
 
 
-def test_sweeps_can_be_asked_for_and_be_always(open_store: OpenStore) -> None:
+def test_full_sweep_can_be_requested_and_be_the_rule(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     assert store.sync("referrals", full=True)["referrals"].kind == "full"
     assert store.sync("referrals")["referrals"].kind == "incremental"
@@ -113,9 +113,7 @@ def first_since_id(store: Store, name: str) -> int:
 
 
 @pytest.mark.parametrize("lookback", [0, 1, 10, 30])
-def test_events_are_read_from_the_smallest_id_of_the_lookback_on(
-    open_store: OpenStore, lookback: int
-) -> None:
+def test_events_are_read_from_smallest_id_of_lookback(open_store: OpenStore, lookback: int) -> None:
     store = open_store(loaded=True)
     store.options = {"lookback_days": lookback}
     held = {id: row["applied_at"] for id, row in store.table("points_events").items()}
@@ -126,7 +124,7 @@ def test_events_are_read_from_the_smallest_id_of_the_lookback_on(
     assert {p["pagination[limit]"] for p in store.sent("points_events")} == {"250"}
 
 
-def test_redemptions_and_referrals_are_read_from_the_smallest_open_id_on(open_store: OpenStore) -> None:
+def test_redemptions_and_referrals_are_read_from_smallest_open_id(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     redemptions, referrals = store.table("points_redemptions"), store.table("referrals")
     store.wait()
@@ -149,7 +147,7 @@ def test_redemptions_and_referrals_are_read_from_the_smallest_open_id_on(open_st
     assert first_since_id(store, "referrals") == min(open_referrals, default=max(referrals) + 1) - 1
 
 
-def test_a_late_revocation_is_seen_inside_the_lookback_and_by_the_sweep_outside(
+def test_late_revocation_is_seen_within_lookback_or_by_full_sweep(
     open_store: OpenStore,
 ) -> None:
     store = open_store(loaded=True)
@@ -170,7 +168,7 @@ def test_a_late_revocation_is_seen_inside_the_lookback_and_by_the_sweep_outside(
     assert store.table("points_events")[old]["revoked_at"] == later
 
 
-def test_back_dated_events_arrive_with_their_new_ids(open_store: OpenStore) -> None:
+def test_backdated_events_arrive_with_their_new_ids(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     customer = next(iter(store.table("customers")))
     now = store.wait()
@@ -183,7 +181,7 @@ def test_back_dated_events_arrive_with_their_new_ids(open_store: OpenStore) -> N
     assert store.table("points_events")[id]["applied_at"] == now - 300 * DAY
 
 
-def test_an_empty_shop_has_all_tables_and_no_rows(open_store: OpenStore) -> None:
+def test_empty_store_has_all_tables_and_no_rows(open_store: OpenStore) -> None:
     store = open_store(customers=0)
     results = store.sync("customers", "points_events", "points_redemptions", "referrals")
     assert all(result.complete and result.counts.rows_read == 0 for result in results.values())
@@ -194,7 +192,7 @@ def test_an_empty_shop_has_all_tables_and_no_rows(open_store: OpenStore) -> None
     assert store.sync("points_events")["points_events"].complete
 
 
-def test_the_time_of_a_sync_of_one_cursor_list_is_the_apis(open_store: OpenStore) -> None:
+def test_observed_at_of_one_cursor_list_is_the_api_time(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     now = store.wait()
     result = store.sync("points_events")["points_events"]
@@ -204,7 +202,7 @@ def test_the_time_of_a_sync_of_one_cursor_list_is_the_apis(open_store: OpenStore
 
 
 @pytest.mark.parametrize("back", [1, 3600])
-def test_a_clock_that_runs_backwards_is_refused(open_store: OpenStore, back: int) -> None:
+def test_clock_running_backwards_is_refused(open_store: OpenStore, back: int) -> None:
     store = open_store(loaded=True)
     before = store.contents()
     store.server.now -= timedelta(seconds=back)
@@ -214,7 +212,7 @@ def test_a_clock_that_runs_backwards_is_refused(open_store: OpenStore, back: int
     assert store.contents() == before
 
 
-def test_names_of_an_older_api_land_in_the_present_columns(open_store: OpenStore) -> None:
+def test_legacy_attribute_names_land_in_present_columns(open_store: OpenStore) -> None:
     store = open_store(customers=12, legacy_keys=True)
     objects = store.objects("customers")
     result = store.sync("customers")["customers"]

@@ -41,11 +41,11 @@ def all_differences(store: Store) -> list[str]:
     ]
 
 
-def test_every_misbehaviour_has_its_day() -> None:
+def test_every_kind_of_fault_has_its_day() -> None:
     assert {day.split(":")[0].split("=")[0].split("@")[0] for day in DAYS} == KINDS.keys()
 
 
-def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_store: OpenStore) -> None:
+def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"patience_seconds": 1.0, "full_sweep_days": 7}
     incomplete, requests, set_apart = 0, 0, 0

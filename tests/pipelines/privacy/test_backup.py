@@ -35,7 +35,7 @@ def restore(store: Store, made: Backup) -> list[str]:
     return said
 
 
-def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_equals_the_lost_warehouse(open_store: OpenStore, tmp_path: Path) -> None:
     lucky, unlucky = open_store(loaded=True), open_store(loaded=True)
     for store in (lucky, unlucky):
         [(gone,)] = store.query("select max(id) from rivo_raw.customers")
@@ -60,7 +60,7 @@ def test_a_lost_warehouse_comes_back(open_store: OpenStore, tmp_path: Path) -> N
     assert unlucky.query(moves)[0][1] >= 3, "or there was no history to lose"
 
 
-def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: Path) -> None:
+def test_backup_is_of_the_unpublished_base(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     with Warehouse(store.path).build() as work:
         work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
@@ -74,7 +74,9 @@ def test_it_is_what_the_next_sync_starts_from(open_store: OpenStore, tmp_path: P
     assert store.server.key not in (made.folder / MANIFEST).read_text()
 
 
-def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backup_is_whole_or_refused(
+    open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = open_store(loaded=True)
     folder = tmp_path / "here" / "b"
     with pytest.raises(NoWarehouse, match="nothing to back up"):
@@ -101,7 +103,7 @@ def test_whole_or_not_at_all(open_store: OpenStore, tmp_path: Path, monkeypatch:
         read_backup(made.folder)
 
 
-def test_a_warehouse_that_holds_something_is_not_replaced(open_store: OpenStore) -> None:
+def test_restore_refuses_to_replace_a_filled_warehouse(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     with pytest.raises(
         WarehouseError, match=rf"already holds a log of {2 * len(ENDPOINTS)} list reads.*add --replace"
@@ -114,7 +116,7 @@ def test_a_warehouse_that_holds_something_is_not_replaced(open_store: OpenStore)
     refuse_to_replace(store.warehouse)
 
 
-def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_of_other_release_reports_column_differences(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     store.change(
         lambda work: work.connection.execute(
@@ -138,7 +140,7 @@ def test_releases_may_differ_by_a_column(open_store: OpenStore, tmp_path: Path) 
     ]
 
 
-def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path: Path) -> None:
+def test_restore_keeps_people_erased_since_the_backup(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
@@ -157,7 +159,7 @@ def test_who_was_forgotten_since_stays_forgotten(open_store: OpenStore, tmp_path
     assert traces(store, [str(id), email]) == []
 
 
-def test_backups_beside_syncs(open_store: OpenStore, tmp_path: Path) -> None:
+def test_backups_during_syncs_are_consistent(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store(loaded=True)
     failed: list[str] = []
     ended = threading.Event()

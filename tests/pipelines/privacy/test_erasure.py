@@ -26,7 +26,7 @@ def forgetting(store: Store, customer: object) -> Callable[[Build], Person]:
     return lambda work: forget(work, store.settings, str(customer))
 
 
-def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenStore) -> None:
+def test_erasure_leaves_no_trace_and_keeps_totals_through_the_next_sync(open_store: OpenStore) -> None:
     store, twin = open_store(loaded=True), open_store(loaded=True)
     id, email, code = store.query(ANYBODY)[0]
     words = [str(id), email, code]
@@ -89,7 +89,7 @@ def test_nothing_is_left_totals_stay_and_the_next_sync_holds(open_store: OpenSto
     assert traces(store, words) == []
 
 
-def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> None:
+def test_erasure_reaches_texts_in_histories(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     id, email, _ = store.query(ANYBODY)[0]
@@ -112,7 +112,7 @@ def test_a_text_of_a_history_that_names_the_person(open_store: OpenStore) -> Non
     assert store.query(versions) == before
 
 
-def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
+def test_erasure_of_short_id_keeps_equal_numbers(open_store: OpenStore) -> None:
     id = 1001
     store = open_store(loaded=True)
     program, now = store.program, store.now
@@ -139,7 +139,7 @@ def test_an_id_as_short_as_other_numbers(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str) -> None:
+def test_erasure_holds_under_every_pii_mode(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
     id, email, code = open_store(loaded=True).query(ANYBODY)[0]
     store.sync()
@@ -154,7 +154,7 @@ def test_under_pii_and_through_changes_of_mind(open_store: OpenStore, mode: str)
     assert traces(store, [str(id), email, code]) == []
 
 
-def test_a_friend_known_by_address_alone(open_store: OpenStore) -> None:
+def test_erasure_finds_friend_known_by_address_only(open_store: OpenStore) -> None:
     store = open_store()
     store.program.insert(
         "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.now
@@ -165,7 +165,7 @@ def test_a_friend_known_by_address_alone(open_store: OpenStore) -> None:
     assert traces(store, ["friend@example.com"]) == []
 
 
-def test_an_address_of_two_people_is_refused_and_who_shares_it_is_left(open_store: OpenStore) -> None:
+def test_erasure_by_shared_address_is_refused_and_by_id_keeps_the_other(open_store: OpenStore) -> None:
     store = open_store()
     program, now = store.program, store.now
     first, second, *_ = [row["id"] for row in program.snapshot(now)["customers"]]
@@ -183,7 +183,7 @@ def test_an_address_of_two_people_is_refused_and_who_shares_it_is_left(open_stor
     assert traces(store, [str(first)]) == []
 
 
-def test_what_is_refused(open_store: OpenStore) -> None:
+def test_erasure_refuses_unknown_or_unclear_people(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     for customer, sentence in (
@@ -202,7 +202,7 @@ def test_what_is_refused(open_store: OpenStore) -> None:
         store.change(forgetting(store, id))
 
 
-def test_twice_is_as_good_as_once(open_store: OpenStore) -> None:
+def test_erasure_twice_equals_once(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     [(id, email)] = store.query(
@@ -214,7 +214,7 @@ def test_twice_is_as_good_as_once(open_store: OpenStore) -> None:
         store.change(forgetting(store, email))
 
 
-def test_another_key_would_let_people_back(open_store: OpenStore) -> None:
+def test_sync_with_another_pii_key_is_refused_after_erasure(open_store: OpenStore) -> None:
     store = open_store()
     store.sync()
     [(id,)] = store.query("select min(id) from rivo_raw.customers")

@@ -37,7 +37,7 @@ PEOPLE = ("customers", "points_events", "points_redemptions", "referrals")
     data=st.data(),
     swap=st.sampled_from([token, nothing]),
 )
-def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, swap: Any) -> None:
+def test_treated_row_has_no_personal_undeclared_or_nested_text(name: str, data: Any, swap: Any) -> None:
     columns = ENDPOINTS[name].columns
     personal = [c.name for c in columns if c.personal or c.nested == "customers"]
     attributes = data.draw(st.dictionaries(st.sampled_from([*personal, "unheard_of", "account"]), NESTED))
@@ -50,11 +50,11 @@ def test_nothing_undeclared_nested_or_personal_is_left(name: str, data: Any, swa
 
 
 @given(row=NESTED)
-def test_a_row_of_no_shape_is_emptied_too(row: Any) -> None:
+def test_malformed_row_is_emptied(row: Any) -> None:
     assert "geheim" not in json.dumps(treat_row("customers", row, nothing), ensure_ascii=False).lower()
 
 
-def test_what_is_hashed_still_joins_and_the_rest_stays() -> None:
+def test_hashed_values_still_join_and_others_stay() -> None:
     attributes = {
         "email": " Ada@Example.com ",
         "first_name": "Ada",
@@ -100,7 +100,7 @@ ADA = 7198630248648
         "?ref=ADA-77",
     ],
 )
-def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
+def test_erased_person_is_found_in_any_text(text: str) -> None:
     known = {"ada@example.com", str(ADA), "ada-77"}
     forgotten = Forgotten(lambda word: -5 if word.lower() in known else None)
 
@@ -116,7 +116,7 @@ def test_a_forgotten_person_is_found_in_any_text(text: str) -> None:
 
 
 @pytest.mark.parametrize("id", [7, 7001, ADA])
-def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int) -> None:
+def test_number_that_only_looks_like_an_erased_id_stays(id: int) -> None:
     forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
     attributes = {
         "points_diff": id,
@@ -135,13 +135,13 @@ def test_a_number_that_is_no_customers_id_stays_though_it_looks_like_one(id: int
 
 
 @pytest.mark.parametrize("id", [7, 7001])
-def test_a_short_number_in_a_text_is_nobodys_id(id: int) -> None:
+def test_short_number_in_a_text_is_not_taken_for_an_id(id: int) -> None:
     forgotten = Forgotten(lambda word: -5 if word == str(id) else None)
     row = {"id": 1, "attributes": {"title": f"{id} points for {id} days", "new": {"size": id}}}
     assert forgotten.row("points_events", row) == row
 
 
-def test_of_a_forgotten_friend_the_advocate_is_left() -> None:
+def test_referral_of_erased_friend_keeps_the_advocate() -> None:
     forgotten = Forgotten(lambda word: -5 if word == "7001" else None)
     attributes = {
         "advocate_email": "grace@example.com",

@@ -41,7 +41,7 @@ def _leak(store: Store) -> set[str]:
     return {LEAK, "wanda@tattle.example", "4915112345678"} | personal_words(store.server)
 
 
-def test_keep_keeps_what_the_others_do_not(open_store: OpenStore) -> None:
+def test_pii_keep_stores_personal_values(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
     store.sync()
@@ -50,7 +50,7 @@ def test_keep_keeps_what_the_others_do_not(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_nothing_personal_enters_and_all_models_hold(open_store: OpenStore, mode: str) -> None:
+def test_pii_mode_stores_nothing_personal_and_all_models_pass(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
     words = _leak(store)
     store.sync(models=True)
@@ -74,7 +74,7 @@ def test_nothing_personal_enters_and_all_models_hold(open_store: OpenStore, mode
         assert store.query("select count(email) + count(dob) from rivo_raw.customers") == [(0,)]
 
 
-def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
+def test_pii_mode_change_rewrites_stored_rows(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
     store.sync()
@@ -114,7 +114,7 @@ def test_a_change_of_mind_reaches_what_is_there(open_store: OpenStore) -> None:
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
-def test_a_change_of_mind_reaches_histories_and_is_no_move(open_store: OpenStore, mode: str) -> None:
+def test_pii_mode_change_rewrites_histories_without_new_versions(open_store: OpenStore, mode: str) -> None:
     store = open_store()
     program = store.program
     reward = program.snapshot(store.now)["rewards"][0]["id"]
@@ -142,7 +142,7 @@ def test_a_change_of_mind_reaches_histories_and_is_no_move(open_store: OpenStore
     assert store.query(tracked) == before
 
 
-def test_another_key_hashes_anew(open_store: OpenStore) -> None:
+def test_new_pii_key_rehashes_all_rows(open_store: OpenStore) -> None:
     store = open_store(pii="hash")
     store.sync()
     before = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
@@ -158,7 +158,7 @@ def test_another_key_hashes_anew(open_store: OpenStore) -> None:
     assert store.query(joined) == [(0,)]
 
 
-def test_hash_needs_a_key_and_says_how_to_make_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pii_hash_without_key_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_PII", "hash")
     with pytest.raises(
         SettingsError, match=r"RIVO_PII_KEY: is needed for RIVO_PII=hash. Make one with `openssl"

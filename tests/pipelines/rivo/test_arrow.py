@@ -135,12 +135,12 @@ BAD: list[tuple[ColumnType, Any, str]] = [
 
 
 @pytest.mark.parametrize(("kind", "value", "result"), GOOD)
-def test_good_values(kind: ColumnType, value: Any, result: Any) -> None:
+def test_valid_values_are_converted(kind: ColumnType, value: Any, result: Any) -> None:
     assert one(kind, value) == (result, None)
 
 
 @pytest.mark.parametrize(("kind", "value", "reason"), BAD)
-def test_bad_values_set_the_row_apart_with_a_reason(kind: ColumnType, value: Any, reason: str) -> None:
+def test_invalid_values_quarantine_the_row_with_a_reason(kind: ColumnType, value: Any, reason: str) -> None:
     result, said = one(kind, value)
     assert result is None
     assert said is not None
@@ -148,13 +148,13 @@ def test_bad_values_set_the_row_apart_with_a_reason(kind: ColumnType, value: Any
 
 
 @pytest.mark.parametrize("kind", ARROW_TYPES)
-def test_null_and_absent_are_null_in_every_type(kind: ColumnType) -> None:
+def test_null_and_absent_values_are_null_in_every_type(kind: ColumnType) -> None:
     assert one(kind, None) == (None, None)
     table, rejected = typed([ID, Column("x", kind, "")], [{"id": 1, "attributes": {}}])
     assert (table["x"].to_pylist(), rejected) == ([None], [])
 
 
-def test_a_long_value_is_shortened_in_the_reason() -> None:
+def test_long_value_is_shortened_in_the_reason() -> None:
     _, said = one("bigint", "1" * 5000)
     assert said is not None
     assert len(said) < 130
@@ -180,7 +180,7 @@ def test_a_long_value_is_shortened_in_the_reason() -> None:
         {"id": "9" * 5000, "attributes": {}},
     ],
 )
-def test_things_that_are_no_rows_are_set_apart(row: Any) -> None:
+def test_items_that_are_no_rows_are_quarantined(row: Any) -> None:
     table, rejected = typed([ID], [row, {"id": 5, "attributes": {}}])
     assert table["id"].to_pylist() == [5]
     assert len(rejected) == 1
@@ -188,7 +188,7 @@ def test_things_that_are_no_rows_are_set_apart(row: Any) -> None:
     assert rejected[0].reason
 
 
-def test_a_row_without_its_id_is_known_by_the_one_in_its_attributes() -> None:
+def test_row_without_id_takes_the_id_of_its_attributes() -> None:
     rows = [
         {"id": None, "attributes": {"id": 7}},
         {"attributes": {"id": [68112345, 8]}},
@@ -200,12 +200,12 @@ def test_a_row_without_its_id_is_known_by_the_one_in_its_attributes() -> None:
     assert {r.reason for r in rejected} == {"the row has no usable id"}
 
 
-def test_the_resource_level_id_counts_not_the_array_in_the_attributes() -> None:
+def test_resource_id_wins_over_id_array_in_attributes() -> None:
     table, _ = typed([ID], [{"id": 35813638, "attributes": {"id": [68112345, 35813638]}}])
     assert table["id"].to_pylist() == [35813638]
 
 
-def test_required_columns_aliases_fallbacks_and_paths() -> None:
+def test_columns_follow_required_aliases_fallbacks_and_paths() -> None:
     columns = [
         ID,
         Column("diff", "bigint", "", required=True),
@@ -251,11 +251,11 @@ def test_required_columns_aliases_fallbacks_and_paths() -> None:
         ([[1]], "json"),
     ],
 )
-def test_natural_types(values: list[Any], kind: ColumnType) -> None:
+def test_undeclared_values_get_natural_types(values: list[Any], kind: ColumnType) -> None:
     assert natural_type(values) == kind
 
 
-def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None:
+def test_undeclared_attribute_is_added_once_a_value_shows_its_type() -> None:
     columns = [
         ID,
         Column("tally", "bigint", "", aliases=("old",)),
@@ -275,7 +275,7 @@ def test_undeclared_attributes_are_found_once_a_value_shows_their_type() -> None
     "name",
     ["newAttribute", "with space", 'quo"te', "a__b", "Tally", "2fa", "ü", "a-b", "a_", "", "_deleted_at"],
 )
-def test_an_undeclared_name_that_cannot_be_a_column_gets_one_that_can(name: str) -> None:
+def test_undeclared_name_unfit_for_a_column_is_changed(name: str) -> None:
     columns = [ID, Column("tally", "bigint", "")]
     rows = [{"id": 1, "attributes": {name: 5}}]
     (column,) = new_columns(columns, rows)
@@ -289,7 +289,7 @@ def test_an_undeclared_name_that_cannot_be_a_column_gets_one_that_can(name: str)
     assert (table[column.name].to_pylist(), rejected) == ([5], [])
 
 
-def test_an_undeclared_attribute_of_another_type_costs_no_row_and_no_value() -> None:
+def test_undeclared_attribute_of_another_type_loses_no_row_or_value() -> None:
     column = Column("size", "bigint", "", lenient=True)
     sizes: list[Any] = [4, 2.5, "XL", None, [], 7.0]
     rows: list[Any] = [{"id": n, "attributes": {"size": size}} for n, size in enumerate(sizes)]
@@ -339,7 +339,7 @@ KINDS = tuple(LIKELY)
 @settings(max_examples=60)
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType, data: st.DataObject) -> None:
+def test_column_conversion_equals_value_conversion(kind: ColumnType, data: st.DataObject) -> None:
     column = data.draw(st.lists(LIKELY[kind], max_size=4), label="column")
     fast = types._at_once(kind, column, verbatim=False)
     if fast is not None and kind != "json":
@@ -351,7 +351,7 @@ def test_the_whole_column_is_read_as_its_values_are_one_by_one(kind: ColumnType,
 
 @settings(max_examples=120)
 @given(data=st.data())
-def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> None:
+def test_valid_rows_survive_any_invalid_neighbour(data: st.DataObject) -> None:
     kinds = data.draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3), label="kinds")
     columns = [ID, *(Column(f"c{n}", kind, "", required=n == 0) for n, kind in enumerate(kinds))]
     attributes = st.fixed_dictionaries(
@@ -368,7 +368,7 @@ def test_good_rows_survive_whatever_stands_beside_them(data: st.DataObject) -> N
     assert all(r.reason and isinstance(r.row, str) for r in rejected)
 
 
-def test_every_declared_column_reads_what_the_store_answers(quiet_program: Program) -> None:
+def test_every_declared_column_reads_the_sandbox_value(quiet_program: Program) -> None:
     lists = quiet_program.snapshot(quiet_program.options.end)
     for name, endpoint in ENDPOINTS.items():
         table, rejected = typed(endpoint.columns, lists[name])

@@ -42,7 +42,7 @@ def error_of(client: Client) -> RivoError:
     return caught.value
 
 
-def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
+def test_key_is_sent_raw_in_the_header_only() -> None:
     with answering(lambda asked, n: page([1])) as stub:
         get(connect(stub.url))
     (asked,) = stub.asked
@@ -71,7 +71,7 @@ def test_the_key_goes_raw_into_the_header_and_nowhere_else() -> None:
         (401, ApiError, "Rivo refused the key (401). RIVO_API_KEY must be the raw key"),
     ],
 )
-def test_refusals_are_told_at_once(status: int, kind: type[RivoError], sentence: str) -> None:
+def test_refusals_are_raised_without_retry(status: int, kind: type[RivoError], sentence: str) -> None:
     with answering(lambda asked, n: Reply({"error": "no"}, status, headers={"Location": "/x"})) as stub:
         error = error_of(connect(stub.url))
         assert len(stub.asked) == 1
@@ -93,7 +93,7 @@ def test_refusals_are_told_at_once(status: int, kind: type[RivoError], sentence:
         (b"", None),
     ],
 )
-def test_what_the_server_says_of_itself_is_passed_on(body: Any, said: str | None) -> None:
+def test_error_message_of_the_server_is_passed_on(body: Any, said: str | None) -> None:
     with answering(lambda asked, n: Reply(body, 400)) as stub:
         text = str(error_of(connect(stub.url)))
     assert (f"It says: {said}" in text) if said else ("It says" not in text)
@@ -102,7 +102,7 @@ def test_what_the_server_says_of_itself_is_passed_on(body: Any, said: str | None
 @pytest.mark.parametrize(
     ("pii", "said"), [("keep", "It says: no [address] here"), ("hash", ""), ("drop", "")]
 )
-def test_a_person_whom_the_server_names_is_not_passed_on(pii: str, said: str) -> None:
+def test_person_named_by_the_server_is_not_passed_on(pii: str, said: str) -> None:
     with answering(lambda asked, n: Reply({"error": "no ada@example.com here"}, 422)) as stub:
         text = str(error_of(connect(stub.url, pii=pii, pii_key="k" * 32)))
     assert said in text
@@ -111,13 +111,13 @@ def test_a_person_whom_the_server_names_is_not_passed_on(pii: str, said: str) ->
 
 
 @pytest.mark.parametrize("before", [0, 150, 180, 190, 199, 500])
-def test_a_key_that_the_server_repeats_is_not_shown_not_even_in_part(before: int) -> None:
+def test_key_repeated_by_the_server_is_not_shown_even_in_part(before: int) -> None:
     for status in (400, 401):
         with answering(lambda asked, n, s=status: Reply({"error": "x" * before + KEY}, s)) as stub:  # type: ignore[misc]
             assert KEY[:6] not in str(error_of(connect(stub.url)))
 
 
-def test_the_wrong_key_at_the_real_store(server: Server) -> None:
+def test_wrong_key_is_refused_by_the_sandbox(server: Server) -> None:
     error = error_of(connect(server.url))
     assert isinstance(error, ApiError)
     assert "(401)" in str(error)
@@ -139,7 +139,7 @@ def test_the_wrong_key_at_the_real_store(server: Server) -> None:
         "slow@100",
     ],
 )
-def test_what_passes_by_itself_is_waited_for(server: Server, fault: str) -> None:
+def test_transient_errors_are_retried(server: Server, fault: str) -> None:
     name, _, value = fault.partition("@")
     server.faults = [{"name": name, "times": 1, "value": float(value) if value else None}]
     client = connect(server.url, server.key)
@@ -159,7 +159,7 @@ def test_what_passes_by_itself_is_waited_for(server: Server, fault: str) -> None
         ("rate_limited", "the server answers 429"),
     ],
 )
-def test_what_does_not_pass_ends_when_patience_does(server: Server, fault: str, sentence: str) -> None:
+def test_lasting_error_is_raised_when_patience_ends(server: Server, fault: str, sentence: str) -> None:
     server.faults = [fault]
     started = time.monotonic()
     error = error_of(connect(server.url, server.key, patience_seconds=0.4))
@@ -170,7 +170,7 @@ def test_what_does_not_pass_ends_when_patience_does(server: Server, fault: str, 
 
 
 @pytest.mark.parametrize("status", [520, 522, 524, 599])
-def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
+def test_proxy_errors_are_retried(status: int) -> None:
     with answering(lambda asked, n: page([1]) if n else Reply(b"", status, "text/html")) as stub:
         assert len(get(connect(stub.url))) == 1
 
@@ -189,19 +189,19 @@ def test_the_errors_of_a_proxy_in_between_pass_too(status: int) -> None:
         Reply(b"", 204),
     ],
 )
-def test_an_answer_that_is_no_page_is_asked_for_again(reply: Reply) -> None:
+def test_answer_that_is_no_page_is_requested_again(reply: Reply) -> None:
     with answering(lambda asked, n: page([1]) if n else reply) as stub:
         assert len(get(connect(stub.url))) == 1
 
 
-def test_a_server_without_tls_is_not_said_to_have_a_bad_certificate() -> None:
+def test_server_without_tls_is_not_reported_as_bad_certificate() -> None:
     with answering(lambda asked, n: page([1])) as stub:
         error = error_of(connect(stub.url.replace("http://", "https://")))
     assert isinstance(error, ApiError)
     assert "(no TLS connection: wrong version number). Check RIVO_API_URL" in str(error)
 
 
-def test_nothing_listening_is_told_soon() -> None:
+def test_unreachable_server_is_reported_soon() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/merchant_api/v1"
@@ -214,7 +214,7 @@ def test_nothing_listening_is_told_soon() -> None:
     assert str(error).startswith("Nothing answers at http://no-such-host.invalid")
 
 
-def test_a_server_that_answers_too_late(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_late_answer_is_a_timeout(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "_TIMEOUT", client_module.urllib3.Timeout(connect=1, read=0.2))
     server.faults = ["slow@2000"]
     error = error_of(connect(server.url, server.key, patience_seconds=0.3))
@@ -222,15 +222,13 @@ def test_a_server_that_answers_too_late(server: Server, monkeypatch: pytest.Monk
     assert "the connection broke" in str(error)
 
 
-def test_a_proxy_of_the_machine_is_not_asked_for_a_store_on_it(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loopback_server_is_reached_without_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert len(get(connect(server.url, server.key))) == 10
 
 
-def test_a_429_holds_back_the_other_threads_as_well() -> None:
+def test_429_pauses_the_other_threads() -> None:
     arrived: list[float] = []
 
     def answer(asked: Asked, n: int) -> Reply:
@@ -253,7 +251,7 @@ def test_a_429_holds_back_the_other_threads_as_well() -> None:
 # -- clocks ----------------------------------------------------------------------------------------
 
 
-def test_the_time_observed_is_the_date_of_the_first_answer(server: Server) -> None:
+def test_observed_at_is_the_date_of_the_first_answer(server: Server) -> None:
     client = connect(server.url, server.key)
     assert client.observed_at is None
     server.faults = [{"name": "http_500", "times": 1}]
@@ -264,7 +262,7 @@ def test_the_time_observed_is_the_date_of_the_first_answer(server: Server) -> No
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "99999"])
-def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
+def test_observed_at_without_date_is_the_local_clock(date: str | None) -> None:
     with answering(lambda asked, n: Reply({"data": []}, date=date)) as stub:
         client = connect(stub.url)
         get(client)
@@ -273,7 +271,7 @@ def test_without_a_date_the_local_clock_counts(date: str | None) -> None:
     assert client.observed_at.microsecond == 0
 
 
-def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
+def test_retry_after_date_counts_from_the_date_of_the_answer() -> None:
     # Both lie in the past of this machine's clock: by that there would be nothing to wait for.
     date = DATE.replace("2026", "2020")
 
@@ -305,5 +303,5 @@ def test_a_retry_date_counts_from_the_date_of_the_answer() -> None:
         ("Mon, 05 Oct 2026 09:00:00 GMT", 120),
     ],
 )
-def test_retry_after(value: str | None, seconds: float) -> None:
+def test_retry_after_is_parsed(value: str | None, seconds: float) -> None:
     assert _retry_after(value, NOW) == seconds

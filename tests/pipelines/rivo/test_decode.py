@@ -83,7 +83,7 @@ spoilt_rows = st.fixed_dictionaries(
         st.lists(likely_rows, max_size=3) | st.lists(likely_rows | spoilt_rows, max_size=2), max_size=3
     )
 )
-def test_both_ways_say_the_same(pages: list[list[Any]]) -> None:
+def test_typed_and_generic_decoders_agree(pages: list[list[Any]]) -> None:
     decode = PageDecoder(COLUMNS)
     typed = [row for rows in pages for row in decode(page(rows))["data"]]
     plain = [row for rows in pages for row in orjson.loads(page(rows))["data"]]
@@ -99,7 +99,7 @@ def test_both_ways_say_the_same(pages: list[list[Any]]) -> None:
     assert said(rejected) == said(why)
 
 
-def test_every_list_is_read_typed_once_its_attributes_are_known(quiet_program: Program) -> None:
+def test_every_list_uses_typed_decoder_once_attributes_are_known(quiet_program: Program) -> None:
     for name, rows in quiet_program.snapshot(quiet_program.options.end).items():
         decode = PageDecoder(ENDPOINTS[name].columns)
         decode(page(rows))
@@ -109,7 +109,7 @@ def test_every_list_is_read_typed_once_its_attributes_are_known(quiet_program: P
         assert [json.loads(json_text(row)) for row in typed] == rows
 
 
-def test_an_attribute_that_nobody_declared_is_remembered() -> None:
+def test_undeclared_attribute_is_remembered() -> None:
     decode = PageDecoder(COLUMNS)
     rows = [{"id": 1, "attributes": {"points": 1, "Was Ist?": {"a": [1]}}}]
     first, second = decode(page(rows))["data"], decode(page(rows))["data"]
@@ -119,25 +119,25 @@ def test_an_attribute_that_nobody_declared_is_remembered() -> None:
 
 @pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800 "', b'["\\uD800 "]', b"{,}", b"[1,,2]", b"[NaN]"])
 @pytest.mark.parametrize("attribute", [b"tags", b"name", b"undeclared"])
-def test_what_is_not_json_is_refused_wherever_it_stands(text: bytes, attribute: bytes) -> None:
+def test_invalid_json_is_refused_in_any_place(text: bytes, attribute: bytes) -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "%s": %s}}]}' % (attribute, text)
     with pytest.raises(orjson.JSONDecodeError):
         PageDecoder(COLUMNS)(body)
 
 
-def test_pairs_of_surrogates_are_characters() -> None:
+def test_surrogate_pairs_are_decoded_as_characters() -> None:
     body = rb'{"data": [{"id": 1, "attributes": {"points": 1, "tags": ["\ud83d\ude00"]}}]}'
     table, rejected = to_table(COLUMNS, batch(PageDecoder(COLUMNS)(body)["data"]))
     assert (table["tags"].to_pylist(), rejected) == (['["😀"]'], [])
 
 
-def test_a_number_beyond_doubles_within_json_costs_nothing() -> None:
+def test_number_beyond_doubles_within_json_is_kept() -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "tags": [1e999], "reward": {"x": 1e999}}}]}'
     table, rejected = to_table(COLUMNS, batch(PageDecoder(COLUMNS)(body)["data"]))
     assert (table["tags"].to_pylist(), table["reward"].to_pylist()) == (["[1e999]"], ['{"x": 1e999}'])
     assert not rejected
 
 
-def test_an_answer_that_holds_no_rows_is_given_back_as_it_is() -> None:
+def test_answer_without_rows_is_returned_unchanged() -> None:
     for body in (b"[]", b"{}", b'{"data": null}', b'{"data": {"id": 1}}', b'{"data": [1, null, {"id": 2}]}'):
         assert PageDecoder(COLUMNS)(body) == orjson.loads(body)

@@ -18,7 +18,7 @@ def texts(findings: list[Finding], good: bool = True) -> list[str]:
     return [finding.text for finding in findings if finding.good is good]
 
 
-def test_a_good_account(server: Server) -> None:
+def test_doctor_passes_a_good_account(server: Server) -> None:
     findings = list(examine(make_settings(server)))
     assert texts(findings, good=False) == []
     lists = server.program.snapshot(server.now)
@@ -34,14 +34,14 @@ def test_a_good_account(server: Server) -> None:
     assert len(server.requests) < 100
 
 
-def test_no_key_and_a_wrong_key(server: Server) -> None:
+def test_doctor_reports_missing_and_wrong_key(server: Server) -> None:
     with pytest.raises(SettingsError, match="RIVO_API_KEY is not set"):
         list(examine(make_settings(api_url=server.url)))
     with pytest.raises(ApiError, match=r"refused the key \(401\)"):
         list(examine(make_settings(server, api_key="wrong")))
 
 
-def test_one_list_that_may_not_be_read_is_a_problem_and_the_others_are_looked_at(server: Server) -> None:
+def test_doctor_reports_forbidden_list_and_checks_the_others(server: Server) -> None:
     server.faults = ["http_403:referrals"]
     findings = list(examine(make_settings(server)))
     (problem,) = texts(findings, good=False)
@@ -49,7 +49,7 @@ def test_one_list_that_may_not_be_read_is_a_problem_and_the_others_are_looked_at
     assert sum("cursor honoured" in said for said in texts(findings)) == 6
 
 
-def test_a_cursor_that_is_ignored_is_told(server: Server) -> None:
+def test_doctor_reports_ignored_cursor(server: Server) -> None:
     server.faults = ["cursor_ignored"]
     findings = list(examine(make_settings(server)))
     assert texts(findings, good=False) == []
@@ -60,7 +60,7 @@ def test_a_cursor_that_is_ignored_is_told(server: Server) -> None:
 
 
 @pytest.mark.parametrize("pages_are_ignored", [False, True])
-def test_a_list_longer_than_page_numbers_reach_is_guessed_well(pages_are_ignored: bool) -> None:
+def test_doctor_estimates_list_beyond_page_numbers(pages_are_ignored: bool) -> None:
     # Old rows far apart, new ones close together, and a hole.
     count = 400_000
     ids = [7_000_000_000_000 + n * 33_000 - n * n // 28 + (10**8 if n > 90_000 else 0) for n in range(count)]

@@ -56,31 +56,31 @@ def most_in_a_second(times: list[float]) -> int:
 
 
 @pytest.mark.parametrize(("rate", "each", "most"), [(20, 8, 20), (2.9, 1, 2)])
-def test_no_second_sees_more_than_the_rate(rate: float, each: int, most: int) -> None:
+def test_limiter_exceeds_the_rate_in_no_second(rate: float, each: int, most: int) -> None:
     times = acquire_in_threads(RateLimiter(rate), each)
     assert len(times) == each * 4
     assert most_in_a_second(times) <= most
 
 
-def test_requests_go_evenly() -> None:
+def test_limiter_spaces_requests_evenly() -> None:
     times = acquire_in_threads(RateLimiter(30), 10)
     # Without that, a late first half of a burst would meet the next burst within one second.
     assert min(later - earlier for earlier, later in pairwise(times)) > 0.9 / 30
 
 
-def test_requests_go_not_slower_than_needed(clock: StillClock) -> None:
+def test_limiter_is_not_slower_than_needed(clock: StillClock) -> None:
     limiter = RateLimiter(30)
     times = [limiter.acquire() for _ in range(61)]
     assert times[-1] - times[0] == pytest.approx(2, rel=0.03)
     assert most_in_a_second(times) == 30
 
 
-def test_a_rate_below_one_a_second_is_kept(clock: StillClock) -> None:
+def test_limiter_keeps_rate_below_one_a_second(clock: StillClock) -> None:
     limiter = RateLimiter(0.8)
     assert -limiter.acquire() + limiter.acquire() == pytest.approx(1.25, rel=0.03)
 
 
-def test_a_pause_is_not_shortened_by_a_shorter_one(clock: StillClock) -> None:
+def test_pause_is_not_shortened_by_a_shorter_one(clock: StillClock) -> None:
     limiter = RateLimiter(1000)
     started = limiter.acquire()
     limiter.pause(0.5)
@@ -88,7 +88,7 @@ def test_a_pause_is_not_shortened_by_a_shorter_one(clock: StillClock) -> None:
     assert limiter.acquire() == pytest.approx(started + 0.5)
 
 
-def test_a_pause_holds_every_thread() -> None:
+def test_pause_holds_every_thread() -> None:
     limiter = RateLimiter(1000)
     started = limiter.acquire()
     limiter.pause(0.5)

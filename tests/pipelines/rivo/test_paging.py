@@ -67,7 +67,7 @@ def since_ids(server: Server) -> list[int]:
     ]
 
 
-def test_a_list_is_read_by_cursor_page_after_page(server: Server) -> None:
+def test_list_is_read_by_cursor_page_after_page(server: Server) -> None:
     ids, warnings, client = read(server.url)
     assert ids == known(server)
     assert warnings == []
@@ -77,7 +77,7 @@ def test_a_list_is_read_by_cursor_page_after_page(server: Server) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 249, 250, 400, -2, -1])
-def test_a_list_is_read_from_any_id_on(server: Server, start: int) -> None:
+def test_list_is_read_after_any_id(server: Server, start: int) -> None:
     everything = known(server)
     since_id = everything[start]
     ids, warnings, _ = read(server.url, since_id)
@@ -88,7 +88,7 @@ def test_a_list_is_read_from_any_id_on(server: Server, start: int) -> None:
 
 @pytest.mark.parametrize("fault", ["old_links", "next_missing", "next_null"])
 @pytest.mark.parametrize("since", [0, 300])
-def test_answers_that_name_no_next_id_are_read_to_the_end(server: Server, fault: str, since: int) -> None:
+def test_missing_next_id_does_not_end_a_list_early(server: Server, fault: str, since: int) -> None:
     server.faults = [fault]
     everything = known(server)
     since_id = everything[since] if since else 0
@@ -101,7 +101,7 @@ def test_answers_that_name_no_next_id_are_read_to_the_end(server: Server, fault:
 
 @pytest.mark.parametrize("fault", ["cursor_ignored", "cursor_stuck"])
 @pytest.mark.parametrize("since", [0, 300])
-def test_an_ignored_cursor_is_told_and_the_list_read_by_page_number(
+def test_ignored_cursor_is_reported_and_list_read_by_page_number(
     server: Server, fault: str, since: int
 ) -> None:
     server.faults = [fault]
@@ -117,7 +117,7 @@ def test_an_ignored_cursor_is_told_and_the_list_read_by_page_number(
     assert modes(server).count("cursor") <= 2
 
 
-def test_a_cursor_that_is_ignored_halfway_gives_no_row_twice(server: Server) -> None:
+def test_cursor_ignored_midway_gives_no_row_twice(server: Server) -> None:
     # The second request alone is answered with the first page.
     server.faults = [{"name": "cursor_ignored", "rate": 0.6}]
     ids, warnings, _ = read(server.url)
@@ -125,13 +125,13 @@ def test_a_cursor_that_is_ignored_halfway_gives_no_row_twice(server: Server) -> 
     assert len(warnings) == len({"offset"} & set(modes(server)))
 
 
-def test_an_ignored_cursor_does_not_show_in_a_list_of_one_page(server: Server) -> None:
+def test_ignored_cursor_is_harmless_for_a_list_of_one_page(server: Server) -> None:
     server.faults = ["cursor_ignored"]
     ids, warnings, _ = read(server.url, name="rewards")
     assert (ids, warnings) == (known(server, "rewards"), [])
 
 
-def test_rows_without_ids_come_through_once_by_cursor(server: Server) -> None:
+def test_rows_without_ids_are_read_once_by_cursor(server: Server) -> None:
     server.faults = ["null_id:points_events=0.1"]
     ids, warnings, _ = read(server.url)
     assert ids == known(server)
@@ -139,7 +139,7 @@ def test_rows_without_ids_come_through_once_by_cursor(server: Server) -> None:
 
 
 @pytest.mark.parametrize("pages", [1, 2])
-def test_a_list_too_long_for_page_numbers_is_an_error(
+def test_list_too_long_for_page_numbers_is_an_error(
     server: Server, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     # Both sides end sooner than at page 500; the store's last page says of no next one.
@@ -152,14 +152,14 @@ def test_a_list_too_long_for_page_numbers_is_an_error(
         read(server.url)
 
 
-def test_a_list_that_just_fits_page_numbers_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_list_that_just_fits_page_numbers_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "MAX_OFFSET_PAGE", 3)
     monkeypatch.setattr(paging, "LAST_PAGE", 3)
     server.faults = ["cursor_ignored"]
     assert sorted(read(server.url)[0]) == known(server)
 
 
-def test_a_transient_empty_page_does_not_end_a_list(server: Server) -> None:
+def test_transient_empty_page_does_not_end_a_list(server: Server) -> None:
     for place in range(3):
         server.faults = [{"name": "slow", "value": 1}]
         server.requests.clear()
@@ -174,7 +174,7 @@ def test_a_transient_empty_page_does_not_end_a_list(server: Server) -> None:
         assert ids == known(server), place
 
 
-def test_an_empty_list_is_empty() -> None:
+def test_empty_list_gives_no_rows() -> None:
     with serve(Program(ProgramOptions(customers=0)), rate_limit=0) as empty:
         assert read(empty.url)[:2] == ([], [])
         assert len(empty.requests) <= 3
@@ -203,7 +203,7 @@ def scripted(*replies: Reply) -> Any:
         ([page([None], next_since_id=n) for n in range(10, 20)], "empty although"),
     ],
 )
-def test_promises_without_rows_end_in_an_error(replies: list[Reply], sentence: str) -> None:
+def test_next_page_that_stays_empty_is_an_error(replies: list[Reply], sentence: str) -> None:
     with answering(scripted(*replies)) as stub:
         with pytest.raises(ListError, match=sentence):
             read(stub.url)
@@ -224,7 +224,7 @@ def test_promises_without_rows_end_in_an_error(replies: list[Reply], sentence: s
         page([None, None]),
     ],
 )
-def test_a_page_that_breaks_the_rules_leads_to_page_numbers(first: Reply) -> None:
+def test_page_with_broken_cursor_leads_to_page_numbers(first: Reply) -> None:
     def answer(asked: Asked, number: int) -> Reply:
         assert number < 20, "an endless loop"
         if asked.params.keys() == CURSOR:
@@ -237,7 +237,7 @@ def test_a_page_that_breaks_the_rules_leads_to_page_numbers(first: Reply) -> Non
     assert len(warnings) == 1
 
 
-def test_the_next_id_may_be_text_or_lie_behind_the_last_id() -> None:
+def test_next_id_may_be_text_or_after_the_last_id() -> None:
     with answering(
         scripted(page([1, 2], next_since_id="2"), page([3], next_since_id=40), page([41], next_since_id=None))
     ) as stub:
@@ -245,7 +245,7 @@ def test_the_next_id_may_be_text_or_lie_behind_the_last_id() -> None:
         assert [a.params["pagination[since_id]"] for a in stub.asked] == ["0", "2", "40"]
 
 
-def test_links_may_be_missing_or_strange() -> None:
+def test_missing_or_malformed_links_are_tolerated() -> None:
     strange: list[Any] = [None, [], "x"]
     for links in strange:
         body = {"links": links, "data": [{"id": 1, "attributes": {}}]}
@@ -268,7 +268,7 @@ def test_page_numbers_without_links_are_read_to_the_end() -> None:
     assert len(warnings) == 1
 
 
-def test_page_numbers_that_are_ignored_too_end_in_an_error() -> None:
+def test_ignored_page_numbers_are_an_error() -> None:
     with answering(lambda asked, number: page(list(range(250, 0, -1)), next="more")) as stub:
         with pytest.raises(ListError, match="the same page"):
             read(stub.url)
@@ -294,11 +294,11 @@ def test_page_numbers_that_are_ignored_too_end_in_an_error() -> None:
         (None, None),
     ],
 )
-def test_resource_ids(value: Any, id: int | None) -> None:
+def test_resource_ids_are_found_in_rows(value: Any, id: int | None) -> None:
     assert resource_id({"id": value}) == id
 
 
-def test_likely_ids() -> None:
+def test_likely_ids_are_guessed_from_rows() -> None:
     assert likely_id({"id": 1, "attributes": {"id": 2}}) == 1
     assert likely_id({"id": None, "attributes": {"id": 2}}) == 2
     assert likely_id({"attributes": {"id": [9, 2]}}) == 2

@@ -106,7 +106,7 @@ def _small_pages_side_by_side() -> object:
 
 @settings(max_examples=150)
 @given(store=stores(), page_size=st.integers(1, 9), workers=st.integers(1, 6), data=st.data())
-def test_every_row_is_read_once_and_whole(
+def test_paging_reads_every_row_once_and_whole(
     store: Moving, page_size: int, workers: int, data: st.DataObject
 ) -> None:
     ids = sorted(store.values)
@@ -141,7 +141,7 @@ def test_every_row_is_read_once_and_whole(
 
 @settings(max_examples=12)
 @given(store=stores(), page_size=st.integers(2, 9))
-def test_what_lands_is_what_the_store_held(
+def test_sync_loads_what_the_store_held(
     store: Moving, page_size: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path: Path = tmp_path_factory.mktemp("moving") / "rivo.duckdb"

@@ -72,7 +72,7 @@ ID_LAYOUTS = st.one_of(
 
 @settings(max_examples=150)
 @given(ID_LAYOUTS, st.integers(1, 9), st.integers(0, 10**6), st.integers(0, 30), st.data())
-def test_every_row_is_read_once(
+def test_ranges_read_every_row_once(
     ids: list[int], workers: int, seed: int, arriving: int, data: st.DataObject
 ) -> None:
     since_id = data.draw(st.sampled_from([0, *ids[::97]]))
@@ -92,7 +92,7 @@ def test_every_row_is_read_once(
 
 
 @pytest.mark.parametrize("workers", [1, 4, 8])
-def test_known_ids_are_read_in_the_fewest_requests(workers: int) -> None:
+def test_ranges_of_known_ids_take_the_fewest_requests(workers: int) -> None:
     ids = [7_000_000_000_000 + n * 33_000 - n * n // 4 for n in range(50_000)]
 
     _, requests = run(plan_ranges(0, ids, workers), ids, workers, seed=1, arriving=[])
@@ -100,7 +100,7 @@ def test_known_ids_are_read_in_the_fewest_requests(workers: int) -> None:
     assert requests == 50_000 / PAGE_SIZE
 
 
-def test_a_quiet_tail_takes_one_request() -> None:
+def test_quiet_tail_takes_one_request() -> None:
     ids = list(range(1, 5_001))
 
     _, requests = run(plan_ranges(5_000, ids, 8), ids, 8, seed=1, arriving=[])
@@ -116,7 +116,7 @@ def test_a_quiet_tail_takes_one_request() -> None:
     ],
     ids=["even", "skewed"],
 )
-def test_a_first_load_fills_every_worker_and_asks_little_in_vain(ids: list[int]) -> None:
+def test_first_load_uses_every_worker_with_few_empty_requests(ids: list[int]) -> None:
     plan = plan_ranges(0, None, 8)
 
     read, requests = run(plan, ids, 8, seed=3, arriving=[])

@@ -42,7 +42,7 @@ def read(url: str, known: list[int] | None, since_id: int = 0) -> tuple[list[int
 @pytest.mark.parametrize(
     "known", [None, IDS, IDS[:3_000], IDS[1_000:4_000:3]], ids=["none", "all", "half", "some"]
 )
-def test_every_row_comes_once(known: list[int] | None) -> None:
+def test_parallel_reading_gives_every_row_once(known: list[int] | None) -> None:
     with answering(answer) as stub:
         ids, client = read(stub.url, known)
 
@@ -52,7 +52,7 @@ def test_every_row_comes_once(known: list[int] | None) -> None:
     assert client.requests < 1.6 * len(IDS) / 250
 
 
-def test_a_quiet_night_asks_for_no_page_twice() -> None:
+def test_parallel_reading_without_changes_requests_no_page_twice() -> None:
     with answering(answer) as stub:
         _, client = read(stub.url, IDS)
         assert client.requests == len(IDS) / 250
@@ -60,7 +60,7 @@ def test_a_quiet_night_asks_for_no_page_twice() -> None:
         assert client.requests == 1
 
 
-def test_one_worker_that_fails_ends_the_list_with_its_sentence() -> None:
+def test_failing_worker_ends_the_list_with_its_error() -> None:
     def refusing(asked: Asked, number: int) -> Reply:
         if int(asked.params["pagination[since_id]"]) > IDS[3_000]:
             return Reply({"error": "no"}, status=403)
@@ -70,7 +70,7 @@ def test_one_worker_that_fails_ends_the_list_with_its_sentence() -> None:
         read(stub.url, IDS)
 
 
-def test_whoever_stops_reading_leaves_no_worker_behind() -> None:
+def test_reader_that_stops_early_leaves_no_worker() -> None:
     with answering(answer) as stub:
         client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, pytest.fail, IDS)
@@ -82,7 +82,7 @@ def test_whoever_stops_reading_leaves_no_worker_behind() -> None:
         assert client.requests == sent < len(IDS) / 250
 
 
-def test_a_cursor_ignored_by_one_answer_leads_to_page_numbers_without_doubles() -> None:
+def test_cursor_ignored_once_leads_to_page_numbers_without_duplicates() -> None:
     def forgetful(asked: Asked, number: int) -> Reply:
         if "pagination[page]" in asked.params:
             start = (int(asked.params["pagination[page]"]) - 1) * 250

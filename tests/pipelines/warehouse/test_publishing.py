@@ -24,7 +24,7 @@ def rows(path: Path) -> list[tuple[int]]:
     return found
 
 
-def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(tmp_path: Path) -> None:
+def test_publish_ignores_write_ahead_log_of_dead_writer(tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
     publish(path, 1)
     aside = tmp_path / "aside.duckdb"
@@ -46,7 +46,7 @@ def test_what_a_dead_writer_left_beside_the_file_does_not_get_into_the_next_one(
     assert rows(path) == [(2,)]
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_publish_keeps_symbolic_link(tmp_path: Path) -> None:
     real, link = tmp_path / "elsewhere" / "real.duckdb", tmp_path / "rivo.duckdb"
     publish(real, 1)
     link.symlink_to(real)
@@ -57,7 +57,7 @@ def test_a_link_stays_a_link(tmp_path: Path) -> None:
     assert rows(real) == [(2,)]
 
 
-def test_the_permissions_of_the_file_stay(tmp_path: Path) -> None:
+def test_publish_keeps_file_permissions(tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
     publish(path, 1)
     path.chmod(0o640)

@@ -48,7 +48,7 @@ def files(path: Path) -> set[str]:
 # -- publishing ------------------------------------------------------------------------------------
 
 
-def test_a_reader_keeps_what_it_opened_and_a_new_one_sees_the_new(path: Path) -> None:
+def test_open_reader_keeps_its_data_and_new_reader_sees_the_publication(path: Path) -> None:
     publish(path, 1)
     reader = Warehouse(path).read()
     for value in (2, 3):
@@ -59,7 +59,7 @@ def test_a_reader_keeps_what_it_opened_and_a_new_one_sees_the_new(path: Path) ->
     assert files(path) == {"rivo.duckdb"}
 
 
-def test_a_reader_in_another_process_does_not_hinder_a_build(path: Path) -> None:
+def test_build_is_not_blocked_by_reader_in_another_process(path: Path) -> None:
     publish(path, 1)
     code = f"""
 import duckdb
@@ -81,7 +81,7 @@ print(connection.execute("select x from t").fetchone()[0], flush=True)
     assert value_in(path) == 2
 
 
-def test_nothing_of_a_build_that_fails_stays(path: Path) -> None:
+def test_failed_build_leaves_no_files(path: Path) -> None:
     publish(path, 1)
     build = Warehouse(path).build()
     work = build.__enter__()
@@ -96,7 +96,7 @@ def test_nothing_of_a_build_that_fails_stays(path: Path) -> None:
     assert files(path) == {"rivo.duckdb"}
 
 
-def test_the_leftovers_of_a_build_that_was_killed_are_thrown_away(path: Path) -> None:
+def test_next_build_discards_leftovers_of_killed_build(path: Path) -> None:
     publish(path, 1)
     path.with_name("rivo.build.duckdb").write_bytes(b"half a file")
     path.with_name("rivo.build.duckdb.wal").write_bytes(b"half a log")
@@ -110,7 +110,7 @@ def test_the_leftovers_of_a_build_that_was_killed_are_thrown_away(path: Path) ->
     assert files(path) == {"rivo.duckdb"}
 
 
-def test_what_was_kept_is_the_next_base_and_readers_do_not_see_it(path: Path) -> None:
+def test_kept_build_is_the_next_base_and_hidden_from_readers(path: Path) -> None:
     publish(path, 1)
     with Warehouse(path).build() as work:
         work.connection.execute("update t set x = 2")
@@ -125,7 +125,7 @@ def test_what_was_kept_is_the_next_base_and_readers_do_not_see_it(path: Path) ->
     assert files(path) == {"rivo.duckdb"}
 
 
-def test_a_cursor_that_is_still_open_does_not_lose_what_was_written(path: Path) -> None:
+def test_publish_with_open_cursor_loses_no_rows(path: Path) -> None:
     with Warehouse(path).build() as work:
         work.connection.execute("create table t as select 5 as x")
         forgotten = work.connection.cursor()
@@ -135,7 +135,7 @@ def test_a_cursor_that_is_still_open_does_not_lose_what_was_written(path: Path) 
     del forgotten
 
 
-def test_a_build_is_in_utc_and_so_is_a_reader(path: Path) -> None:
+def test_build_and_reader_use_utc(path: Path) -> None:
     with Warehouse(path).build() as work:
         for connection in (work.connection, work.connection.cursor()):
             assert connection.execute("select current_setting('TimeZone')").fetchone() == ("UTC",)
@@ -149,7 +149,7 @@ def test_a_build_is_in_utc_and_so_is_a_reader(path: Path) -> None:
 # -- one at a time ---------------------------------------------------------------------------------
 
 
-def test_a_second_build_is_told_to_wait(path: Path) -> None:
+def test_second_build_is_refused_while_one_is_running(path: Path) -> None:
     with Warehouse(path).build() as work:
         with pytest.raises(WarehouseError, match=r"^Another sync is working on .* right now\. Wait"):
             Warehouse(path).build().__enter__()
@@ -179,7 +179,7 @@ def write_sqlite(path: Path) -> None:
 
 @pytest.mark.parametrize("which", ["rivo.duckdb", "rivo.pending.duckdb"])
 @pytest.mark.parametrize("write", [write_text, write_sqlite, Path.touch])
-def test_a_file_that_is_no_database_is_left_alone(
+def test_file_that_is_no_database_is_left_unchanged(
     path: Path, which: str, write: Callable[[Path], None]
 ) -> None:
     path.parent.mkdir()
@@ -194,7 +194,7 @@ def test_a_file_that_is_no_database_is_left_alone(
             Warehouse(path).read()
 
 
-def test_a_folder_in_place_of_the_file(path: Path) -> None:
+def test_folder_in_place_of_the_file_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
     for use in (lambda: Warehouse(path).build().__enter__(), lambda: Warehouse(path).read()):
         with pytest.raises(WarehouseError) as caught:
@@ -202,7 +202,7 @@ def test_a_folder_in_place_of_the_file(path: Path) -> None:
         assert f"{path} cannot be read (Is a directory)" in one_sentence(caught.value)
 
 
-def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(WarehouseError) as caught:
         Warehouse(tmp_path / "file" / "data" / "rivo.duckdb").build().__enter__()
@@ -211,7 +211,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     assert "RIVO_WAREHOUSE" in text
 
 
-def test_an_error_that_is_not_about_files_is_not_told_as_one(path: Path) -> None:
+def test_sql_error_is_not_reported_as_storage_failure(path: Path) -> None:
     with pytest.raises(ConnectionRefusedError), Warehouse(path).build():
         raise ConnectionRefusedError(111, "Connection refused")
     with pytest.raises(TimeoutError), Warehouse(path).build():
@@ -221,7 +221,7 @@ def test_an_error_that_is_not_about_files_is_not_told_as_one(path: Path) -> None
 
 
 @pytest.mark.parametrize("limit", [8_000, 300_000])
-def test_a_disk_that_is_full_at_whatever_moment(path: Path, limit: int) -> None:
+def test_full_disk_is_reported_at_any_moment(path: Path, limit: int) -> None:
     publish(path, 1)
     before = path.read_bytes()
     code = f"""
@@ -248,7 +248,7 @@ except WarehouseError as error:
     assert files(path) == {"rivo.duckdb"}
 
 
-def test_a_full_disk_is_the_cause_of_whatever_it_led_to() -> None:
+def test_full_disk_is_reported_as_the_cause_of_later_errors() -> None:
     try:
         try:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -269,7 +269,7 @@ def test_a_full_disk_is_the_cause_of_whatever_it_led_to() -> None:
         ("rivo.news.duckdb", "Delete it"),
     ],
 )
-def test_a_damaged_file_is_told_with_what_to_do_about_it(path: Path, which: str, advice: str) -> None:
+def test_damaged_file_is_reported_with_advice(path: Path, which: str, advice: str) -> None:
     publish(path, 1)
     broken = path.with_name(which)
     broken.write_bytes(with_turned_bit(path.read_bytes(), 4096 + 8))
@@ -280,14 +280,14 @@ def test_a_damaged_file_is_told_with_what_to_do_about_it(path: Path, which: str,
     assert advice in text
 
 
-def test_who_may_only_read_can_ask_whether_a_sync_is_at_work(path: Path) -> None:
+def test_read_only_user_can_ask_whether_a_sync_is_running(path: Path) -> None:
     with Warehouse(path).build():
         path.with_name("rivo.lock").chmod(0o444)
         assert Warehouse(path).is_being_built
     assert not Warehouse(path).is_being_built
 
 
-def test_a_warehouse_that_another_program_writes(path: Path) -> None:
+def test_writes_by_another_program_are_detected(path: Path) -> None:
     publish(path, 1)
     code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
     with subprocess.Popen(
@@ -301,7 +301,7 @@ def test_a_warehouse_that_another_program_writes(path: Path) -> None:
         writer.communicate("\n")
 
 
-def test_no_warehouse_yet(path: Path) -> None:
+def test_missing_warehouse_is_reported(path: Path) -> None:
     with pytest.raises(WarehouseError, match=r"There is no warehouse at .* yet\. Run `make sync` first"):
         Warehouse(path).read()
 
@@ -316,7 +316,7 @@ def test_no_warehouse_yet(path: Path) -> None:
         ("duckdb:///srv/my%20shop.duckdb", Path("/srv/my shop.duckdb")),
     ],
 )
-def test_paths_and_urls(given: str, path: Path) -> None:
+def test_setting_accepts_paths_and_duckdb_urls(given: str, path: Path) -> None:
     assert Warehouse.of_setting(given) == Warehouse(path)
 
 
@@ -335,7 +335,7 @@ def test_paths_and_urls(given: str, path: Path) -> None:
         "x" * 300,
     ],
 )
-def test_what_is_no_warehouse_of_this_release(given: str) -> None:
+def test_setting_refuses_other_urls(given: str) -> None:
     with pytest.raises(SettingsError, match=r"^RIVO_WAREHOUSE: ") as caught:
         Warehouse.of_setting(given)
     assert "s3cret" not in one_sentence(caught.value)
@@ -364,7 +364,7 @@ def test_what_is_no_warehouse_of_this_release(given: str) -> None:
         "set TimeZone = 'Asia/Tokyo'",
     ],
 )
-def test_a_reader_cannot_write_nor_reach_other_files(path: Path, sql: str) -> None:
+def test_reader_cannot_write_or_reach_other_files(path: Path, sql: str) -> None:
     publish(path, 1)
     (path.parent / "other.csv").write_text("a\n1\n")
     before = files(path)
