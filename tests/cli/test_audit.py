@@ -1,4 +1,4 @@
-"""`make audit`: fails for a known vulnerability, and only says so where nobody could be asked."""
+"""`make audit`: fails for a known vulnerability; only prints a note when the list cannot be reached."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FLAW = '[{"id": "PYSEC-1", "fix_versions": ["1.1"]}]'
     ],
 )
 def test_audit_exit_code_follows_the_answer(answer: str, code: int, said: str, tmp_path: Path) -> None:
-    # Stands for uv, since no test may ask the network.
+    # A fake uv, because tests use no network.
     uv = tmp_path / "uv"
     uv.write_text(
         "#!/usr/bin/env bash\n"

@@ -1,4 +1,4 @@
-"""Files that are no warehouse, or a damaged one: what each command says of them, as a user reads it."""
+"""Files that are no warehouse, or a damaged one: the errors that each command shows to the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLOCK = 262_144
 
 
 def damage(path: Path, table: str) -> None:
-    """Turn one bit in the block that holds a table's rows; the file opens all the same."""
+    """Flip one bit in the block that holds a table's rows; the file can still be opened."""
     with duckdb.connect(str(path), read_only=True) as connection:
         [[block, offset]] = connection.execute(
             f"select block_id, block_offset from pragma_storage_info('{table}') where block_id >= 0 limit 1"
@@ -89,7 +89,7 @@ def test_full_disk_is_reported_and_next_sync_recovers(tmp_path: Path, store: Ser
             text=True,
         )
 
-    # No file may be larger than so many blocks of 512 bytes: first Dagster's are too large, then the warehouse.
+    # The limit is in blocks of 512 bytes: first Dagster's files are too large, then the warehouse.
     for limit, sentence in (
         (
             "250",

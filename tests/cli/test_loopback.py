@@ -1,4 +1,4 @@
-"""What listens does so on this machine only: Dagster's UI knows no users."""
+"""`rivo dev` listens on loopback only, because Dagster's UI has no users or passwords."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTENS = "0A"
 
 
 def processes(session: int) -> list[int]:
-    """The ids of the processes that belong to a session."""
+    """Return the ids of the processes that belong to a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -30,7 +30,7 @@ def processes(session: int) -> list[int]:
 
 
 def listening(session: int) -> set[tuple[str, int]]:
-    """Address and port of every TCP socket that a session's processes listen on, from Linux's own tables."""
+    """Return address and port of every TCP socket that a session's processes listen on, from /proc."""
     inodes = set()
     for process in processes(session):
         for descriptor in Path(f"/proc/{process}/fd").glob("*"):

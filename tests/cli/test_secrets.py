@@ -1,4 +1,4 @@
-"""The API key is in no byte that `rivo sync` leaves behind or prints, however it ends."""
+"""`rivo sync` neither stores nor prints the API key, however it ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHER = "rv+live/8aB4dHs53QwErT92YuIoPzXc=="
 
 
 def forms(key: str) -> list[bytes]:
-    """Parts of the key in a row, as it is, in hexadecimal digits, in URLs, and in base64 at any offset."""
+    """Return parts of the key: as it is, in hexadecimal digits, in URLs, and in base64 at any offset."""
     raw = [key[n : n + 12].encode() for n in range(0, len(key) - 11, 4)]
     found = [*raw, *(part.hex().encode() for part in raw), quote(key, safe="").encode()]
     for before in range(3):
@@ -54,7 +54,7 @@ def store() -> Iterator[Server]:
 
 
 def traces(folder: Path) -> list[str]:
-    """The files below a folder with any form of the key; tables and Dagster's records are unpacked first."""
+    """Return the files below a folder that contain any form of the key in their bytes."""
     found = []
     for file in folder.rglob("*"):
         if file.is_file():
@@ -64,7 +64,7 @@ def traces(folder: Path) -> list[str]:
 
 
 def unpacked(folder: Path, warehouse: Path) -> str:
-    """What lies compressed in the warehouse and in Dagster's storage: what its UI shows is made of these."""
+    """Return the values of the warehouse and of Dagster's storage as text: in the files they are compressed."""
     said = []
     if warehouse.exists():
         with Warehouse(warehouse).read() as connection:

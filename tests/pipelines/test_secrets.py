@@ -1,4 +1,4 @@
-"""The key leaves no trace, whatever becomes of a sync; staff notes stay in `rivo_raw`."""
+"""The API key leaves no trace, however a sync ends; staff notes stay in `rivo_raw`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = [KEY[n : n + 10].encode() for n in range(0, len(KEY) - 9, 2)]
 
 
 def traces(folder: Path) -> list[str]:
-    """The files below a folder that hold ten characters of the key in a row."""
+    """Return the files below a folder that contain ten consecutive characters of the key."""
     return [
         str(file)
         for file in folder.rglob("*")
@@ -28,7 +28,7 @@ def traces(folder: Path) -> list[str]:
 
 
 def traces_in_tables(path: Path) -> list[str]:
-    """The tables that hold a part of the key: the file's own bytes may be compressed."""
+    """Return the tables that contain a part of the key: the file's own bytes may be compressed."""
     connection = Warehouse(path).read()
     try:
         tables = connection.execute(

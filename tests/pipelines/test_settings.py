@@ -1,4 +1,4 @@
-"""Settings: defaults, `.env`, bad values as one sentence each, and the key never shown."""
+"""Settings: defaults, `.env`, invalid values reported in one sentence each, and the key never shown."""
 
 from __future__ import annotations
 

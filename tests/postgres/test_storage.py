@@ -1,4 +1,4 @@
-"""Runs and events in Postgres: a sync is recorded there without secrets, and a person can be forgotten there."""
+"""Dagster's storage in Postgres: a sync is recorded without secrets, and a person can be erased."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def store() -> Iterator[Server]:
 
 @pytest.fixture
 def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str]:
-    """The command, which must succeed; what it says."""
+    """Run `rivo`, which must succeed, and return its output."""
     settings = environment(
         tmp_path,
         RIVO_API_URL=store.url,
@@ -77,7 +77,7 @@ def test_postgres_storage_records_a_sync_and_erases_a_person(
 
 def test_postgres_storage_deletes_old_runs(postgres: Postgres, rivo: Callable[..., str]) -> None:
     def counts() -> list[int]:
-        """Runs, their events, and what became of checks, of the run that is made old."""
+        """Count the rows of the old run, of its events and of its checks."""
         with postgres.connection() as connection:
             tables = ("runs", "event_logs", "asset_check_executions")
             asked = [f"select count(*) from {table} where run_id = '{old}'" for table in tables]

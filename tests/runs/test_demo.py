@@ -1,4 +1,4 @@
-"""Without a key a demo, in a file of its own, that never meets the shop's."""
+"""Without a key a sync is a demo, whose file is never that of the shop."""
 
 from __future__ import annotations
 

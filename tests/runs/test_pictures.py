@@ -1,4 +1,4 @@
-"""The pictures of reports, with names that a merchant may give."""
+"""The pictures of reports, with any tier names."""
 
 from __future__ import annotations
 

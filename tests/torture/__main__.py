@@ -1,4 +1,4 @@
-"""`python -m tests.torture [KIND ...]`: all of it, and one table of figures; exit status 1 when a promise broke."""
+"""`python -m tests.torture [KIND ...]` runs all kinds and prints one table; exit status 1 when a promise broke."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KINDS: dict[str, Callable[[Store, int], Figures]] = {
 
 
 def main() -> int:
-    """Run the kinds that were asked for."""
+    """Run the kinds of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "kinds",
@@ -43,7 +43,10 @@ def main() -> int:
         help=f"default: {', '.join(KINDS)}",
     )
     parser.add_argument(
-        "--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)"
+        "--seed",
+        type=int,
+        default=7,
+        help="the same seed gives the same store and the same order of events (7)",
     )
     parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Rows and pages of unlikely sizes. Memory stays within a bound that does not depend on the number of pages."""
+"""Rows and pages of extreme sizes: memory stays within a bound that does not depend on the number of pages."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from tests.torture.judge import judge
 
 PAGE_ROWS = 250
 USUAL_MB = 600
-"""What a sync of lists may take, whatever the number of rows."""
+"""Memory that a sync of lists may take, for any number of rows."""
 TIMES_A_PAGE = 14
-"""A page waits in memory as bytes, as JSON, as Arrow, and in DuckDB: so many times its size may be added to it."""
+"""A page is in memory as bytes, JSON, Arrow and in DuckDB: it may add this many times its size."""
 
 
 def big(store: Store, page_mb: int, *, models: bool = True) -> Figures:
-    """A long name, many tags, pages of one row, and pages of so many MB. The store needs 300 customers."""
+    """Sync a long name, many tags, pages of one row, and pages of `page_mb` MB. The store needs 300 customers."""
     figures = Figures("big", "complete, equals the store, memory within its bound")
     store = store.with_warehouse("big")
     usual = _sync(store, figures, "as usual", USUAL_MB)
@@ -47,7 +47,7 @@ def big(store: Store, page_mb: int, *, models: bool = True) -> Figures:
 
 
 def _sync(store: Store, figures: Figures, what: str, bound_mb: int) -> int:
-    """The peak of a sync's memory in MB."""
+    """Sync and return the peak of memory in MB."""
     store.wait()
     child = store.start()
     said = child.end(300)

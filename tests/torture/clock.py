@@ -1,4 +1,4 @@
-"""Clocks that are wrong: the API's, this machine's, and one that hardly moves."""
+"""Wrong clocks: the API's, this machine's, and one that hardly moves."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.torture.figures import Figures
 from tests.torture.judge import judge
 
 FAR = (datetime(2019, 3, 4, 6, tzinfo=UTC), datetime(2049, 3, 1, 6, tzinfo=UTC))
-"""As seen from a machine whose own clock is years wrong."""
+"""Ends of stores, years away from this machine's clock."""
 
 
 def clock(store: Store, rounds: int) -> Figures:
-    """Each of the wrong clocks, so many times."""
+    """Sync under each of the wrong clocks, `rounds` times."""
     figures = Figures("clock", "histories never run backwards; what was observed stays; equals the store")
     store = store.with_warehouse("clock")
     store.sync()
@@ -40,7 +40,7 @@ def clock(store: Store, rounds: int) -> Figures:
 
 
 def _back(store: Store, figures: Figures) -> None:
-    """The API's clock says yesterday: refused, nothing touched; the next day it is right again."""
+    """The API's clock goes back a day: the sync is refused and changes nothing; the next day it succeeds."""
     before = store.path.read_bytes()
     store.wait(-1)
     figures.runs += 1
@@ -57,7 +57,7 @@ def _back(store: Store, figures: Figures) -> None:
 
 
 def _within_a_second(store: Store, figures: Figures) -> None:
-    """Something changes between two syncs that bear the same time: the later one holds."""
+    """A row changes between two syncs of the same time: the later sync holds."""
     customer = store.random.choice(sorted(store.table("customers")))
     store.program.override("customers", customer, at=store.now, loyalty_status="guest", vip_tier=None)
     store.sync()
@@ -69,7 +69,7 @@ def _within_a_second(store: Store, figures: Figures) -> None:
 
 
 def _ahead(store: Store, figures: Figures) -> None:
-    """The API's clock jumps a year ahead for one sync; afterwards the warehouse can be brought back."""
+    """The API's clock jumps a year ahead for one sync: afterwards the warehouse can be rewound."""
     now, year = store.now, timedelta(days=365)
     versions = "select id, _row_version, valid_from from rivo_raw.customers_history where valid_from <= ?"
     before = set(store.query(versions, now))

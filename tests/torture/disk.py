@@ -1,4 +1,4 @@
-"""Files and folders that do not do: a full disk, no right to write, files that are none of ours or half of one."""
+"""Unusable files and folders: a full disk, no permission, foreign and damaged files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _HEADER = 4096
 
 
 def with_turned_bit(file: bytes, place: int) -> bytes:
-    """A file in which one bit is not what it was."""
+    """Return a file with one bit flipped."""
     return file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :]
 
 
 def from_newer_duckdb(file: bytes) -> bytes:
-    """The file as a DuckDB to come would write it: storage version 999 behind the letters DUCK, checksum right."""
+    """Return the file as a future DuckDB would write it: storage version 999, with the right checksum."""
     header = file[8:12] + struct.pack("<Q", 999) + file[20:_HEADER]
     checksum = 5381
     for (word,) in struct.iter_unpack("<Q", header):
@@ -33,7 +33,7 @@ def from_newer_duckdb(file: bytes) -> bytes:
 
 
 def disk(store: Store, rounds: int, *, models: bool = True) -> Figures:
-    """So many sizes of a disk that fills up, and each of the other troubles once, with recovery."""
+    """Sync onto disks of `rounds` sizes that fill up, and into each other unusable place once, and recover."""
     figures = Figures("disk", "a clear sentence, last good state still served, the next good sync recovers")
     store = store.with_warehouse("disk")
     path = store.path
@@ -61,7 +61,7 @@ def _fails(
     models: bool,
     limit: int | None = None,
 ) -> str | None:
-    """A sync that must fail with this sentence, or succeed where it may; nothing of it shows."""
+    """Sync; a failure must have this error and leave the published file unchanged."""
     path = store.path
     before = path.read_bytes() if path.is_file() else None
     said = store.start(models=models, file_limit=limit).end()
@@ -76,7 +76,7 @@ def _fails(
 
 
 def _limited(store: Store, figures: Figures, *, models: bool) -> None:
-    """No file may grow beyond a limit, at whatever moment that strikes."""
+    """Sync under a limit on the size of files, which may be hit at any moment."""
     limit = int(store.path.stat().st_size * store.random.uniform(0.3, 1.0))
     _fails(
         store,
@@ -123,7 +123,7 @@ def _small_disk(store: Store, figures: Figures, rounds: int, *, models: bool) ->
 
 @contextmanager
 def _read_only(folder: Path) -> Iterator[None]:
-    """Root may write wherever the file system lets it: then the folder is mounted read-only."""
+    """Make a folder read-only; for root, which permissions do not stop, by mounting it so."""
     if os.geteuid() != 0:
         folder.chmod(0o555)
         yield

@@ -1,4 +1,4 @@
-"""Every HTTP misbehaviour at growing rates: a sync succeeds, or fails clean with the reason."""
+"""Every HTTP fault at growing rates: a sync succeeds, or fails with a clear error and changes nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.torture.judge import judge
 
 RATES = (0.05, 0.2, 0.5)
 LATE = frozenset({"empty_page"})
-"""A server that says falsely that a list ends: what is behind comes with the next sync."""
+"""Faults by which a list seems to end early: the rest comes with the next sync."""
 VALUES = {"rate_limited": "@0.1", "rate_limited_date": "@0.1", "slow": "@20", "hang": "@0.05"}
-"""Waits that a server asks for are kept short."""
+"""Values of faults, so that the waits a server asks for are short."""
 
 
 def faults(store: Store, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
-    """One sync a kind and rate; after each kind a complete sync without faults, judged whole."""
+    """Sync once a kind and rate, and after each kind completely without faults; judge each result."""
     figures = Figures(
         "faults", "complete lists equal the store; the others have their reason and yesterday's rows"
     )
@@ -55,7 +55,7 @@ def faults(store: Store, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[fl
 
 
 def _one(store: Store, figures: Figures, kind: str, rate: float) -> int:
-    """How many lists failed."""
+    """Sync with one fault and return the number of failed lists."""
     where = f"{kind} at {rate:.0%}"
     before = store.path.read_bytes()
     try:
@@ -69,13 +69,13 @@ def _one(store: Store, figures: Figures, kind: str, rate: float) -> int:
     figures.seen.update(said)
     for sentence in said:
         figures.must(is_sentence(sentence), f"{where}: not a sentence: {sentence}")
-    # Rows that were spoilt are set apart and counted; the judge knows them.
+    # Rows with invalid values are quarantined and counted; the judge skips them.
     if KINDS[kind].stage != "rows" and kind not in LATE:
         figures.add(judge(store.path, store.program, models=False, observations=1), where)
     return len(said)
 
 
 def is_sentence(text: str) -> bool:
-    """Whether a person can read it: it begins with a capital, ends with a full stop, and is no traceback."""
+    """Return whether a text is a sentence: a capital first, a full stop last, no traceback."""
     ours, _, _ = text.partition(" It says: ")
     return ours[:1].isupper() and ours.endswith((".", ")")) and "Traceback" not in text and "0x" not in text

@@ -14,11 +14,11 @@ from tests.torture.figures import Figures
 from tests.torture.judge import judge
 
 _PUBLISHING_SECONDS = 0.15
-"""About how long publishing takes here; a kill that comes later hits nothing, and is not counted."""
+"""About the duration of publishing; a later kill hits nothing and is not counted."""
 
 
 def kill(store: Store, kills: int, *, rivo: bool = True) -> Figures:
-    """Kill so many syncs: first loads, daily ones, model builds, publishing, and the `rivo` command itself."""
+    """Kill `kills` syncs: first loads, daily ones, model builds, publishing, and the `rivo` command itself."""
     figures = Figures(
         "kill", "file opens, is yesterday's or today's state, equals the store; so after a clean sync"
     )
@@ -63,7 +63,7 @@ def _kill_until(
         before = _bytes(path)
         child = store.start(models=models)
         if store.random.random() < 0.35:
-            # Publishing takes a moment only: chance alone would hardly meet it.
+            # Publishing is so short that random kills would rarely hit it.
             child.wait_for_publishing()
             time.sleep(store.random.uniform(0, _PUBLISHING_SECONDS))
         else:
@@ -110,7 +110,7 @@ def _kill_rivo(store: Store, figures: Figures, phases: Counter[str], kills: int)
 
 
 def _look(store: Store, figures: Figures, before: bytes | None, *, models: bool) -> None:
-    """After a kill: the file is untouched, or it is the whole new state."""
+    """Check after a kill that the file is unchanged or the complete new state."""
     path = store.path
     after = _bytes(path)
     if after == before:

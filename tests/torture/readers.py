@@ -1,4 +1,4 @@
-"""Eight readers in other processes query the published file without pause while syncs replace it."""
+"""Readers in other processes query the published file continuously while syncs replace it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _processes = multiprocessing.get_context("forkserver")
 
 
 def readers(store: Store, syncs: int, count: int = 8) -> Figures:
-    """Half of them open the file for each query, half keep it open through several syncs."""
+    """Sync under `count` readers: half open the file for each query, half keep it open through several syncs."""
     figures = Figures("readers", "raw, marts and sync_log agree in every answer; no error; no sync waits")
     store = store.with_warehouse("readers")
     path = store.path
@@ -41,7 +41,7 @@ def readers(store: Store, syncs: int, count: int = 8) -> Figures:
     publishing = []
     for number in range(syncs):
         store.wait()
-        # Once nobody moves: every reader sleeps with the file in its hands, and the sync must end all the same.
+        # Once, all readers are stopped with the file open, and the sync must end all the same.
         frozen = number == syncs // 2
         for process, _ in started if frozen else ():
             os.kill(process.pid or 0, signal.SIGSTOP)
@@ -74,7 +74,7 @@ def readers(store: Store, syncs: int, count: int = 8) -> Figures:
 
 
 def _all_answer(counts: Collection[Synchronized[int]], seconds: float = 60) -> bool:
-    """Wait until each reader has asked and been answered anew: of two more answers the second one began just now."""
+    """Wait for two more answers of each reader: the query of the second one began after this call."""
     wanted = [count.value + 2 for count in counts]
     until = time.monotonic() + seconds
     while any(count.value < least for count, least in zip(counts, wanted, strict=True)):

@@ -1,4 +1,4 @@
-"""The judge of torture finds what is wrong: else its silence would mean nothing."""
+"""The judge of torture finds every harm; otherwise its silence would mean nothing."""
 
 from __future__ import annotations
 

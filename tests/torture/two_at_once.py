@@ -10,7 +10,7 @@ REFUSAL = "Another sync is working on "
 
 
 def two_at_once(store: Store, times: int, *, rivo: bool = True) -> Figures:
-    """So often; the last time as two `rivo sync`, Dagster included."""
+    """Start two syncs at once, `times` times; the last time as two `rivo sync`, Dagster included."""
     figures = Figures(
         "two at once", "one wins, the other leaves with one sentence or syncs after it; equals the store"
     )

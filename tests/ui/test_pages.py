@@ -1,4 +1,4 @@
-"""Somebody opens the UI after a sync: what they came for is there, and what they start works."""
+"""The Dagster UI after a sync: pages show lineage, pictures and checks, and runs can be started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def keep(cockpit: Cockpit, page: Page, name: str) -> None:
 
 
 def run_started_by(cockpit: Cockpit, page: Page) -> str:
-    """Press Materialize, and wait for the end of the run that this starts."""
+    """Press Materialize, wait for the end of the run, and return its id."""
     before = {run["runId"] for run in runs(cockpit)}
     page.locator("button", has_text=re.compile(r"^Materialize$")).first.click()
     until = time.monotonic() + RUN_SECONDS
@@ -172,7 +172,7 @@ def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Pat
 
 
 def _answers(record: Path) -> Iterator[str]:
-    """What the browser was sent, headers and bodies, by a HAR file."""
+    """Return all headers and bodies that the browser received, from a HAR file."""
     for entry in json.loads(record.read_text())["log"]["entries"]:
         answer = entry["response"]
         text = answer["content"].get("text", "")

@@ -1,4 +1,4 @@
-"""Today's code on top of the first release's warehouse: it migrates, and the histories go on where they were."""
+"""Today's code on the first release's warehouse: it is migrated, and its histories continue."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def columns(path: Path, table: str) -> list[str]:
 
 
 def versions(path: Path, table: str, names: list[str]) -> Versions:
-    """What each version says -> when it ended."""
+    """Return the end of each version by its content."""
     listed = ", ".join(f'"{name}"' for name in names)
     return {
         tuple(row[:-1]): row[-1] for row in query(path, f"select {listed}, valid_to from rivo_raw.{table}")
@@ -64,7 +64,7 @@ def sync(path: Path, settings: Settings) -> list[ListResult]:
 
 
 def assert_goes_on(before: Versions, after: Versions) -> None:
-    """Every version is still there; one that had ended ended then."""
+    """Assert that every version is still there, with the same end if it had ended."""
     assert before.keys() <= after.keys()
     assert {version: end for version, end in before.items() if end is not None}.items() <= after.items()
 

@@ -1,4 +1,4 @@
-"""Raw rows changed by hand: each damage turns a blocking check red, and the check's text leads to the row."""
+"""Raw rows changed by hand: each damage fails a blocking check, whose message names the row."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 def one(store: Store, query: str) -> tuple[int, ...]:
-    """The first row of a query."""
+    """Return the first row of a query."""
     return tuple(store.dicts(f"{query} limit 1")[0].values())
 
 
 def results(store: Store, folder: Path, damage: str) -> list[TestResult]:
-    """The checks of a copy of the warehouse to which this was done."""
+    """Damage a copy of the warehouse, build the models again, and return their checks."""
     copy = folder / "damaged.duckdb"
     shutil.copy(store.path, copy)
     with duckdb.connect(str(copy)) as connection:
@@ -40,11 +40,11 @@ def results(store: Store, folder: Path, damage: str) -> list[TestResult]:
 
 
 def red(store: Store, folder: Path, damage: str) -> dict[str, str]:
-    """Name and message of the blocking checks that fail after this was done to a copy of the warehouse."""
+    """Damage a copy of the warehouse; return name and message of the blocking checks that fail."""
     return {test.name: test.message for test in results(store, folder, damage) if test.blocks}
 
 
-# Enough of the models for all checks of raw rows.
+# The models that have checks of raw rows, with all that they read.
 CHECKED = "+rpt_ledger_reconciliation +fct_redemption +fct_points_ledger stg_rivo__customers_history"
 STANDING = "_deleted_at is null and revoked_at is null and points_diff <> 0"
 

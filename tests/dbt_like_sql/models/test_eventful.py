@@ -71,7 +71,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def tables(store: Store, *, with_raw: bool = False) -> Tables:
-    """All marts and reports; with the raw tables too, but for the log of syncs and dlt's own."""
+    """Return all marts and reports, and on request the raw tables except the sync log and dlt's own."""
     schemas = ["marts", "reports", *(["rivo_raw"] if with_raw else [])]
     names = store.dicts("select table_schema, table_name from information_schema.tables")
     return {

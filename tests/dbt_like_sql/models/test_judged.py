@@ -1,4 +1,4 @@
-"""Every model of the first release, held against a naive computation from the store's own answers."""
+"""Each mart and report equals a naive computation from the API's own answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Expected = dict[Any, dict[str, Any]]
 
 
 def compare(store: Store, table: str, key: tuple[str, ...], expected: Expected) -> None:
-    """The table has exactly these keys, and every column that is given has these values."""
+    """Assert that a table has exactly these keys, and these values in the given columns."""
     rows = store.dicts(f"select * from {table}")
     single = len(key) == 1
     got = {row[key[0]] if single else tuple(row[name] for name in key): row for row in rows}
@@ -157,7 +157,7 @@ def test_rpt_earning_rule_performance_equals_the_judge(store: Store, world: Worl
 def test_referral_models_equal_the_judge(store: Store, world: World) -> None:
     expected = judge_members.referrals(world)
     for row in expected.values():
-        # Where the store withholds it, the time of the last change stands in for it.
+        # Where the store omits it, the models take the time of the last change.
         if row["completed_at"] is None:
             del row["completed_at"], row["days_to_complete"]
     compare(store, "marts.fct_referral", ("referral_id",), expected)

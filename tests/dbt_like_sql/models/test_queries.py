@@ -1,4 +1,4 @@
-"""The queries that the documents give, and the example for pandas, on a store with two whole months of history."""
+"""The documented queries and the pandas example, on a store with two complete months of history."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SILVER = 552_288
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """Small, and seen twice: enough for every question to have an answer. One member falls from Gold."""
+    """A small store synced twice, so that every query has an answer. One member falls from Gold."""
     program = Program(ProgramOptions(seed=7, customers=80, months=9, end=LAST))
     lists = program.snapshot(FIRST)
     silver = next(row["attributes"] for row in lists["vip_tiers"] if row["id"] == SILVER)
@@ -51,14 +51,14 @@ def blocks(document: str) -> list[str]:
 
 
 def worked_queries() -> dict[str, str]:
-    """Question and SQL of each section."""
+    """Return the SQL of each section by its question."""
     sections = re.split(r"^## ", (PROJECT / "docs" / "queries.md").read_text(), flags=re.MULTILINE)[1:]
     questions = [section.splitlines()[0] for section in sections]
     return dict(zip(questions, blocks("docs/queries.md"), strict=True))
 
 
 def run_example(*arguments: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The example in a process of its own; `path` is searched for modules before all others."""
+    """Run the example in a process of its own; modules are searched in `path` first."""
     return subprocess.run(
         [sys.executable, EXAMPLE, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(path or "")},

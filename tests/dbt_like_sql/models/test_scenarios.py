@@ -1,4 +1,4 @@
-"""Shops that are small, odd or empty: every model must build, and say what is so."""
+"""Small, odd and empty shops: every model must build with the right figures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def synced(options: ProgramOptions, folder: Path, lists: tuple[str, ...] = LEDGE
 
 
 def assert_balances(store: Store) -> None:
-    """The ledger adds up to what the store says of each customer, and nobody is missing."""
+    """Assert that the ledger adds up to the API's tally of each customer, and that none is missing."""
     expected = {
         id: (row["points_balance"], row["credits_balance"]) for id, row in members(World.of(store)).items()
     }

@@ -1,4 +1,4 @@
-"""Shops whose tallies leave out more than revoked entries, or less: the data decides, and everything follows."""
+"""Shops whose tallies leave out more, or less, than revoked entries: the data decides the rule, all balances follow."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_tally_rule_counting_revoked_entries_is_found(store: Store, tmp_path: Pa
 
 
 def test_entries_of_a_shop_without_approvals_all_count(store: Store, tmp_path: Path) -> None:
-    """Most balances went to 0 without an entry: a rule by which nothing counts would fit those best."""
+    """Most balances went to 0 without an entry, so a rule that counts nothing would fit them best."""
     copy = tmp_path / "approvals.duckdb"
     shutil.copy(store.path, copy)
     sums = (

@@ -1,4 +1,4 @@
-"""Lists that fail: the others land, the log says so, nothing of the failed one stays; and the shrink guard."""
+"""Lists that fail: the others are loaded, the failed one is logged and stays unchanged. And the shrink guard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.pipelines.conftest import OpenStore
 
 
 def state(store: Store, name: str) -> object:
-    """The list's table, its history and its columns."""
+    """Return the list's table, its history and its columns."""
     contents = store.contents()
     columns = store.query(
         "select column_name, data_type from duckdb_columns() "
@@ -72,7 +72,7 @@ def test_failing_list_does_not_stop_the_others(
 def test_list_failing_midway_changes_nothing(
     open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    # With small chunks part of the list is inside dlt already when the second page fails.
+    # With small chunks dlt already holds part of the list when the second page fails.
     monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", chunk)
     monkeypatch.setattr("pipelines.load.landing._BATCH_ROWS", 100, raising=False)
     store = open_store(customers=60, months=6)

@@ -1,4 +1,4 @@
-"""What would be written into a history for ever is looked at twice; a server that is down is not waited for by each."""
+"""Guards of histories against answers that lack an attribute; patience with a server that is down."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_null_tier_and_tier_id_are_accepted(
     ids = list(store.objects("customers"))
     for id in ids:
         store.program.override("customers", id, at=store.now, vip_tier=nested)
-    # One at least says clearly that it has none.
+    # At least one row has an explicit null.
     store.program.override("customers", ids[0], at=store.now, vip_tier=None)
     store.program.override("customers", ids[1], at=store.now, vip_tier=None, vip_tier_id=77)
     assert store.sync("customers")["customers"].complete
@@ -120,7 +120,7 @@ def test_single_failing_lists_each_get_the_whole_patience(open_store: OpenStore)
     faults = ["http_503:vip_tiers", "http_503:earning_rules"]
     results = store.sync("vip_tiers", "rewards", "earning_rules", faults=faults)
     assert results["rewards"].complete
-    # More tries than the three that a server gets which was down for everybody.
+    # More tries than the three for a server that was down for all lists.
     assert min(results[name].requests for name in ("vip_tiers", "earning_rules")) > 3
 
 

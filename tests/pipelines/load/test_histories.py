@@ -1,4 +1,4 @@
-"""Deletions, returns, and the histories kept of them: half-open, one open version a row, true times."""
+"""Deletions, returns and their histories: half-open, one open version a row, at the times of syncs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def spells(store: Store, name: str, id: int, column: str) -> list[tuple[Any, dat
 
 
 def assert_sound(store: Store) -> None:
-    """What must hold for every history at any time."""
+    """Assert what holds for every history at any time."""
     for name in (name for name, endpoint in ENDPOINTS.items() if endpoint.history):
         times = {
             row[0] for row in store.query("select observed_at from rivo_raw.sync_log where list = ?", name)

@@ -1,4 +1,4 @@
-"""Rows that are not as they should be: quarantine and out again, new attributes, and no harm to the others."""
+"""Invalid rows enter quarantine and leave it again; undeclared attributes become columns; other rows are unaffected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_unparsable_rows_are_quarantined_with_reason_and_read_again(
         assert json.loads(row["row"])["attributes"].get("title") == objects[row["id"]]["attributes"].get(
             "title"
         )
-    # The rows set apart keep the values they had, are not deleted, and their histories do not end.
+    # Quarantined rows keep their values, are not deleted, and their histories do not end.
     assert result.counts.rows_deleted == 0
     rows = store.table(name)
     for row in apart:
@@ -55,7 +55,7 @@ def test_unparsable_rows_are_quarantined_with_reason_and_read_again(
         assert store.query(ended + "(select id from rivo_raw.customers_history where valid_to is null)") == [
             (0,)
         ]
-    # They read well again: nothing is left behind.
+    # They can be parsed again: the quarantine is empty.
     store.wait()
     store.sync(name)
     assert quarantined(store, name) == []
@@ -72,7 +72,7 @@ def test_old_quarantined_row_is_still_read_again(open_store: OpenStore) -> None:
         store.wait()
         result = store.sync("earning_rules", "points_events")["points_events"]
         assert result.kind == "incremental"
-        # It alone is asked for, and then what can still change: not all that lies between.
+        # Only the row is requested, then the rows that can still change: not all rows between.
         first, *others = (int(sent["pagination[since_id]"]) for sent in store.sent("points_events"))
         assert first == old - 1
         assert all(since_id > old for since_id in others)
@@ -116,7 +116,7 @@ def test_row_without_any_id_prevents_deletions(open_store: OpenStore) -> None:
     titles = [json.loads(row["row"])["attributes"]["title"] for row in nameless]
     assert titles.count("Nameless") == 1
     assert titles.count(None) == len(titles) - 1, "rows that say nothing, as Rivo lists them"
-    # It says which row it is again: now the absence of others is told.
+    # It has its id again: now the absence of other rows counts.
     store.program.remove("earning_rules", max(store.table("earning_rules")), at=store.wait())
     assert store.sync("earning_rules")["earning_rules"].counts.rows_deleted == 1
     assert quarantined(store, "earning_rules") == []

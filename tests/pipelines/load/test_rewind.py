@@ -1,4 +1,4 @@
-"""A clock that ran ahead: what was read then counts as read now, and no history is lost."""
+"""Rewinding after the API's clock ran ahead: later syncs count as of now, and no history is lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def spells(store: Store, id: int) -> list[Row]:
 def test_sync_after_clock_ran_ahead_names_rewind_option(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a command that works where uv is not on the path."""
+    """The command in the message works where uv is not on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     store = open_store(loaded=True)
     store.server.date_offset = YEAR
@@ -43,7 +43,7 @@ def test_rewind_keeps_every_version_in_order(open_store: OpenStore) -> None:
     second = store.wait()
     store.program.override("customers", id, at=second, points_tally=111_111)
     store.sync()
-    # Two syncs a year ahead: what the first of them saw has no time left.
+    # Two syncs a year ahead: the observation of the first one has no time left.
     for tally in (222_222, 333_333):
         store.wait(0.1)
         store.program.override("customers", id, at=store.now, points_tally=tally)

@@ -1,4 +1,4 @@
-"""Whole syncs: the raw tables equal the store, a second sync changes nothing, a day brings that day's changes."""
+"""Whole syncs: raw tables equal the store, a second sync changes nothing, the next day brings that day's changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def all_differences(store: Store) -> list[str]:
 
 
 def changed_ids(name: str, before: dict[int, Any], after: dict[int, Any]) -> set[int]:
-    """The rows in which a declared column that is no nested snapshot differs between two answers."""
+    """Return the rows that differ between two answers in a declared column, nested snapshots aside."""
     own = [column for column in ENDPOINTS[name].columns if not column.volatile]
     return {
         id
@@ -96,7 +96,7 @@ def test_daily_syncs_with_full_sweeps_end_equal_to_the_store(open_store: OpenSto
         store.wait()
         kinds.append(store.sync(*lists)["points_events"].kind)
     assert kinds == ["incremental", "incremental", "full"] * 2
-    # A sweep has just been: everything is as the store has it.
+    # After a full sweep everything equals the store.
     assert [said for said in all_differences(store) if said.startswith(lists)] == []
 
 

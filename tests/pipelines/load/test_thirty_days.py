@@ -1,4 +1,4 @@
-"""Thirty daily syncs with a store that misbehaves in every way it can: the raw tables end equal to the store's."""
+"""Thirty daily syncs with every kind of fault: at the end the raw tables equal the store."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tests.harness.compare import differences
 from tests.harness.store import Store
 from tests.pipelines.conftest import OpenStore
 
-# One request in ten, in the ways that pass by themselves; what a server asks to wait for is short.
+# Transient faults for one request in ten; the waits that a server asks for are short.
 PASSING = (
     *("rate_limited=0.012@0.1", "rate_limited_date=0.012@0.1", "rate_limited_bare=0.004"),
     *("http_500=0.012", "http_502=0.012", "http_503=0.012", "http_504=0.012"),
     *("html=0.012", "truncated=0.012", "dropped=0.012"),
 )
-# Thirty days, each with a list, or with all of them, that does not do as it should at all; then one without.
+# Thirty days, each with one fault in a list or in all of them; then a day without.
 DAYS = (
     *("http_401", "http_403:customers", "http_404:rewards", "http_500:points_events", "http_502:vip_tiers"),
     *("http_503:referrals", "http_504:customers", "html:earning_rules", "truncated:points_events"),
@@ -51,7 +51,7 @@ def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: Open
     incomplete, requests, set_apart = 0, 0, 0
     for day in range(len(DAYS) + 1):
         store.wait()
-        # Turned day by day, so that it is not always the same requests that fail.
+        # Rotated day by day, so that different requests fail.
         passing = [*PASSING[day % len(PASSING) :], *PASSING[: day % len(PASSING)]]
         faults = [*passing, *DAYS[day : day + 1]]
         is_last = day == len(DAYS)

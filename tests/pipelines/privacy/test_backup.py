@@ -1,4 +1,4 @@
-"""A warehouse is lost and comes back from its backup with all that Rivo does not give a second time."""
+"""Backup and restore: a lost warehouse comes back with all that the API does not provide again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_backup_is_of_the_unpublished_base(open_store: OpenStore, tmp_path: Path
         work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
         work.keep()
     with Warehouse(store.path).build():
-        # A sync that runs keeps nobody waiting, and is not kept waiting.
+        # A backup neither waits for a running sync nor delays it.
         made = backup(store.warehouse, store.server.url, tmp_path / "b")
     names = duckdb.sql(f"select distinct first_name from '{made.folder}/customers.parquet'").fetchall()
     assert names == [("Waiting",)]

@@ -1,4 +1,4 @@
-"""`rivo forget`: the person is nowhere any more and does not come back; the totals are what they were."""
+"""Erasure of a person (`rivo forget`): no trace is left, later syncs bring none back, and totals stay equal."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_erasure_leaves_no_trace_and_keeps_totals_through_the_next_sync(open_sto
     comments = store.query("select count(comment) from duckdb_columns() where schema_name = 'rivo_raw'")
     assert comments[0][0] > 150, "a fresh file tells its columns as before"
 
-    # The person goes on to be listed, changes the address, earns, and is told of where nobody expects it.
+    # The API still lists the person, with a new address and new points, and names the person in unexpected places.
     for each in (store, twin):
         program = each.program
         each.wait(7)
@@ -75,7 +75,7 @@ def test_erasure_leaves_no_trace_and_keeps_totals_through_the_next_sync(open_sto
     assert {n: t for n, t in totals(store).items() if n != "rpt_reward_performance"} == {
         n: t for n, t in totals(twin).items() if n != "rpt_reward_performance"
     }
-    # The opaque key has all that the id has in the warehouse of somebody who forgot nobody.
+    # The opaque key has the same figures as the id in the warehouse without an erasure.
     segment = "select segment, tier_name, points_balance from reports.rpt_member_rfm where customer_id = {}"
     assert store.query(segment.format(key)) == twin.query(segment.format(id)) != []
     ledger = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
@@ -83,7 +83,7 @@ def test_erasure_leaves_no_trace_and_keeps_totals_through_the_next_sync(open_sto
     sent = "select count(*) from marts.fct_referral where advocate_customer_id = {}"
     assert store.query(sent.format(key)) == twin.query(sent.format(id))
 
-    # And what came in is as settled as everybody's: nothing changes by reading it again.
+    # Reading the same rows again changes nothing.
     changed = {n: r.counts.rows_changed for n, r in store.sync(full=True).items()}
     assert not any(changed.values())
     assert traces(store, words) == []

@@ -1,4 +1,4 @@
-"""What becomes of a row: nothing personal is left in it, at any depth, and what is not personal stays."""
+"""Treatment of one row: nothing personal is left at any depth, and the rest stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RIVO_PII in a warehouse: what enters it, what a later change of mind does, and that all models hold."""
+"""RIVO_PII: what is stored in each mode, what a change of the mode does, and that all models pass."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.pipelines.privacy.traces import personal_words, traces, values
 
 LEAK = "Wanda Tattle"
 LISTS = tuple(ENDPOINTS)
-# Without the log, which tells how often was read.
+# Without the sync log, which has a row for each read.
 CONTENT = (*LISTS, "customers_history", "rewards_history")
 
 
 def _leak(store: Store) -> set[str]:
-    """Have the store answer personal things where nobody expects them; returns what to look for."""
+    """Put personal data into unexpected attributes of the store; return the texts to search for."""
     program, now = store.program, store.now
     lists = program.snapshot(now)
     customers = [row["id"] for row in lists["customers"]]
     program.override("customers", customers[0], at=now, nickname=LEAK, phone=4915112345678)
     program.override("customers", customers[1], at=now, address={"lines": [{"who": LEAK}]})
-    # Cannot be loaded, and goes to the quarantine whole.
+    # Cannot be parsed, so the whole row is quarantined.
     program.override("customers", customers[2], at=now, points_tally=f"{LEAK}'s points")
     event = lists["points_events"][-1]
     nested = {**(event["attributes"]["customer"] or {}), "default_address": {"name": LEAK}}

@@ -1,4 +1,4 @@
-"""A page of JSON -> a typed table: every type, good and bad values; the whole-column way and the careful way agree."""
+"""A page of JSON to a typed table: valid and invalid values of every type; fast and careful conversion agree."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ ID = Column("id", "id", "", required=True)
 
 
 def typed(columns: Sequence[Column], rows: list[Any]) -> tuple[pa.Table, list[Rejected]]:
-    """The table and the rejected rows that come of these rows."""
+    """Return the table and the rejected rows made from these rows."""
     return to_table(columns, batch(rows))
 
 
 def new_columns(columns: Sequence[Column], rows: list[Any]) -> list[Column]:
-    """The columns for the attributes of these rows that nobody declared."""
+    """Return the columns for undeclared attributes of these rows."""
     return undeclared(columns, batch(rows))
 
 
 def one(kind: ColumnType, value: Any, **more: Any) -> tuple[Any, str | None]:
-    """What becomes of one value: (value, None) or (None, reason)."""
+    """Convert one value; return (value, None) or (None, reason)."""
     table, rejected = typed(
         [ID, Column("x", kind, "", **more)], [{"id": 1, "attributes": {"id": 1, "x": value}}]
     )

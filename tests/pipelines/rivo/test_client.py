@@ -1,4 +1,4 @@
-"""HTTP: errors as sentences, patience with what may pass, the key in no message, the clock of the API."""
+"""The HTTP client: errors as sentences, retries, no key in any message, the API's clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows read as structs of the declared types say what the same rows read as plain JSON say."""
+"""Typed and generic decoding of a page give the same rows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def page(rows: list[Any]) -> bytes:
 
 
 def plainly(table: pa.Table) -> list[dict[str, Any]]:
-    """The table's rows, JSON read."""
+    """Return the table's rows with JSON parsed."""
     found: list[dict[str, Any]] = table.to_pylist()
     for row in found:
         row |= {name: json.loads(row[name]) for name in ("tags", "reward") if row[name] is not None}

@@ -1,4 +1,4 @@
-"""`rivo doctor`: what it says of good accounts, odd ones and wrong ones, with few requests and nothing written."""
+"""`rivo doctor`: its findings on good, odd and wrong accounts, with few requests and nothing written."""
 
 from __future__ import annotations
 

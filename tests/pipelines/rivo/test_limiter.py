@@ -17,7 +17,7 @@ from pipelines.rivo.limiter import RateLimiter
 
 
 class StillClock:
-    """Stands in for `time`: no time passes but by sleeping."""
+    """A fake of the module `time`: time passes by sleeping only."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -37,7 +37,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> StillClock:
 
 
 def acquire_in_threads(limiter: RateLimiter, each: int, threads: int = 4) -> list[float]:
-    """The times at which requests were let through, in order."""
+    """Return the times at which requests were let through, in order."""
     times: list[float] = []
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""Reading a list whole: both ways of paging, older answers, servers that do not keep the cursor's rules."""
+"""Reading a whole list: both ways of paging, legacy answers, servers that break the cursor's rules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OFFSET = {"pagination[page]", "pagination[per_page]"}
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    """Some 700 events: three pages, the last one not full."""
+    """About 700 events: three pages, the last one not full."""
     return Program(ProgramOptions(seed=7, customers=80, months=7))
 
 
@@ -36,7 +36,7 @@ def server(program: Program) -> Iterator[Server]:
 
 
 def read(url: str, since_id: int = 0, name: str = "points_events") -> tuple[list[Any], list[str], Client]:
-    """The ids of a list in order, the warnings, and the client that read it."""
+    """Return the ids of a list in order, the warnings, and the client that read it."""
     client = Client(make_settings(api_key="sandbox-key", api_url=url))
     warnings: list[str] = []
     ids = [
@@ -52,7 +52,7 @@ def known(server: Server, name: str = "points_events") -> list[int]:
 
 
 def modes(server: Server) -> list[str]:
-    """How each request asked: by cursor or by page number; nothing else may be sent, nor both at once."""
+    """Return how each request paged, by cursor or by page number; fail where it sent both or anything else."""
     said = []
     for request in server.requests:
         assert request.params.keys() in (CURSOR, OFFSET), request.params
@@ -186,7 +186,7 @@ def test_empty_list_gives_no_rows() -> None:
 
 
 def scripted(*replies: Reply) -> Any:
-    """These replies in turn, the last one for ever; more than fifty requests are an endless loop."""
+    """Serve these replies in turn, then the last one again; more than fifty requests are an endless loop."""
 
     def answer(asked: Asked, number: int) -> Reply:
         assert number < 50, "an endless loop"

@@ -1,4 +1,4 @@
-"""Whatever the ids, pages and workers, and whatever moves meanwhile: what lands is what the store held."""
+"""Properties of paging: for any ids, pages, workers and changes meanwhile, the rows loaded are the store's."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ FIRST = 7_000_000_000_000
 
 @dataclass
 class Moving:
-    """A list whose rows come, change and go while it is read: `events` by the number of the request before which."""
+    """A list whose rows change while it is read: `events` by the number of the following request."""
 
     values: dict[int, int]
     events: dict[int, list[tuple[str, int]]] = field(default_factory=dict)
     requests: int = 0
 
     def __post_init__(self) -> None:
-        """Every value a row has had is kept."""
+        """Keep every value that a row has had."""
         self.lock = threading.Lock()
         self.held = {id: {value} for id, value in self.values.items()}
         self.steady = set(self.values)
 
     def happen(self, what: str, id: int) -> None:
-        """A row comes or changes (it gets its next value), or goes."""
+        """Add a row, change it to its next value, or remove it."""
         self.steady.discard(id)
         if what == "goes":
             self.values.pop(id, None)
@@ -50,7 +50,7 @@ class Moving:
             self.held.setdefault(id, set()).add(self.values[id])
 
     def answer(self, asked: Asked, number: int) -> Reply:
-        """A page, as the store is at that moment."""
+        """Return a page as the list is at this moment."""
         with self.lock:
             for what, id in self.events.get(self.requests, ()):
                 self.happen(what, id)
@@ -69,7 +69,7 @@ class Moving:
 
 @st.composite
 def layouts(draw: st.DrawFn) -> list[int]:
-    """Ids as shops have them: stretches that are dense, sparse or far behind the others."""
+    """Draw ids as shops have them: stretches that are dense, sparse or far apart."""
     ids, at = [], FIRST
     for _ in range(draw(st.integers(0, 4), label="stretches")):
         at += draw(st.sampled_from([1, 1_000, 10**9]), label="distance")
@@ -82,7 +82,7 @@ def layouts(draw: st.DrawFn) -> list[int]:
 
 @st.composite
 def stores(draw: st.DrawFn) -> Moving:
-    """A list, and what happens to it while it is read."""
+    """Draw a list and its changes while it is read."""
     ids = draw(layouts())
     span = st.sampled_from(ids) if ids else st.nothing()
     fresh = st.integers(FIRST, (ids[-1] if ids else FIRST) + 100)

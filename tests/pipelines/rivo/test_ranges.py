@@ -1,4 +1,4 @@
-"""The plan of ranges, run by simulated workers in any order: the union of what they read is exact."""
+"""The plan of id ranges, read by simulated workers in any order: together they read exactly the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several workers read one list over real HTTP: exactly its rows, whatever happens on the way."""
+"""Several workers read one list over real HTTP and return exactly its rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _every_answer_is_worth_a_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answer(asked: Asked, number: int) -> Reply:
-    """A store that holds IDS and keeps the rules of the cursor."""
+    """Serve a list of IDS by cursor."""
     start = bisect_right(IDS, int(asked.params["pagination[since_id]"]))
     rows = IDS[start : start + 250]
     more = start + 250 < len(IDS)

@@ -1,4 +1,4 @@
-"""What stands beside, before and behind the published file when it is replaced."""
+"""Publishing: write-ahead logs, links and permissions when the published file is replaced."""
 
 from __future__ import annotations
 

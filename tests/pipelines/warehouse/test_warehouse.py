@@ -1,4 +1,4 @@
-"""The file people read: replaced whole, never half; who builds, who reads, and what cannot be a warehouse."""
+"""The warehouse file: replaced as a whole, built by one process, read by many; and what cannot be a warehouse."""
 
 from __future__ import annotations
 
