@@ -27,7 +27,7 @@ help: ## this list
 
 install: .venv/.installed ## install everything from the lock (EXTRAS=postgres, NO_DEV=1)
 
-sync: install ## one daily sync: seven lists, models, checks, publish
+sync: install ## one daily sync: all lists, models, checks, publish
 	@$(RUN)/rivo sync
 
 dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000

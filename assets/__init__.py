@@ -1,1 +1,1 @@
-"""Dagster: the assets, checks, job and schedule around `pipelines` and `dbt_like_sql`."""
+"""The Dagster code location: assets, checks, jobs, the schedule and sensors. The work itself is done by `runs`."""

@@ -1,4 +1,4 @@
-"""Telling a person that a run failed: Slack-shaped JSON to RIVO_ALERT_URL."""
+"""Alerts: failed runs are posted to RIVO_ALERT_URL as a Slack message."""
 
 from __future__ import annotations
 
@@ -7,85 +7,83 @@ import json
 import dagster as dg
 import urllib3
 
+from assets.instance.private import add_run_tags
 from pipelines.settings import Settings
 
 _ALERTED = "rivo/alerted"
+"""Tag of runs whose failure has been posted."""
 _TIMEOUT = urllib3.Timeout(connect=5, read=10)
 _LONGEST = 2_500
-"""Slack shows three thousand characters of a section."""
+"""Most characters of a message. Slack's own limit for a section is 3,000."""
 
 
 @dg.failure_hook(name="alert_on_failure")
 def alert_on_failure(context: dg.HookContext) -> None:
-    """Runs in the process of the failed run, so that it works without a daemon (`make sync`, cron)."""
+    """Post the failure of a run. Runs in the process of that run, so it needs no Dagster daemon (`make sync`, cron)."""
     error = context.op_exception
     sentence = (error.description or "") if isinstance(error, dg.Failure) else ""
     if not sentence:
-        sentence = (
-            f"This should not have happened: {type(error).__name__}. The run's log has the whole story."
-        )
-    said = send(context.job_name, context.run_id, sentence)
-    if said:
-        context.log.warning(said)
-    # So that the sensor, which also sees runs whose process died, does not tell it again.
-    context.instance.add_run_tags(context.run_id, {_ALERTED: "true"})
+        sentence = f"Unexpected error: {type(error).__name__}. See the traceback in the run's log."
+    if problem := send(context.job_name, context.run_id, sentence):
+        context.log.warning(problem)
+    # So that the sensor below does not post the same failure again.
+    add_run_tags(context.instance, context.run_id, {_ALERTED: "true"})
 
 
 @dg.run_failure_sensor(
     name="alert_on_run_failure",
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Posts to RIVO_ALERT_URL what a run could not tell itself: killed, out of memory, never started.",
+    description="Posts to RIVO_ALERT_URL when a run failed without sending its own alert: it was killed, ran out of "
+    "memory, or never started.",
     minimum_interval_seconds=60,
 )
 def alert_on_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Posts for runs that failed without their hook."""
+    """Post the failure of a run whose own hook did not post it."""
     run = context.instance.get_run_by_id(context.dagster_run.run_id) or context.dagster_run
     if Settings.load().alert_url is None:
         return dg.SkipReason("RIVO_ALERT_URL is not set.")
     if _ALERTED in run.tags:
-        return dg.SkipReason("The run told it itself.")
-    said = send(
-        run.job_name, run.run_id, context.failure_event.message or "The run ended before it was done."
-    )
-    if said:
-        context.log.warning(said)
+        return dg.SkipReason("The run has already sent its alert.")
+    message = context.failure_event.message or "The run ended before it was complete."
+    if problem := send(run.job_name, run.run_id, message):
+        context.log.warning(problem)
     return None
 
 
 def send(job: str, run_id: str, sentence: str) -> str | None:
-    """Post one message; do nothing where RIVO_ALERT_URL is not set. An alert never fails a run.
+    """Post one message, or do nothing if RIVO_ALERT_URL is not set. An alert that fails does not fail the run.
 
     Returns:
-        why it could not be sent, in a sentence that does not show the address, which is a secret.
+        None, or the reason why it could not be sent. The reason does not contain the URL, which is a secret.
     """
     url = Settings.load().alert_url
     if url is None:
         return None
     try:
-        answer = urllib3.PoolManager(retries=False, timeout=_TIMEOUT).request(
+        response = urllib3.PoolManager(retries=False, timeout=_TIMEOUT).request(
             "POST",
             url.get_secret_value(),
-            body=json.dumps(message(job, run_id, sentence)),
+            body=json.dumps(slack_message(job, run_id, sentence)),
             headers={"Content-Type": "application/json"},
         )
     except urllib3.exceptions.HTTPError as error:
         return f"The alert could not be sent to RIVO_ALERT_URL ({type(error).__name__})."
-    if answer.status >= 300:
-        return f"The alert could not be sent: RIVO_ALERT_URL answers {answer.status}."
+    if response.status >= 300:
+        return f"The alert could not be sent: RIVO_ALERT_URL answered with HTTP status {response.status}."
     return None
 
 
-def message(job: str, run_id: str, sentence: str) -> dict[str, object]:
-    """The message in Slack's form: `text` for notifications, `blocks` for the channel."""
+def slack_message(job: str, run_id: str, sentence: str) -> dict[str, object]:
+    """Return a Slack message: `text` is shown in notifications, `blocks` in the channel."""
     if len(sentence) > _LONGEST:
         sentence = sentence[: _LONGEST - 1] + "…"
     title = "Rivo sync failed" if job == "daily_sync" else f"Rivo: {job} failed"
-    where = f"Run {run_id[:8]} in the Dagster UI (`make dev`)"
+    footer = f"Run {run_id[:8]} in the Dagster UI (`make dev`)"
     return {
         "text": f"{title}: {sentence}",
         "blocks": [
             {"type": "header", "text": {"type": "plain_text", "text": title}},
             {"type": "section", "text": {"type": "plain_text", "text": sentence}},
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": where}]},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": footer}]},
         ],
     }

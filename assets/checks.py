@@ -1,7 +1,7 @@
-"""Asset checks: those of every list read, and the data tests of the models.
+"""Asset checks: three for each list, and the data tests of the models.
 
-The generic tests of columns are one check a table and kind (`not_null` of all its columns), since each check
-costs Dagster four writes a run; a failing one names the columns. Every other test is a check of its own.
+All generic column tests of a table that are of one kind, such as `not_null`, form one check, because each check costs
+Dagster four writes a run. If it fails, it names the columns. Every other test is a check of its own.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ from pipelines.warehouse import RAW
 COMPLETE = "read_completely"
 QUARANTINE = "no_rows_quarantined"
 UNDECLARED = "no_undeclared_attributes"
-_OF_LISTS = {
-    COMPLETE: "The list was read to its end and landed.",
-    QUARANTINE: "Every row could be loaded as it came; the others wait in rivo_raw._quarantine.",
-    UNDECLARED: "Rivo sent no attribute that this release does not know; such a one becomes a new column.",
+_LIST_CHECKS = {
+    COMPLETE: "The list was read to its end and loaded.",
+    QUARANTINE: "All rows could be parsed. Rows that cannot be parsed are kept in rivo_raw._quarantine.",
+    UNDECLARED: "All attributes that Rivo sent are declared in this release. Any other attribute becomes a new column.",
 }
 _PASSED = "pass"
 
 
 def check_name(test: DataTest) -> str:
-    """The name of the check that a test belongs to: the kind for generic tests of columns, else the test's own."""
+    """Return the name of a test's check: the kind of a generic column test, or the test's own name."""
     if not is_named_by_default(test):
         return test.name
     return test.kind if test.severity == "error" else f"{test.kind}_warning"
 
 
 def check_specs(project: Project) -> list[dg.AssetCheckSpec]:
-    """Every check there is."""
-    return [*_specs_of_lists(), *_specs_of_tests(project)]
+    """Return the specs of all checks."""
+    return [*_list_specs(), *_test_specs(project)]
 
 
-def _specs_of_lists() -> Iterator[dg.AssetCheckSpec]:
+def _list_specs() -> Iterator[dg.AssetCheckSpec]:
     for name in ENDPOINTS:
-        for check, description in _OF_LISTS.items():
+        for check, description in _LIST_CHECKS.items():
             yield dg.AssetCheckSpec(check, asset=raw_key(name), description=description)
 
 
-def _specs_of_tests(project: Project) -> Iterator[dg.AssetCheckSpec]:
+def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
     for node in project.nodes.values():
-        for name, tests in _grouped(project, node).items():
+        for name, tests in _tests_by_check(project, node).items():
             yield dg.AssetCheckSpec(
                 name,
                 asset=relation_key(node.relation),
@@ -60,7 +60,7 @@ def _specs_of_tests(project: Project) -> Iterator[dg.AssetCheckSpec]:
             )
 
 
-def _grouped(project: Project, node: Model | Seed) -> dict[str, list[DataTest]]:
+def _tests_by_check(project: Project, node: Model | Seed) -> dict[str, list[DataTest]]:
     groups: dict[str, list[DataTest]] = {}
     for test in project.tests_of(node.name):
         groups.setdefault(check_name(test), []).append(test)
@@ -68,14 +68,14 @@ def _grouped(project: Project, node: Model | Seed) -> dict[str, list[DataTest]]:
 
 
 def results_of_list(result: ListResult) -> Iterator[dg.AssetCheckResult]:
-    """What the checks of a list say after it was read; those of its rows only where it landed."""
+    """Yield the check results of a list; those of its rows only if the list was loaded."""
     key = raw_key(result.name)
     yield _result(
         key,
         COMPLETE,
         result.complete,
         result.error or "",
-        "Once the cause is mended: Re-execute > From failure in this run's page reads only what failed.",
+        "Fix the cause, then choose Re-execute > From failure on the run's page: it reads only the lists that failed.",
     )
     if not result.complete:
         return
@@ -83,8 +83,8 @@ def results_of_list(result: ListResult) -> Iterator[dg.AssetCheckResult]:
         key,
         QUARANTINE,
         not result.counts.rows_quarantined,
-        f"{result.counts.rows_quarantined} rows could not be loaded as they came.",
-        f"See the reasons: select reason, count(*) from {RAW}._quarantine where list = '{result.name}' group by all",
+        f"{result.counts.rows_quarantined} rows could not be parsed and were quarantined.",
+        f"List the reasons: select reason, count(*) from {RAW}._quarantine where list = '{result.name}' group by all",
         dg.AssetCheckSeverity.WARN,
         {"rows_quarantined": result.counts.rows_quarantined},
     )
@@ -92,39 +92,41 @@ def results_of_list(result: ListResult) -> Iterator[dg.AssetCheckResult]:
         key,
         UNDECLARED,
         not result.new_columns,
-        f"Rivo sent attributes unknown so far; they are new columns now: {', '.join(result.new_columns)}.",
-        "Nothing is lost. Use them in a model, or wait for a release that describes them.",
+        f"Rivo sent undeclared attributes, which were loaded as new columns: {', '.join(result.new_columns)}.",
+        "No data is lost. Use the columns in a model, or wait for a release that declares them.",
         dg.AssetCheckSeverity.WARN,
     )
 
 
 def results_of_tests(project: Project, result: NodeResult) -> Iterator[dg.AssetCheckResult]:
-    """What the checks of a table say after it was built."""
+    """Yield the check results of a table that was built."""
     if not result.tests:
         return
     node = project.node(result.name)
-    told = {test.name: test for test in result.tests}
-    for name, tests in _grouped(project, node).items():
-        yield _result_of(relation_key(node.relation), name, [told[test.name] for test in tests])
+    by_name = {test.name: test for test in result.tests}
+    for name, tests in _tests_by_check(project, node).items():
+        yield _result_of_tests(relation_key(node.relation), name, [by_name[test.name] for test in tests])
 
 
-def _result_of(key: dg.AssetKey, name: str, tests: Sequence[TestResult]) -> dg.AssetCheckResult:
+def _result_of_tests(key: dg.AssetKey, name: str, tests: Sequence[TestResult]) -> dg.AssetCheckResult:
     failed = [test for test in tests if test.status != _PASSED]
-    said = " ".join(f"{test.column}: {test.message}" if len(tests) > 1 else test.message for test in failed)
-    # `documented_columns` decides by what it finds.
+    message = " ".join(
+        f"{test.column}: {test.message}" if len(tests) > 1 else test.message for test in failed
+    )
+    # The severity of `documented_columns` depends on its findings.
     warns = all(test.severity == "warn" for test in failed or tests)
     blocks = any(test.blocks for test in failed)
     queries = ";\n".join(test.sql for test in failed if test.sql)
     next_step = (
-        "Readers keep the last good state until this passes. Look the rows up in Rivo by their ids; once the data or "
-        "the model is mended, materialize this table and what is downstream of it, with published/warehouse."
+        "Readers keep the last published warehouse until this check passes. Look up the rows in Rivo by their ids. "
+        "Once the data or the model is fixed, materialize this table, its downstream tables and published/warehouse."
         if blocks
-        else "The table was published all the same. See all rows with the SQL below (`rivo query`)."
+        else "This check does not block publishing. To list all failing rows, run the SQL below with `rivo query`."
     )
     metadata: dict[str, Any] = {"failures": sum(test.failures for test in failed)}
     if any(test.column for test in failed):
         metadata["columns"] = ", ".join(str(test.column) for test in failed)
-    samples = {test.column or test.name: _plain(test.sample) for test in failed if test.sample}
+    samples = {test.column or test.name: _json_rows(test.sample) for test in failed if test.sample}
     if samples:
         metadata["sample"] = dg.MetadataValue.json(
             next(iter(samples.values())) if len(tests) == 1 else samples
@@ -132,7 +134,7 @@ def _result_of(key: dg.AssetKey, name: str, tests: Sequence[TestResult]) -> dg.A
     if queries:
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{queries}\n```")
     severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
-    return _result(key, name, not failed, said, next_step, severity, metadata)
+    return _result(key, name, not failed, message, next_step, severity, metadata)
 
 
 def _result(
@@ -154,7 +156,7 @@ def _result(
     )
 
 
-def _plain(sample: Iterable[Any]) -> list[dict[str, Any]]:
+def _json_rows(sample: Iterable[Any]) -> list[dict[str, Any]]:
     return [
         {
             name: value if isinstance(value, int | float | str | None) else str(value)

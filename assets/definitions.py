@@ -1,4 +1,4 @@
-"""What Dagster loads: needs no key, no network and no warehouse."""
+"""The definitions that Dagster loads. Loading them needs no API key, no network and no warehouse."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a table is late, told from when syncs are due."""
+"""The freshness policy of all tables, computed from the schedule of syncs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from assets.instance.private import cron_ticks
 _WARN_AFTER = timedelta(hours=1)
 _FAIL_AFTER = timedelta(hours=3)
 _TICKS = 400
-"""More than a year of days, so that the long day in autumn is among them."""
+"""Number of ticks looked at: more than a year of daily syncs, which includes the day of 25 hours in autumn."""
 
 
 @cache
 def freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
-    """A sync is late an hour after the longest time between two of them, and fails to have happened after three.
+    """Return the policy: a warning one hour after the longest time between two syncs, a failure after three hours.
 
-    For the default, every day at 3 in UTC: yellow after 25 hours without a sync, red after 27; an hour more where
-    clocks change, since a day in autumn has 25.
+    With the default schedule, daily in UTC, a table turns yellow after 25 hours without a sync and red after 27. In a
+    timezone with daylight saving time it is an hour more, since one day in autumn has 25 hours.
     """
     gap = longest_gap(cron, timezone)
     return dg.FreshnessPolicy.time_window(fail_window=gap + _FAIL_AFTER, warn_window=gap + _WARN_AFTER)
 
 
 def longest_gap(cron: str, timezone: str) -> timedelta:
-    """The longest time between two syncs."""
+    """Return the longest time between two consecutive syncs."""
     ticks = islice(cron_ticks(datetime(2026, 1, 1, tzinfo=UTC), cron, timezone), _TICKS)
     return max(
         (later.astimezone(UTC) - earlier.astimezone(UTC) for earlier, later in pairwise(ticks)),

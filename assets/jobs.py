@@ -17,7 +17,7 @@ daily_sync = dg.define_asset_job(
     "daily_sync",
     selection=_EVERYTHING,
     executor_def=dg.in_process_executor,
-    description="All seven lists, all models, all checks, then the warehouse is published.",
+    description="Reads all lists, builds all models, runs all checks, and publishes the warehouse.",
 )
 
 full_sweep = dg.define_asset_job(
@@ -25,28 +25,28 @@ full_sweep = dg.define_asset_job(
     selection=_EVERYTHING,
     config={"ops": {"sync": {"config": {"full": True}}}},
     executor_def=dg.in_process_executor,
-    description="The same, with every list read from its first row. Syncs do that by themselves every "
-    "RIVO_FULL_SWEEP_DAYS days; run it when rows seem to be missing.",
+    description="The same as daily_sync, but reads every list from its first row. Daily syncs do this by themselves "
+    "every RIVO_FULL_SWEEP_DAYS days. Run this job if rows seem to be missing.",
 )
 
 models_only = dg.define_asset_job(
     "models_only",
     selection=_MODELS,
     executor_def=dg.in_process_executor,
-    description="No request to Rivo: all models and checks from the rows that are there, then the warehouse is "
-    "published. For after a change of the SQL.",
+    description="Builds all models from the rows already in the warehouse, runs all checks, and publishes the "
+    "warehouse, without a request to Rivo. Run this job after you change the SQL.",
 )
 
 JOBS = [daily_sync, full_sweep, models_only]
 
 
 def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """The schedule that these settings ask for."""
+    """Return the daily schedule at RIVO_SYNC_CRON in RIVO_TIMEZONE."""
     return dg.ScheduleDefinition(
         name="daily_sync",
         job=daily_sync,
         cron_schedule=settings.sync_cron,
         execution_timezone=settings.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="RIVO_SYNC_CRON in RIVO_TIMEZONE.",
+        description="Runs daily_sync at RIVO_SYNC_CRON in RIVO_TIMEZONE.",
     )

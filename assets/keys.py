@@ -1,4 +1,4 @@
-"""The keys of the assets, by the names of tables in SQL."""
+"""Asset keys, which follow the names of tables in SQL."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import dagster as dg
 from pipelines.warehouse import RAW
 
 PUBLISHED = dg.AssetKey(["published", "warehouse"])
+"""Key of the published warehouse file."""
 
 
 def raw_key(table: str) -> dg.AssetKey:
-    """Key of a table of `rivo_raw`."""
+    """Return the key of a table in `rivo_raw`."""
     return dg.AssetKey([RAW, table])
 
 
 def relation_key(relation: str) -> dg.AssetKey:
-    """Key of a table by its name in SQL: 'marts.dim_member'."""
+    """Return the key of a table from its name in SQL, such as 'marts.dim_member'."""
     return dg.AssetKey(relation.split("."))

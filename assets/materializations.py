@@ -1,4 +1,4 @@
-"""What Dagster is told of a run: a materialization with its figures for each table, and the checks' results."""
+"""Converts the events of a run into Dagster's results: a materialization with metadata for each table, and checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS = "dagster/row_count"
 
 
 def results(project: Project, events: Iterable[Event]) -> Iterator[Result]:
-    """All that the events of a run amount to, in their order."""
+    """Yield the materializations and check results of a run, in the order of its events."""
     pages: dict[str, Page] = {}
     for event in events:
         if isinstance(event, Page):
@@ -72,7 +72,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
         return
     if result.status == "success":
         node = project.node(result.name)
-        # The UI has no view of column lineage, so the origins stand in the descriptions too.
+        # The open-source UI does not show column lineage, so the descriptions name the origins too.
         comments = {column.name: column.comment for column in node.columns}
         columns = [
             dg.TableColumn(name, kind, description=comments.get(name.lower()) or None)
@@ -99,7 +99,7 @@ def _of_published(event: Finished) -> dict[str, Any]:
         **_time("watermark", event.observed_at),
         "findings": len(event.findings),
         "data_trust": dg.MetadataValue.md(
-            "\n".join(f"- {finding}" for finding in event.findings) or "Every trust check is content."
+            "\n".join(f"- {finding}" for finding in event.findings) or "All trust checks pass."
         ),
     }
 

@@ -1,7 +1,7 @@
-"""The op behind all assets: it runs what is selected and tells Dagster what became of it.
+"""The op that materializes all assets.
 
-One op for all, because one sync is one unit: it works in one copy of the warehouse, a failed list must not
-keep the models from being built with what there is, and everything is published together.
+All assets share one op because a sync is one unit of work: it uses one working copy of the warehouse, it builds the
+models even if a list could not be read, and it publishes all tables together.
 """
 
 from collections.abc import Callable, Iterator, Set
@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import dagster as dg
 from pydantic import Field
 
-from assets import specs as lineage
 from assets.alerts import alert_on_failure
 from assets.checks import check_specs
 from assets.instance.retention import delete_old_runs
-from assets.instance.retries import landed_before
+from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections
 from assets.keys import PUBLISHED, raw_key, relation_key
-from assets.materializations import results
+from assets.materializations import Result, results
+from assets.specs import node_specs, published_spec, raw_specs
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions
@@ -29,140 +29,148 @@ from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
 from runs.run import Event, Finished, Plan, Step, run
 
-
-class Reporter(Protocol):
-    """Somebody who watches a run: the `rivo` command on a terminal."""
-
-    def progress(self, name: str, rows: int) -> None:
-        """A list has been read up to so many rows."""
-
-    def notice(self, sentence: str) -> None:
-        """The server makes the run wait."""
-
-    def event(self, event: Event) -> None:
-        """Something ended or begins."""
-
-    def error(self, message: str) -> None:
-        """The run cannot go on."""
+POOL = "rivo_warehouse"
+"""The Dagster pool of all runs. `dagster.yaml` limits it to one run at a time, so that further runs wait in the queue
+instead of failing because the warehouse is locked."""
 
 
-class Silent:
-    """Nobody watches; Dagster's own log has it all."""
+class RunObserver(Protocol):
+    """Receives the progress of a run, for example to show it on a terminal."""
 
     def progress(self, name: str, rows: int) -> None:
-        """Nothing."""
+        """Report the number of rows read so far from a list."""
 
     def notice(self, sentence: str) -> None:
-        """Nothing."""
+        """Report that the run waits, for example for the rate limit."""
 
     def event(self, event: Event) -> None:
-        """Nothing."""
+        """Report an event of the run."""
 
     def error(self, message: str) -> None:
-        """Nothing."""
+        """Report the error that ended the run."""
 
 
-_watching: ContextVar[Reporter | None] = ContextVar("watching", default=None)
+class NullObserver:
+    """The observer of runs that no terminal shows: does nothing, since Dagster's own log has everything."""
+
+    def progress(self, name: str, rows: int) -> None:
+        """Do nothing."""
+
+    def notice(self, sentence: str) -> None:
+        """Do nothing."""
+
+    def event(self, event: Event) -> None:
+        """Do nothing."""
+
+    def error(self, message: str) -> None:
+        """Do nothing."""
+
+
+_observer: ContextVar[RunObserver | None] = ContextVar("observer", default=None)
 
 
 @contextmanager
-def watched_by(reporter: Reporter) -> Iterator[None]:
-    """Tell `reporter` of the runs that this process executes inside the block."""
-    token = _watching.set(reporter)
+def watched_by(observer: RunObserver) -> Iterator[None]:
+    """Report the runs that this process executes inside the block to an observer."""
+    token = _observer.set(observer)
     try:
         yield
     finally:
-        _watching.reset(token)
-
-
-POOL = "rivo_warehouse"
-"""Runs that Dagster queues take turns at it (`dagster.yaml`); the warehouse's own lock keeps out all others."""
+        _observer.reset(token)
 
 
 class SyncConfig(dg.Config):
-    """What a run may be told: read every list completely, accept lists that shrank a lot, accept an earlier clock."""
+    """The options of one run; the same as those of `rivo sync`."""
 
-    full: bool = False
-    allow_shrink: list[str] = Field(default=[])
-    rewind: bool = False
+    full: bool = Field(default=False, description="Read every list from its first row.")
+    allow_shrink: list[str] = Field(
+        default=[], description="Lists that may be much shorter than at the last sync."
+    )
+    rewind: bool = Field(
+        default=False,
+        description="Rivo's clock was ahead in an earlier sync: count what was read then as read now.",
+    )
 
 
 def sync_assets(project: Project) -> dg.AssetsDefinition:
-    """All assets that a run can make: raw tables, seeds, models, and the published file."""
+    """Return the definition of all assets that a run can materialize: raw tables, seeds, models, published file."""
 
     @dg.multi_asset(
         name="sync",
-        specs=[
-            *lineage.raw_specs(),
-            *lineage.node_specs(project),
-            lineage.published_spec(project),
-        ],
+        specs=[*raw_specs(), *node_specs(project), published_spec(project)],
         check_specs=check_specs(project),
         can_subset=True,
         pool=POOL,
         hooks={alert_on_failure},
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
-        reporter = _watching.get() or Silent()
-        selected = context.selected_asset_keys
-        checks = context.selected_asset_check_keys
-
-        def notice(sentence: str) -> None:
-            reporter.notice(sentence)
-            context.log.warning(sentence)
-
+        observer = _observer.get() or NullObserver()
         keep_connections(context.instance)
-        events: list[Event] = []
         try:
-            plan = _plan(selected, checks, config, reporter, notice, project)
-            plan = _without(plan, landed_before(context.run, context.instance))
-            settings = Settings.load()
-            keys = list(context.assets_def.keys)
-            if old := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
-                context.log.info(f"Deleted {old} runs of more than {settings.keep_runs_days} days ago.")
-            for event in run(plan, settings, project):
-                reporter.event(event)
-                _log(context, event)
-                events.append(event)
-            # Only now: what a run throws away when it breaks off must not show as materialized.
-            for result in results(project, events):
-                if isinstance(result, dg.AssetCheckResult):
-                    assert result.asset_key is not None
-                    wanted = dg.AssetCheckKey(result.asset_key, str(result.check_name)) in checks
-                else:
-                    wanted = result.asset_key in selected
-                if wanted:
-                    yield result
-            if isinstance(event, Finished) and event.problems:
-                raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
+            yield from _run(context, config, observer, project)
         except RivoError as error:
-            reporter.error(str(error))
-            # A line of its own, since Dagster shows a traceback with the failure.
+            observer.error(str(error))
+            # Logged as well, since Dagster shows a traceback with the failure.
             context.log.error(str(error))
             raise dg.Failure(description=str(error), allow_retries=False) from None
         except (dg.Failure, GeneratorExit):
             raise
         except Exception as error:
-            reporter.error(
-                f"This should not have happened: {type(error).__name__}: {str(error).rstrip('.')}. Readers see what "
-                "was last published whole. The whole story is in the run's log in the Dagster UI (`make dev`)."
+            observer.error(
+                f"Unexpected error: {type(error).__name__}: {str(error).rstrip('.')}. The published warehouse is "
+                "unchanged unless this run had already published it. See the traceback in the run's log in the "
+                "Dagster UI (`make dev`)."
             )
             raise
 
     return sync
 
 
+def _run(
+    context: dg.AssetExecutionContext, config: SyncConfig, observer: RunObserver, project: Project
+) -> Iterator[Result]:
+    """Do what the run selects, and yield its results.
+
+    Raises:
+        RivoError: nothing could be done.
+        Failure: a part of the run failed.
+    """
+
+    def notice(sentence: str) -> None:
+        observer.notice(sentence)
+        context.log.warning(sentence)
+
+    plan = _plan(context, config, observer.progress, notice, project)
+    plan = _without_lists(plan, loaded_before(context.run, context.instance))
+    settings = Settings.load()
+    keys = list(context.assets_def.keys)
+    if deleted := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
+        context.log.info(
+            f"Deleted {deleted} runs older than {settings.keep_runs_days} days from Dagster's storage."
+        )
+    events: list[Event] = []
+    for event in run(plan, settings, project):
+        observer.event(event)
+        _log(context, event)
+        events.append(event)
+    # Yielded only now: tables of a run that breaks off are discarded, and must not show as materialized.
+    yield from (result for result in results(project, events) if _is_selected(context, result))
+    if isinstance(event, Finished) and event.problems:
+        raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
+
+
 def _plan(
-    selected: Set[dg.AssetKey],
-    checks: Set[dg.AssetCheckKey],
+    context: dg.AssetExecutionContext,
     config: SyncConfig,
-    reporter: Reporter,
+    progress: Callable[[str, int], None],
     notice: Callable[[str], None],
     project: Project,
 ) -> Plan:
-    unknown = sorted(set(config.allow_shrink) - set(ENDPOINTS))
-    if unknown:
-        raise RivoError(f"allow_shrink: {', '.join(unknown)}: the lists are {', '.join(ENDPOINTS)}.")
+    if unknown := sorted(set(config.allow_shrink) - set(ENDPOINTS)):
+        raise RivoError(
+            f"allow_shrink: there is no list {', '.join(unknown)}. The lists are {', '.join(ENDPOINTS)}."
+        )
+    selected = context.selected_asset_keys
     lists = [
         name
         for name, endpoint in ENDPOINTS.items()
@@ -173,25 +181,33 @@ def _plan(
         full=config.full,
         allow_shrink=config.allow_shrink,
         rewind=config.rewind,
-        progress=reporter.progress,
+        progress=progress,
         notice=notice,
     )
-    # A check is run by building its table again: the same raw rows give the same table.
-    wanted = selected | {check.asset_key for check in checks}
+    # A check runs when its table is built, so a selected check builds its table again from the same raw rows.
+    to_build = selected | {check.asset_key for check in context.selected_asset_check_keys}
     return Plan(
         lists=options if lists else None,
-        models=[n.name for n in project.nodes.values() if relation_key(n.relation) in wanted],
+        models=[node.name for node in project.nodes.values() if relation_key(node.relation) in to_build],
         publish=PUBLISHED in selected,
         with_pages=True,
     )
 
 
-def _without(plan: Plan, landed: Set[str]) -> Plan:
-    """The plan of a run that goes on where another one failed: the lists that landed are not read again."""
-    if plan.lists is None or not landed:
+def _without_lists(plan: Plan, loaded: Set[str]) -> Plan:
+    """Return a plan that does not read the lists `loaded`."""
+    if plan.lists is None or not loaded:
         return plan
-    left = [name for name in plan.lists.only if name not in landed]
+    left = [name for name in plan.lists.only if name not in loaded]
     return replace(plan, lists=replace(plan.lists, only=left) if left else None)
+
+
+def _is_selected(context: dg.AssetExecutionContext, result: Result) -> bool:
+    if not isinstance(result, dg.AssetCheckResult):
+        return result.asset_key in context.selected_asset_keys
+    assert result.asset_key is not None
+    check = dg.AssetCheckKey(result.asset_key, str(result.check_name))
+    return check in context.selected_asset_check_keys
 
 
 def _log(context: dg.AssetExecutionContext, event: Event) -> None:

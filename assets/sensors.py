@@ -1,8 +1,8 @@
-"""The three events of Rivo's automation integrations as sensors, for others to hang jobs on. Off by default.
+"""Sensors for the three events of Rivo's automation integrations. You can trigger jobs from them; off by default.
 
-Each asks with one or two requests for what is new, loads just that into the news file beside the warehouse, and
-records one materialization of an asset that carries the counts. The warehouse itself is not touched: the next sync
-misses nothing.
+Each sensor requests the new rows with one or two requests, loads them into the recent-events file beside the warehouse,
+and records one materialization of an asset with the counts as metadata. The warehouse itself is not changed, and the
+next sync reads the same rows again.
 """
 
 from __future__ import annotations
@@ -15,21 +15,31 @@ from typing import Any
 import dagster as dg
 
 from assets.keys import relation_key
-from pipelines.load import recent_events as news
+from pipelines.load.recent_events import MOST_PAGES, largest_id
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from runs.recent_events import (
+    POINTS_EARNED,
+    POINTS_REDEEMED,
+    TIER_REWARDED,
+    RecentEvents,
+    Trigger,
+    recent_events,
+    tier_changes,
+)
 from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
 _MOST_IDS = 50
+"""Most row ids in the metadata of a materialization."""
 
 _DESCRIPTIONS = {
-    "points_earned": "Points or credits were given: events behind the last one that was told.",
-    "points_redeemed": "Members redeemed: redemptions behind the last one that was told.",
+    "points_earned": "Members earned points or credits: points events after the last one reported.",
+    "points_redeemed": "Members redeemed points or credits: redemptions after the last one reported.",
     "vip_tier_changed": (
-        "Members moved between tiers. Rivo keeps no log of tiers, so moves are told after each sync; between two "
-        "syncs only upgrades that Rivo rewards with points are seen."
+        "Members moved between tiers. Rivo keeps no log of tier changes, so they are reported after each sync. Between "
+        "two syncs, only upgrades that Rivo rewards with points can be seen."
     ),
 }
 _DEPS = {
@@ -40,19 +50,19 @@ _DEPS = {
 
 
 def event_key(name: str) -> dg.AssetKey:
-    """Key of the asset that is materialized when an event happened: `rivo_events/points_earned`."""
+    """Return the key of the asset that an event materializes, such as `rivo_events/points_earned`."""
     return dg.AssetKey([GROUP, name])
 
 
 def event_specs() -> list[dg.AssetSpec]:
-    """The three events as external assets."""
+    """Return the specs of the events, which are external assets."""
     return [
         dg.AssetSpec(
             event_key(name),
             group_name=GROUP,
             kinds={"api"},
             deps=_DEPS[name],
-            description=f"{description} Materialized by the sensor `{name}`, once a look that found something.",
+            description=f"{description} The sensor `{name}` materializes this asset each time it finds new rows.",
         )
         for name, description in _DESCRIPTIONS.items()
     ]
@@ -63,67 +73,66 @@ def _sensor(
 ) -> dg.SensorDefinition:
     @dg.sensor(
         name=name,
-        description=_DESCRIPTIONS[name] + " Asks with at most two requests every five minutes.",
+        description=f"{_DESCRIPTIONS[name]} Sends at most {MOST_PAGES} requests every "
+        f"{_EVERY_SECONDS // 60} minutes.",
         minimum_interval_seconds=_EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
-    def look(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         settings = Settings.load()
-        where = shop_to_sync(settings)
-        if where.is_demo:
-            return dg.SkipReason("RIVO_API_KEY is not set: a demo has no events to look for.")
-        if not where.warehouse.exists:
+        shop = shop_to_sync(settings)
+        if shop.is_demo:
+            return dg.SkipReason("RIVO_API_KEY is not set, and the demo has no events.")
+        if not shop.warehouse.exists:
             return dg.SkipReason(
-                f"There is no warehouse at {where.warehouse} yet. Sync once, then events are told."
+                f"There is no warehouse at {shop.warehouse} yet. Run a sync first: events after it are reported."
             )
-        if where.warehouse.is_being_built:
-            return dg.SkipReason("A sync is at work, which has the requests for itself. Asking again later.")
-        if where.warehouse.recent_events.is_being_built:
-            return dg.SkipReason("Another sensor is loading what it found. Asking again later.")
-        return evaluate(settings, where.warehouse, context.cursor)
+        if shop.warehouse.is_being_built:
+            return dg.SkipReason("A sync is using the rate limit; skipping this tick.")
+        if shop.warehouse.recent_events.is_being_built:
+            return dg.SkipReason("Another sensor is writing the recent-events file; skipping this tick.")
+        return evaluate(settings, shop.warehouse, context.cursor)
 
-    return look
+    return evaluate_tick
 
 
-def _by_id(
-    name: str, table: str, ask: Callable[[Settings, Warehouse, int], news.News]
-) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
+def _by_id(name: str, trigger: Trigger) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
     def evaluate(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
-        since_id = int(cursor) if cursor else news.largest_id(warehouse, table)
+        since_id = int(cursor) if cursor else largest_id(warehouse, trigger.list)
         if since_id is None:
-            return dg.SensorResult(skip_reason=f"{table} was never synced yet.")
-        found = ask(settings, warehouse, since_id)
-        return _told(name, _figures(found, since_id) if found.rows else None, str(found.last_id))
+            return dg.SensorResult(skip_reason=f"{trigger.list} has not been synced yet.")
+        found = recent_events(settings, warehouse, trigger, since_id)
+        return _result(name, _metadata(found, since_id) if found.events else None, str(found.last_id))
 
     return evaluate
 
 
-def _tiers(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
+def _tier_changes(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
     known = json.loads(cursor) if cursor else {}
     since = datetime.fromisoformat(known["observed_at"]) if known.get("observed_at") else None
-    since_id = known.get("since_id", news.largest_id(warehouse, "points_events"))
+    since_id = known.get("since_id", largest_id(warehouse, TIER_REWARDED.list))
     if since_id is None:
-        return dg.SensorResult(skip_reason="points_events was never synced yet.")
-    moved = news.tiers_changed(warehouse, since)
-    rewarded = news.tiers_rewarded(settings, warehouse, since_id)
-    told = {
+        return dg.SensorResult(skip_reason=f"{TIER_REWARDED.list} has not been synced yet.")
+    moved = tier_changes(warehouse, since)
+    rewarded = recent_events(settings, warehouse, TIER_REWARDED, since_id)
+    next_cursor = {
         "observed_at": moved.observed_at.isoformat() if moved.observed_at else None,
         "since_id": rewarded.last_id,
     }
-    figures = None
-    if moved.moves or rewarded.rows:
-        figures = {
+    metadata = None
+    if moved.moves or rewarded.events:
+        metadata = {
             "moves_found_by_sync": sum(moved.moves.values()),
             **{f"{direction}s": count for direction, count in moved.moves.items()},
-            "upgrades_rewarded_since": rewarded.rows,
-            **_figures(rewarded, since_id),
+            "upgrades_rewarded_since": rewarded.events,
+            **_metadata(rewarded, since_id),
         }
-    return _told("vip_tier_changed", figures, json.dumps(told))
+    return _result("vip_tier_changed", metadata, json.dumps(next_cursor))
 
 
-def _figures(found: news.News, since_id: int) -> dict[str, Any]:
+def _metadata(found: RecentEvents, since_id: int) -> dict[str, Any]:
     return {
-        "events": found.rows,
+        "events": found.events,
         "members": found.members,
         "points": found.points,
         "credits": float(found.credits),
@@ -136,19 +145,19 @@ def _figures(found: news.News, since_id: int) -> dict[str, Any]:
     }
 
 
-def _told(name: str, figures: dict[str, Any] | None, cursor: str) -> dg.SensorResult:
-    if figures is None:
-        return dg.SensorResult(skip_reason="Nothing new.", cursor=cursor)
+def _result(name: str, metadata: dict[str, Any] | None, cursor: str) -> dg.SensorResult:
+    if metadata is None:
+        return dg.SensorResult(skip_reason="No new rows.", cursor=cursor)
     return dg.SensorResult(
         asset_events=[
-            dg.AssetMaterialization(event_key(name), description=_DESCRIPTIONS[name], metadata=figures)
+            dg.AssetMaterialization(event_key(name), description=_DESCRIPTIONS[name], metadata=metadata)
         ],
         cursor=cursor,
     )
 
 
 SENSORS = [
-    _sensor("points_earned", _by_id("points_earned", "points_events", news.points_earned)),
-    _sensor("points_redeemed", _by_id("points_redeemed", "points_redemptions", news.points_redeemed)),
-    _sensor("vip_tier_changed", _tiers),
+    _sensor("points_earned", _by_id("points_earned", POINTS_EARNED)),
+    _sensor("points_redeemed", _by_id("points_redeemed", POINTS_REDEEMED)),
+    _sensor("vip_tier_changed", _tier_changes),
 ]

@@ -1,4 +1,4 @@
-"""The asset graph: Rivo's lists -> raw tables -> seeds and models -> the published file. Specs only, nothing runs."""
+"""The asset specs: Rivo's lists -> raw tables -> seeds and models -> the published file."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ import dagster as dg
 from assets.freshness import freshness_policy
 from assets.instance.private import suppress_dagster_warnings
 from assets.keys import PUBLISHED, raw_key, relation_key
-from dbt_like_sql.runner import Column, Model, Project, Seed
+from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed
 from pipelines.rivo import endpoints
-from pipelines.rivo.columns import DUCKDB_TYPES
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.types import duckdb_type
 from pipelines.settings import Settings
-from pipelines.warehouse import RAW
-from pipelines.warehouse import raw_tables as tables
-from pipelines.warehouse.raw_tables import history_name, raw_tables
+from pipelines.warehouse import RAW, raw_tables
+from pipelines.warehouse.raw_tables import history_name
 
 _CODE = "dagster/code_references"
+"""Metadata key of the link to the file that defines an asset."""
+_KEPT_IN_SYNC = {
+    "full": "read completely at every sync",
+    "cursor": "read from the smallest id that can still change; completely every RIVO_FULL_SWEEP_DAYS days",
+}
+"""For each value of `Endpoint.reading`, its description in the UI."""
+_KINDS = {"sql": "sql", "python": "pandas"}
+"""Dagster's kind of a model, by its language."""
 
 
 def rivo_specs() -> list[dg.AssetSpec]:
-    """Rivo's seven lists: external assets, which Dagster shows but cannot make."""
+    """Return the specs of Rivo's lists: external assets, which Dagster shows but cannot materialize."""
     return [
         dg.AssetSpec(
             key=dg.AssetKey(["rivo", endpoint.name]),
@@ -44,14 +51,8 @@ def rivo_specs() -> list[dg.AssetSpec]:
     ]
 
 
-_KEPT_IN_SYNC = {
-    "full": "read whole at every sync",
-    "cursor": "read from the smallest id that can still change, and whole now and then",
-}
-
-
 def raw_specs() -> list[dg.AssetSpec]:
-    """The raw tables, their histories, and the log of syncs."""
+    """Return the specs of the raw tables, their histories, and `sync_log`."""
     specs = []
     for endpoint in ENDPOINTS.values():
         specs.append(
@@ -63,12 +64,12 @@ def raw_specs() -> list[dg.AssetSpec]:
             specs.append(
                 _raw_spec(
                     history_name(endpoint),
-                    f"History of {endpoint.title}: one row a version (SCD2), from the first sync on.",
+                    f"History of {endpoint.title}: one row for each version (SCD2), starting with the first sync.",
                     [raw_key(endpoint.name)],
                     {"dlt", "duckdb"},
                 )
             )
-    log = "One row a list and sync: what was read, what was new, what changed, and why it failed."
+    log = "One row for each list and sync: rows read, new and changed, and the error if it failed."
     specs.append(_raw_spec("sync_log", log, [raw_key(name) for name in ENDPOINTS], {"duckdb"}))
     return specs
 
@@ -84,7 +85,7 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
         metadata={
             "dagster/table_name": f"{RAW}.{table}",
             "dagster/column_schema": _raw_schema(table),
-            _CODE: _file(tables.__file__, "tables.py")
+            _CODE: _file(raw_tables.__file__, "raw_tables.py")
             if table == "sync_log"
             else _file(endpoints.__file__, "endpoints.py"),
         },
@@ -94,14 +95,14 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
 
 
 def _raw_schema(table: str) -> dg.TableSchema:
-    _, columns = raw_tables()[table]
+    _, columns = raw_tables.raw_tables()[table]
     return dg.TableSchema(
-        [dg.TableColumn(c.name, DUCKDB_TYPES[c.type], description=c.description) for c in columns]
+        [dg.TableColumn(c.name, duckdb_type(c), description=c.description) for c in columns]
     )
 
 
 def node_specs(project: Project) -> list[dg.AssetSpec]:
-    """The seeds and models of the SQL project."""
+    """Return the specs of the seeds and models."""
     return [_node_spec(project, node) for node in project.nodes.values()]
 
 
@@ -113,7 +114,7 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         _CODE: _file(project.root / node.path, node.path.name),
     }
     if node.meta.get("grain"):
-        metadata["grain"] = f"one row per {_words(node.meta['grain'])}"
+        metadata["grain"] = f"one row per {' x '.join(_list(node.meta['grain']))}"
     if node.meta.get("questions"):
         metadata["questions"] = dg.MetadataValue.md(
             "\n".join(f"- {question}" for question in _list(node.meta["questions"]))
@@ -135,15 +136,8 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
     )
 
 
-_KINDS = {"sql": "sql", "python": "pandas"}
-
-
 def _list(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
-
-
-def _words(value: Any) -> str:
-    return " x ".join(_list(value))
 
 
 @suppress_dagster_warnings
@@ -163,12 +157,12 @@ def _freshness() -> dg.FreshnessPolicy:
 
 @cache
 def _settings() -> Settings:
-    """The settings that the definitions show; a code location that is loaded anew reads them anew."""
+    """Return the settings, read once: the code location must be reloaded to see changes."""
     return Settings.load()
 
 
-def column_lineage(columns: Iterable[Column]) -> dg.TableColumnLineage:
-    """Dagster's form of what each column is made of, one step back."""
+def column_lineage(columns: Iterable[ColumnInfo]) -> dg.TableColumnLineage:
+    """Return the column lineage in Dagster's type: for each column, the columns it is computed from directly."""
     return dg.TableColumnLineage(
         {
             column.name: [
@@ -182,7 +176,7 @@ def column_lineage(columns: Iterable[Column]) -> dg.TableColumnLineage:
 
 
 def published_spec(project: Project) -> dg.AssetSpec:
-    """The file people read: everything that nothing else is built from leads into it."""
+    """Return the spec of the published file, which depends on all models that no other model reads."""
     ends = [model for model in project.models if not project.downstream(model.name)]
     return dg.AssetSpec(
         key=PUBLISHED,
@@ -190,8 +184,8 @@ def published_spec(project: Project) -> dg.AssetSpec:
         group_name="published",
         kinds={"duckdb"},
         description=(
-            "The DuckDB file that people read (RIVO_WAREHOUSE). It is replaced whole, in one step, after a sync "
-            "whose blocking checks passed; readers may hold it open all the while."
+            "The DuckDB file that readers open (RIVO_WAREHOUSE). It is replaced atomically after a sync whose blocking "
+            "checks passed. Readers may keep it open during a sync."
         ),
         owners=_owners(),
         skippable=True,

@@ -1,1 +1,1 @@
-"""Benchmarks, printing ratios from one run."""
+"""Benchmarks that compare two measurements of the same run and print their ratio."""

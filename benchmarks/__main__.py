@@ -1,29 +1,31 @@
-"""`make bench`: each benchmark measures against something in the same run and prints the ratio.
+"""Benchmarks of syncs and model builds: `make bench`, or `python -m benchmarks cost speed` for some of them.
 
-Machines are noisy, so absolute times mean little. `python -m benchmarks cost speed` runs some of them.
+Absolute times depend on the machine, so each benchmark prints a ratio of two measurements of the same run.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.models import make_raw
 
 LOAD = {"points_events": 200_000, "customers": 50_000, "points_redemptions": 40_000}
+"""Rows of each list in the store that readers are compared on."""
 ROWS = sum(LOAD.values())
 
 
 @contextmanager
 def store(latency_ms: float = 0, rate: float = 0, keep_pages: bool = False, **sizes: int) -> Iterator[str]:
-    """A benchmark store in a process of its own; gives its address."""
+    """Run a benchmark store in a process of its own; yields its address."""
     command = [sys.executable, "-m", "benchmarks.store", f"--latency-ms={latency_ms}", f"--rate={rate}"]
     command += [f"--{name}={size}" for name, size in sizes.items()]
     command += ["--keep-pages"] if keep_pages else []
@@ -37,7 +39,7 @@ def store(latency_ms: float = 0, rate: float = 0, keep_pages: bool = False, **si
 
 
 def read(how: str, url: str, folder: str | None = None, rate: float = 100_000) -> dict[str, float]:
-    """Figures of one way to read the store, in a fresh folder or in the one given."""
+    """Read the store with a reader of `benchmarks.readers`, by default into a new folder; return its figures."""
     with tempfile.TemporaryDirectory() as fresh:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.readers", how, url, folder or fresh],
@@ -51,17 +53,17 @@ def read(how: str, url: str, folder: str | None = None, rate: float = 100_000) -
 
 
 def stats(url: str) -> dict[str, float]:
-    """How many requests the store has had, and refused, and the seconds from the first to the last."""
+    """Return the number of requests and of refusals, and the seconds from the first to the last request."""
     with urllib.request.urlopen(url.removesuffix("/merchant_api/v1") + "/stats") as answer:
         found: dict[str, float] = json.load(answer)
     return found
 
 
 def cost() -> None:
-    """End to end against the floor, at no latency."""
+    """Complete first load against the fastest possible one, without latency."""
     with store(keep_pages=True, **LOAD) as url:
-        read("floor", url)  # the store makes its pages
-        # In turns, and the best of three, since the machine has other work too.
+        read("floor", url)  # fills the store's cache of pages
+        # Alternating, best of three: other processes disturb single measurements.
         runs = [(read("floor", url), read("ours", url)) for _ in range(3)]
     floor, ours = (min(run[which]["seconds"] for run in runs) for which in (0, 1))
     print(f"  floor {floor:.1f} s, ours {ours:.1f} s for {ROWS:,} rows")
@@ -69,7 +71,7 @@ def cost() -> None:
 
 
 def speed() -> None:
-    """How much of the permitted rate is reached at 200 ms a request."""
+    """Share of the permitted request rate that is reached with 200 ms of latency."""
     events = 15 * 70 * 250
     with store(latency_ms=200, rate=16, points_events=events) as url:
         read("ours", url, rate=15)
@@ -80,7 +82,7 @@ def speed() -> None:
 
 
 def memory() -> None:
-    """Peak at a million events over the peak at 200,000."""
+    """Peak memory for 1,000,000 events against the peak for 200,000."""
     peaks = []
     for events in (200_000, 1_000_000):
         with store(points_events=events) as url:
@@ -90,7 +92,7 @@ def memory() -> None:
 
 
 def quiet_night() -> None:
-    """Requests and seconds of a sync with nothing new."""
+    """Requests and seconds of a sync when nothing has changed."""
     with store(points_events=1_000_000, customers=50_000) as url, tempfile.TemporaryDirectory() as folder:
         first = read("ours", url, folder)
         before = stats(url)["requests"]
@@ -102,20 +104,21 @@ def quiet_night() -> None:
 
 
 def least_requests(warehouse: Path) -> int:
-    """The customers' pages, the rewound tails, and one request for each other list."""
+    """Return the number of requests in which the rows of the last sync could be read, at 250 rows a request."""
     import duckdb
+
+    from runs.status import NEWEST_READS
 
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         row = connection.execute(
-            "select sum(ceil(greatest(rows_read, 1) / 250.0)) from rivo_raw.sync_log "
-            "where rowid >= (select count(*) - 7 from rivo_raw.sync_log)"
+            f"select sum(ceil(greatest(rows_read, 1) / 250.0)) from ({NEWEST_READS})"
         ).fetchone()
     assert row
     return int(row[0])
 
 
 def beside_rest_api() -> None:
-    """The same first load through dlt's own rest_api source with its defaults."""
+    """First load against dlt's rest_api source with its default settings."""
     with store(keep_pages=True, **LOAD) as url:
         read("floor", url)
         ours, theirs = read("ours", url), read("rest_api", url)
@@ -125,11 +128,11 @@ def beside_rest_api() -> None:
 
 
 def models() -> None:
-    """Building all models against the same SELECTs in bare DuckDB, and ten times the ledger."""
+    """Build of all models against the same SELECTs in bare DuckDB, and with a ledger ten times as long."""
     with tempfile.TemporaryDirectory() as folder:
         small, large = Path(folder) / "small.duckdb", Path(folder) / "large.duckdb"
         make_raw(1_000_000, small)
-        # In turns, and the best of three, since the machine has other work too.
+        # Alternating, best of three: other processes disturb single measurements.
         runs = [{how: built(how, small) for how in ("bare", "untested", "tested")} for _ in range(3)]
         best = {how: min(run[how]["seconds"] for run in runs) for how in runs[0]}
         cpu = {how: min(run[how]["cpu"] for run in runs) for how in runs[0]}
@@ -152,7 +155,7 @@ def models() -> None:
 
 
 def built(how: str, raw: Path) -> dict[str, float]:
-    """Figures of one way to build all models from a raw warehouse."""
+    """Build all models in one way of `benchmarks.models`; return its figures."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.models", how, str(raw)],
         stdout=subprocess.PIPE,
@@ -164,7 +167,7 @@ def built(how: str, raw: Path) -> dict[str, float]:
 
 
 def load() -> None:
-    """Loading the SQL project (parse, dependencies, column lineage) in a fresh process."""
+    """Load of the SQL project (parsing, dependencies, column lineage) in a new process."""
     code = (
         "import time; t = time.perf_counter(); import dbt_like_sql, yaml, sqlglot; i = time.perf_counter(); "
         "project = dbt_like_sql.load_project(); e = time.perf_counter(); "
@@ -182,7 +185,7 @@ def load() -> None:
 
 
 def daily() -> None:
-    """A daily sync of the demo store through Dagster, from a cold start, with nothing new: where its time goes."""
+    """Daily sync of the demo store through Dagster when nothing has changed, and where its time goes."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"]
         server = subprocess.Popen(
@@ -190,10 +193,10 @@ def daily() -> None:
         )
         try:
             assert server.stdout
-            said = dict(server.stdout.readline().strip().partition("=")[::2] for _ in range(2))
+            address = dict(server.stdout.readline().strip().partition("=")[::2] for _ in range(2))
             environment = {
                 **{name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
-                **said,
+                **address,
                 "RIVO_ENV_FILE": os.devnull,
                 "RIVO_WAREHOUSE": f"{folder}/rivo.duckdb",
                 "RIVO_RATE_LIMIT": "10000",
@@ -238,9 +241,27 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
 }
 
 
-def main() -> None:
-    """Run the benchmarks named, or all."""
-    for name in sys.argv[1:] or BENCHMARKS:
+def _names(arguments: Sequence[str] | None) -> list[str]:
+    """Return the names on the command line, or all; exits for `--help` and unknown names."""
+    described = "\n".join(f"  {name:<17}{benchmark.__doc__}" for name, benchmark in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Run benchmarks. Each one prints a ratio of two measurements.",
+        epilog=f"benchmarks:\n{described}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmark to run (default: all)")
+    names: list[str] = parser.parse_args(arguments).names
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        parser.error(
+            f"There is no benchmark {', '.join(unknown)}. The benchmarks are: {', '.join(BENCHMARKS)}."
+        )
+    return names or list(BENCHMARKS)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmarks named on the command line, or all."""
+    for name in _names(arguments):
         print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
         BENCHMARKS[name]()
 

@@ -1,7 +1,7 @@
-"""One daily sync through Dagster in a process of its own, and where its time goes.
+"""One daily sync through Dagster in a process of its own, timed by part.
 
-`python -m benchmarks.daily` syncs as the environment says and prints one line of JSON: seconds by part, and `total`.
-The parts are measured by wrapping the functions that do them; what is in two of them counts in the inner one.
+`python -m benchmarks.daily` runs a sync with the settings of the environment and prints one line of JSON: seconds by
+part, and `total`. Parts are measured by wrapping functions; time in nested parts counts for the inner one only.
 """
 
 from __future__ import annotations
@@ -69,18 +69,18 @@ def _timed_generator(part: str, function: Callable[..., Iterator[Any]]) -> Calla
 
 
 def main() -> None:
-    """Sync once and print where the time went."""
+    """Run one sync and print the seconds by part."""
     _enter("imports and definitions")
 
     import runs.run as run
     from assets.instance.storage import OpenSqliteEventLogStorage
     from cli.commands import run_job
     from cli.terminal.interrupts import heard
-    from pipelines.load import sync
+    from pipelines.load.landing import Landing
     from pipelines.warehouse import Build
 
     _leave()
-    sync.load = _timed("lists: read, compare, load", sync.load)
+    setattr(Landing, "load", _timed("lists: read, compare, load", Landing.load))  # noqa: B010
     run.sync_lists = _timed_generator("lists: histories, log, the rest", run.sync_lists)
     run.build = _timed_generator("models", run.build)
     runner: Any = sys.modules["dbt_like_sql.runner.build"]

@@ -1,7 +1,7 @@
-"""Ways to build all models from a synthetic raw warehouse, each in a process of its own so that its peak is its own.
+"""Builds all models from a synthetic raw warehouse, in a process of its own so that peak memory can be measured.
 
-`python -m benchmarks.models HOW RAW` prints one line of JSON: seconds, seconds of all
-processors, ledger entries, peak memory in MB.
+`python -m benchmarks.models HOW RAW` prints one line of JSON: wall-clock seconds, CPU seconds, ledger entries, peak
+memory in MB.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dbt_like_sql.runner.build import MEMORY
 
 
 def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
-    """The same SELECTs one after the other."""
+    """Run the SELECTs of the models one after the other, without the runner."""
     connection.execute(f"set memory_limit = '{MEMORY}'")
     for schema in dict.fromkeys(node.schema for node in project.nodes.values()):
         connection.execute(f"create schema if not exists {schema}")
@@ -32,7 +32,7 @@ def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def untested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
-    """Through the runner, without any data test."""
+    """Build with the runner, without data tests."""
     nodes = {
         name: replace(node, data_tests=(), columns=tuple(replace(c, data_tests=()) for c in node.columns))
         for name, node in project.nodes.items()
@@ -41,7 +41,7 @@ def untested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def tested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
-    """Through the runner, as a sync does."""
+    """Build and test with the runner, as a sync does."""
     results = list(build(connection, project))
     failed = [f"{result.relation}: {result.message}" for result in results if result.status != "success"]
     assert not failed, "\n".join(failed)
@@ -51,7 +51,7 @@ WAYS = {"bare": bare, "untested": untested, "tested": tested}
 
 
 def make_raw(entries: int, path: Path) -> None:
-    """Write the raw warehouse that all ways begin with."""
+    """Write the raw warehouse that every way to build starts from."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("set preserve_insertion_order = false")
@@ -59,7 +59,7 @@ def make_raw(entries: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Build one way, in a copy of the raw warehouse, and print the figures."""
+    """Build in a copy of the raw warehouse, in the way named on the command line, and print the figures."""
     how, path = sys.argv[1], Path(sys.argv[2])
     project = load_project()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:

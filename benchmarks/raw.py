@@ -1,7 +1,7 @@
-"""A raw warehouse of any size, made in SQL in seconds: a year of weekly syncs of a shop with so many ledger entries.
+"""Generates the raw tables of a shop after a year of weekly syncs, with any number of ledger entries, in seconds.
 
-The simulation tells a story; this one only has to be large and of the right shape. Everything follows from the
-row's number, so two warehouses of one size are equal.
+Unlike the sandbox, it does not simulate customers: the rows are only many and of the right shape. Values depend on
+the row number alone, so that two warehouses of the same size are equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 SYNCS = 52
 _LAST = "timestamptz '2026-10-05 06:00:00+00'"
 _DAYS = 700
-"""So far back do events reach."""
+"""Age of the oldest event."""
 
 _STATEMENTS = (
     """
@@ -51,7 +51,7 @@ _STATEMENTS = (
         {first} as _first_seen_at, {last} as _last_seen_at
     from range({customers})
     """,
-    # Three versions of each customer: points move each time, the tier once.
+    # Three versions of each customer: the points change each time, the tier changes once.
     """
     insert into rivo_raw.customers_history by name
     select id, if(version = 0 and vip_tier_id > 552270, vip_tier_id - 1, vip_tier_id) as vip_tier_id, loyalty_status,
@@ -91,10 +91,10 @@ _STATEMENTS = (
 
 
 def fill(connection: duckdb.DuckDBPyConnection, entries: int) -> None:
-    """Make the raw tables of a shop with about `entries` ledger entries, a customer for twenty of them."""
+    """Fill the raw tables of a shop with about `entries` ledger entries and a customer for every twenty entries."""
     ensure_tables(connection)
     write_settings(connection, "America/New_York")
-    # One event in forty is revoked, which is a second entry.
+    # One event in forty is revoked, which adds a second entry.
     events = entries * 40 // 41
     for statement in _STATEMENTS:
         connection.execute(

@@ -1,4 +1,4 @@
-"""Ways to bring the benchmark store's lists into DuckDB, each in a process of its own so that its peak is its own.
+"""Reads the lists of the benchmark store into DuckDB, in a process of its own so that peak memory can be measured.
 
 `python -m benchmarks.readers HOW URL FOLDER` prints one line of JSON: seconds and peak memory in MB.
 """
@@ -13,13 +13,14 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-# dlt imports these while it runs: pandas and Arrow's datasets for its tables, SQLAlchemy to print a credential.
+from benchmarks.store import TEMPLATES
+
+# dlt imports these while it runs: pandas and Arrow's datasets for tables, SQLAlchemy to print a credential.
 NEEDED_LATER_BY_DLT = ("pandas", "pyarrow.dataset", "sqlalchemy", "dlt.destinations.impl.duckdb.duck")
-LISTS = ("customers", "points_events", "points_redemptions")
 
 
 def ours(url: str, folder: Path) -> None:
-    """The product's own sync of all lists, published."""
+    """Sync all lists with this project and publish."""
     from pydantic import SecretStr
 
     from pipelines.load.sync import sync_lists
@@ -35,21 +36,21 @@ def ours(url: str, folder: Path) -> None:
 
 
 def floor(url: str, folder: Path) -> None:
-    """As little as can be done: fetch the bodies one after the other, load them with DuckDB's JSON reader."""
+    """Do the least that is possible: fetch the pages one after the other and load them with DuckDB's JSON reader."""
     import duckdb
     import orjson
     import urllib3
 
     pool = urllib3.PoolManager()
     connection = duckdb.connect(str(folder / "floor.duckdb"))
-    for name in LISTS:
+    for name in TEMPLATES:
         since_id: int | None = 0
         page = 0
         while since_id is not None:
             address = f"{url}/{name}?pagination[since_id]={since_id}&pagination[limit]=250"
             body = pool.request("GET", address, headers={"Authorization": "benchmark-key"}).data
             (folder / f"{name}-{page:06}.json").write_bytes(body)
-            # The links stand first, so the cursor is found without parsing the rows.
+            # The links come first, so the cursor can be read without parsing the rows.
             since_id = orjson.loads(body[body.index(b"{", 1) : body.index(b"}") + 1])["next_since_id"]
             page += 1
         connection.execute(
@@ -60,7 +61,7 @@ def floor(url: str, folder: Path) -> None:
 
 
 def rest_api(url: str, folder: Path) -> None:
-    """What dlt's declarative rest_api source does with its defaults."""
+    """Load the lists with dlt's declarative rest_api source and its default settings."""
     import dlt
     from dlt.sources.rest_api import rest_api_source
 
@@ -80,7 +81,7 @@ def rest_api(url: str, folder: Path) -> None:
                     "name": name,
                     "endpoint": {"path": name, "params": {"pagination[limit]": 250}, "data_selector": "data"},
                 }
-                for name in LISTS
+                for name in TEMPLATES
             ],
         }
     )
@@ -94,12 +95,12 @@ def rest_api(url: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Run one way and print its figures."""
+    """Run the reader named on the command line and print its figures."""
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
     how, url, folder = sys.argv[1:4]
     ways = {"ours": ours, "floor": floor, "rest_api": rest_api}
-    # Importing is not reading: what each way needs is there before the clock starts.
+    # Imports are not part of the measurement, so every module is loaded before the clock starts.
     for module in (*NEEDED_LATER_BY_DLT, "pipelines.load.sync"):
         import_module(module)
 

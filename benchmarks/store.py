@@ -1,7 +1,7 @@
-"""A store that answers as fast as it can: rows are made from their number, so any size costs no memory.
+"""A store that answers as fast as possible, so that a benchmark measures the reader and not the store.
 
-The sandbox store simulates a programme; this one only has to be quick and of the right shape, so that a
-benchmark measures the reader. It runs in a process of its own: `python -m benchmarks.store --events 200000`.
+Unlike the sandbox, it does not simulate a programme: rows are generated from their numbers, so that their number
+needs no memory. It runs in a process of its own: `python -m benchmarks.store --points_events 200000`.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ _REDEMPTION = (
     '"points_type":"fixed"}},"customer":{{"id":{customer},"email":"c{n}@example.com","total_spent":290.16,'
     '"orders_count":2,"points_tally":0,"credits_tally":"25.50","loyalty_status":"member"}}}}}}'
 )
-_TEMPLATES = {"customers": _CUSTOMER, "points_events": _EVENT, "points_redemptions": _REDEMPTION}
+TEMPLATES = {"customers": _CUSTOMER, "points_events": _EVENT, "points_redemptions": _REDEMPTION}
+"""The lists that have rows, with a template of a row each; every other list is empty."""
 _FIRST_CUSTOMER = 7_198_630_248_648
 
 
 def _ids(name: str, count: int) -> array[int]:
-    """Ascending ids; Shopify's are skewed: old customers lie far apart, new ones close together."""
+    """Return ascending ids. Customers' ids are skewed as in Shopify: sparse for old ones, dense for new ones."""
     if name == "customers":
         return array("q", (_FIRST_CUSTOMER + n * 33_000 - n * n // 4 for n in range(count)))
     return array("q", (4_294_500_014 + n * 7 + n % 5 for n in range(count)))
@@ -83,7 +84,7 @@ def _page(template: str, ids: array[int], start: int, limit: int, since_id: int)
 
 
 class Store:
-    """The lists by size, the pages made so far, and the times of the requests."""
+    """The lists, the cached pages and the statistics of requests."""
 
     def __init__(self, sizes: dict[str, int], rate: float, keep_pages: bool) -> None:
         self.ids = {name: _ids(name, count) for name, count in sizes.items()}
@@ -95,7 +96,7 @@ class Store:
         self.made: dict[str, bytes] | None = {} if keep_pages else None
 
     def answer(self, target: str) -> tuple[int, bytes]:
-        """Status and body for a request's target."""
+        """Return status and body of the answer to a request."""
         parts = urlsplit(target)
         if parts.path == "/stats":
             seconds = self.last_at - self.first_at
@@ -117,7 +118,7 @@ class Store:
         ids = self.ids.get(name, array("q"))
         limit = min(int(query.get("pagination[limit]", 25)), 250)
         since_id = int(query.get("pagination[since_id]", 0))
-        body = _page(_TEMPLATES.get(name, ""), ids, bisect_right(ids, since_id), limit, since_id)
+        body = _page(TEMPLATES.get(name, ""), ids, bisect_right(ids, since_id), limit, since_id)
         if self.made is not None:
             self.made[target] = body
         return 200, body
@@ -163,17 +164,19 @@ async def _serve(store: Store, latency: float) -> None:
 
 
 def main() -> None:
-    """Serve until killed; the first line printed is the address."""
+    """Print the address and serve until killed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in _TEMPLATES:
+    for name in TEMPLATES:
         parser.add_argument(f"--{name}", type=int, default=0)
     parser.add_argument("--latency-ms", type=float, default=0)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument(
-        "--keep-pages", action="store_true", help="make each page once, answer it at once later"
+        "--keep-pages",
+        action="store_true",
+        help="cache pages, so that later requests for them are answered at once",
     )
     options = parser.parse_args()
-    sizes = {name: getattr(options, name) for name in _TEMPLATES}
+    sizes = {name: getattr(options, name) for name in TEMPLATES}
     asyncio.run(_serve(Store(sizes, options.rate, options.keep_pages), options.latency_ms / 1000))
 
 

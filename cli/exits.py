@@ -1,4 +1,4 @@
-"""The exit codes of every `rivo` command, in one place."""
+"""Exit codes of the `rivo` command."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ TERMINATED = 143
 BROKEN_PIPE = 141
 
 EXIT_CODES = {
-    DONE: "done, all well",
-    FAILED: "something failed: a list, a model, a blocking check, the SQL, a setting; status: the last sync failed",
-    USAGE: "wrong usage: an unknown option, list or format",
+    DONE: "success",
+    FAILED: "failure: a list, a model, a blocking check, the SQL or a setting; status: the last sync failed",
+    USAGE: "usage error: an unknown option, list or format",
     NO_WAREHOUSE: "there is no warehouse yet",
-    STALE: "status alone: the last sync is older than the schedule allows",
-    INTERRUPTED: "stopped by Ctrl-C; the warehouse is whole (143: by SIGTERM)",
+    STALE: "status only: the last sync is older than the schedule allows",
+    INTERRUPTED: "stopped by Ctrl-C; the warehouse is intact (143: by SIGTERM)",
 }
 
 
 def help_text() -> str:
-    """The codes as `rivo --help` shows them."""
+    """Return the table of codes that `rivo --help` shows."""
     return "\n".join(f"  {code:<4} {meaning}" for code, meaning in EXIT_CODES.items())

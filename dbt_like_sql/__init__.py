@@ -1,1 +1,1 @@
-"""The derived models as plain SQL, laid out like a dbt project; `dbt_like_sql.runner` reads and builds them."""
+"""Derived models in plain SQL, laid out like a dbt project. `dbt_like_sql.runner` loads, builds and tests them."""

@@ -1,9 +1,9 @@
-"""Two pictures from the warehouse, with pandas: who moved between tiers, and how many of the points are redeemed.
+"""Draw two pictures from the warehouse with pandas: moves between tiers, and points redeemed for each point issued.
 
-    uv run --group examples python examples/tier_migration.py data/demo.duckdb [FOLDER]
+    uv run python examples/tier_migration.py data/demo.duckdb [FOLDER]
 
-writes tier_migration.png and points_burn_ratio.png into FOLDER (default: the current one). It only reads the
-warehouse, so a sync may run meanwhile. `migration` and `burn_ratio` return the DataFrames behind the pictures.
+This writes tier_migration.png and points_burn_ratio.png into FOLDER (default: the current folder). It only reads the
+warehouse, so a sync may run at the same time. `migration` and `burn_ratio` return the DataFrames behind the pictures.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ try:
     from matplotlib import pyplot as plt
     from matplotlib.ticker import PercentFormatter
 except ModuleNotFoundError:
-    sys.exit(f"The pictures need matplotlib: uv run --group examples python {' '.join(sys.argv)}")
+    sys.exit(
+        f"matplotlib is not installed here. Use the project's environment: uv run python {' '.join(sys.argv)}"
+    )
 
-# The last complete month; in a warehouse too young to have one, all its history.
+# The last complete month; all history where no month is complete yet.
 MIGRATION = """
     select
         moves.period_type,
@@ -41,7 +43,7 @@ MIGRATION = """
 
 TIERS = "select tier_name from marts.dim_tier where is_current order by tier_rank, tier_name"
 
-# The roll-forward rests on the ledger alone, so it also knows the months before the first sync.
+# The roll-forward is computed from the ledger alone, so it also covers the months before the first sync.
 BURN_RATIO = """
     select
         month,
@@ -56,22 +58,22 @@ BURN_RATIO = """
 
 
 def migration(warehouse: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """One row per state before and state after, told apart by tier id: how many members went from one to the other."""
+    """Return one row per state before and state after, distinguished by tier id, with the number of members."""
     return warehouse.sql(MIGRATION).df()
 
 
 def burn_ratio(warehouse: duckdb.DuckDBPyConnection) -> pd.DataFrame:
-    """One row per complete month: points redeemed and issued, each net of what was taken back, and their ratio."""
+    """Return one row per complete month: points redeemed and points issued, each net of reversals, and their ratio."""
     return warehouse.sql(BURN_RATIO).df()
 
 
 def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
-    """Heat map: a row for each state before, a column for each state after, upgrades blue and downgrades red."""
+    """Draw a heat map: a row per state before, a column per state after; upgrades blue, downgrades red."""
     known = dict.fromkeys(["(joined)", "not_member", "no_tier", *tiers, *moves.from_state, *moves.to_state])
     order = [state for state in known if state != "(left)"] + ["(left)"]
     rows = [state for state in order if state in set(moves.from_state)]
     columns = [state for state in order if state in set(moves.to_state)]
-    # Two tiers may bear the same name: one row then, and shares of all its members.
+    # Two tiers with the same name share one row; its shares are of the members of both.
     cells = moves.assign(
         signed=moves.direction.map({"upgrade": 1, "downgrade": -1}).fillna(0) * moves.members
     )
@@ -103,13 +105,13 @@ def draw_migration(moves: pd.DataFrame, tiers: list[str], path: Path) -> None:
     axes.set_ylabel("state at the start")
     axes.set_title(f"Tier migration, {moves.period_start[0]:%d %b %Y} to {moves.period_end[0]:%d %b %Y}")
     bar = figure.colorbar(image, ax=axes, format=lambda value, _: f"{abs(value):.0%}")
-    bar.set_label("share that fell (red) or rose (blue)")
+    bar.set_label("share moved down (red) or up (blue)")
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
 
 def draw_burn_ratio(months: pd.DataFrame, path: Path) -> None:
-    """Line: points redeemed for each point issued, by month."""
+    """Draw a line: points redeemed for each point issued, by month."""
     figure, axes = plt.subplots(figsize=(9, 4.5), layout="constrained")
     axes.plot(months.month, months.points_burn_ratio, marker="o")
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -123,12 +125,12 @@ def draw_burn_ratio(months: pd.DataFrame, path: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Draw both pictures and say where they are."""
+    """Draw both pictures and print their paths."""
     if len(arguments) not in (1, 2):
         sys.exit("Usage: python examples/tier_migration.py WAREHOUSE.duckdb [FOLDER]")
     source, folder = Path(arguments[0]), Path(*arguments[1:])
     if not source.is_file():
-        sys.exit(f"There is no warehouse at {source}. `make sync` makes one.")
+        sys.exit(f"There is no warehouse at {source}. Run `make sync` to create one.")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with duckdb.connect(str(source), read_only=True) as warehouse:
@@ -137,12 +139,12 @@ def main(arguments: list[str]) -> None:
     except duckdb.Error as error:
         sys.exit(f"{source} cannot be read: {str(error).splitlines()[0]}")
     if moves.empty:
-        print("No customer was seen yet, so there is no migration to draw.")
+        print("There are no customers yet, so there is no migration to draw.")
     else:
         draw_migration(moves, tiers, folder / "tier_migration.png")
         print(folder / "tier_migration.png")
     if months.points_burn_ratio.isna().all():
-        print("No month is complete in which points were issued, so there is no burn ratio to draw.")
+        print("No complete month has points issued, so there is no burn ratio to draw.")
     else:
         draw_burn_ratio(months, folder / "points_burn_ratio.png")
         print(folder / "points_burn_ratio.png")

@@ -15,9 +15,9 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines.errors import SettingsError
+from pipelines.rivo.columns import API_URL
 
 PROJECT = Path(__file__).resolve().parent.parent
-RIVO_API_URL = "https://developer-api.rivo.io/merchant_api/v1"
 MAKE_A_KEY = "Make one with `openssl rand -hex 32`, keep it with your other secrets, and do not change it"
 
 
@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     )
 
     api_key: SecretStr | None = None
-    api_url: str = RIVO_API_URL
+    api_url: str = API_URL
     warehouse: str = "data/rivo.duckdb"
     timezone: str = "UTC"
     sync_cron: str = "0 3 * * *"
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         except LocationParseError:
             parts = None
         if parts is None or not parts.host or re.search(r"\s", url):
-            raise ValueError("is no address; Rivo's is " + RIVO_API_URL)
+            raise ValueError("is no address; Rivo's is " + API_URL)
         if parts.auth:
             raise ValueError("must hold no user and no password; the key stands in the setting for it")
         return url.rstrip("/")

@@ -15,11 +15,11 @@ from pipelines.errors import RivoError, command
 from pipelines.settings import PROJECT
 
 DEMO_SYNCS = 13
-"""A first demo replays so many weekly syncs, so that tier migration has something to show."""
+"""Number of weekly syncs that a first demo replays, so that there is a tier migration to show."""
 
 
 class DemoStore:
-    """A sandbox store in a process of its own, with a clock that can be set."""
+    """A running sandbox store, in a process of its own, with a clock that can be set."""
 
     def __init__(self, url: str, key: str) -> None:
         self.url = url
@@ -32,7 +32,7 @@ class DemoStore:
         return datetime.fromisoformat(self._ask(None)["now"]).astimezone(UTC)
 
     def set_clock(self, now: datetime) -> None:
-        """Move the store to another virtual time."""
+        """Set the store's virtual time."""
         self._ask({"now": now.isoformat()})
 
     def _ask(self, body: dict[str, str] | None) -> dict[str, str]:
@@ -44,14 +44,14 @@ class DemoStore:
                 clock: dict[str, str] = json.load(answer)
                 return clock
         except (OSError, ValueError) as error:
-            raise RivoError(f"The sandbox store does not answer any more ({error}).") from None
+            raise RivoError(f"The sandbox store no longer answers ({error}). Run the sync again.") from None
 
 
 _started: list[subprocess.Popen[str]] = []
 
 
 def start_demo_store() -> None:
-    """Let the store begin to simulate its shop now; the next `demo_store` takes it."""
+    """Start the simulation now; the next `demo_store` uses it."""
     _started.append(
         subprocess.Popen(
             [sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"],
@@ -66,7 +66,7 @@ def start_demo_store() -> None:
 
 @contextmanager
 def demo_store() -> Iterator[DemoStore]:
-    """Start the sandbox store on a free port of this machine; it ends with the block, or with this process.
+    """Start the sandbox store on a free port of this machine; it stops with the block, or with this process.
 
     Raises:
         RivoError: it does not start.
@@ -81,13 +81,13 @@ def demo_store() -> Iterator[DemoStore]:
             raise RivoError(f"The sandbox store did not start. Run `{command()} sandbox` to see why.")
         yield DemoStore(said["RIVO_API_URL"], said["RIVO_API_KEY"])
     finally:
-        # It keeps nothing, so there is nothing that it should end in order.
+        # It stores nothing, so an orderly end is not needed.
         process.kill()
         process.wait(timeout=10)
 
 
 def demo_times(store_now: datetime, last_observed_at: datetime | None) -> list[datetime]:
-    """The virtual times of the syncs to run now: thirteen weekly ones at first, then a day later each time."""
+    """Return the virtual times of the syncs to run now: weekly ones at first, then one a day after the last."""
     if last_observed_at is None:
         return [store_now - timedelta(weeks=DEMO_SYNCS - 1 - n) for n in range(DEMO_SYNCS)]
     return [last_observed_at + timedelta(days=1)]

@@ -1,7 +1,7 @@
-"""A Rivo-compatible store on localhost, for tests and the demo. Imports nothing of the product.
+"""A Rivo-compatible store on localhost, for tests and the demo. Imports none of the other packages.
 
-A loyalty programme is simulated day by day (people, orders, points, tiers, codes, referrals, staff), and can
-be asked what Rivo's REST API would answer at any moment:
+It simulates a loyalty programme day by day (customers, orders, points, tiers, discount codes, referrals, staff) and
+returns what Rivo's REST API would answer at any moment:
 
     from datetime import UTC, datetime, timedelta
     from sandbox import Fault, Program, ProgramOptions, serve
@@ -10,8 +10,8 @@ be asked what Rivo's REST API would answer at any moment:
     lists = program.snapshot(datetime(2026, 7, 1, tzinfo=UTC))      # {"customers": [{"id": ...}], ...}
 
     with serve(program, faults=["http_500:customers=0.1", Fault("dropped", times=2)]) as server:
-        ...                                    # point a client to server.url with server.key
-        server.now += timedelta(days=7)        # the clock stands still until it is moved
+        ...                                    # connect a client to server.url with server.key
+        server.now += timedelta(days=7)        # the clock only moves when it is set
         server.faults = []
         assert server.requests[-1].status == 200
 
@@ -21,12 +21,14 @@ be asked what Rivo's REST API would answer at any moment:
     program.restore("customers", id, at=later)
     program.truth.tier_spells(), program.truth.ledger(), program.truth.redemptions()
 
-The rule that holds for every customer at every moment T: `points_tally` is the sum of `points_diff` over the
-customer's points events that are visible at T and not revoked at T. The same goes for credits, whose sign is
-that of `credits_diff` where it comes, else negative for the source `points_purchase` and positive for all
-others. With `tally_rule="c"` hidden entries do not count either, with "d" nor do the unapproved and the
-future-dated. A tally changed by `program.override("customers", ...)` is the one way to break the rule.
-Another: a tier is held for the points earned in the last 365 days; one rises at once and falls by night.
+Two rules hold for every customer at every moment T:
+
+- The tally (Rivo's balance) `points_tally` is the sum of `points_diff` over the customer's points events that are
+  visible and not revoked at T. The same holds for credits. The sign of a credit amount is that of `credits_diff` if
+  present, else negative for the source `points_purchase` and positive for all others. With `tally_rule="c"`, hidden
+  entries do not count either; with "d", unapproved and future-dated entries do not count as well. Only
+  `program.override("customers", ...)` can break this rule.
+- The tier follows from the points earned in the last 365 days. Upgrades happen at once, downgrades at night.
 """
 
 from sandbox.api import Request

@@ -1,4 +1,4 @@
-"""`python -m sandbox`: a Rivo-compatible store on localhost."""
+"""Command line of the sandbox: `python -m sandbox`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _moment(text: str) -> datetime:
     try:
         return parse(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not an ISO 8601 moment: {text}") from error
+        raise argparse.ArgumentTypeError(f"not an ISO 8601 date and time: {text}") from error
 
 
 def _fault(text: str) -> Fault:
@@ -39,31 +39,48 @@ def _parser(called: str) -> argparse.ArgumentParser:
     known = "\n".join(f"  {name:<18}{kind.about}" for name, kind in KINDS.items())
     parser = argparse.ArgumentParser(
         prog=called,
-        description="A Rivo-compatible store on localhost over a simulated loyalty programme.\n"
-        "Prints RIVO_API_KEY=... and RIVO_API_URL=... once it is ready, and runs until it is stopped.",
+        description="Run a Rivo-compatible store on localhost with a simulated loyalty programme.\n"
+        "Prints RIVO_API_KEY=... and RIVO_API_URL=... when it is ready, and runs until it is stopped.",
         epilog=f"faults:\n{known}\n\nexamples:\n"
         f"  {called} --customers 200 --latency-ms 300\n"
         f"  {called} --fault http_500:customers=0.2",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add: Any = parser.add_argument
-    add("--host", default="127.0.0.1", help="a loopback address (127.0.0.1)")
-    add("--port", type=int, default=8765, help="0 for a free one (8765)")
-    add("--key", default="sandbox-key", help="the API key that is accepted (sandbox-key)")
-    add("--rate-limit", type=float, default=15, help="requests a second; 0 for none (15)")
-    add("--latency-ms", type=float, default=0, help="how long every answer takes at least (0)")
+    add("--host", default="127.0.0.1", help="loopback address to listen on (default: 127.0.0.1)")
+    add("--port", type=int, default=8765, help="port to listen on; 0 chooses a free one (default: 8765)")
+    add("--key", default="sandbox-key", help="API key to accept (default: sandbox-key)")
+    add("--rate-limit", type=float, default=15, help="requests per second; 0 for no limit (default: 15)")
+    add("--latency-ms", type=float, default=0, help="minimum time of each answer (default: 0)")
     add("--fault", type=_fault, action="append", default=[], metavar="NAME[:list][=rate][@value]")
-    add("--now", type=_moment, help="the virtual time (default: the end of history)")
-    add("--seed", type=int, default=7, help="the same seed, the same programme (7)")
-    add("--customers", type=int, default=2_000, help="how many there are at the end; 0: an empty shop (2000)")
-    add("--months", type=int, default=18, help="how much history (18)")
-    add("--end", type=_moment, default=DEFAULT_END, help=f"where history ends ({DEFAULT_END.isoformat()})")
-    add("--tally-rule", choices=TALLY_RULES, default="b", help="which ledger entries a tally counts (b)")
-    add("--no-tiers", action="store_true", help="a shop without VIP tiers")
-    add("--credits-only", action="store_true", help="a shop that knows store credits alone")
-    add("--unknown-source", action="store_true", help="some entries come from an unheard-of source")
-    add("--legacy-keys", action="store_true", help="attribute names of an older version")
-    add("--exit-with-parent", action="store_true", help="stop when the parent process is gone")
+    add("--now", type=_moment, help="virtual time (default: the end of the history)")
+    add(
+        "--seed", type=int, default=7, help="random seed; the same seed gives the same programme (default: 7)"
+    )
+    add(
+        "--customers",
+        type=int,
+        default=2_000,
+        help="customers at the end of the history; 0 for an empty shop (default: 2000)",
+    )
+    add("--months", type=int, default=18, help="length of the history (default: 18)")
+    add(
+        "--end",
+        type=_moment,
+        default=DEFAULT_END,
+        help=f"end of the history (default: {DEFAULT_END.isoformat()})",
+    )
+    add(
+        "--tally-rule",
+        choices=TALLY_RULES,
+        default="b",
+        help="which ledger entries count towards a balance (default: b, all that are not revoked)",
+    )
+    add("--no-tiers", action="store_true", help="simulate a shop without VIP tiers")
+    add("--credits-only", action="store_true", help="simulate a shop with store credits and no points")
+    add("--unknown-source", action="store_true", help="give some ledger entries an undocumented source")
+    add("--legacy-keys", action="store_true", help="use the attribute names of an older API version")
+    add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
     return parser
 
 
@@ -78,16 +95,16 @@ _stopping = threading.Event()
 
 
 def _interrupt(*_: object) -> NoReturn:
-    """One signal is enough, also in the middle of a long simulation."""
+    """Stop at the first signal, also in the middle of a long simulation."""
     for known in _SIGNALS:
         signal.signal(known, signal.SIG_IGN)
-    # Where Python swallows the exception (it may strike inside a destructor), the event still ends the wait.
+    # Python swallows an exception raised inside a destructor; the event ends the wait in that case.
     _stopping.set()
     raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -> int:
-    """Serve until SIGTERM, Ctrl-C, or the end of the parent; `called` is its name in the help."""
+    """Serve until SIGTERM, Ctrl-C or the end of the parent process. `called` is the command's name in its help."""
     parser = _parser(called)
     args = parser.parse_args(argv)
     before = {number: signal.signal(number, _interrupt) for number in _SIGNALS}

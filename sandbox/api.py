@@ -1,4 +1,4 @@
-"""A request in, an answer out: routes, key, rate limit, faults. Knows nothing of sockets."""
+"""Answers requests: routes, API key, rate limit, faults. Independent of sockets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REQUESTS_KEPT = 100_000
 
 @dataclass
 class Answer:
-    """What goes back: and, where the wire misbehaves, how."""
+    """An answer, and the faults to apply when it is sent."""
 
     status: int
     body: bytes
@@ -49,7 +49,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """A line of the log. `params` are decoded; `faults` are the names of those that hit it."""
+    """An entry of the request log. `params` are decoded; `faults` are the names of the faults applied."""
 
     method: str
     path: str
@@ -59,7 +59,7 @@ class Request:
 
 
 class Bucket:
-    """So many requests a second, in real time, with a second's worth at once."""
+    """Token bucket: a number of requests per second in real time, with bursts of one second's worth."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -68,7 +68,7 @@ class Bucket:
         self._lock = Lock()
 
     def take(self) -> bool:
-        """Whether a request may pass."""
+        """Take a token; return whether there was one."""
         if not self.rate:
             return True
         with self._lock:
@@ -82,7 +82,7 @@ class Bucket:
 
 
 def failure(status: int, message: str | None = None, form: str = "error") -> Answer:
-    """An error in one of the forms that are met: error, message, errors, html."""
+    """Return an error answer in one of the known formats: error, message, errors, html."""
     text = message or _MESSAGES.get(status, "Something went wrong")
     if form == "html":
         page = f"<!DOCTYPE html><html><head><title>{status}</title></head><body><h1>{text}</h1></body></html>"
@@ -92,7 +92,7 @@ def failure(status: int, message: str | None = None, form: str = "error") -> Ans
 
 
 class Api:
-    """The API of one shop at a virtual time that stands still until it is moved."""
+    """The API of one shop at a virtual time that only moves when it is set."""
 
     def __init__(
         self,
@@ -208,7 +208,7 @@ class Api:
         self.board.spoil(name, [obj])
         return Answer(200, orjson.dumps({"data": obj}))
 
-    # -- the control address ------------------------------------------------------------------------
+    # -- the control endpoints ----------------------------------------------------------------------
 
     def _control(self, method: str, what: str, body: bytes) -> Answer:
         if what not in ("clock", "faults"):

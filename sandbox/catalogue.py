@@ -1,6 +1,6 @@
-"""The shop's tiers, rewards and earning rules, and what staff change about them over time.
+"""The shop's tiers, rewards and earning rules, and how staff change them over time.
 
-`share` is a place in history: 0 its start, 1 its end.
+`share` is a position in the history: 0 is its start, 1 its end.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from sandbox.rows import Attributes
 
 
 class Item(NamedTuple):
-    """A row of a small list. `key` is how the simulation calls it."""
+    """A row of a small list. `key` is its name in the simulation."""
 
     key: str
     id: int
     attrs: Attributes
-    appears: float | None = None  # None: it was there before history began
+    appears: float | None = None  # None: before the history began
 
 
 class Change(NamedTuple):
-    """A change by staff. `attrs` None: the row is deleted for good."""
+    """A change by staff. If `attrs` is None, the row is deleted."""
 
     list: str
     key: str
@@ -40,7 +40,7 @@ TIERS = (
     _tier("platinum", 552_340, 4_000, ["Early access to sales", "Free express shipping", "Birthday gift"]),
 )
 
-# What an upgrade into the tier pays, in the order of TIERS.
+# Bonus points of an upgrade to each tier, in the order of TIERS.
 TIER_BONUS = (0, 50, 100, 250)
 
 
@@ -117,7 +117,7 @@ RULES = (
     _rule("referral_complete", 628_361, "Refer a friend", 250),
     _rule("vip_tier_upgrade", 628_377, "Reach a new tier", 0),
     _rule("custom_action", 628_384, "Download our app", 50, custom_action_name="app_download"),
-    # Rules that were never set up: partly null, and all null.
+    # Rules that were never set up: some attributes null, or all.
     Item("twitter_follow", 628_391, {"trigger": "twitter_follow", "points_amount": 25, "status": "disabled"}),
     Item("facebook_share", 628_398, {"trigger": "facebook_share"}),
     Item("null", 628_404, {}),
@@ -142,7 +142,7 @@ CHANGES = (
 
 
 def items(options: ProgramOptions) -> dict[str, tuple[Item, ...]]:
-    """The small lists of a shop with these options."""
+    """Return the small lists of a shop with these options."""
     rewards: tuple[Item, ...] = REWARDS
     if options.credits_only:
         rewards = tuple(item for item in REWARDS if item.attrs.get("source") == "credits")

@@ -1,4 +1,4 @@
-"""Virtual time: integer milliseconds since 1970 inside, ISO 8601 and HTTP dates outside."""
+"""Virtual time: milliseconds since 1970 as integers internally, ISO 8601 and HTTP dates in the API."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds of a moment that carries its time zone."""
+    """Convert a datetime with a time zone to milliseconds."""
     if moment.tzinfo is None:
         raise ValueError("a moment needs a time zone: use datetime(..., tzinfo=UTC)")
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_ms(ms: int) -> datetime:
-    """The moment as a datetime in UTC."""
+    """Convert milliseconds to a datetime in UTC."""
     return _EPOCH + timedelta(milliseconds=ms)
 
 
 def parse(text: str) -> datetime:
-    """An ISO 8601 text as a moment; without a zone it is UTC."""
+    """Parse an ISO 8601 text; without a time zone it is UTC."""
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -45,7 +45,7 @@ def _date_text(day: int) -> str:
 
 
 def iso(ms: int, fraction: bool = True) -> str:
-    """`2026-10-05T06:00:00.000Z`, or without milliseconds."""
+    """Format as `2026-10-05T06:00:00.000Z`, or without milliseconds."""
     day, rest = divmod(ms, DAY)
     seconds, milliseconds = divmod(rest, SECOND)
     minutes, second = divmod(seconds, 60)
@@ -56,18 +56,18 @@ def iso(ms: int, fraction: bool = True) -> str:
 
 
 def display_date(ms: int) -> str:
-    """The text that Rivo shows to shoppers: `May 02, 2026`."""
+    """Format as Rivo shows dates to shoppers: `May 02, 2026`."""
     date = _date(ms // DAY)
     return f"{_MONTHS[date.month - 1]} {date.day:02}, {date.year}"
 
 
 def http_date(ms: int) -> str:
-    """`Mon, 05 Oct 2026 06:00:00 GMT`, whatever the locale."""
+    """Format as an HTTP date in any locale: `Mon, 05 Oct 2026 06:00:00 GMT`."""
     moment = from_ms(ms)
     day, month = _WEEKDAYS[moment.weekday()], _MONTHS[moment.month - 1]
     return f"{day}, {moment.day:02} {month} {moment.year} {moment:%H:%M:%S} GMT"
 
 
 def month_of(ms: int) -> int:
-    """The calendar month, 1 to 12."""
+    """Return the calendar month, 1 to 12."""
     return _date(ms // DAY).month

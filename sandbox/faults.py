@@ -1,7 +1,7 @@
-"""Misbehaviours, as one table. Which of them happen, where and how often is set by `Fault` values.
+"""Faults that the store can simulate. `Fault` values choose which of them happen, where and how often.
 
-A fault is restricted to one list or not, and has a rate: a share of the requests, or for `rows` faults a
-share of the rows. The same faults and the same requests give the same misbehaviour.
+A fault can be restricted to one list. Its rate is a share of the requests or, for faults of the stage `rows`, of the
+rows. The same faults and requests give the same answers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sandbox.shapes import chance
 
 @dataclass(frozen=True)
 class Kind:
-    """A misbehaviour. `stage` says what it meddles with.
+    """A kind of fault. `stage` says what it changes.
 
-    answer   the whole answer is another one: `setting` has status, body, retry_after
-    wire     how the bytes go out
-    paging   which page is taken, or which links it bears
-    rows     single objects: `setting["apply"]` changes one in place
+    answer   replaces the whole answer: `setting` has status, body, retry_after
+    wire     changes how the bytes are sent
+    paging   changes which page is returned, or its links
+    rows     changes single objects: `setting["apply"]` changes one in place
     """
 
     stage: str
@@ -74,7 +74,7 @@ _BUSY = "Rate limit exceeded"
 
 KINDS: dict[str, Kind] = {
     "rate_limited": _error(
-        429, "errors", "429 with Retry-After in seconds (value, 1)", retry_after="seconds"
+        429, "errors", "429 with Retry-After in seconds (value: seconds, default 1)", retry_after="seconds"
     ),
     "rate_limited_date": _error(429, "errors", "429 with Retry-After as an HTTP date", retry_after="date"),
     "rate_limited_bare": _error(429, "message", "429 without Retry-After"),
@@ -88,22 +88,22 @@ KINDS: dict[str, Kind] = {
     "html": _error(200, "html", "an HTML page with status 200"),
     "truncated": Kind("wire", "Content-Length is longer than the body; the connection closes"),
     "dropped": Kind("wire", "the connection closes without an answer"),
-    "slow": Kind("wire", "the answer takes a while (value: milliseconds, 500)"),
-    "hang": Kind("wire", "nothing comes for a long time, then the connection closes (value: seconds, 60)"),
-    "cursor_ignored": Kind("paging", "since_id is ignored: always the first page"),
+    "slow": Kind("wire", "the answer is delayed (value: milliseconds, default 500)"),
+    "hang": Kind("wire", "the connection closes after a long silence (value: seconds, default 60)"),
+    "cursor_ignored": Kind("paging", "since_id is ignored: every page is the first page"),
     "cursor_stuck": Kind("paging", "next_since_id is the since_id that was sent"),
-    "old_links": Kind("paging", "cursor answers with links.self alone"),
-    "next_missing": Kind("paging", "next_since_id is missing although there is more"),
-    "next_null": Kind("paging", "next_since_id is null although there is more"),
+    "old_links": Kind("paging", "cursor answers contain only links.self"),
+    "next_missing": Kind("paging", "next_since_id is missing although there are more rows"),
+    "next_null": Kind("paging", "next_since_id is null although there are more rows"),
     "empty_page": Kind("paging", "a page without rows"),
-    "short_page": Kind("paging", "a page of one row, whatever was asked for"),
+    "short_page": Kind("paging", "a page of one row, whatever the limit"),
     "new_attribute": Kind("rows", "an undeclared attribute, new_attribute", {"apply": _new_attribute}),
     "type_change": Kind("rows", 'a number becomes a text: "12 pts"', {"apply": _type_change}),
     "null_id": Kind("rows", "the row's id is null", {"apply": _null_id}),
     "missing_id": Kind("rows", "the row has no id", {"apply": _no_id}),
     "missing_diff": Kind("rows", "points_diff is missing", {"apply": _no_diff}),
     "missing_attribute": Kind(
-        "rows", "an attribute is missing (value: its name, vip_tier)", {"apply": _no_attribute}
+        "rows", "an attribute is missing (value: its name, default vip_tier)", {"apply": _no_attribute}
     ),
     "bad_date": Kind("rows", "an impossible date, 2026-02-30", {"apply": _bad_date}),
 }
@@ -113,13 +113,13 @@ _TEXT = re.compile(r"(?P<name>\w+)(:(?P<list>\w+))?(=(?P<rate>[\d.]+))?(@(?P<val
 
 @dataclass(frozen=True)
 class Fault:
-    """One misbehaviour at work.
+    """An active fault.
 
     name   a key of KINDS
-    list   the list it is restricted to; None: all of them
-    rate   the share of requests or rows it hits
-    value  what some kinds take: seconds, milliseconds, the value of a new attribute
-    times  how often it happens at most (not for `rows` faults); None: without end
+    list   the list it is restricted to; None for all lists
+    rate   share of the requests or rows affected
+    value  parameter of some kinds: seconds, milliseconds, the value of a new attribute
+    times  maximum number of times (not for faults of the stage `rows`); None for no maximum
     """
 
     name: str
@@ -129,24 +129,24 @@ class Fault:
     times: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what does not exist."""
+        """Validate name, list and rate."""
         if self.name not in KINDS:
-            raise ValueError(f"no fault {self.name!r}; there are {', '.join(KINDS)}")
+            raise ValueError(f"there is no fault {self.name!r}; the faults are {', '.join(KINDS)}")
         if self.list is not None and self.list not in LISTS:
-            raise ValueError(f"no list {self.list!r}; there are {', '.join(LISTS)}")
+            raise ValueError(f"there is no list {self.list!r}; the lists are {', '.join(LISTS)}")
         if not 0 <= self.rate <= 1:
-            raise ValueError(f"the rate of {self.name} must lie between 0 and 1")
+            raise ValueError(f"the rate of {self.name} must be between 0 and 1")
 
     @classmethod
     def parse(cls, given: str | Mapping[str, Any] | Fault) -> Fault:
-        """A fault from `NAME[:list][=rate][@value]`, or from a mapping with the fields' names."""
+        """Create a fault from `NAME[:list][=rate][@value]`, or from a mapping of the fields."""
         if isinstance(given, Fault):
             return given
         if not isinstance(given, str):
             return cls(**given)
         match = _TEXT.match(given)
         if not match:
-            raise ValueError(f"cannot read the fault {given!r}: NAME[:list][=rate][@value]")
+            raise ValueError(f"cannot parse the fault {given!r}; the format is NAME[:list][=rate][@value]")
         value: Any = match["value"]
         if value is not None and re.fullmatch(r"[\d.]+", value):
             value = float(value)
@@ -155,7 +155,7 @@ class Fault:
 
     @property
     def kind(self) -> Kind:
-        """What the table says about it."""
+        """Its kind."""
         return KINDS[self.name]
 
 
@@ -163,7 +163,7 @@ FaultLike = str | Mapping[str, Any] | Fault
 
 
 class Switchboard:
-    """The faults at work, and how often each was asked and happened."""
+    """The active faults, with the number of requests that each one could affect and did affect."""
 
     def __init__(self, seed: int, faults: Iterable[FaultLike] | FaultLike = ()) -> None:
         self._seed = seed
@@ -172,7 +172,7 @@ class Switchboard:
         self.set(faults)
 
     def set(self, faults: Iterable[FaultLike] | FaultLike) -> None:
-        """Replace all faults; their counts start anew."""
+        """Replace all faults and reset their counts."""
         if isinstance(faults, str | Mapping | Fault):
             faults = [faults]
         parsed = [Fault.parse(fault) for fault in faults]
@@ -183,7 +183,7 @@ class Switchboard:
             self.revision += 1
 
     def for_request(self, list_name: str | None) -> list[Fault]:
-        """The faults, other than of rows, that hit this request."""
+        """Return the faults that affect this request, except those of the stage `rows`."""
         hits = []
         with self._lock:
             for place, fault in enumerate(self.faults):
@@ -197,7 +197,7 @@ class Switchboard:
         return hits
 
     def spoil(self, list_name: str, objects: list[dict[str, Any]]) -> None:
-        """Let the faults of rows at the objects of a page."""
+        """Apply the faults of the stage `rows` to the objects of a page."""
         for fault in self.faults:
             if fault.kind.stage != "rows" or fault.list not in (None, list_name):
                 continue
@@ -207,5 +207,5 @@ class Switchboard:
                     apply(obj, fault.value)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The faults at work, as the control address tells them."""
+        """Return the active faults as the control endpoint reports them."""
         return [asdict(fault) for fault in self.faults]

@@ -1,4 +1,4 @@
-"""What a customer does, other than spend points: arrive, join, buy, review, refer, fall silent.
+"""Actions of customers other than spending points: arrive, join, buy, review, refer, become inactive.
 
 Every function here is an action: `action(simulation, at, ...)`.
 """
@@ -16,7 +16,7 @@ SOCIAL = ("instagram_follow", "tiktok_follow", "facebook_like", "custom_action",
 
 
 def begin(sim: Simulation, at: int) -> None:
-    """Open the programme: the founders are there, a share of them with a balance from another app."""
+    """Open the programme with its founders, some of them with a balance from a previous app."""
     options = sim.options
     for _ in range(people.founders(options)):
         customer = _create(sim, at, is_founder=True)
@@ -34,7 +34,7 @@ def _plan_arrival(sim: Simulation, place: int) -> None:
 
 
 def arrive(sim: Simulation, at: int, place: int) -> None:
-    """A new customer appears in Shopify."""
+    """Create a new customer, as Shopify reports it."""
     _plan_arrival(sim, place + 1)
     rng = sim.rng
     customer = _create(sim, at, is_founder=False)
@@ -57,13 +57,13 @@ def _create(sim: Simulation, at: int, is_founder: bool) -> Customer:
 
 
 def enrol(sim: Simulation, at: int, customer: Customer) -> None:
-    """A founder is taken over from the previous app, mostly with a balance."""
+    """Import a founder from the previous app, usually with a balance."""
     rng = sim.rng
     since = at - int(rng.random() * 300 * DAY)
     sim.move(at, customer, status="member", status_at=since // 1000 * 1000)
     if rng.random() < 0.8:
         balance = int(rng.lognormvariate(5.2, 0.9)) + 1
-        # The old app's clock of inactivity goes on running.
+        # Inactivity in the previous app counts towards the expiry of points.
         customer.expiry_planned = True
         sim.plan(since + YEAR + HOUR, Simulation.expire_points, customer)
         _earn_raw(sim, at, customer, "import", balance, applied_at=since // 1000 * 1000)
@@ -72,7 +72,7 @@ def enrol(sim: Simulation, at: int, customer: Customer) -> None:
 
 
 def join(sim: Simulation, at: int, customer: Customer) -> None:
-    """A guest becomes a member."""
+    """Make a guest a member."""
     if customer.is_member:
         return
     sim.move(at, customer, status="member", status_at=at)
@@ -95,7 +95,7 @@ def _settle_in(sim: Simulation, customer: Customer) -> None:
 
 
 def opt_out(sim: Simulation, at: int, customer: Customer) -> None:
-    """A member leaves the programme; a few come back. The balance stays where it is."""
+    """Let a member leave the programme; a few return. The balance is kept."""
     if not customer.is_member:
         return
     status = "guest" if sim.rng.random() < 0.6 else "excluded"
@@ -107,7 +107,7 @@ def opt_out(sim: Simulation, at: int, customer: Customer) -> None:
 def _earn_raw(
     sim: Simulation, at: int, customer: Customer, source: str, amount: int, **attrs: Any
 ) -> Event | None:
-    # One point is one cent in a shop that knows credits alone.
+    # In a shop with credits only, one point is one cent.
     if not amount:
         return None
     if sim.options.credits_only:
@@ -118,7 +118,7 @@ def _earn_raw(
 def earn(
     sim: Simulation, at: int, customer: Customer, trigger: str, times: int = 1, **attrs: Any
 ) -> Event | None:
-    """Earn by an earning rule, if it is active and the customer a member."""
+    """Earn by an earning rule, if the rule is active and the customer is a member."""
     if not customer.is_member or trigger not in sim.rules:
         return None
     id, rule = sim.rules[trigger]
@@ -130,7 +130,7 @@ def earn(
 
 
 def follow(sim: Simulation, at: int, customer: Customer, trigger: str) -> None:
-    """Follow, like, visit, install: once each."""
+    """Earn for a follow, like, visit or app download, once each."""
     if trigger in sim.rules and sim.rules[trigger][0] not in customer.now.done:
         event = earn(sim, at, customer, trigger)
         if event and sim.rng.random() < 0.06:
@@ -138,14 +138,14 @@ def follow(sim: Simulation, at: int, customer: Customer, trigger: str) -> None:
 
 
 def tell_birthday(sim: Simulation, at: int, customer: Customer) -> None:
-    """A member gives its birthday and is congratulated from then on."""
+    """Save a member's birthday, which earns points every year from then on."""
     moment = at + int(sim.rng.random() * YEAR)
     sim.move(at, customer, dob=iso(moment)[5:10], dob_at=at)
     sim.plan(moment, birthday, customer)
 
 
 def birthday(sim: Simulation, at: int, customer: Customer) -> None:
-    """Birthday points run out on their own after ninety days."""
+    """Give birthday points, which expire after ninety days."""
     sim.plan(at + YEAR, birthday, customer)
     until = at + 90 * DAY
     event = earn(sim, at, customer, "customer_birthday", expires_at=until, per_event_expiration_at=until)
@@ -154,17 +154,17 @@ def birthday(sim: Simulation, at: int, customer: Customer) -> None:
 
 
 def expire_entry(sim: Simulation, at: int, event: Event) -> None:
-    """Points with a date of their own expire, as far as they are still there."""
+    """Expire points with their own expiry date, as far as they are not spent."""
     left = min(event.points, event.customer.now.points)
     if left > 0 and event.counted:
         sim.post(at, event.customer, "points_expiration", -left, sourceable_id=event.id)
 
 
 def order(sim: Simulation, at: int, customer: Customer) -> None:
-    """Buy something, or not this time; then plan the next."""
+    """Place an order or skip it, then plan the next one."""
     rng = sim.rng
     if at > customer.lapses_at:
-        if rng.random() < 0.15:  # a few come back after long
+        if rng.random() < 0.15:  # a few return after a long time
             customer.lapses_at = at + YEAR // 2
             sim.plan(sim.soon(150), order, customer)
         return
@@ -183,7 +183,7 @@ def order(sim: Simulation, at: int, customer: Customer) -> None:
 
 
 def reward_order(sim: Simulation, at: int, customer: Customer, placed_at: int, amount: int) -> None:
-    """The points of an order, and what an order leads to."""
+    """Earn points for an order and plan what may follow: review, refund, redemption."""
     rng = sim.rng
     attrs: dict[str, Any] = {"order_id": 5_600_000_000_000 + int(rng.random() * 10**11)}
     attrs |= {"applied_at": placed_at, "occurred_at": placed_at, "sourceable_id": attrs["order_id"]}
@@ -210,18 +210,18 @@ def reward_order(sim: Simulation, at: int, customer: Customer, placed_at: int, a
 
 
 def review(sim: Simulation, at: int, customer: Customer) -> None:
-    """Write a review of something bought."""
+    """Write a review of a product."""
     earn(sim, at, customer, "review_complete", occurred_at=at)
 
 
 def approve(sim: Simulation, at: int, event: Event) -> None:
-    """The pending period of an order is over."""
+    """Approve the points of an order after its pending period."""
     if "revoked_at" not in event.as_of(at):
         sim.amend(at, event, approved_at=at)
 
 
 def refund_order(sim: Simulation, at: int, event: Event, amount: int) -> None:
-    """An order is sent back: the entry is revoked, or an opposite one written, in part or in whole."""
+    """Refund an order, wholly or in part: revoke its ledger entry or add an opposite one."""
     customer, rng = event.customer, sim.rng
     share = 1.0 if rng.random() < 0.7 else 0.5
     sim.move(
@@ -248,7 +248,7 @@ def refund_order(sim: Simulation, at: int, event: Event, amount: int) -> None:
 
 
 def refer(sim: Simulation, at: int, customer: Customer) -> None:
-    """A member sends a friend an invitation."""
+    """Send an invitation from a member to a friend."""
     attrs = {"status": "unclaimed", "created_at": at, "updated_at": at}
     attrs |= {"advocate_email": customer.email, "referrer_customer_id": customer.id}
     attrs |= {"referrer_customer": {"id": customer.id, "email": customer.email}}
@@ -266,13 +266,13 @@ def _progress(at: int, row: Row, status: str, **attrs: Any) -> None:
 
 
 def end_referral(_: Simulation, at: int, row: Row, status: str, reason: str) -> None:
-    """A referral comes to nothing."""
+    """End a referral without success."""
     if row.as_of(at)["status"] not in ("completed", "blocked"):
         _progress(at, row, status, block_reason=reason)
 
 
 def claim_referral(sim: Simulation, at: int, customer: Customer) -> None:
-    """A new customer came by one of the last invitations."""
+    """Let a new customer claim one of the latest invitations."""
     recent = sim.referrals[-40:]
     if not recent:
         return
@@ -299,7 +299,7 @@ def claim_referral(sim: Simulation, at: int, customer: Customer) -> None:
 
 
 def complete_referral(sim: Simulation, at: int, row: Row) -> None:
-    """The friend buys; the advocate is rewarded."""
+    """Complete a referral: the friend buys and the advocate earns points."""
     attrs = row.as_of(at)
     if attrs["status"] != "pending":
         return

@@ -1,4 +1,4 @@
-"""What a simulated programme can be asked for."""
+"""Options of a simulated programme."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ DEFAULT_END = datetime(2026, 10, 5, 6, 0, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class ProgramOptions:
-    """The same options give the same programme, to the byte.
+    """Options of a programme. Equal options give equal answers, byte for byte.
 
-    seed            chooses the people and what they do
-    customers       how many there are at `end`; 0 is an empty shop. More arrive after `end`
-    months          how much history lies before `end`
-    end             where history ends by default; the clock may go on past it
-    tally_rule      which ledger entries a tally counts: "b" all but the revoked, "c" nor the hidden,
-                    "d" nor the unapproved and the future-dated
+    seed            random seed
+    customers       number of customers at `end`; 0 is an empty shop. More arrive after `end`
+    months          length of the history before `end`
+    end             default end of the history; the clock may go past it
+    tally_rule      which ledger entries count towards a tally (Rivo's balance): "b" all that are not revoked,
+                    "c" also not the hidden ones, "d" also not the unapproved and future-dated ones
     tiers           False: a shop without VIP tiers
     credits_only    True: everything is earned and spent in store credits; no points, no tiers
-    unknown_source  True: some entries come from a source nobody has heard of, "gamification_spin"
-    legacy_keys     True: customers carry the attribute names of an older version of the API
+    unknown_source  True: some entries have an undocumented source, "gamification_spin"
+    legacy_keys     True: customers have the attribute names of an older version of the API
     """
 
     seed: int = 7
@@ -39,7 +39,7 @@ class ProgramOptions:
     legacy_keys: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be simulated."""
+        """Validate the options."""
         if self.tally_rule not in TALLY_RULES:
             raise ValueError(f"tally_rule must be one of {', '.join(TALLY_RULES)}, not {self.tally_rule!r}")
         if self.customers < 0:
@@ -51,7 +51,7 @@ class ProgramOptions:
 
     @property
     def start(self) -> datetime:
-        """The first moment of history: `months` calendar months before `end`."""
+        """Start of the history: `months` calendar months before `end`."""
         count = self.end.year * 12 + self.end.month - 1 - self.months
         year, month = count // 12, count % 12 + 1
         day = min(self.end.day, calendar.monthrange(year, month)[1])
@@ -59,7 +59,7 @@ class ProgramOptions:
 
     @property
     def has_tiers(self) -> bool:
-        """Whether the shop has VIP tiers: they are entered by points."""
+        """Whether the shop has VIP tiers; they need points."""
         return self.tiers and not self.credits_only
 
     @property

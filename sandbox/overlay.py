@@ -1,4 +1,4 @@
-"""What a test adds to the programme by hand: rows, deletions, values. The simulation knows nothing of it."""
+"""Changes that a test makes to the programme: rows, deletions, values. They do not affect the simulation."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from sandbox.rows import LISTS, Attributes, Row
 
 
 class Inserted(Row):
-    """A row whose attributes are already in the API's own form."""
+    """A row whose attributes are already in the API's format."""
 
     __slots__ = ()
 
 
 class Overlay:
-    """Changes by hand, each from a moment on."""
+    """Changes made by a test, each effective from a moment on."""
 
     def __init__(self) -> None:
         self.revision = 0
         self.inserted: dict[str, list[Inserted]] = {name: [] for name in LISTS}
-        self.touched: set[int] = set()  # customers whose ledger was changed by hand
+        self.touched: set[int] = set()  # customers whose ledger a test has changed
         self._values: dict[tuple[str, int], list[tuple[int, int, Attributes]]] = {}
         self._presence: dict[tuple[str, int], list[tuple[int, bool]]] = {}
 
     def insert(self, name: str, row: Inserted) -> None:
-        """Add a row; its list stays in order of ids."""
+        """Add a row, keeping its list ordered by id."""
         rows = self.inserted[name]
         rows.append(row)
         rows.sort(key=lambda row: row.id)
         self.revision += 1
 
     def set_values(self, name: str, id: int, at: int, attributes: Attributes) -> None:
-        """Have a row answer these attributes from a moment on."""
+        """Replace attributes of a row from a moment on."""
         self.revision += 1
         insort(self._values.setdefault((name, id), []), (at, self.revision, plain(attributes)))
 
     def set_presence(self, name: str, id: int, at: int, present: bool) -> None:
-        """Take a row away, or bring it back, from a moment on."""
+        """Remove a row or bring it back, from a moment on."""
         insort(self._presence.setdefault((name, id), []), (at, present))
         self.revision += 1
 
     def values(self, name: str, id: int, t: int) -> Attributes:
-        """What replaces the attributes of a row at a moment."""
+        """Return the replaced attributes of a row at a moment."""
         merged: Attributes = {}
         for at, _, attributes in self._values.get((name, id), ()):
             if at <= t:
@@ -52,24 +52,24 @@ class Overlay:
         return merged
 
     def is_present(self, name: str, id: int, t: int) -> bool:
-        """Whether a row has not been taken away."""
-        spells = self._presence.get((name, id))
-        if not spells:
+        """Return whether a row is not removed at a moment."""
+        changes = self._presence.get((name, id))
+        if not changes:
             return True
-        place = bisect_right(spells, t, key=lambda spell: spell[0])
-        return True if place == 0 else spells[place - 1][1]
+        place = bisect_right(changes, t, key=lambda change: change[0])
+        return True if place == 0 else changes[place - 1][1]
 
     def hides_any(self, name: str) -> bool:
-        """Whether any row of a list was ever taken away: most lists need no look at all."""
+        """Return whether any row of a list was ever removed, so that other lists need no filter."""
         return any(key[0] == name for key in self._presence)
 
     def changes_any(self, name: str) -> bool:
-        """Whether any row of a list has values by hand."""
+        """Return whether any row of a list has replaced attributes."""
         return any(key[0] == name for key in self._values)
 
 
 def plain(attributes: Attributes) -> Attributes:
-    """Attributes with moments as the API writes them."""
+    """Return attributes with datetimes formatted as the API does."""
 
     def value(given: Any) -> Any:
         return iso(to_ms(given)) if isinstance(given, datetime) else given

@@ -1,4 +1,4 @@
-"""Both ways of paging, with their traps."""
+"""Paging by cursor and by page number, with the quirks of Rivo's API."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SORTS = ("sort[order_type]", "sort[order_direction]")
 
 
 class BadRequest(ValueError):
-    """A parameter that makes no sense."""
+    """A request parameter is invalid."""
 
 
 def _number(params: Params, name: str, default: int, least: int) -> int:
@@ -36,14 +36,14 @@ def _number(params: Params, name: str, default: int, least: int) -> int:
 
 
 def is_cursor(params: Params) -> bool:
-    """Cursor mode: `since_id` without `per_page`, which would silently turn it off."""
+    """Return whether a request uses the cursor: `since_id` without `per_page`, which silently disables it."""
     return "pagination[since_id]" in params and "pagination[per_page]" not in params
 
 
 def page(
     view: View, name: str, params: Params, path: str, faults: frozenset[str] = frozenset()
 ) -> tuple[dict[str, Any], list[Object]]:
-    """The links and the objects of one page."""
+    """Return the links and the objects of one page."""
     if is_cursor(params):
         rows = _asked(view, name, params, _FILTERS)
         links, chosen = _cursor_page(rows, params, path, faults)
@@ -57,7 +57,7 @@ def page(
 
 
 def _asked(view: View, name: str, params: Params, heeded: tuple[str, ...]) -> list[Any]:
-    # The rows that the parameters ask for, worked out once for all pages.
+    # Filtering and sorting is done once for all pages of a list.
     given = {key: params[key] for key in heeded if key in params}
     if not given:
         return view.rows(name)
@@ -93,7 +93,7 @@ def _attribute(view: View, name: str, row: Any, key: str) -> Any:
 
 
 def find_customer(view: View, identifier: str) -> Any | None:
-    """A customer by Shopify id or e-mail address."""
+    """Find a customer by Shopify id or e-mail address."""
     if identifier.isdecimal():
         return view.find("customers", int(identifier))
     for row in view.rows("customers"):
@@ -104,7 +104,7 @@ def find_customer(view: View, identifier: str) -> Any | None:
 
 
 def _sorted(name: str, rows: list[Any], params: Params) -> list[Any]:
-    # Only "applied_at" is known as a key to sort by; it is ignored in cursor mode.
+    # "applied_at" is the only sort key; it is ignored in cursor mode.
     if params.get("sort[order_type]") == "applied_at" and name in ("points_events", "points_redemptions"):
         rows = sorted(rows, key=_applied_at)
     if params.get("sort[order_direction]") == "desc":
@@ -148,7 +148,7 @@ def _offset_page(rows: list[Any], params: Params, path: str) -> tuple[dict[str, 
     number = _number(params, "page", 1, 1)
     size = _number(params, "per_page", DEFAULT_SIZE, 1)
     if number > LAST_PAGE or size > MOST:
-        raise BadRequest(f"pagination goes to page {LAST_PAGE} with {MOST} records a page")
+        raise BadRequest(f"pagination is limited to page {LAST_PAGE} and {MOST} records per page")
     chosen = rows[(number - 1) * size : number * size]
     links = {"self": _address(path, {**params, "pagination[page]": str(number)})}
     if number * size < len(rows) and number < LAST_PAGE:

@@ -1,4 +1,4 @@
-"""Who comes: names, temper, and the course of arrivals."""
+"""Customers: names, buying behaviour and arrival times."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ LAST = (
 # fmt: on
 TAGS: tuple[tuple[str, ...] | None, ...] = (None, (), ("newsletter",), ("vip", "newsletter"), ("wholesale",))
 
-# How much is bought in each month, January first, as a share of the best.
+# Orders by month, January first, as a share of the busiest month.
 SEASON = (0.5, 0.5, 0.55, 0.55, 0.6, 0.55, 0.5, 0.5, 0.55, 0.6, 1.0, 0.95)
 
-_FOUNDERS = 0.4  # the share of the customers who were there before the app
+_FOUNDERS = 0.4  # share of the customers who existed before the programme
 
 
 def season(t: int) -> float:
-    """How busy the shop is, from 0 to 1."""
+    """Return how busy the shop is, from 0 to 1."""
     return SEASON[month_of(t) - 1]
 
 
 def founders(options: ProgramOptions) -> int:
-    """How many customers there are at the start of history."""
+    """Return the number of customers at the start of the history."""
     return min(options.customers, int(options.customers * _FOUNDERS) + 1)
 
 
 def arrival(options: ProgramOptions, place: int) -> int | None:
-    """When the n-th customer after the founders arrives; None if the shop does not grow.
+    """Return when the n-th customer after the founders arrives; None if the shop does not grow.
 
-    The shop grows a little faster all the time; past `end` it goes on at its last pace.
+    Growth accelerates slightly until `end` and is constant afterwards.
     """
     growth = options.customers - founders(options)
     if not growth:
@@ -55,14 +55,14 @@ def _letters(rng: Random, alphabet: str, count: int) -> str:
 
 
 def code(rng: Random, prefix: str = "") -> str:
-    """A referral code, or with a prefix a discount code."""
+    """Generate a referral code or, with a prefix, a discount code."""
     return prefix + (
         _letters(rng, "0123456789abcdef", 12) if prefix else _letters(rng, "abcdefghjkmnpqrs", 8)
     )
 
 
 def person(rng: Random, id: int, at: int, is_founder: bool) -> Customer:
-    """A new customer with a temper of its own: how often it buys, for how long, whether it redeems."""
+    """Generate a customer with its own behaviour: how often it buys, for how long, whether it redeems."""
     first, last = rng.choice(FIRST), rng.choice(LAST)
     plain = f"{first}.{last}".lower().replace("'", "").encode("ascii", "ignore").decode().strip(".")
     orders = min(60, int(rng.lognormvariate(0.7, 0.9))) if is_founder else 0
@@ -75,7 +75,7 @@ def person(rng: Random, id: int, at: int, is_founder: bool) -> Customer:
         tags=TAGS[int(rng.random() * len(TAGS))],
         remote_at=at - int(rng.random() * 200 * DAY) if is_founder else at,
     )
-    # Shopify tells of new customers with a delay.
+    # Shopify reports new customers with a delay.
     visible = at if is_founder else at + int((30 + 30 * rng.random()) * SECOND)
     customer = Customer(id, visible, first, last, f"{plain}.{id % 1_000_003}@example.com", code(rng), state)
     customer.rate = min(60.0, rng.lognormvariate(2.35, 0.9)) / 365

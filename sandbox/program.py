@@ -1,4 +1,4 @@
-"""The programme: simulated as far as anybody has looked, shown as of any moment, changed by hand by tests."""
+"""The programme: simulated on demand, readable as of any moment, with changes made by tests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _VIEWS_KEPT = 3
 
 
 class Program:
-    """A loyalty programme with a past and, when asked for, a future.
+    """A loyalty programme with a past and, on demand, a future.
 
-    Every moment is a datetime with a time zone. Nothing is simulated before somebody looks.
+    Every moment is a datetime with a time zone. The simulation runs as far as a read needs it.
     """
 
     def __init__(self, options: ProgramOptions | None = None) -> None:
@@ -34,7 +34,7 @@ class Program:
         self.truth = Truth(self._simulation, self._lock)
 
     def view(self, t: datetime | int) -> View:
-        """The lists at a moment, for reading row by row."""
+        """Return the lists as of a moment, for reading row by row."""
         ms = t if isinstance(t, int) else to_ms(t)
         with self._lock:
             key = (ms, self._overlay.revision)
@@ -46,15 +46,15 @@ class Program:
             return self._views[key]
 
     def snapshot(self, t: datetime) -> dict[str, list[Object]]:
-        """Every list exactly as the API answers it at a moment: `{"customers": [{"id", "type", ...}]}`."""
+        """Return every list exactly as the API answers it at a moment: `{"customers": [{"id", "type", ...}]}`."""
         return self.view(t).snapshot()
 
-    # -- by hand ------------------------------------------------------------------------------------
+    # -- changes made by tests ----------------------------------------------------------------------
 
     def override(self, list_name: str, id: int, at: datetime, **attributes: Any) -> None:
-        """Have a row answer these attributes from a moment on.
+        """Replace attributes of a row from a moment on.
 
-        A changed ledger entry changes its customer's tally with it.
+        A changed ledger entry also changes its customer's tally (balance).
         """
         with self._lock:
             row = self._find(list_name, id, at)
@@ -63,10 +63,10 @@ class Program:
                 self._overlay.touched.add(owner(row) or 0)
 
     def insert(self, list_name: str, attributes: Attributes, at: datetime, id: int | None = None) -> int:
-        """Add a row at a moment and return its id; by default the next id after those that exist then.
+        """Add a row at a moment and return its id, by default the next id after the existing ones.
 
-        Attributes are those of the API (moments may be datetimes); what is not given is null. A ledger entry
-        names its customer as `{"customer": {"id": ...}}` and counts in that customer's tally.
+        Attributes are those of the API; times may be datetimes, and missing attributes are null. A ledger entry
+        names its customer as `{"customer": {"id": ...}}` and counts towards that customer's tally.
         """
         with self._lock:
             ms = to_ms(at)
@@ -88,11 +88,11 @@ class Program:
             return id
 
     def remove(self, list_name: str, id: int, at: datetime) -> None:
-        """Have a row be absent from a moment on."""
+        """Remove a row from a moment on."""
         self._set_presence(list_name, id, at, False)
 
     def restore(self, list_name: str, id: int, at: datetime) -> None:
-        """Have a removed row come back at a moment."""
+        """Bring a removed row back from a moment on."""
         self._set_presence(list_name, id, at, True)
 
     def _set_presence(self, list_name: str, id: int, at: datetime, present: bool) -> None:
@@ -105,7 +105,7 @@ class Program:
 
     def _find(self, list_name: str, id: int, at: datetime) -> Any:
         if list_name not in LISTS:
-            raise ValueError(f"no list {list_name!r}; there are {', '.join(LISTS)}")
+            raise ValueError(f"there is no list {list_name!r}; the lists are {', '.join(LISTS)}")
         row = self.view(at).find(list_name, id)
         if row is None:
             raise ValueError(f"{list_name} has no row {id} at {at}")
@@ -127,7 +127,7 @@ _DEFAULTS: dict[str, Attributes] = {
     "referrals": {"status": "unclaimed"},
 }
 
-# Moments that an inserted row has from the start.
+# Times of an inserted row that default to the moment of insertion.
 _STAMPED = {
     "points_events": ("applied_at", "approved_at"),
     "points_redemptions": ("applied_at",),

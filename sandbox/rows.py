@@ -1,7 +1,7 @@
-"""The rows of the seven lists as the simulation keeps them: sparse, typed, and with their own past.
+"""The rows of all lists as the simulation stores them: only attributes with a value, typed, with their history.
 
-A row knows its attributes at creation and what changed when, so that it can be shown as of any moment.
-Times are milliseconds, credits and money are cents; `shapes` turns them into what the API answers.
+A row stores its attributes at creation and every later change, so that it can be shown as of any moment. Times are
+milliseconds, credits and money are cents; `shapes` converts them to the API's format.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 LISTS: dict[str, str] = {
-    # list -> the "type" its rows carry; the docs' rewards are in the plural
+    # list -> "type" of its rows; that of rewards is a plural in Rivo's documentation
     "customers": "customer",
     "points_events": "points_event",
     "points_redemptions": "points_redemption",
@@ -23,7 +23,7 @@ Attributes = dict[str, Any]
 
 
 class State(NamedTuple):
-    """A customer from one moment to the next change."""
+    """State of a customer from one moment until the next change."""
 
     at: int
     status: str
@@ -44,7 +44,7 @@ class State(NamedTuple):
 
 
 class Customer:
-    """A Shopify customer: who it is, every state it was in, and what drives it in the simulation."""
+    """A Shopify customer: identity, history of states, and parameters of its behaviour."""
 
     __slots__ = (
         "at",
@@ -68,52 +68,52 @@ class Customer:
         self, id: int, at: int, first_name: str, last_name: str, email: str, code: str, state: State
     ) -> None:
         self.id = id
-        self.at = at  # when it becomes visible over the API, a little after it exists
+        self.at = at  # when the API first shows it, shortly after its creation
         self.first_name = first_name
         self.last_name = last_name
         self.email = email
         self.code = code
         self.log: list[State] = [state]
-        self.rate = 0.0  # orders per day while the customer is alive
+        self.rate = 0.0  # orders per day while the customer is active
         self.lapses_at = 0
-        self.redeems = 0.0  # how likely an order is followed by a redemption
+        self.redeems = 0.0  # probability that an order is followed by a redemption
         self.earns: list[tuple[int, int]] = []  # a heap of (applied at, points) that count towards a tier
         self.progress = 0  # their sum
-        self.bonuses = 0  # how many tiers have paid their bonus
+        self.bonuses = 0  # number of tiers whose bonus has been paid
         self.expiry_planned = False
-        self.review_at: int | None = None  # the next nightly look at the tier
+        self.review_at: int | None = None  # next nightly review of the tier
 
     @property
     def now(self) -> State:
-        """The state at the simulation's present."""
+        """Current state."""
         return self.log[-1]
 
     @property
     def is_member(self) -> bool:
-        """Whether the customer takes part at the simulation's present."""
+        """Whether the customer is a member now."""
         return self.log[-1].status == "member"
 
 
 class Row:
-    """A row of any list but customers."""
+    """A row of any list except customers."""
 
     __slots__ = ("at", "attrs", "changes", "gone_at", "id")
 
     def __init__(self, id: int, at: int, attrs: Attributes) -> None:
         self.id = id
-        self.at = at  # visible from here on
+        self.at = at  # when the API first shows it
         self.attrs = attrs
         self.changes: list[tuple[int, Attributes]] | None = None
         self.gone_at: int | None = None
 
     def change(self, at: int, **attrs: Any) -> None:
-        """Set attributes from a moment on; moments come in order."""
+        """Set attributes from a moment on. Calls must be in order of time."""
         if self.changes is None:
             self.changes = []
         self.changes.append((at, attrs))
 
     def as_of(self, t: int) -> Attributes:
-        """The attributes at a moment; do not write into them."""
+        """Return the attributes at a moment; do not modify them."""
         if not self.changes or self.changes[0][0] > t:
             return self.attrs
         attrs = dict(self.attrs)
@@ -134,10 +134,10 @@ class Event(Row):
     ) -> None:
         super().__init__(id, at, attrs)
         self.customer = customer
-        self.state = customer.log[-1]  # what the nested customer shows, for ever
+        self.state = customer.log[-1]  # the nested customer never changes
         self.points = points
         self.credits = credits
-        self.counted = False  # whether the tally holds it, at the simulation's present
+        self.counted = False  # whether it counts towards the tally now
 
 
 class Redemption(Row):
@@ -153,7 +153,7 @@ class Redemption(Row):
         self.state = customer.log[-1]
         self.reward_id = reward_id
         self.reward = reward
-        self.entry: Event | None = None  # what it cost
+        self.entry: Event | None = None  # ledger entry of its price
 
 
 class Reward(Row):

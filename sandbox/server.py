@@ -1,4 +1,4 @@
-"""The API over HTTP/1.1 on loopback, in a thread of its own."""
+"""Serves the API over HTTP/1.1 on loopback, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ class _Handler(BaseHTTPRequestHandler):
             head["Connection"] = "close"
             body = body[: len(body) // 2]
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        # One write: a head sent alone would wait for the other side's acknowledgement.
+        # A single write: separate ones would wait for the client's acknowledgement.
         self.wfile.write(f"HTTP/1.1 {answer.status} {reason}\r\n{lines}\r\n".encode("latin-1") + body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the log of requests is `Server.requests`."""
+        """Print nothing: `Server.requests` is the log."""
 
 
 class _HttpServer(ThreadingHTTPServer):
@@ -84,7 +84,7 @@ class _HttpServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not past the end of the server."""
+        """Sleep until the time has passed or the server stops."""
         self._stopping.wait(seconds)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -100,7 +100,7 @@ class _HttpServer(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
     def stop(self) -> None:
-        """Stop answering and close what is still open."""
+        """Stop answering and close open connections."""
         self._stopping.set()
         self.shutdown()
         self.server_close()
@@ -110,7 +110,7 @@ class _HttpServer(ThreadingHTTPServer):
 
 
 class Server:
-    """A running sandbox: where it is, what time it has, what it does wrong, what it was asked."""
+    """A running sandbox: its address, virtual time, faults and request log."""
 
     def __init__(self, http: _HttpServer) -> None:
         self._http = http
@@ -124,7 +124,7 @@ class Server:
 
     @property
     def now(self) -> datetime:
-        """The virtual time. Set it to move the clock, forwards or backwards."""
+        """Virtual time. Set it to move the clock forwards or backwards."""
         return self._api.now
 
     @now.setter
@@ -133,7 +133,7 @@ class Server:
 
     @property
     def date_offset(self) -> timedelta:
-        """How far the `Date` header runs ahead of the virtual time: a clock that is wrong, beside rows that are not."""
+        """Offset of the `Date` header from the virtual time, to simulate a wrong clock with correct rows."""
         return self._api.date_offset
 
     @date_offset.setter
@@ -142,7 +142,7 @@ class Server:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults at work. Set them as Fault values, mappings, or texts like "http_500:customers=0.2"."""
+        """Active faults. Set them as Fault values, mappings or texts such as "http_500:customers=0.2"."""
         return self._api.board.faults
 
     @faults.setter
@@ -151,7 +151,7 @@ class Server:
 
     @property
     def latency_ms(self) -> float:
-        """How long every answer takes at least."""
+        """Minimum time of each answer in milliseconds."""
         return self._http.latency_ms
 
     @latency_ms.setter
@@ -160,7 +160,7 @@ class Server:
 
     @property
     def requests(self) -> list[Request]:
-        """Every request to the API so far, in the order of the answers; clear it as you like."""
+        """Requests to the API so far, in the order of their answers. You may clear the list."""
         return self._api.requests
 
 
@@ -175,7 +175,7 @@ def serve(
     latency_ms: float = 0,
     host: str = "127.0.0.1",
 ) -> Iterator[Server]:
-    """Serve a programme on loopback for the length of a `with` block. Port 0 is a free port."""
+    """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port."""
     if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the sandbox listens on loopback only, not on {host}")
     api = Api(program, now or program.options.end, key, faults, rate_limit)

@@ -1,4 +1,4 @@
-"""From a row as the simulation keeps it to the attributes that the API answers, oddities included."""
+"""Converts rows of the simulation to the attributes that the API answers, including its oddities."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOP_ID = 68_112_345
 
 
 class Lens(Protocol):
-    """What a shape may ask about the moment it shows."""
+    """What a shape needs to know about the moment it shows."""
 
     t: int
     legacy_keys: bool
@@ -23,12 +23,12 @@ class Lens(Protocol):
 
 
 def chance(*what: object) -> float:
-    """A number in [0, 1) that depends on nothing but the arguments."""
+    """Return a number in [0, 1) that depends on the arguments alone."""
     return crc32(":".join(map(str, what)).encode()) / 2**32
 
 
 def decimal(cents: int, wide: bool = True) -> str:
-    """Credits as text of varying scale: "0.0", "25.50" or "25.5", "1000.0"."""
+    """Format credits as text of varying scale: "0.0", "25.50" or "25.5", "1000.0"."""
     cents = abs(cents)
     if cents % 100 == 0:
         return f"{cents // 100}.0"
@@ -38,7 +38,7 @@ def decimal(cents: int, wide: bool = True) -> str:
 
 
 def money(cents: int) -> int | float:
-    """Money as a number: 290.16, and 0 without a fraction."""
+    """Convert cents to a number: 290.16, and 0 without a fraction."""
     return cents / 100 if cents % 100 else cents // 100
 
 
@@ -46,7 +46,7 @@ def _blank(names: str) -> Attributes:
     return dict.fromkeys(names.split())
 
 
-# Every documented attribute of an object, in the order in which it is answered. Null unless a row says more.
+# Every documented attribute of a list, in the API's order, with its default.
 TEMPLATES: dict[str, Attributes] = {
     "customers": _blank(
         "id email first_name last_name accepts_marketing orders_count verified_email total_spent shopify_tags "
@@ -88,7 +88,7 @@ TEMPLATES: dict[str, Attributes] = {
     ),
 }
 
-# Attributes that hold a moment.
+# Attributes with a date and time.
 TIMES: dict[str, tuple[str, ...]] = {
     "points_events": (
         "applied_at",
@@ -112,7 +112,7 @@ TIMES: dict[str, tuple[str, ...]] = {
     "earning_rules": (),
 }
 
-# Keys come and go: one row in `every` lacks these altogether.
+# list -> (n, attributes): one row in n lacks these attributes.
 ABSENT: dict[str, tuple[int, tuple[str, ...]]] = {
     "customers": (13, ("dob_last_updated_at", "credits_expire_at", "next_vip_tier")),
     "points_events": (11, ("hidden", "custom_action_name", "external_note", "per_event_expiration_at")),
@@ -143,7 +143,7 @@ LEGACY = {
 
 
 def _moment(ms: int, id: int) -> str:
-    # Whole seconds come with ".000" in some rows and without in others.
+    # Some rows have ".000" after whole seconds, others have not.
     return iso(ms, fraction=bool(ms % 1000) or id % 3 != 0)
 
 
@@ -158,14 +158,14 @@ def _drop_keys(name: str, attrs: Attributes, id: int) -> Attributes:
     every, keys = ABSENT.get(name, (0, ()))
     if every and id % every == 0:
         for key in keys:
-            # An entry loses no more than what says nothing: tallies must be open to recomputing.
+            # A ledger entry only loses empty attributes: tallies must remain computable.
             if name != "points_events" or not attrs.get(key):
                 attrs.pop(key, None)
     return attrs
 
 
 def state_at(customer: Customer, t: int) -> State:
-    """What a customer was like at a moment."""
+    """Return the state of a customer at a moment."""
     log = customer.log
     if log[-1].at <= t:
         return log[-1]
@@ -177,7 +177,7 @@ def _total_spent(customer: Customer, state: State) -> int | float | None:
 
 
 def customer_card(customer: Customer, state: State) -> Attributes:
-    """The nested customer of events and redemptions: as it was when the row was made."""
+    """Return the nested customer of events and redemptions, as it was when the row was created."""
     return {
         "id": customer.id,
         "email": customer.email,
@@ -190,7 +190,7 @@ def customer_card(customer: Customer, state: State) -> Attributes:
 
 
 def customer(row: Customer, lens: Lens) -> Attributes:
-    """A row of /customers."""
+    """Return the attributes of a row of /customers."""
     state = state_at(row, lens.t)
     tier = state.tier
     has_expiry = state.active_at is not None and state.points > 0
@@ -217,7 +217,7 @@ def customer(row: Customer, lens: Lens) -> Attributes:
         "referral_url": f"https://store.example/?ref={row.code}",
         "referral_code": row.code,
         "vip_tier": None if tier is None else lens.tier_cards.get(tier),
-        # Null for most, even where higher tiers exist.
+        # Null for most customers, even if there are higher tiers.
         "next_vip_tier": lens.next_tier_cards.get(tier) if row.id % 5 < 2 else None,
         "lifetime_earnings_tally": None if row.id % 3 == 0 else state.earned,
         "completed_earning_rule_ids": list(state.done),
@@ -227,9 +227,9 @@ def customer(row: Customer, lens: Lens) -> Attributes:
 
 
 def points_event(row: Event, lens: Lens) -> Attributes:
-    """A row of /points_events."""
+    """Return the attributes of a row of /points_events."""
     attrs = {**TEMPLATES["points_events"], **row.as_of(lens.t)}
-    # Some rows carry [shop id, event id] for an id.
+    # In some rows the id is [shop id, event id].
     attrs["id"] = [SHOP_ID, row.id] if row.id % 5 == 0 else row.id
     attrs["points_amount"] = abs(row.points)
     attrs["points_diff"] = row.points
@@ -245,7 +245,7 @@ def points_event(row: Event, lens: Lens) -> Attributes:
 
 
 def redemption(row: Redemption, lens: Lens) -> Attributes:
-    """A row of /points_redemptions."""
+    """Return the attributes of a row of /points_redemptions."""
     attrs = {**TEMPLATES["points_redemptions"], **row.as_of(lens.t), "id": row.id, "reward_id": row.reward_id}
     attrs["credits_amount"] = decimal(attrs.pop("credits"))
     card = {**TEMPLATES["rewards"], **row.reward, "id": row.reward_id}
@@ -280,7 +280,7 @@ def _plain(name: str) -> Callable[[Row, Lens], Attributes]:
 
 
 def reward(row: Reward, lens: Lens) -> Attributes:
-    """A row of /rewards, with the claims counted up to now."""
+    """Return the attributes of a row of /rewards, with the number of claims up to now."""
     attrs = _plain("rewards")(row, lens)
     attrs["redeemed_count"] = bisect_right(row.claims, lens.t)
     attrs["pretty_display_rewards"] = attrs["name"]
@@ -293,7 +293,7 @@ def reward(row: Reward, lens: Lens) -> Attributes:
 
 
 def earning_rule(row: Row, lens: Lens) -> Attributes:
-    """A row of /earning_rules; one that was never set up is null throughout, its id too."""
+    """Return the attributes of a row of /earning_rules. If the rule was never set up, all are null, even the id."""
     attrs = _plain("earning_rules")(row, lens)
     attrs.pop("created_at", None)
     attrs.pop("updated_at", None)
@@ -307,7 +307,7 @@ def earning_rule(row: Row, lens: Lens) -> Attributes:
 
 
 def tier_card(attrs: Attributes) -> Attributes:
-    """The tier as it is nested in a customer."""
+    """Return a tier as it is nested in a customer."""
     return {key: attrs[key] for key in ("id", "name", "threshold", "perks")}
 
 
@@ -323,5 +323,5 @@ SHAPES: dict[str, Callable[[Any, Any], Attributes]] = {
 
 
 def rename_legacy(attrs: Attributes) -> Attributes:
-    """A customer under the names of an older version of the API."""
+    """Rename a customer's attributes to those of an older version of the API."""
     return {LEGACY.get(key, key): value for key, value in attrs.items()}

@@ -1,8 +1,7 @@
-"""The programme from day to day: an agenda of actions, carried out in order of time.
+"""The simulation of a programme: an agenda of actions, executed in order of time.
 
-Every action happens at its moment and only ever adds to the end of the rows' pasts. Chance is drawn from
-a stream keyed by seed and day. So simulating further never changes what was, and two simulations of the
-same options agree to the byte.
+An action only appends to the history of rows, and random numbers come from a generator seeded with seed and day. So
+simulating further never changes the past, and two simulations with the same options are equal, byte for byte.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from sandbox.rows import Attributes, Customer, Event, Redemption, Reward, Row
 
 Action = Callable[..., None]
 
-# The first id and the most a step adds to it, beyond the ten that are left free for inserted rows.
-# Ids of events pass 2^32 within the default history.
+# First id and maximum random step, in addition to the FREE ids left unused for inserted rows.
+# Ids of events exceed 2^32 within the default history.
 IDS = {
     "customers": (7_198_630_248_648, 1_200_000),
     "points_events": (4_294_500_000, 20),
@@ -30,10 +29,10 @@ IDS = {
 }
 FREE = 10
 
-# From so many new entries on, the collector is told to leave alone what there is.
+# Number of new entries after which existing objects are excluded from garbage collection.
 _MANY = 100_000
 
-# Entries that bring a customer nearer to a tier.
+# Sources of the entries that count towards a tier.
 EARNING = frozenset(
     {
         "order_placed",
@@ -69,7 +68,7 @@ TITLES = {
 
 
 class Simulation:
-    """The programme's rows and the actions still to come. `life` and its neighbours hold the actions."""
+    """The programme's rows and planned actions. Actions are defined in `life`, `spending` and `staff`."""
 
     def __init__(self, options: ProgramOptions, begin: Callable[[Simulation, int], None]) -> None:
         self.options = options
@@ -101,7 +100,7 @@ class Simulation:
         heapq.heapify(self._today)
 
     def plan(self, at: int, action: Action, *args: Any) -> None:
-        """Have `action(simulation, at, *args)` carried out at a moment, or now if that is past."""
+        """Plan `action(simulation, at, *args)` for a moment, or for now if that is past."""
         at = max(int(at), self.now)
         self._count += 1
         entry = (at, self._count, action, args)
@@ -111,14 +110,14 @@ class Simulation:
             self._agenda.setdefault(at // DAY, []).append(entry)
 
     def soon(self, mean_days: float) -> int:
-        """A random moment from now, exponentially distributed."""
+        """Return a random moment from now on, exponentially distributed."""
         return self.now + 1_000 + int(self.rng.expovariate(1.0) * mean_days * DAY)
 
     def run_through(self, t: int) -> None:
-        """Carry out everything planned up to and with a moment."""
+        """Execute every action planned up to and including a moment."""
         if t < self.now:
             return
-        # Millions of small objects, none of them garbage: the collector would only walk them over and over.
+        # Millions of small objects are created and none is freed: garbage collection would only scan them.
         collects, known = gc.isenabled(), len(self.events)
         gc.disable()
         try:
@@ -194,7 +193,7 @@ class Simulation:
     # -- rows ---------------------------------------------------------------------------------------
 
     def next_id(self, name: str) -> int:
-        """The next id of a list; ten or more are left free below it."""
+        """Return the next id of a list, with at least FREE unused ids before it."""
         self._ids[name] += FREE + 1 + int(self.rng.random() * IDS[name][1])
         return self._ids[name]
 
@@ -205,7 +204,7 @@ class Simulation:
     def post(
         self, at: int, customer: Customer, source: str, points: int = 0, credits: int = 0, **attrs: Any
     ) -> Event:
-        """Write an entry into the ledger and bring tally and tier up to date."""
+        """Add a ledger entry and update tally (balance) and tier."""
         attrs["source"] = source
         attrs.setdefault("title", TITLES.get(source, source.replace("_", " ").capitalize()))
         applied_at = attrs.setdefault("applied_at", at)
@@ -236,7 +235,7 @@ class Simulation:
         return event
 
     def settle(self, at: int, event: Event) -> None:
-        """Have the tally hold an entry, or not, as the shop's rule says at this moment."""
+        """Add an entry to the tally or remove it, by the shop's rule at this moment."""
         counts = self._counts(event, at)
         if counts != event.counted:
             sign = 1 if counts else -1
@@ -257,7 +256,7 @@ class Simulation:
         return counts(rule, event.as_of(at), at)
 
     def amend(self, at: int, event: Event, **attrs: Any) -> None:
-        """Change an entry of the ledger (`revoked_at`, `hidden`, `approved_at`) and the tally with it."""
+        """Change a ledger entry (`revoked_at`, `hidden`, `approved_at`) and update the tally."""
         event.change(at, **attrs)
         self.settle(at, event)
         if "revoked_at" in attrs and event.attrs["source"] in EARNING and event.points:
@@ -270,7 +269,7 @@ class Simulation:
             self.plan(at + YEAR + HOUR, Simulation.expire_points, customer)
 
     def expire_points(self, at: int, customer: Customer) -> None:
-        """An action: points expire after twelve months in which nothing happened."""
+        """Action: expire points after twelve months without activity."""
         now = customer.now
         due = (now.active_at or at) + YEAR
         if due > at and now.points > 0:
@@ -287,7 +286,7 @@ class Simulation:
         customer.progress += points
 
     def review_tier(self, at: int, customer: Customer, may_fall: bool) -> None:
-        """Give a member the tier of the points earned in the last 365 days. Falls wait for the night."""
+        """Set a member's tier by the points earned in the last 365 days. Downgrades wait for the night."""
         if not self.ladder or not customer.is_member:
             return
         earns = customer.earns
@@ -313,20 +312,20 @@ class Simulation:
             self.post(at, customer, "vip_tier_upgrade", points, earning_rule_id=rule)
 
     def _plan_review(self, at: int, customer: Customer) -> None:
-        # Downgrades come in the small hours, spread over four of them.
+        # Downgrades happen at night, spread over four hours.
         night = (at // DAY + 1) * DAY + customer.id % (4 * HOUR)
         if customer.review_at is None or night < customer.review_at:
             customer.review_at = night
             self.plan(night, Simulation._nightly_review, customer)
 
     def _nightly_review(self, at: int, customer: Customer) -> None:
-        if at == customer.review_at:  # else an earlier one took its place
+        if at == customer.review_at:  # otherwise an earlier review replaced this one
             customer.review_at = None
             self.review_tier(at, customer, may_fall=True)
 
 
 def counts(rule: str, attrs: Attributes, at: int) -> bool:
-    """Whether a tally holds an entry with these attributes at a moment, under a rule."""
+    """Return whether an entry with these attributes counts towards a tally at a moment, under a rule."""
     revoked_at = attrs.get("revoked_at")
     if revoked_at is not None and revoked_at <= at:
         return False

@@ -1,4 +1,4 @@
-"""Redemptions: claimed, used, refunded, revoked, or left to run out. Functions here are actions."""
+"""Actions of redemptions: claim, use, refund, revoke, expire."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sandbox.clock import DAY
 from sandbox.rows import Attributes, Customer, Redemption, Reward
 from sandbox.simulation import Simulation
 
-# What becomes of a code: (share of the codes, mean days until then, what happens). The rest stay open.
+# Outcomes of codes: (share of the codes, mean days until then, action). The rest stay open.
 FATES = (
     (0.62, 12.0, "used_at"),
     (0.04, 8.0, "revoked_at"),
@@ -18,12 +18,12 @@ FATES = (
 
 
 def dollars(cents: int) -> str:
-    """An amount as shoppers read it: `$25.50`, `$17`."""
+    """Format an amount for shoppers: `$25.50`, `$17`."""
     return f"${cents // 100}" if cents % 100 == 0 else f"${cents / 100:.2f}"
 
 
 def _spend(sim: Simulation, customer: Customer, reward: Attributes) -> tuple[int, int]:
-    """What the customer would pay for a reward, in points and in cents of credit; (0, 0) if it cannot."""
+    """Return the price of a reward in points and in cents of credit; (0, 0) if the customer cannot afford it."""
     now, rng = customer.now, sim.rng
     source = reward.get("source", "points")
     if source == "credits":
@@ -39,7 +39,7 @@ def _spend(sim: Simulation, customer: Customer, reward: Attributes) -> tuple[int
 
 
 def redeem(sim: Simulation, at: int, customer: Customer) -> None:
-    """Claim a reward that the balance allows."""
+    """Claim a reward that the customer can afford."""
     if not customer.is_member:
         return
     offers = []
@@ -94,7 +94,7 @@ def _claim(
         "source": reward.get("source", "points"),
     }
     if reward.get("points_type") == "incremental":
-        # The value of an incremental reward: reward_value x spent / points_amount.
+        # Value of an incremental reward: reward_value x spent / points_amount.
         spent = points * 100 if points else credits
         attrs["name"] = f"{dollars(int(reward['reward_value'] * spent / reward['points_amount']))} off coupon"
     if reward["reward_type"] == "points_to_credit":
@@ -119,14 +119,14 @@ def _plan_fate(sim: Simulation, redemption: Redemption) -> None:
 
 
 def use(sim: Simulation, at: int, redemption: Redemption, fate: str) -> None:
-    """The code is used in an order; some of those orders are refunded."""
+    """Use the code in an order; some of these orders are refunded later."""
     redemption.change(at, used_at=at)
     if fate == "refunded_at":
         sim.plan(sim.soon(15), give_back, redemption, fate)
 
 
 def give_back(sim: Simulation, at: int, redemption: Redemption, fate: str) -> None:
-    """A redemption is undone: what it cost comes back by an opposite entry, or by revoking the first."""
+    """Undo a redemption: add an opposite ledger entry, or revoke the original one."""
     redemption.change(at, **{fate: at})
     entry = redemption.entry
     assert entry is not None

@@ -1,4 +1,4 @@
-"""What staff do by hand: adjust balances, grant credits, book late, hide entries."""
+"""Actions of staff: adjust balances, grant credits, back-date and hide entries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PER_MEMBER_AND_DAY = 0.0007
 
 
 def workday(sim: Simulation, at: int) -> None:
-    """One day of the support desk."""
+    """Plan the adjustments of one day."""
     sim.plan(at + DAY, workday)
     rng = sim.rng
     expected = len(sim.customers) * _PER_MEMBER_AND_DAY
@@ -26,7 +26,7 @@ def workday(sim: Simulation, at: int) -> None:
 
 
 def adjust(sim: Simulation, at: int, customer: Customer) -> None:
-    """Give or take points or credits, dated today, earlier, or in a few days."""
+    """Add or remove points or credits, dated today, earlier or later."""
     if not customer.is_member:
         return
     rng = sim.rng
@@ -59,10 +59,10 @@ def adjust(sim: Simulation, at: int, customer: Customer) -> None:
 
 
 def hide(sim: Simulation, at: int, event: Event) -> None:
-    """Staff take an entry out of the customer's sight."""
+    """Hide an entry from the customer."""
     sim.amend(at, event, hidden=True)
 
 
 def undo(sim: Simulation, at: int, event: Event) -> None:
-    """An adjustment was a mistake and is revoked."""
+    """Revoke an adjustment that was a mistake."""
     sim.amend(at, event, revoked_at=at)

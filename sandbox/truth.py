@@ -1,6 +1,6 @@
-"""What really happened, for tests that judge what others make of the API's answers.
+"""The facts of the simulation, for tests that check results derived from the API's answers.
 
-It speaks of the simulation alone: rows inserted, removed or overridden by hand are not in it.
+Rows that a test inserted, removed or overrode are not included.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sandbox.simulation import Simulation
 
 @dataclass(frozen=True)
 class TierSpell:
-    """One customer in one state without a break. `state`: 'not_member', 'no_tier' or 'tier'."""
+    """One uninterrupted stay of a customer in a state. `state`: 'not_member', 'no_tier' or 'tier'."""
 
     customer_id: int
     state: str
@@ -29,7 +29,7 @@ class TierSpell:
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """One entry in one unit: points, or cents of credit. `visible_at` is when the row came to be."""
+    """A ledger entry in one unit: points, or cents of credit. `visible_at` is when the API first shows the row."""
 
     event_id: int
     customer_id: int
@@ -44,7 +44,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True)
 class RedemptionFact:
-    """A discount code and what became of it. Credits in cents."""
+    """A discount code and its outcome. Credits are in cents."""
 
     redemption_id: int
     customer_id: int
@@ -63,7 +63,7 @@ def _moment(ms: int | None) -> datetime | None:
 
 
 class Truth:
-    """The facts as of a moment; by default the programme's `end`."""
+    """The facts as of a moment, by default the programme's `end`."""
 
     def __init__(self, simulation: Simulation, lock: AbstractContextManager[Any]) -> None:
         self._simulation = simulation
@@ -76,11 +76,11 @@ class Truth:
         return ms
 
     def tier_spells(self, t: datetime | None = None) -> list[TierSpell]:
-        """Every customer's states from its creation on, without gaps; the last one is open."""
+        """Return the tier stays of every customer since its creation, without gaps; the last one is open."""
         until = self._until(t)
-        return [spell for spells in self._spells(until) for spell in spells]
+        return [stay for stays in self._stays(until) for stay in stays]
 
-    def _spells(self, until: int) -> Iterator[list[TierSpell]]:
+    def _stays(self, until: int) -> Iterator[list[TierSpell]]:
         for customer in self._simulation.customers:
             moves: list[tuple[int, str, int | None]] = []
             for state in customer.log:
@@ -101,7 +101,7 @@ class Truth:
             ]
 
     def tier_at(self, customer_id: int, t: datetime) -> tuple[str, int | None]:
-        """The state ('not_member', 'no_tier', 'tier') and the tier's id of a customer at a moment."""
+        """Return the state ('not_member', 'no_tier', 'tier') and the tier id of a customer at a moment."""
         until = self._until(t)
         state = state_at(self._simulation.by_id[customer_id], until)
         if state.status != "member":
@@ -109,7 +109,7 @@ class Truth:
         return ("no_tier", None) if state.tier is None else ("tier", state.tier)
 
     def ledger(self, t: datetime | None = None) -> list[LedgerEntry]:
-        """Every entry visible at a moment; one with points and credits gives two."""
+        """Return the ledger entries visible at a moment; an event with points and credits gives two."""
         until = self._until(t)
         entries = []
         for event in self._simulation.events:
@@ -134,7 +134,7 @@ class Truth:
         return entries
 
     def redemptions(self, t: datetime | None = None) -> list[RedemptionFact]:
-        """Every redemption claimed by a moment."""
+        """Return the redemptions claimed by a moment."""
         until = self._until(t)
         facts = []
         for row in self._simulation.redemptions:

@@ -1,4 +1,4 @@
-"""The programme as the API shows it at one moment."""
+"""The lists of the programme as the API shows them at one moment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Object = dict[str, Any]
 
 
 class View:
-    """All seven lists at the moment `t`. Rows are chosen once a list; objects are made when asked for."""
+    """All lists at the moment `t`. The rows of a list are selected once; objects are built on demand."""
 
     def __init__(self, simulation: Simulation, overlay: Overlay, t: int) -> None:
         self.t = t
@@ -34,7 +34,7 @@ class View:
         self._changed = {name for name in LISTS if overlay.changes_any(name)}
         self.tier_cards: dict[int, Attributes] = {}
         self.next_tier_cards: dict[int | None, Attributes | None] = {}
-        for name in simulation.small:  # the others only grow at their ends, these do not
+        for name in simulation.small:  # rows of these lists can disappear, those of the others cannot
             self.rows(name)
         self._see_tiers()
 
@@ -60,7 +60,7 @@ class View:
         return sorted(simulation.small[name].values(), key=lambda row: row.id)
 
     def rows(self, name: str) -> list[Any]:
-        """The rows of a list that exist at this moment, by id."""
+        """Return the rows of a list that exist at this moment, ordered by id."""
         if name not in self._rows:
             self._rows[name] = self._choose(name)
         return self._rows[name]
@@ -78,19 +78,19 @@ class View:
         return rows
 
     def ids(self, name: str) -> list[int]:
-        """The ids of `rows`."""
+        """Return the ids of `rows`."""
         if name not in self._ids:
             self._ids[name] = [row.id for row in self.rows(name)]
         return self._ids[name]
 
     def find(self, name: str, id: int) -> Any | None:
-        """The row with an id, if it exists at this moment."""
+        """Return the row with an id, or None if it does not exist at this moment."""
         place = bisect_right(self.ids(name), id) - 1
         rows = self.rows(name)
         return rows[place] if place >= 0 and rows[place].id == id else None
 
     def object(self, name: str, row: AnyRow) -> Object:
-        """A row as the API answers it."""
+        """Return a row as the API answers it."""
         attrs = dict(row.attrs) if isinstance(row, Inserted) else shapes.SHAPES[name](row, self)
         if name == "customers" and row.id in self._overlay.touched:
             attrs["points_tally"], credits = self._tally(row.id)
@@ -102,11 +102,11 @@ class View:
         return {"id": row.id, "type": LISTS[name], "attributes": attrs}
 
     def snapshot(self) -> dict[str, list[Object]]:
-        """Every list, whole."""
+        """Return every list completely."""
         return {name: [self.object(name, row) for row in self.rows(name)] for name in LISTS}
 
     def _tally(self, customer_id: int) -> tuple[int, int]:
-        # A ledger changed by hand: add it up anew, from the objects themselves.
+        # A test has changed the ledger, so the tally is computed again from the objects.
         if customer_id not in self._tallies:
             points, credits = 0, 0
             for row in self.rows("points_events"):
@@ -120,7 +120,7 @@ class View:
 
 
 def owner(row: AnyRow) -> int | None:
-    """The customer that a row of points events or redemptions belongs to."""
+    """Return the id of the customer of a points event or redemption."""
     if isinstance(row, Inserted):
         return (row.attrs.get("customer") or {}).get("id")
     customer = getattr(row, "customer", None)
@@ -128,7 +128,7 @@ def owner(row: AnyRow) -> int | None:
 
 
 def signed_credits(attrs: Attributes) -> int:
-    """The cents that an entry adds: `credits_diff` where it comes, else the amount with the source's sign."""
+    """Return the cents that an entry adds: `credits_diff` if present, else the amount with the source's sign."""
     if attrs.get("credits_diff") is not None:
         return round(float(attrs["credits_diff"]) * 100)
     cents = round(float(attrs.get("credits_amount") or 0) * 100)

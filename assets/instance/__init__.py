@@ -1,1 +1,4 @@
-"""All that touches Dagster's storage or its private modules; `tests/assets/instance` names what breaks without each."""
+"""All code that uses Dagster's storage or its private names.
+
+`tests/assets/instance/test_private_names.py` lists the private names, and what breaks if Dagster changes one.
+"""

@@ -1,10 +1,11 @@
-"""Dagster's storage, ready to use: DAGSTER_HOME exists and holds a dagster.yaml that fits this release."""
+"""Prepares DAGSTER_HOME, the folder where Dagster keeps runs and events, and opens the Dagster instance in it."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,34 +23,39 @@ _SHIPPED_BEFORE = frozenset(
         "6c6d556c9c946a33919e1ed267e5f5061dc04f2685d33f2a2f78531416a0f89b",
     }
 )
-"""SHA-256 of the files that were copied before it was noted what had been shipped."""
+"""SHA-256 of each dagster.yaml that was shipped before `dagster.yaml.shipped` existed."""
+_OLD_MODULE = "assets.instance_storage"
+"""Where the storage class was in release 0.1.0."""
+_MODULE = "assets.instance.storage"
 
 
 def prepare_dagster_home() -> None:
-    """Create DAGSTER_HOME (default: `.dagster` in the project) and keep its dagster.yaml that of this release.
+    """Create DAGSTER_HOME (default: `.dagster` in the project) and bring its dagster.yaml up to date.
 
-    A file that is still as some release shipped it is renewed. One that somebody changed is left, and once a
-    release it is said that there is a newer one.
+    A file that is identical to one that an earlier release shipped is replaced. A file that the user changed is
+    kept: only the storage module's former name in it is replaced, and a note is printed once a release that the
+    shipped file is newer.
 
     Raises:
-        SettingsError: the folder cannot be written, or Postgres is asked for and its extra is not installed.
+        SettingsError: the folder cannot be written, or DAGSTER_POSTGRES_URL is set without the `postgres` extra.
     """
     settings = Settings.load()
     home = settings.dagster_home
     shipped = _dagster_yaml(settings)
     try:
         home.mkdir(parents=True, exist_ok=True)
-        _renew(home / "dagster.yaml", shipped)
+        _rename_storage_module(home / "dagster.yaml")
+        _update(home / "dagster.yaml", shipped)
     except OSError as error:
         raise SettingsError(
             f"DAGSTER_HOME: the folder {home} cannot be written ({error.strerror}). Dagster keeps its runs there; "
-            "set DAGSTER_HOME to a folder of yours."
+            "set DAGSTER_HOME to a folder that you may write to."
         ) from None
     os.environ["DAGSTER_HOME"] = str(home)
 
 
 def open_instance() -> DagsterInstance:
-    """Dagster's storage of runs and events, prepared.
+    """Prepare DAGSTER_HOME and open the Dagster instance in it.
 
     Raises:
         SettingsError: it cannot be opened.
@@ -64,35 +70,34 @@ def open_instance() -> DagsterInstance:
 
 
 def storage_trouble(error: Exception) -> str:
-    """Why Dagster's storage cannot be used, and what to look at."""
-    said = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
+    """Explain why Dagster's storage cannot be used, and what to check."""
+    reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip().splitlines()[0]
     home = os.environ["DAGSTER_HOME"]
     if "DAGSTER_STORAGE_URL" in os.environ:
-        advice = (
-            f"Does the database of DAGSTER_POSTGRES_URL answer, and is {home}/dagster.yaml as it should be?"
-        )
+        advice = f"Check that the database of DAGSTER_POSTGRES_URL is running and that {home}/dagster.yaml is correct."
     else:
         advice = (
-            f"Check who may write to DAGSTER_HOME, {home}, the space on its disk, and dagster.yaml in it. If a file "
-            "there is damaged, move the folder away: the list of runs begins again, the warehouse does not mind."
+            f"Check who may write to DAGSTER_HOME, {home}, the free space on its disk, and dagster.yaml in it. If "
+            "a file there is damaged, move the folder away: the run history starts again, and the warehouse is not "
+            "affected."
         )
-    return f"Dagster's storage cannot be used ({said}). {advice}"
+    return f"Dagster's storage cannot be used ({reason}). {advice}"
 
 
 def postgres_url(settings: Settings) -> str | None:
-    """DAGSTER_POSTGRES_URL with the driver that dagster-postgres brings; None where it is not set.
+    """Return DAGSTER_POSTGRES_URL with the driver that dagster-postgres installs, or None if it is not set.
 
     Raises:
-        SettingsError: the extra is not installed.
+        SettingsError: the `postgres` extra is not installed.
     """
     if settings.dagster_postgres_url is None:
         return None
     if find_spec("dagster_postgres") is None:
         raise SettingsError(
-            "DAGSTER_POSTGRES_URL is set, but what talks to Postgres is not installed: "
-            "run `make install EXTRAS=postgres`, or unset it to keep runs and events in DAGSTER_HOME."
+            "DAGSTER_POSTGRES_URL is set, but dagster-postgres is not installed: run `make install EXTRAS=postgres`, "
+            "or unset it to keep runs and events in DAGSTER_HOME."
         )
-    # SQLAlchemy 2.1 takes a plain postgresql:// for another driver.
+    # SQLAlchemy 2.1 chooses another driver for a plain postgresql:// URL.
     address = settings.dagster_postgres_url.get_secret_value().partition("://")[2]
     return f"postgresql+psycopg2://{address}"
 
@@ -102,33 +107,63 @@ def _dagster_yaml(settings: Settings) -> str:
     url = postgres_url(settings)
     if url is None:
         return text
-    # dagster.yaml names this variable, so that the password is written nowhere.
+    # dagster.yaml names this variable, so that no file contains the password.
     os.environ["DAGSTER_STORAGE_URL"] = url
     without_storage = re.sub(r"(?m)^storage:\n(?:[ ].*\n)+", "", text)
     return without_storage + (PROJECT / "deploy" / "dagster-postgres.yaml").read_text()
 
 
-def _renew(path: Path, shipped: str) -> None:
-    note = path.with_name("dagster.yaml.shipped")
+def _rename_storage_module(path: Path) -> None:
+    """Replace the storage module's former name in a dagster.yaml that the user changed; Dagster cannot load it."""
+    if not path.exists() or _is_shipped(path):
+        return
+    # Bytes, so that line ends and encoding stay as they are.
+    old = rf"(?m)^([^#\n]*\bmodule:[ \t]*['\"]?){re.escape(_OLD_MODULE)}(?![\w.])".encode()
+    text, count = re.subn(old, rf"\g<1>{_MODULE}".encode(), path.read_bytes())
+    if count:
+        _write(path, text)
+        print(
+            f"Note: in {path}, the module {_OLD_MODULE} was replaced by its new name, {_MODULE}.",
+            file=sys.stderr,
+        )
+
+
+def _update(path: Path, shipped: str) -> None:
+    note = _note(path)
     present = path.read_text() if path.exists() else None
     last = note.read_text() if note.exists() else None
-    is_untouched = present is None or present == last or _digest(present) in _SHIPPED_BEFORE
+    is_untouched = present is None or _is_shipped(path)
     if is_untouched and present != shipped:
-        _write(path, shipped)
-    elif not is_untouched and present != shipped and last != shipped:
+        _write(path, shipped.encode())
+    elif present != shipped and last != shipped:
         print(
-            f"Note: {path} was changed by hand and is left as it is. This release ships another one: compare it with "
-            f"{note}, or delete {path.name} to get the new one.",
+            f"Note: {path} was changed by hand, so this release's version does not replace it. Compare it with "
+            f"{note}, or delete {path.name} to get the new version.",
             file=sys.stderr,
         )
     if last != shipped:
-        _write(note, shipped)
+        _write(note, shipped.encode())
 
 
-def _write(path: Path, text: str) -> None:
-    """In one step: another Dagster process may read it right now."""
+def _is_shipped(path: Path) -> bool:
+    """Whether a dagster.yaml is exactly as a release shipped it."""
+    note = _note(path)
+    text = path.read_text()
+    return (note.exists() and text == note.read_text()) or _digest(text) in _SHIPPED_BEFORE
+
+
+def _note(path: Path) -> Path:
+    """Return the file that holds the dagster.yaml that was shipped last."""
+    return path.with_name("dagster.yaml.shipped")
+
+
+def _write(path: Path, content: bytes) -> None:
+    # In one step: another Dagster process may be reading the file. A link stays a link.
+    path = path.resolve()
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text)
+    part.write_bytes(content)
+    if path.exists():
+        shutil.copymode(path, part)
     part.replace(path)
 
 

@@ -1,16 +1,22 @@
-"""Two of Dagster's private functions that the definitions need, imported here so that one package holds them all."""
+"""Dagster's private functions and methods that the rest of the project needs; all other modules import them here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
+import dagster as dg
 from dagster._utils.schedules import cron_string_iterator
 from dagster._utils.warnings import suppress_dagster_warnings
 
-__all__ = ["cron_ticks", "suppress_dagster_warnings"]
+__all__ = ["add_run_tags", "cron_ticks", "suppress_dagster_warnings"]
 
 
 def cron_ticks(start: datetime, cron: str, timezone: str) -> Iterator[datetime]:
-    """Yield the times of a cron line from `start` on, as Dagster's daemon computes them, without an end."""
+    """Yield the times of a cron expression from `start` on, without end, as Dagster's daemon computes them."""
     yield from cron_string_iterator(start.timestamp(), cron, timezone)
+
+
+def add_run_tags(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a run that is already in Dagster's storage."""
+    instance.add_run_tags(run_id, tags)

@@ -1,4 +1,4 @@
-"""What a run need not do again: Dagster's "re-execute from failure" goes on where the failed run ended."""
+"""Support for Dagster's "re-execute from failure": finds the lists that need not be read again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from assets.keys import raw_key
 from pipelines.rivo.endpoints import ENDPOINTS
 
 
-def landed_before(run: dg.DagsterRun, instance: dg.DagsterInstance) -> set[str]:
-    """The lists that landed in the runs which this one goes on from; none where it begins anew.
+def loaded_before(run: dg.DagsterRun, instance: dg.DagsterInstance) -> set[str]:
+    """Return the lists that were loaded by the runs that this run resumes; none if it resumes no run.
 
-    What a failed run landed is kept for the next one, whatever became of its models.
+    The lists that a failed run loaded are kept for the next run, even if its models failed.
     """
-    landed: set[str] = set()
+    loaded: set[str] = set()
     current: dg.DagsterRun | None = run
     while current and current.tags.get(RESUME_RETRY_TAG) == "true":
         parent = current.parent_run_id or current.tags.get(PARENT_RUN_ID_TAG)
@@ -25,5 +25,5 @@ def landed_before(run: dg.DagsterRun, instance: dg.DagsterInstance) -> set[str]:
             current.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION
         ).records
         keys = {record.asset_key for record in records}
-        landed |= {name for name in ENDPOINTS if raw_key(name) in keys}
-    return landed
+        loaded |= {name for name in ENDPOINTS if raw_key(name) in keys}
+    return loaded

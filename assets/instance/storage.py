@@ -1,8 +1,8 @@
-"""Dagster's own storage, in SQLite or Postgres, with connections that stay open.
+"""Dagster's SQLite storage with connections that stay open, and a connection pool for Postgres.
 
-Dagster opens, compiles for, syncs and closes a database several times an event. A daily sync has a thousand
-events, which took longer than the sync. Files and tables and their contents are Dagster's, so that
-`dagster.yaml` may name either storage at any time.
+Dagster opens a SQLite database several times an event, compiles its statements, syncs it to disk, and closes it. A
+daily sync writes a thousand events, and that took longer than the sync itself. The files, the tables and their contents
+are the same as with Dagster's own storage, so `dagster.yaml` can switch between the two at any time.
 """
 
 from __future__ import annotations
@@ -25,13 +25,17 @@ from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 
 _OPEN_DATABASES = 8
-"""The index, and the runs last read or written; a webserver looks at many runs in its life."""
+"""Databases kept open: the index and those of the runs used last. A webserver reads many runs in its lifetime."""
 _BUSY_SECONDS = 30
+"""How long SQLite waits for a lock that another process holds."""
 _STATEMENT_SECONDS = 60
+"""Timeout of one statement in Postgres."""
+_RECYCLE_SECONDS = 60
+"""Age at which a connection to Postgres is replaced: proxies may drop one that is idle while a long list is read."""
 
 
 class OpenSqliteEventLogStorage(SqliteEventLogStorage):
-    """Dagster's event log in SQLite: one database a run, and an index over all."""
+    """Dagster's event log in SQLite: one database for each run, and an index of all runs."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._engines: OrderedDict[str, Engine] = OrderedDict()
@@ -41,26 +45,26 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
 
     @contextmanager
     def run_connection(self, run_id: str | None = None) -> Iterator[Connection]:
-        """A transaction on the database of a run."""
-        # Events of no run, as sensors tell them, have an empty id.
+        """Open a transaction on the database of a run."""
+        # Events outside a run, such as those that sensors report, have an empty id.
         assert run_id is not None
         with self._engine(run_id).begin() as connection:
             yield connection
 
     @contextmanager
     def index_connection(self) -> Iterator[Connection]:
-        """A transaction on the database that all runs share."""
+        """Open a transaction on the database that all runs share."""
         with self._engine(INDEX_SHARD_NAME).begin() as connection:
             yield connection
 
     def store_event(self, event: EventLogEntry) -> None:
-        """Write an event, and tell who watches the file of its run."""
+        """Write an event, and notify the processes that watch the database file of its run."""
         super().store_event(event)
-        # What is written goes to the log beside the database until that is closed; watchers look at the database.
+        # Until the database is closed, SQLite writes to the -wal file beside it, which is not watched.
         os.utime(self.path_for_shard(event.run_id))
 
     def delete_events(self, run_id: str) -> None:
-        """Forget a run, and free what its database took."""
+        """Delete a run's events and its database files."""
         super().delete_events(run_id)
         with self._engines_lock:
             if engine := self._engines.pop(run_id, None):
@@ -69,18 +73,18 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
             Path(self.path_for_shard(run_id) + end).unlink(missing_ok=True)
 
     def has_table(self, table_name: str) -> bool:
-        """Whether the databases have a table; asked at each event, and tables do not go."""
+        """Return whether a table exists; cached, since Dagster asks for each event and never drops a table."""
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
 
     def wipe(self) -> None:
-        """Forget all runs."""
+        """Delete the events of all runs."""
         self._close()
         super().wipe()
 
     def dispose(self) -> None:
-        """Close everything."""
+        """Close all databases."""
         super().dispose()
         self._close()
 
@@ -93,7 +97,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         with self._engines_lock:
             engine = self._engines.get(shard)
             if engine is None or not Path(self.path_for_shard(shard)).exists():
-                # Dagster's own way to connect creates the tables of a new database.
+                # Dagster's own method to connect creates the tables of a new database.
                 with self._connect(shard):
                     pass
                 engine = self._engines[shard] = _open(self.conn_string_for_shard(shard))
@@ -109,26 +113,26 @@ def _open(address: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _no_sync_at_each_commit(connection: Any, _record: object) -> None:
-        # With a write-ahead log this is safe: a power cut may cost the last events, never the database.
+        # Safe with a write-ahead log: a power cut can lose the last events, but cannot damage the database.
         connection.execute("pragma synchronous = normal")
 
     return engine
 
 
 def keep_connections(instance: DagsterInstance) -> None:
-    """Use a connection to Postgres for a minute, where it would be a new one for each statement; SQLite's stay anyway.
+    """Keep connections to Postgres in a pool; by default Dagster opens one for each statement.
 
-    A minute, since what stands between may drop a connection on which nothing happens while a long list is read.
+    Has no effect on SQLite, whose connections always stay open.
     """
-    # The webserver's way, and the only one that Dagster has.
+    # Written for the webserver, but Dagster has no other way to set a pool.
     instance.optimize_for_webserver(
-        statement_timeout=_STATEMENT_SECONDS * 1000, pool_recycle=60, max_overflow=20
+        statement_timeout=_STATEMENT_SECONDS * 1000, pool_recycle=_RECYCLE_SECONDS, max_overflow=20
     )
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from making the same tables: of two that find none, one would fail."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a lock on a folder. Without it, two processes that create the same tables at once fail."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -138,14 +142,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 class OpenSqliteStorage(DagsterSqliteStorage):
-    """Dagster's SQLite storage with that event log. Named in `dagster.yaml`."""
+    """Dagster's SQLite storage with `OpenSqliteEventLogStorage` as its event log. `dagster.yaml` names this class."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        with _alone(Path(base_dir)):
+        with _locked(Path(base_dir)):
             super().__init__(base_dir, inst_data)
             self._event_log_storage = OpenSqliteEventLogStorage(str(Path(base_dir) / "history" / "runs"))
 
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenSqliteStorage:
-        """Make the storage that `dagster.yaml` describes."""
+        """Create the storage from its entry in `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)

@@ -1,4 +1,4 @@
-"""Takes what tells of a person out of Dagster's storage: failing rows' ids stand in the results of checks."""
+"""Erases a person from Dagster's storage, where check results contain the ids of failing rows."""
 
 from __future__ import annotations
 
@@ -14,32 +14,34 @@ from pipelines.settings import Settings
 
 
 def storages_of(settings: Settings) -> list[str]:
-    """Addresses of the databases in which Dagster keeps, or kept, runs and events.
+    """Return the URLs of all databases in which Dagster keeps, or kept, runs and events.
 
     Raises:
-        SettingsError: they are in Postgres, and what talks to it is not installed.
+        SettingsError: DAGSTER_POSTGRES_URL is set, and the `postgres` extra is not installed.
     """
     url = postgres_url(settings)
-    # Files of the time before Postgres may hold the person, too.
+    # SQLite files from before the move to Postgres may contain the person, too.
     return [f"sqlite:///{path}" for path in _databases(settings.dagster_home)] + ([url] if url else [])
 
 
 def replace_in_dagster(storages: Iterable[str], words: Collection[str], key: int) -> int:
-    """Replace words by an opaque key in every text of Dagster's storage.
+    """Replace words by a person's pseudonym, `key`, in every text column of Dagster's storage.
+
+    Matches whole words, case-insensitively.
 
     Returns:
-        how many records were changed.
+        the number of records changed.
 
     Raises:
-        RivoError: the storage cannot be changed right now.
+        RivoError: the storage cannot be written now.
     """
     try:
         return sum(_replace(url, words, key) for url in storages)
     except (sa.exc.SQLAlchemyError, OSError) as error:
-        said = getattr(error, "orig", None) or getattr(error, "strerror", None) or type(error).__name__
+        reason = getattr(error, "orig", None) or getattr(error, "strerror", None) or type(error).__name__
         raise RivoError(
-            "That is done, but ids in results of earlier checks could not be removed from Dagster's storage "
-            f"({said}). Run the command again when no sync is running and the storage can be written."
+            "The rest is done, but the ids in earlier check results could not be removed from Dagster's storage "
+            f"({reason}). Run the command again when no sync is running and the storage can be written."
         ) from None
 
 
@@ -53,7 +55,7 @@ def _databases(home: Path) -> list[Path]:
 
 
 def _replace(url: str, words: Collection[str], key: int) -> int:
-    # Longest first: an address may begin with another one.
+    # Longest first: one address may be the beginning of another.
     alternatives = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
     pattern = re.compile(rf"(?<![\w@]){'(?:' + alternatives + ')'}(?![\w@])", re.IGNORECASE)
     engine = sa.create_engine(url)
@@ -67,15 +69,15 @@ def _replace(url: str, words: Collection[str], key: int) -> int:
                 keys = list(table.primary_key)
                 if not texts or not keys:
                     continue
-                told = [column.icontains(word, autoescape=True) for column in texts for word in words]
-                for row in connection.execute(sa.select(*keys, *texts).where(sa.or_(*told))).mappings():
+                matches = [column.icontains(word, autoescape=True) for column in texts for word in words]
+                for row in connection.execute(sa.select(*keys, *texts).where(sa.or_(*matches))).mappings():
                     new = {c.name: pattern.sub(str(key), row[c] or "") for c in texts}
                     new = {name: text for name, text in new.items() if text != (row[table.c[name]] or "")}
                     if new:
                         changed += 1
                         connection.execute(table.update().where(*(c == row[c] for c in keys)).values(new))
         if changed and engine.dialect.name == "sqlite":
-            # What was replaced stays in free pages and in the log otherwise.
+            # Without this, the old text stays in free pages and in the write-ahead log.
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.execute(sa.text("vacuum"))
                 connection.execute(sa.text("pragma wal_checkpoint(truncate)"))

@@ -1,1 +1,1 @@
-"""The commands, quick to import: what a command works with is imported when it runs."""
+"""The commands. Each module is quick to import: a command imports what it needs when it runs."""

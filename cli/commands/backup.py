@@ -9,9 +9,6 @@ import click
 
 from cli import exits
 from cli.terminal.interrupts import Signalled
-from pipelines.settings import Settings
-
-_FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
 @click.command(
@@ -22,11 +19,13 @@ Examples:
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 def backup(folder: Path) -> None:
-    """Write what cannot be read from Rivo again into a new FOLDER: rivo_raw, as Parquet.
+    """Save the tables of rivo_raw as Parquet files in a new FOLDER.
 
-    Histories, first-seen times, deleted rows, the log of syncs. No sync waits for it, and it waits for none.
+    They hold what cannot be read from Rivo again: histories, first-seen times, deleted rows and the sync log. A
+    backup and a sync can run at the same time; neither waits for the other.
     """
     from cli.terminal.tables import short
+    from pipelines.settings import Settings
     from pipelines.warehouse.backup import backup as make
     from runs.shop import shop_to_read
 
@@ -35,7 +34,8 @@ def backup(folder: Path) -> None:
     click.echo(
         f"{short(made.folder)}: {len(made.tables)} tables, {made.rows:,} rows, "
         f"as of {(made.observed_at or 'before any sync')[:16].replace('T', ' ')} UTC.\n"
-        f"It holds personal data as RIVO_PII left it. Back: rivo restore {short(made.folder)}"
+        "It contains personal data to the extent that RIVO_PII keeps it. "
+        f"To restore it: rivo restore {short(made.folder)}"
     )
 
 
@@ -43,56 +43,52 @@ def backup(folder: Path) -> None:
     epilog="""\b
 Examples:
   rivo restore /backup/rivo-2026-10-05
-  rivo restore --replace /backup/rivo-2026-10-05     although there is a warehouse: it is lost"""
+  rivo restore --replace /backup/rivo-2026-10-05     overwrite the existing warehouse"""
 )
-@click.argument("folder", type=_FOLDER)
-@click.option("--replace", is_flag=True, help="Replace a warehouse that holds something.")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace a warehouse that already contains data.")
 @click.pass_obj
 def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
-    """Make the warehouse from a backup: tables, models, checks, and publish. Asks Rivo nothing.
+    """Rebuild the warehouse from a backup.
 
-    The next `rivo sync` reads what has happened since.
+    Loads the raw tables, builds the models, runs the checks and publishes. Sends no request to Rivo: the next
+    `rivo sync` reads what has changed since the backup.
     """
-    from cli.terminal.console import Terminal
-    from cli.terminal.pipes import DeafConsole
+    from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from pipelines.errors import command
     from pipelines.privacy.erasure import forget_again, forgotten_in
     from pipelines.privacy.incoming import apply_setting
+    from pipelines.settings import Settings
     from pipelines.warehouse import Build
     from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace
-    from runs.run import Finished, Plan, run
+    from runs.run import Plan
     from runs.shop import shop_of_backup
 
     settings = Settings.load()
     made = read_backup(folder.expanduser().absolute())
-    where = shop_of_backup(made, settings)
-    if made.shop != where.source:
-        click.echo(f"Note       The backup is of {made.shop}, RIVO_API_URL is {where.source}.", err=True)
+    shop = shop_of_backup(made, settings)
+    if made.shop != shop.source:
+        click.echo(f"Note       The backup is from {made.shop}, but RIVO_API_URL is {shop.source}.", err=True)
     project = load_project()
-    said: list[str] = []
+    notes: list[str] = []
 
-    def prepare(work: Build) -> None:
+    def load(work: Build) -> None:
         if not replace:
-            refuse_to_replace(where.warehouse)
-        known = forgotten_in(where.warehouse)
-        said.extend(load_backup(work, made))
-        sentence = apply_setting(work, settings)
-        said.extend([sentence] if sentence else [])
-        forget_again(work, settings, known)
+            refuse_to_replace(shop.warehouse)
+        erased = forgotten_in(shop.warehouse)
+        notes.extend(load_backup(work, made))
+        note = apply_setting(work, settings)
+        notes.extend([note] if note else [])
+        forget_again(work, settings, erased)
 
-    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare, is_fresh=True)
-    terminal = Terminal(DeafConsole(), "restore", signalled)
-    event = None
-    with terminal:
-        for event in run(plan, settings, project, where):
-            terminal.event(event)
-    terminal.summary()
-    for sentence in said:
-        click.echo(f"Note       {sentence}")
-    done = isinstance(event, Finished) and event.published
-    if done:
-        click.echo(
-            f"\nRestored from {made.folder}, {made.rows:,} rows. Next: {command()} sync reads what happened since then."
-        )
-    sys.exit(exits.DONE if done else exits.FAILED)
+    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=load, is_fresh=True)
+    finished = rebuild(plan, project, shop, signalled, work="restore")
+    for note in notes:
+        click.echo(f"Note       {note}")
+    if finished is None or not finished.published:
+        sys.exit(exits.FAILED)
+    click.echo(
+        f"\nRestored {made.rows:,} rows from {made.folder}. "
+        f"Next: run `{command()} sync` to read what has changed since the backup."
+    )

@@ -1,4 +1,4 @@
-"""`rivo models`: look at the SQL models, build and test them, follow their columns, write their documentation."""
+"""`rivo models`: list, build and test the SQL models, trace their columns, write their documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 
 from cli import exits
 from cli.terminal.interrupts import Signalled
-from pipelines.settings import PROJECT
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,16 +27,16 @@ Examples:
   rivo models impact rivo_raw.customers.vip_tier"""
 )
 def models() -> None:
-    """The SQL models: list, build, test, show, lineage, impact, docs.
+    """List, build, test and document the SQL models.
 
-    SELECTORS are dbt's: a name, +name (with all it is built from), name+ (with all built from it),
-    tag:x, a folder such as marts or models/marts. Several go into one pair of quotes, or into several options.
+    SELECTORS follow dbt's syntax: name, +name (and everything it is built from), name+ (and everything built from
+    it), tag:x, or a folder such as marts or models/marts. Quote several together, or repeat the option.
     """
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options --select and --exclude."""
-    command = click.option("--exclude", multiple=True, metavar="SELECTORS", help="Leave these out.")(command)
+    """Add the options --select and --exclude to a command."""
+    command = click.option("--exclude", multiple=True, metavar="SELECTORS", help="Exclude these.")(command)
     command = click.option(
         "--select", "-s", multiple=True, metavar="SELECTORS", help="Only these: +name, tag:x, marts."
     )(command)
@@ -47,15 +46,15 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 def _no_more(_context: click.Context, _argument: click.Parameter, value: tuple[str, ...]) -> None:
     if value:
         raise click.UsageError(
-            f"'{' '.join(value)}' stands alone. Selectors follow --select or --exclude, and several go into one pair "
-            'of quotes: --select "dim_member +fct_event".'
+            f"Unexpected argument '{' '.join(value)}'. Selectors follow --select or --exclude. "
+            'Quote several together: --select "dim_member +fct_event".'
         )
 
 
 @models.command("list")
 @_selection
 def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
-    """All seeds and models in the order in which they are built."""
+    """List the seeds and models in build order."""
     from cli.terminal.models_output import print_list
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
@@ -69,29 +68,22 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 @_selection
 @click.pass_obj
 def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
-    """Build and test models, and publish.
+    """Build and test models from the existing raw tables, then publish.
 
-    From the raw tables that are there. Works in a copy, as a sync does: where a blocking test fails, readers keep
-    what they have.
+    Works in a copy, as a sync does: if a blocking test fails, readers keep the previous data.
     """
-    from cli.terminal.console import Terminal
-    from cli.terminal.pipes import DeafConsole
+    from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
     from pipelines.settings import Settings
-    from runs.run import Finished, Plan, run
+    from runs.run import Plan
     from runs.shop import shop_to_read
 
-    settings = Settings.load()
+    shop = shop_to_read(Settings.load())
     project = load_project()
     plan = Plan(lists=None, models=choose(project, select, exclude), publish=True)
-    terminal = Terminal(DeafConsole(), "build", signalled)
-    event = None
-    with terminal:
-        for event in run(plan, settings, project, shop_to_read(settings)):
-            terminal.event(event)
-    terminal.summary()
-    sys.exit(exits.DONE if isinstance(event, Finished) and not event.problems else exits.FAILED)
+    finished = rebuild(plan, project, shop, signalled, work="build")
+    sys.exit(exits.DONE if finished and finished.published else exits.FAILED)
 
 
 @models.command()
@@ -99,7 +91,7 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
 def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     """Run the data tests on the published warehouse, read-only.
 
-    --select takes names of tests too. Exit status 1 when a test of severity 'error' fails.
+    --select also accepts names of tests. Exits with 1 if a test of severity 'error' fails.
     """
     from cli.terminal.models_output import print_tests
     from dbt_like_sql.runner import load_project
@@ -118,7 +110,7 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 @models.command()
 @click.argument("name")
 def show(name: str) -> None:
-    """One table: columns, tests, SQL, a few rows."""
+    """Show one table: columns, tests, SQL and a few rows."""
     from cli.terminal.models_output import print_table
     from dbt_like_sql.runner import load_project
 
@@ -131,7 +123,7 @@ def show(name: str) -> None:
 @models.command()
 @click.argument("column", metavar="MODEL.COLUMN")
 def lineage(column: str) -> None:
-    """Where a column comes from, step by step, back to the raw tables."""
+    """Trace a column step by step back to the raw tables."""
     from cli.terminal.models_output import print_lineage
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.impact import path_back
@@ -142,7 +134,7 @@ def lineage(column: str) -> None:
 @models.command()
 @click.argument("name", metavar="TABLE[.COLUMN]")
 def impact(name: str) -> None:
-    """What depends on a column or a table."""
+    """List everything that depends on a column or a table."""
     from cli.terminal.models_output import print_impact
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.impact import impact as find
@@ -155,18 +147,19 @@ def impact(name: str) -> None:
     "--output",
     "-o",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    default=PROJECT / "data" / "models.html",
-    help="The file to write; data/models.html of the project, if none is named.",
+    help="File to write. Default: data/models.html in the project.",
 )
-def docs(output: Path) -> None:
-    """Write one HTML page on all tables.
+def docs(output: Path | None) -> None:
+    """Write the documentation of all tables as one HTML page.
 
-    It needs no network, and can be opened, sent or hosted anywhere.
+    The page needs no network. You can open it, send it or host it anywhere.
     """
     from cli.terminal.tables import short
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
+    from pipelines.settings import PROJECT
 
+    output = output or PROJECT / "data" / "models.html"
     with _published() as (connection, note):
         html = page(load_project(), connection, note, "rivo-warehouse")
     try:
@@ -177,25 +170,28 @@ def docs(output: Path) -> None:
             f"{output} cannot be written ({error.strerror}). Choose another file with --output."
         ) from None
     click.echo(
-        f"Written to {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
+        f"Wrote {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
     )
 
 
 @contextmanager
 def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
-    """The published warehouse, read-only, if there is one, and a sentence on which it is, or that there is none."""
+    """Open the published warehouse, read-only. Yields None if there is none.
+
+    Also yields a sentence, without a full stop, that names it or says that there is none.
+    """
     from cli.terminal.tables import short
     from pipelines.settings import Settings
     from runs.shop import shop_to_read
 
-    where = shop_to_read(Settings.load())
-    name = short(where.warehouse.path)
-    if not where.warehouse.exists:
+    shop = shop_to_read(Settings.load())
+    name = short(shop.warehouse)
+    if not shop.warehouse.exists:
         yield (
             None,
-            f"There is no warehouse at {name} yet: rows, types and results are known after `make sync`.",
+            f"There is no warehouse at {name} yet. Run `make sync` to see rows, types and test results",
         )
         return
-    with where.warehouse.read() as connection:
-        kind = " (a demo with simulated data)" if where.is_demo else ""
-        yield connection, f"Rows, types and results are those of {name}{kind}"
+    with shop.warehouse.read() as connection:
+        kind = " (a demo with simulated data)" if shop.is_demo else ""
+        yield connection, f"Rows, types and test results are from {name}{kind}"

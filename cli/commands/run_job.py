@@ -1,4 +1,4 @@
-"""Runs the Dagster job `daily_sync` in this process and tells how it goes."""
+"""Runs the Dagster job `daily_sync` in this process and shows its progress."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def run_sync(
     as_json: bool,
     rewind: bool = False,
 ) -> int:
-    """One sync through Dagster, so that its UI shows it; returns the exit code.
+    """Run one sync through Dagster, so that Dagster's UI shows it, and return the exit code.
 
-    `only` leaves out the other lists; models, checks and publishing are done all the same. With `as_json` one
-    document goes to standard output and everything else to standard error.
+    `only` restricts which lists are read; all models are built in any case. With `as_json`, one JSON document goes to
+    standard output and everything else to standard error.
     """
     instance = open_instance()
-    # Not only in the op: Dagster notes what it plans, table by table, before that begins.
+    # Here too, not only in the op: Dagster writes one event per planned table before the op begins.
     keep_connections(instance)
     _collect_less_often()
     job = defs.resolve_job_def("daily_sync")
@@ -61,7 +61,7 @@ def run_sync(
         terminal.stopped = signal.SIGINT
     except sa.exc.SQLAlchemyError as error:
         done = terminal.finished and terminal.finished.published
-        state = "The warehouse had been published before that." if done else "Nothing was published."
+        state = "The warehouse had already been published." if done else "Nothing was published."
         terminal.error(f"{storage_trouble(error)} {state}")
     code = exits.DONE if succeeded else exits.FAILED
     if not succeeded and (stopped := signalled()):
@@ -74,7 +74,7 @@ def run_sync(
 
 
 def _collect_less_often() -> None:
-    """What was imported lives as long as the process: looking through it again and again took a tenth of a sync."""
+    """Exclude imported modules from garbage collection: scanning them repeatedly took a tenth of a sync."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 

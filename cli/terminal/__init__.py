@@ -1,1 +1,1 @@
-"""What a person sees: tables, progress, summaries; and what happens when the reader leaves or presses Ctrl-C."""
+"""Terminal output: tables, progress, summaries, and the handling of closed pipes and Ctrl-C."""

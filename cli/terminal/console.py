@@ -1,4 +1,4 @@
-"""What a person sees of a sync: progress while it works, and a summary that reads in ten seconds."""
+"""Progress and summary of a sync, a build, a restore or an erasure on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from cli.terminal.interrupts import Signalled
-from cli.terminal.tables import short
+from cli.terminal.tables import counted, short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.load.sync import ListResult
@@ -25,17 +25,17 @@ FIRST_QUERY = (
     "where period_type = 'to_date' and direction <> 'unchanged'"
 )
 _QUIET_SECONDS = 5.0
-"""Off a terminal, a long list says how far it is this often."""
+"""Progress interval when output is not a terminal."""
 
 _RATED_ROWS = 500
-"""The rate of a list of a page or two says nothing."""
+"""Rates are shown from this number of rows on; those of shorter lists mean little."""
 
 
 class Terminal:
-    """Watches a run: a live line on a terminal, plain lines elsewhere."""
+    """Display of a run: a live line on a terminal, plain lines elsewhere."""
 
     def __init__(self, console: Console, work: str = "sync", signalled: Signalled | None = None) -> None:
-        # Lines break where the terminal ends, never in a file.
+        # Let the terminal wrap long lines, so that lines in files are not wrapped.
         console.soft_wrap = True
         self.console = console
         self.work = work
@@ -47,7 +47,7 @@ class Terminal:
         self.stopped: signal.Signals | None = None
         """The signal that ended the run."""
         self._started = time.monotonic()
-        self._said = self._started
+        self._printed = self._started
         self._list_started: dict[str, float] = {}
         self._spinner = Spinner("dots", "Starting")
         self._live = (
@@ -67,36 +67,35 @@ class Terminal:
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._started
 
     def progress(self, name: str, rows: int) -> None:
-        """A list has been read up to so many rows."""
+        """Show the number of rows of a list read so far."""
         now = time.monotonic()
-        # From the first page on: the rate is of what comes after it.
-        passed = now - self._list_started.setdefault(name, self._said)
+        passed = now - self._list_started.setdefault(name, self._printed)
         rate = f", {rows / passed:,.0f} rows/s" if passed >= 1 and rows >= _RATED_ROWS else ""
         title = ENDPOINTS[name].title
         if self._live:
             self._show(f"Reading {title}: {rows:,} rows{rate}")
-        elif now - self._said > _QUIET_SECONDS:
-            self._said = now
+        elif now - self._printed > _QUIET_SECONDS:
+            self._printed = now
             self.console.print(f"  reading {title}: {rows:,} rows so far{rate}", highlight=False)
 
     def notice(self, sentence: str) -> None:
-        """The server makes the run wait."""
-        self._said = time.monotonic()
+        """Print a warning, such as that the server makes the run wait."""
+        self._printed = time.monotonic()
         self.console.print(f"  [yellow]{escape(sentence)}[/yellow]", highlight=False)
 
     def event(self, event: Event) -> None:
-        """Something ended or begins.
+        """Show an event of the run.
 
         Raises:
-            KeyboardInterrupt: the process was told to stop, and dlt, which drains its load first, kept it to itself.
+            KeyboardInterrupt: the process received a stop signal that dlt swallowed while it finished its load.
         """
         if self._signalled and self._signalled(wait=0):
             raise KeyboardInterrupt
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
         if isinstance(event, Step):
             self._step(event)
         elif isinstance(event, ListResult):
@@ -111,7 +110,7 @@ class Terminal:
             self.finished = event
 
     def error(self, message: str) -> None:
-        """The run cannot go on."""
+        """Keep the reason why the run cannot go on, for the summary."""
         self.failure = message
 
     def _show(self, text: str) -> None:
@@ -140,7 +139,7 @@ class Terminal:
     def _node(self, node: NodeResult) -> None:
         name = f"{escape(node.relation):<48}"
         if node.status == "success":
-            tests = f"{len(node.tests)} test{'' if len(node.tests) == 1 else 's'}"
+            tests = counted(len(node.tests), "test")
             self.console.print(
                 f"  {name}{node.rows or 0:>11,} rows {node.seconds:>7.2f} s   {tests}", highlight=False
             )
@@ -149,7 +148,7 @@ class Terminal:
             self.console.print(f"  {name}[{colour}]{node.status}[/{colour}]", highlight=False)
 
     def summary(self) -> None:
-        """Print how it went, what is worth knowing, and what to try next."""
+        """Print the outcome, notes and problems, and a query to try."""
         print_ = self.console.print
         if self.stopped:
             print_(f"\n[bold yellow]Stopped.[/bold yellow] {self.stopped_sentence}", highlight=False)
@@ -158,7 +157,7 @@ class Terminal:
             print_(f"\n[bold red]The {self.work} failed.[/bold red] {escape(self.failure)}", highlight=False)
             return
         if self.finished is None:
-            print_(f"\n[bold red]The {self.work} ended before it was done.[/bold red] Nothing was published.")
+            print_(f"\n[bold red]The {self.work} ended early.[/bold red] Nothing was published.")
             return
         done, problems = self.finished, self.finished.problems
         print_("")
@@ -172,7 +171,7 @@ class Terminal:
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
-                f"Warehouse  {escape(short(done.warehouse.path))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"Warehouse  {escape(short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )
@@ -183,12 +182,12 @@ class Terminal:
 
     @property
     def stopped_sentence(self) -> str:
-        """What a stopped run leaves."""
+        """State of the warehouse after a run that was stopped."""
         if self.finished and self.finished.published:
-            return "The warehouse had been published before that; it is whole."
+            return "The warehouse had already been published and is intact."
         return (
-            "Nothing was published: readers keep the warehouse as it was, and the next sync starts from its last "
-            "complete state."
+            "Nothing was published: readers keep the previous data, and the next sync starts from the last complete "
+            "state."
         )
 
     def _print_models(self) -> None:
@@ -202,14 +201,11 @@ class Terminal:
         )
         tests = Counter(test.status for node in self.nodes for test in node.tests)
         failed = tests["fail"] + tests["error"]
-        warnings = f"{tests['warn']} warning{'' if tests['warn'] == 1 else 's'}"
-        self.console.print(
-            f"Checks     {tests['pass']} passed, {warnings}, {failed} failed",
-            highlight=False,
-        )
+        warnings = counted(tests["warn"], "warning")
+        self.console.print(f"Checks     {tests['pass']} passed, {warnings}, {failed} failed", highlight=False)
 
     def notes(self) -> list[str]:
-        """Sentences on what is worth knowing, though nothing failed."""
+        """Return sentences about anything unusual that is not a failure."""
         lines = [f"{test.node}: {test.name}: {test.message}" for test in self._warned()]
         lines += [f"{node.relation}: {node.message}" for node in self.nodes if node.status == "dropped"]
         for result in self.lists:
@@ -217,11 +213,11 @@ class Terminal:
             title = ENDPOINTS[result.name].title
             if result.counts.rows_quarantined:
                 lines.append(
-                    f"{title}: {result.counts.rows_quarantined} rows could not be loaded as they came; they wait, "
-                    "with the reason, in rivo_raw._quarantine."
+                    f"{title}: {counted(result.counts.rows_quarantined, 'row')} could not be parsed. They are in "
+                    "rivo_raw._quarantine, with the reason."
                 )
             if result.new_columns:
-                lines.append(f"{title}: new columns, unknown so far: {', '.join(result.new_columns)}.")
+                lines.append(f"{title}: new columns, not documented yet: {', '.join(result.new_columns)}.")
         return lines
 
     def _warned(self) -> list:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: which one came, whoever handled it, and an end to the process in any case."""
+"""Handling of Ctrl-C and SIGTERM: finds out which signal arrived, and ends a process that does not end by itself."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Protocol
 
 
 class Signalled(Protocol):
-    """Asks for the signal that told this process to stop, or None."""
+    """A function that returns the signal that asked this process to stop, or None."""
 
     def __call__(self, wait: float = 0.2) -> signal.Signals | None:
-        """`wait`: seconds until it is certain that none came."""
+        """Wait up to `wait` seconds for a signal to be noticed."""
 
 
 _STOPS = (signal.SIGINT, signal.SIGTERM)
@@ -26,12 +26,12 @@ _PATIENCE_SECONDS = 10.0
 
 @contextmanager
 def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
-    """Inside the block, ask for the signal that told this process to stop, or None.
+    """Watch for stop signals inside the block; yields a function that returns the one that arrived.
 
-    Dagster and dlt put handlers of their own in place and wrap what they raise, so that neither a handler nor an
-    exception of ours would see it; the wakeup descriptor hears every signal. An interrupt can also get lost inside
-    a destructor of CPython's: a process that has not ended `patience` seconds later is ended here. That is safe at
-    any moment, since a sync publishes by one rename.
+    Dagster and dlt install handlers of their own and wrap the exceptions these raise, so neither a handler nor an
+    `except` of ours sees every signal. The wakeup descriptor does. CPython can also lose an interrupt inside a
+    destructor, so a process that is still running `patience` seconds after the signal is ended here. That is safe at
+    any moment, because a sync publishes by a single rename.
     """
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -48,7 +48,7 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
         came.set()
         if not over.wait(patience):
             print(
-                "Stopped. The warehouse is whole; the next sync clears away what this one left.",
+                "Stopped. The warehouse is intact; the next sync deletes the temporary files of this one.",
                 file=sys.stderr,
             )
             os._exit(128 + known[0])
@@ -57,7 +57,7 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
     threading.Thread(target=listen, name="signals", daemon=True).start()
 
     def first(wait: float = 0.2) -> signal.Signals | None:
-        # The thread that listens may be a moment behind.
+        # The listening thread may notice the signal a moment later.
         return known[0] if came.wait(wait) else None
 
     try:
@@ -69,11 +69,11 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
 
 
 def sigterm_is_ctrl_c() -> None:
-    """Let SIGTERM end a command as Ctrl-C does: through every `finally`, so that nothing is left half done."""
+    """Make SIGTERM raise KeyboardInterrupt, as Ctrl-C does, so that every `finally` block runs."""
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # So a script's shell starts what it puts into the background, and Dagster treats SIGTERM as SIGINT: such a
-        # process could only be killed.
+        # A shell script starts background jobs with SIGINT ignored. Dagster treats SIGTERM as SIGINT, so that such
+        # a process could only be killed.
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -1,4 +1,4 @@
-"""What `rivo models` prints."""
+"""Output of `rivo models`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cli.terminal.tables import counted, print_result, terminal
-from dbt_like_sql.runner import Column, Model, Project, Seed, Source, TestResult, last_results
-from dbt_like_sql.runner.impact import Impact, Step
+from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed, Source, TestResult, last_results
+from dbt_like_sql.runner.impact import Impact, LineageStep
 from dbt_like_sql.runner.last_results import LastResults
 from dbt_like_sql.runner.sql import describe, tables
 
@@ -28,7 +28,7 @@ _COLOURS = {"pass": "green", "warn": "yellow", "fail": "red", "error": "red"}
 def print_list(
     project: Project, names: Collection[str], connection: duckdb.DuckDBPyConnection | None, note: str
 ) -> None:
-    """A line a table: layer, name, rows, tests, first sentence of its description."""
+    """Print one line per table: layer, name, rows, tests, first sentence of its description."""
     last = last_results(connection) if connection else LastResults({}, {})
     table = _table("layer", "name", ">rows", ">tests", "description")
     for name in names:
@@ -43,13 +43,11 @@ def print_list(
         )
     console = terminal()
     console.print(table)
-    console.print(
-        f"{len(names)} of {len(project.nodes)}. {note}.".replace("..", "."), style="dim", highlight=False
-    )
+    console.print(f"{len(names)} of {len(project.nodes)}. {note}.", style="dim", highlight=False)
 
 
 def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
-    """Each test that did not pass, with the SQL that shows its rows, and how many did. True if none blocks."""
+    """Print the tests that did not pass, each with its SQL, and the totals. Return whether no blocking test failed."""
     console = terminal()
     console.soft_wrap = True
     counts: Counter[str] = Counter()
@@ -59,9 +57,10 @@ def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
         blocked = blocked or result.blocks
         if result.status != "pass":
             colour = _COLOURS[result.status]
-            where = project.node(result.node).relation
+            relation = project.node(result.node).relation
             console.print(
-                f"[{colour}]{result.status:<5}[/{colour}] {where}: {escape(result.name)}: {escape(result.message)}",
+                f"[{colour}]{result.status:<5}[/{colour}] {relation}: {escape(result.name)}: "
+                f"{escape(result.message)}",
                 highlight=False,
             )
             if result.failures and result.name != "documented_columns":
@@ -83,10 +82,10 @@ def print_table(
     connection: duckdb.DuckDBPyConnection | None,
     note: str,
 ) -> None:
-    """Everything about one table, its code and a few rows."""
+    """Print the description, columns, tests, code and a few rows of one table."""
     console = terminal()
-    there = connection is not None and tuple(table.relation.split(".")) in tables(connection)
-    types = dict(describe(connection, table.relation)) if connection and there else {}
+    exists = connection is not None and tuple(table.relation.split(".")) in tables(connection)
+    types = dict(describe(connection, table.relation)) if connection and exists else {}
     types = {name.lower(): kind for name, kind in types.items()}
     last = last_results(connection) if connection else LastResults({}, {})
     console.print(f"[bold]{table.relation}[/bold]", highlight=False)
@@ -103,7 +102,7 @@ def print_table(
                 Syntax(table.code.strip(), table.language, background_color="default", word_wrap=True)
             )
             console.print()
-    if connection and there:
+    if connection and exists:
         cursor = connection.execute(f"select * from {table.relation} limit {SHOWN_ROWS}")
         print_result(console, [c[0] for c in cursor.description or []], cursor.fetchall())
         [[count]] = connection.execute(f"select count(*) from {table.relation}").fetchall()
@@ -115,7 +114,7 @@ def print_table(
             highlight=False,
         )
     else:
-        console.print(note, style="dim", highlight=False)
+        console.print(f"{note}.", style="dim", highlight=False)
 
 
 def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
@@ -126,7 +125,7 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
     facts = [
         (
             "grain",
-            "one row a " + " × ".join(map(str, grain if isinstance(grain, list) else [grain]))
+            "one row per " + " × ".join(map(str, grain if isinstance(grain, list) else [grain]))
             if grain
             else "",
         ),
@@ -142,7 +141,7 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
 def _columns(table: Model | Seed | Source, types: dict[str, str]) -> Table:
     shown = _table("column", "type", "description")
     known = {column.name for column in table.columns}
-    columns = [*table.columns, *(Column(name) for name in types if name not in known)]
+    columns = [*table.columns, *(ColumnInfo(name) for name in types if name not in known)]
     for column in columns:
         text = column.comment or "(no description)"
         shown.add_row(column.name, (types.get(column.name) or column.data_type or "").lower(), Text(text))
@@ -154,26 +153,26 @@ def _print_tests_of(console: Console, project: Project, node: Model | Seed, last
     table = _table("test", "severity", "last result")
     for test in project.tests_of(node.name):
         result = results.get(test.name)
-        said = Text(f"{result['status']}: {result['message']}" if result else "not run yet")
-        said.stylize(_COLOURS.get(result["status"], "") if result else "dim")
-        table.add_row(test.name, test.severity, said)
+        outcome = Text(f"{result['status']}: {result['message']}" if result else "not run yet")
+        outcome.stylize(_COLOURS.get(result["status"], "") if result else "dim")
+        table.add_row(test.name, test.severity, outcome)
     console.print(table)
 
 
-def print_lineage(step: Step) -> None:
-    """The way back to the raw columns, as a tree."""
+def print_lineage(step: LineageStep) -> None:
+    """Print the path back to the raw columns as a tree."""
     tree = Tree(Text(str(step.origin), style="bold"))
     _grow(tree, step, set())
     console = terminal()
     console.print(tree)
 
 
-def _grow(tree: Tree, step: Step, seen: set[str]) -> None:
+def _grow(tree: Tree, step: LineageStep, seen: set[str]) -> None:
     if step.note:
         tree = tree.add(Text(step.note, style="dim"))
     for inner in step.steps:
         name = str(inner.origin)
-        # The same way is drawn once.
+        # Each branch is drawn only once.
         if name in seen and inner.steps:
             tree.add(Text.assemble(name, (" (as above)", "dim")))
         else:
@@ -182,7 +181,7 @@ def _grow(tree: Tree, step: Step, seen: set[str]) -> None:
 
 
 def print_impact(name: str, found: Impact) -> None:
-    """The columns made of it, by table, then the tables that change through it."""
+    """Print the columns derived from a column or table, by table, then the tables whose rows depend on it."""
     console = terminal()
     if not found.columns and not found.tables:
         console.print(f"Nothing is built from {name}.", highlight=False)
@@ -191,22 +190,20 @@ def print_impact(name: str, found: Impact) -> None:
     for column in found.columns:
         by_table.setdefault(column.relation, []).append(column.column)
     if by_table:
-        shown = _table("table", "columns made of it")
+        shown = _table("table", "derived columns")
         for table, columns in by_table.items():
             shown.add_row(table, ", ".join(columns))
         console.print(shown)
     if found.tables:
-        console.print(
-            "\nThese hold no column of it, but it decides which rows they have, or those of a table they read:"
-        )
+        console.print("\nTables without a derived column whose rows depend on it, directly or indirectly:")
         console.print("  " + "\n  ".join(found.tables), highlight=False)
-    said = f"{counted(len(found.columns), 'column')} in {counted(len(by_table), 'table')}"
-    said += f", and {counted(len(found.tables), 'more table')}" if found.tables else ""
-    console.print(f"\n{said}.", style="dim", highlight=False)
+    total = f"{counted(len(found.columns), 'column')} in {counted(len(by_table), 'table')}"
+    total += f", and {counted(len(found.tables), 'more table')}" if found.tables else ""
+    console.print(f"\n{total}.", style="dim", highlight=False)
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a description."""
+    """Return the first sentence of a description."""
     flat = " ".join(text.split())
     found = re.match(r".+?[.!?:](?= |$)", flat)
     return found[0].rstrip(":") if found else flat

@@ -1,4 +1,4 @@
-"""What happens when whoever reads our output has enough (`| head`)."""
+"""Behaviour when the reader of a pipe closes it early, as in `rivo query ... | head`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cli import exits
 
 
 class Group(click.Group):
-    """Commands that end in silence, with the code of other programs, when their reader has gone."""
+    """A command group whose commands end silently with code 141 when the pipe they write to is closed."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -21,30 +21,30 @@ class Group(click.Group):
             try:
                 return super().invoke(ctx)
             finally:
-                # Here, not at the interpreter's end, which would print a traceback.
+                # Flushing at interpreter exit would print a traceback.
                 sys.stdout.flush()
         except BrokenPipeError:
             leave()
 
 
 class QuietConsole(Console):
-    """Ends the command when its reader has gone."""
+    """A console that ends the command when its pipe is closed."""
 
     def on_broken_pipe(self) -> None:
-        """Called by rich."""
+        """Handle a closed pipe; called by rich."""
         leave()
 
 
 class DeafConsole(Console):
-    """Goes on without a word when its reader has gone: a sync must not fail because nobody looks."""
+    """A console that ignores a closed pipe: a sync must not fail because its output is no longer read."""
 
     def on_broken_pipe(self) -> None:
-        """Called by rich."""
+        """Handle a closed pipe; called by rich."""
         _close(self.file.fileno())
 
 
 def leave() -> NoReturn:
-    """End the process; what is still in buffers goes nowhere."""
+    """End the process and discard buffered output."""
     _close(sys.stdout.fileno())
     sys.exit(exits.BROKEN_PIPE)
 

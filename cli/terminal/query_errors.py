@@ -1,4 +1,4 @@
-"""What DuckDB says of a query, as a sentence with the nearest names."""
+"""Turns DuckDB's errors about a query into messages with the nearest names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SQL_LINE = re.compile(r"^LINE \d+: ")
 
 
 def sentence(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> RivoError:
-    """The error as a person needs it: what is wrong, where, and which names come nearest."""
+    """Return an error that says what is wrong, where, and which names are nearest."""
     text = re.sub(r"^[\w ]+ Error: ", "", str(error).strip())
     if found := _NO_TABLE.search(text):
         return RivoError(
@@ -28,18 +28,18 @@ def sentence(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> Rivo
         name = found["free"] or found["bound"]
         near = _CANDIDATES.search(text)
         names = f" Nearest: {near[1].strip().replace(chr(34), '')}." if near else ""
-        return RivoError(f"The tables of this query have no column {name}.{names}\n{_place(text)}".rstrip())
+        return RivoError(f"The tables in this query have no column {name}.{names}\n{_place(text)}".rstrip())
     if isinstance(error, duckdb.PermissionException):
         return RivoError(
-            "SQL in rivo query reads the warehouse alone: no other file, and nothing from a network."
+            "`rivo query` can only read the warehouse. Access to other files and the network is disabled."
         )
     if isinstance(error, duckdb.OutOfMemoryException):
         return RivoError(
-            f"The query needs more memory or temporary space than there is. Ask for fewer rows or columns at once. "
+            "The query needs more memory or temporary disk space than is available. Select fewer rows or columns. "
             f"({text.splitlines()[0]})"
         )
     first = text.splitlines()[0].rstrip(".!")
-    return RivoError(f"The warehouse cannot run this SQL: {first}.\n{_place(text)}".rstrip())
+    return RivoError(f"DuckDB cannot run this SQL: {first}.\n{_place(text)}".rstrip())
 
 
 def _nearest_tables(connection: duckdb.DuckDBPyConnection, name: str) -> str:
@@ -52,14 +52,14 @@ def _nearest_tables(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     bare = name.split(".")[-1].strip('"').lower()
     by_table = {full.split(".")[1]: full for full in known}
     if bare in by_table:
-        return f" It is in a schema: {by_table[bare]}."
+        return f" Add its schema: {by_table[bare]}."
     near = [by_table[match] for match in difflib.get_close_matches(bare, by_table, n=3, cutoff=0.6)]
     names = f" Nearest: {', '.join(near)}." if near else ""
-    return f'{names} All of them: rivo models list, or rivo query "show all tables".'
+    return f'{names} To list all tables: rivo query "show all tables".'
 
 
 def _place(text: str) -> str:
-    """DuckDB's line with a caret below it, without the line's number."""
+    """Return the line that DuckDB quotes and the caret below it, without the line number."""
     lines = text.splitlines()
     start = next((n for n, line in enumerate(lines) if _SQL_LINE.match(line)), None)
     if start is None:

@@ -1,4 +1,4 @@
-"""`rivo query`: one SELECT on the published file, its rows written as they come, in any of a few formats."""
+"""Runs one reading SQL statement on the warehouse and writes its rows in batches, as CSV, JSON, Markdown or Parquet."""
 
 from __future__ import annotations
 
@@ -18,32 +18,33 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.errors import RivoError
+from pipelines.sql import quoted
 
 _BATCH_ROWS = 20_000
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)
 _ONLY_READS = (
-    "rivo query only reads: one SELECT, WITH, FROM, PIVOT, SHOW, DESCRIBE, SUMMARIZE or EXPLAIN at a time."
+    "`rivo query` runs one reading statement: SELECT, WITH, FROM, PIVOT, SHOW, SUMMARIZE, DESCRIBE, EXPLAIN."
 )
 _REFUSED = {"enable_logging", "enable_profiling", "query", "json_execute_serialized_sql"}
-"""A log or a profile is what a SELECT could write; the others run SQL that stands in a text."""
+"""Functions that a SELECT must not call: they write a log or profile, or run SQL passed as a string."""
 _NO_PARQUET = ("INTERVAL", "BIT", "UNION", "TIME WITH TIME ZONE", "VARIANT")
+"""Types that Arrow cannot write to Parquet; they are written as text."""
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """The rows of one statement that only reads, not fetched yet.
+    """Return the rows of one statement that only reads, not fetched yet.
 
-    DuckDB's read-only mode does not suffice: it lets COPY write over the very file that is open.
+    DuckDB's read-only mode is not enough: it lets COPY overwrite the file that is open.
 
     Raises:
-        RivoError: the text is no single statement that reads.
+        RivoError: the text is not exactly one reading statement.
         duckdb.Error: DuckDB cannot run it.
     """
     statements = connection.extract_statements(sql)
-    # PIVOT stands for two statements, of which the first one, a temporary type, has no text.
+    # DuckDB splits PIVOT into two statements; the first one creates a temporary type and has no text.
     statements = [s for s in statements if not (s.type.name == "CREATE" and not s.query)]
     if len(statements) != 1:
-        count = f"these are {len(statements)}" if statements else "there is none"
-        raise RivoError(f"{_ONLY_READS} In what was given {count}.")
+        raise RivoError(f"{_ONLY_READS} The text contains {len(statements) or 'no'} statements.")
     kind = statements[0].type.name
     explained = _EXPLAIN.match(sql)
     if kind == "EXPLAIN" and explained:
@@ -51,17 +52,17 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
         inner = connection.extract_statements(sql[explained.end() :])
         kind = inner[0].type.name if len(inner) == 1 else kind
     if kind != "SELECT":
-        raise RivoError(f"{_ONLY_READS} The warehouse is read-only: {kind} is not possible.")
+        raise RivoError(f"{_ONLY_READS} The warehouse is read-only: {kind} is not allowed.")
     if refused := _REFUSED & _called(sql):
-        raise RivoError(f"{_ONLY_READS} The function {min(refused)} is not possible.")
+        raise RivoError(f"{_ONLY_READS} The function {min(refused)} is not allowed.")
     relation: duckdb.DuckDBPyRelation = connection.sql(sql)
     return relation
 
 
 def _called(sql: str) -> set[str]:
-    """The names in front of an opening parenthesis, as DuckDB splits the text: without comments and strings."""
+    """Return the names before an opening parenthesis, by DuckDB's tokens, so not those in comments and strings."""
     starts = [start for start, _ in duckdb.tokenize(sql)]
-    # A token reaches to the next one; behind it there may be blanks and comments.
+    # Each piece reaches to the next token and may end with blanks and comments.
     texts = [sql.encode()[a:b].decode(errors="replace") for a, b in pairwise([*starts, None])]
     return {
         match[1].lower()
@@ -72,22 +73,22 @@ def _called(sql: str) -> set[str]:
 
 @contextmanager
 def spill_folder() -> Iterator[str]:
-    """A folder for what does not fit into memory; two readers must not share one."""
+    """Create a temporary folder for data that does not fit into memory; two readers must not share one."""
     with tempfile.TemporaryDirectory(prefix="rivo-query-", ignore_cleanup_errors=True) as folder:
         yield folder
 
 
 def write(relation: duckdb.DuckDBPyRelation, form: str, sink: IO[bytes]) -> int:
-    """Write all rows as csv, json, markdown or parquet, batch by batch; returns how many there were.
+    """Write all rows as csv, json, markdown or parquet and return the number of rows.
 
-    Memory does not grow with the rows. Text is UTF-8 whatever the terminal's encoding.
+    Rows are written in batches, so memory does not grow with them. Text is UTF-8 in any locale.
     """
     return _WRITERS[form](relation, sink)
 
 
 @contextmanager
 def output(path: Path | None) -> Iterator[IO[bytes]]:
-    """Standard output, or a file that is there only once it is whole.
+    """Open standard output, or a file that appears only once it is complete.
 
     Raises:
         RivoError: the file cannot be written.
@@ -96,7 +97,7 @@ def output(path: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # A device or pipe cannot be replaced by a file.
+    # A device or named pipe is written directly: renaming a file onto it would replace it.
     part = (
         path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
     )
@@ -124,15 +125,16 @@ def _csv(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
             writer.writerows(_rows(batch))
             rows += batch.num_rows
     finally:
-        # Closing it would close standard output too.
+        # Closing the wrapper would also close standard output.
         text.detach()
     return rows
 
 
 def _json(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
-    # DuckDB has no JSON of NaN and infinity; its own null is what pandas and browsers read.
+    # JSON has no NaN or infinity; null is what pandas and browsers accept.
     fields = ", ".join(
-        f"{_name(name)} := {_finite(index, kind)}" for index, (name, kind) in enumerate(_columns(relation), 1)
+        f"{quoted(name)} := {_finite(index, kind)}"
+        for index, (name, kind) in enumerate(_columns(relation), 1)
     )
     rows = 0
     sink.write(b"[")
@@ -171,7 +173,7 @@ def _parquet(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
 
     readable = relation.project(
         ", ".join(
-            f"#{index}{'::varchar' if kind.startswith(_NO_PARQUET) else ''} as {_name(name)}"
+            f"#{index}{'::varchar' if kind.startswith(_NO_PARQUET) else ''} as {quoted(name)}"
             for index, (name, kind) in enumerate(_columns(relation), 1)
         )
     )
@@ -193,10 +195,10 @@ _WRITERS: dict[str, Callable[[duckdb.DuckDBPyRelation, IO[bytes]], int]] = {
 
 
 def _as_text(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Every value as DuckDB writes it."""
+    """Cast every column to text, as DuckDB prints it."""
     return relation.project(
         ", ".join(
-            f"#{index}::varchar as {_name(name)}" for index, (name, _) in enumerate(_columns(relation), 1)
+            f"#{index}::varchar as {quoted(name)}" for index, (name, _) in enumerate(_columns(relation), 1)
         )
     )
 
@@ -212,7 +214,7 @@ def _batches(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         except StopIteration:
             return
         except OSError as error:
-            # So Arrow hands on what DuckDB says of a row half-way.
+            # Arrow wraps DuckDB's errors about a later row in an OSError.
             raise duckdb.Error(str(error)) from None
         yield batch
 
@@ -222,7 +224,7 @@ def _columns(relation: duckdb.DuckDBPyRelation) -> Iterator[tuple[str, str]]:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """The names with _1, _2 behind those that came before: JSON and Parquet can hold each once."""
+    """Append _1, _2 to repeated names: JSON and Parquet allow each name once."""
     taken: set[str] = set()
     found = []
     for name in names:
@@ -233,10 +235,6 @@ def _unique(names: list[str]) -> list[str]:
         taken.add(unique.lower())
         found.append(unique)
     return found
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _is_number(kind: str) -> bool:

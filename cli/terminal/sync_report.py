@@ -1,4 +1,4 @@
-"""`rivo sync --json`: everything the summary says, as one document. Its fields are described in docs/cli.md."""
+"""The JSON document of `rivo sync --json`. Its fields are described in docs/cli.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
 
 
 def report(terminal: Terminal, code: int) -> str:
-    """The document of a run that has ended with this exit code."""
+    """Return the document of a run that ended with this exit code."""
     done = terminal.finished
     problems = [terminal.failure] if terminal.failure else list(done.problems) if done else []
     if terminal.stopped:
@@ -59,7 +59,7 @@ def report(terminal: Terminal, code: int) -> str:
 
 
 def failed_before(problem: str) -> str:
-    """The document of a sync that could not begin."""
+    """Return the document of a sync that could not begin."""
     return _text({"outcome": "failed", "exit_code": exits.FAILED, "problems": [problem]}).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Tables and names as a terminal shows them; quick to import, unlike what runs a sync."""
+"""Prints tables, paths and counts on a terminal. Quick to import, since `rivo query` needs it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -15,24 +16,28 @@ from rich.text import Text
 
 from cli.terminal.pipes import QuietConsole
 
+if TYPE_CHECKING:
+    from pipelines.warehouse import Warehouse
+
 _UNBROKEN = 10_000
-"""Lines in a file or pipe are as long as they are."""
+"""Console width for files and pipes, so that lines are not wrapped."""
 _GAP = 3
 _NARROWEST = 24
-"""Text is not folded into columns narrower than this; rows are shown one below the other then."""
+"""Minimum width of a text column. Where a table does not fit with it, rows are shown one below the other."""
 _RECORDS = 20
+"""Maximum number of rows shown one below the other."""
 
 
 def terminal() -> Console:
-    """Standard output: as wide as the terminal, or as the lines are in a file or pipe."""
-    # A character that the terminal's encoding lacks must not end the command.
+    """Return a console for standard output: as wide as the terminal, without wrapping in a file or pipe."""
+    # A character that the terminal's encoding lacks must not cause an error.
     sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]
     is_terminal = sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))
     return QuietConsole(width=None if is_terminal else _UNBROKEN)
 
 
 def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) -> int:
-    """Print rows as a table, or, where it would be too wide, one below the other; returns how many were shown."""
+    """Print rows as a table, or one below the other if it is too wide, and return the number of rows shown."""
     table = result_table(columns, rows)
     narrowest = sum(column.min_width or 0 for column in table.columns) + _GAP * (len(columns) - 1)
     if narrowest <= console.width:
@@ -50,7 +55,7 @@ def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) ->
 
 
 def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
-    """A query's result as a readable table; numbers to the right."""
+    """Lay out a query result as a table, with numbers right-aligned."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
@@ -68,14 +73,15 @@ def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
     return table
 
 
-def short(path: Path) -> str:
-    """A path as one types it here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+def short(place: Path | Warehouse) -> str:
+    """Return a path, or a warehouse's name, relative to the current folder where it lies in it."""
+    path = Path(str(place))
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(place)
 
 
-def counted(count: int, what: str, plural: str = "") -> str:
-    """'1 row', '2,000 rows'."""
-    return f"{count:,} {what if count == 1 else plural or what + 's'}"
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun: '1 row', '2,000 rows'."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
 
 
 def _is_number(value: object) -> bool:
@@ -95,5 +101,5 @@ def _shown(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """Without what would steer the terminal: shops' customers choose their own names."""
+    """Replace control characters, which customers could put into their names to control the terminal."""
     return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,15 +1,15 @@
-"""The derived models as plain SQL, and the small runner that builds and tests them.
+"""Small runner that builds and tests a project of SQL models laid out like a dbt project.
 
-Drop `models/<layer>/<name>.sql`, one SELECT, and it is a table `<layer>.<name>` with the next
-build. What it reads is found in its SQL. Descriptions and tests stand beside it, in `*.yml`
-files of dbt's shape.
+Add a file `models/<layer>/<name>.sql` with one SELECT, and the next build creates the table
+`<layer>.<name>`. The runner finds dependencies by parsing the SQL. Descriptions and tests are
+in `*.yml` property files next to the models, in dbt's format.
 
-    project = load_project()                        # or ProjectError: what is wrong, and where
+    project = load_project()                        # raises ProjectError: what is wrong, and where
     for result in build(connection, project, select(project, "+dim_member")):
         print(result.name, result.status, result.message)
 
-    project.upstream("dim_member")                  # all that it is built from
-    project.node("dim_member").columns[0].origins   # the raw columns behind a column
+    project.upstream("dim_member")                  # every model and seed it is built from
+    project.node("dim_member").columns[0].origins   # the raw columns that a column comes from
 """
 
 from dbt_like_sql.runner.build import build
@@ -19,7 +19,7 @@ from dbt_like_sql.runner.errors import ProjectError
 from dbt_like_sql.runner.last_results import read as last_results
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.parsing import load_project
-from dbt_like_sql.runner.project import LAYERS, Column, Model, Project, Seed, Source
+from dbt_like_sql.runner.project import LAYERS, ColumnInfo, Model, Project, Seed, Source
 from dbt_like_sql.runner.relation import Origin
 from dbt_like_sql.runner.selection import select
 
@@ -27,7 +27,7 @@ __all__ = [
     "DOCUMENTED_COLUMNS",
     "GENERIC_TESTS",
     "LAYERS",
-    "Column",
+    "ColumnInfo",
     "DataTest",
     "Model",
     "NodeResult",

@@ -1,8 +1,8 @@
-"""Building a project: each table in its place, tested, and put back where it fails.
+"""Build the tables of a project, test them, and restore the last good version of those that fail.
 
-The connection is to a working file that nobody else reads; the caller publishes it whole
-afterwards. A table that cannot be built or fails a blocking test is replaced by its last good
-version, and everything built from it is skipped, so that the file never holds half a change.
+The connection is to a working file that no other process reads; the caller publishes the whole
+file afterwards. If a table cannot be built or fails a blocking test, its last good version is
+restored and everything built from it is skipped, so the file never holds a partial change.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from datetime import datetime
 import duckdb
 
 from dbt_like_sql.runner import last_results, python_models
-from dbt_like_sql.runner.checking import plain, run_test
+from dbt_like_sql.runner.checking import error_text, run_test
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
 from dbt_like_sql.runner.sql import describe, literal, quoted, tables
 
-ASIDE = "__last_good"
-"""The suffix of the version that is kept until its successor has passed."""
+LAST_GOOD_SUFFIX = "__last_good"
+"""Suffix of the previous version of a table, kept until the new version has passed its tests."""
 
 MEMORY = "5GB"
-"""What a build may take of the machine's memory, and no more than half of it; beyond that DuckDB spills to disk."""
+"""Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 
 _RETURNED = "_returned_by_python"
 
@@ -39,10 +39,11 @@ def build(
     as_of: datetime | None = None,
     memory: str = MEMORY,
 ) -> Iterator[NodeResult]:
-    """Build and test the selected nodes (all, where nothing is selected), one result as each finishes.
+    """Build and test the selected nodes, and yield one result as each node finishes.
 
-    A build of all, in which nothing failed, also drops the tables of seeds and models that are gone.
-    `as_of` is the time of the data, for the results kept in the schema `meta`.
+    `selected` is None to build every node. A full build without failures also drops the tables of
+    seeds and models that no longer exist. `as_of` is the observation time of the data; it is stored
+    with the results in the schema `meta`.
     """
     wanted = set(project.nodes) if selected is None else {project.node(name).name for name in selected}
     return _build(connection, project, wanted, as_of, memory)
@@ -78,22 +79,22 @@ def _build(
 def _attempt(
     connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: dict[str, str]
 ) -> NodeResult:
-    culprits = _culprits(project, node, broken)
-    if not culprits:
+    failed = _failed_dependencies(project, node, broken)
+    if not failed:
         return _build_node(connection, project, node, broken)
-    names = ", ".join(project.node(name).relation for name in culprits)
-    message = f"Skipped, because {names} failed."
-    return NodeResult(node.name, node.schema, node.kind, "skipped", message=message, blocked_by=culprits)
+    names = ", ".join(project.node(name).relation for name in failed)
+    message = f"Skipped because {names} failed."
+    return NodeResult(node.name, node.schema, node.kind, "skipped", message=message, blocked_by=failed)
 
 
-def _culprits(project: Project, node: Model | Seed, broken: dict[str, str]) -> tuple[str, ...]:
-    """Name the nodes that failed and without which this one cannot be built, or not be tested."""
+def _failed_dependencies(project: Project, node: Model | Seed, broken: dict[str, str]) -> tuple[str, ...]:
+    """List the failed nodes that this one needs in order to be built or tested."""
     needed = set(project.upstream(node.name))
     for test in project.tests_of(node.name):
         if test.severity == "error":
             needed.update(test.depends_on)
     failed = [name for name in broken if name in needed]
-    # Those that failed themselves say more than those skipped because of them.
+    # Report the root causes, not the nodes that were skipped because of them.
     return tuple([n for n in failed if broken[n] != "skipped"] or failed)
 
 
@@ -104,12 +105,12 @@ def _build_node(
     connection.execute(f"create schema if not exists {node.schema}")
     kept = (node.schema, node.name) in tables(connection)
     if kept:
-        connection.execute(f"alter table {node.relation} rename to {quoted(node.name + ASIDE)}")
+        connection.execute(f"alter table {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
     try:
         _create(connection, project, node)
     except duckdb.Error as error:
         _restore(connection, node.schema, node.name, kept=kept)
-        return replace(result, status="error", message=_explained(connection, project, node, error))
+        return replace(result, status="error", message=_explain(connection, project, node, error))
     except python_models.PythonModelError as error:
         _restore(connection, node.schema, node.name, kept=kept)
         return replace(result, status="error", message=str(error))
@@ -119,10 +120,10 @@ def _build_node(
     if blocking:
         _restore(connection, node.schema, node.name, kept=kept)
         found = " ".join(f"{test.name}: {test.message}" for test in blocking)
-        outcome = "The last good version stays." if kept else "There is no earlier version to keep."
+        outcome = "The last good version is kept." if kept else "There is no earlier version to keep."
         return replace(result, status="failed", tests=tests, message=f"{found} {outcome}")
     if kept:
-        connection.execute(f"drop table {node.schema}.{quoted(node.name + ASIDE)}")
+        connection.execute(f"drop table {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
     rows = int((connection.execute(f"select count(*) from {node.relation}").fetchone() or (0,))[0])
     return replace(result, rows=rows, columns=describe(connection, node.relation), tests=tests)
 
@@ -137,7 +138,7 @@ def _create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model
 
 
 def _seed(project: Project, node: Seed) -> str:
-    # The dialect is fixed, so that DuckDB does not guess another one from the contents.
+    # Fix the CSV dialect; otherwise DuckDB guesses it from the contents.
     options = "header = true, delim = ',', quote = '\"', escape = '\"', sample_size = -1"
     if node.column_types:
         types = ", ".join(f"{literal(c)}: {literal(t)}" for c, t in node.column_types.items())
@@ -165,7 +166,7 @@ def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project,
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
-    """Write the documentation into the database, where BI tools find it."""
+    """Store the descriptions as comments in the database, where BI tools show them."""
     comments = {c.name: c.comment for c in node.columns}
     statements = [f"comment on table {node.relation} is {literal(node.description or None)}"]
     for column, _ in describe(connection, node.relation):
@@ -175,61 +176,63 @@ def _comment(connection: duckdb.DuckDBPyConnection, project: Project, node: Mode
     connection.execute(";\n".join(statements))
 
 
-def _explained(
+def _explain(
     connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, error: duckdb.Error
 ) -> str:
-    """Say in one sentence why a table could not be built, and in which line of its file."""
-    there = tables(connection)
+    """Return why a table could not be built, with the file and, for SQL, the line."""
+    existing = tables(connection)
     for name in node.depends_on:
         read = project.node(name)
-        if (read.schema, read.name) not in there:
+        if (read.schema, read.name) not in existing:
             return (
                 f"{node.path} reads {read.relation}, which has not been built yet. "
                 f"Build it too: --select +{node.name}"
             )
     for source in node.sources:
         schema, _, name = source.partition(".")
-        if (schema, name) not in there:
-            return f"{node.path} reads {source}, which is not in this database. It has not been loaded yet."
+        if (schema, name) not in existing:
+            return f"{node.path} reads {source}, which is not in this database. Run a sync to load it."
     if isinstance(error, duckdb.OutOfMemoryException):
         [[limit]] = connection.execute("select current_setting('memory_limit')").fetchall()
         return (
-            f"{node.path}: It needs more memory than a build may take ({limit}), and what it spills finds no room "
-            f"on the disk. ({str(error).splitlines()[0]})"
+            f"{node.path}: the build ran out of memory (limit {limit}), and DuckDB could not spill the rest to disk. "
+            f"Free some disk space, or simplify the model. ({str(error).splitlines()[0]})"
         )
     line = re.search(r"\n\nLINE (\d+):", str(error))
     is_sql = isinstance(node, Model) and node.language == "sql"
-    # The first line is the `create table ... as` put before the file's own text.
+    # DuckDB counts the `create table ... as` line before the file's own text.
     place = f", line {int(line[1]) - 1}" if line and is_sql else ""
-    return f"{node.path}{place}: {plain(error, node.code if isinstance(node, Model) else str(node.path))}"
+    return (
+        f"{node.path}{place}: {error_text(error, node.code if isinstance(node, Model) else str(node.path))}"
+    )
 
 
 def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iterator[NodeResult]:
-    """Drop the tables that an earlier build made, as its results say, and that no file makes any more.
+    """Drop the tables that an earlier build recorded in its results and that no file defines any more.
 
-    Whatever else is in the database stays, in the schemas of the layers too: it is somebody's own.
+    Every other table or view is kept, in the schemas of the layers too: a user may have created it.
     """
-    there = tables(connection)
-    made_now = {node.relation for node in project.nodes.values()}
+    existing = tables(connection)
+    defined = {node.relation for node in project.nodes.values()}
     for relation, row in sorted(last_results.read(connection).builds.items()):
         schema, name = row["table_schema"], row["table_name"]
-        if relation in made_now:
+        if relation in defined:
             continue
-        if (schema, name) in there:
-            # By now it may be a view of somebody's own.
+        if (schema, name) in existing:
+            # A user may have replaced it by a view of the same name, which `drop table` refuses.
             with suppress(duckdb.CatalogException):
                 connection.execute(f"drop table {schema}.{quoted(name)}")
-        message = "Dropped, because no file of the project makes it any more."
+        message = "Dropped because no file in the project defines it any more."
         yield NodeResult(name, schema, row["kind"], "dropped", message=message)
 
 
 @contextmanager
 def _memory(connection: duckdb.DuckDBPyConnection, limit: str) -> Iterator[None]:
-    """Let the build have more memory than a reader gets, yet not so much that the machine suffers."""
+    """Raise the memory limit for the build, up to `limit` and up to half of the machine's memory."""
     [[before]] = connection.execute("select current_setting('memory_limit')").fetchall()
     connection.execute(f"set memory_limit = {literal(limit)}")
     allowed = _bytes(connection)
-    connection.execute("reset memory_limit")  # DuckDB's own: four fifths of the machine, or of the container
+    connection.execute("reset memory_limit")  # DuckDB's default: 80 % of the machine's or container's memory
     connection.execute(f"set memory_limit = '{min(allowed, _bytes(connection) * 5 // 8)}B'")
     try:
         yield
@@ -244,14 +247,14 @@ def _bytes(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def _restore_leftovers(connection: duckdb.DuckDBPyConnection) -> None:
-    """Put back what a build that died had set aside."""
+    """Restore the tables that an interrupted build had renamed."""
     for schema, name in sorted(tables(connection)):
-        if schema in (SEEDS, *LAYERS) and name.endswith(ASIDE):
-            _restore(connection, schema, name.removesuffix(ASIDE), kept=True)
+        if schema in (SEEDS, *LAYERS) and name.endswith(LAST_GOOD_SUFFIX):
+            _restore(connection, schema, name.removesuffix(LAST_GOOD_SUFFIX), kept=True)
 
 
 def _restore(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, kept: bool) -> None:
-    """Drop the new version of a table; the one kept aside, if any, takes its place again."""
+    """Drop the new version of a table and restore the last good version, if there is one."""
     connection.execute(f"drop table if exists {schema}.{quoted(name)}")
     if kept:
-        connection.execute(f"alter table {schema}.{quoted(name + ASIDE)} rename to {quoted(name)}")
+        connection.execute(f"alter table {schema}.{quoted(name + LAST_GOOD_SUFFIX)} rename to {quoted(name)}")

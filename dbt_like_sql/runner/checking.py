@@ -1,4 +1,4 @@
-"""Running one data test against the tables as they stand."""
+"""Run one data test against the existing tables."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from dbt_like_sql.runner.masking import masked
 from dbt_like_sql.runner.project import Model, Project, Seed
 from dbt_like_sql.runner.sql import describe, quoted
 
-READ_BY_PEOPLE = ("marts", "reports")
-"""The layers in which every column must be documented."""
+DOCUMENTED_LAYERS = ("marts", "reports")
+"""Layers in which every column must have a description."""
 
 SAMPLE_ROWS = 5
+"""Maximum number of failing rows shown in a test's message."""
 
 _ABOUT_SQL = (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException)
-"""Errors found before any row is read: what they quote are names."""
+"""Errors raised before any row is read. They quote names, never values of the data."""
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """How one test went. `fail` and `error` block when the severity is 'error'."""
+    """Result of one test. `fail` and `error` block the build if the severity is 'error'."""
 
-    __test__ = False  # pytest: this is no test class
+    __test__ = False  # pytest would collect the class because of its name
 
     name: str
     node: str
@@ -35,20 +36,20 @@ class TestResult:
     status: Literal["pass", "fail", "warn", "error"]
     failures: int = 0
     sample: tuple[Mapping[str, Any], ...] = ()
-    """A few failing rows, of which only the ids: what tests find may be personal."""
+    """Up to SAMPLE_ROWS failing rows: ids and grain columns only, because other columns may be personal data."""
     sql: str = ""
     message: str = ""
 
     @property
     def blocks(self) -> bool:
-        """Whether the table that was tested must not be published."""
+        """Whether this result keeps the new version of the tested table from being published."""
         return self.severity == "error" and self.status in ("fail", "error")
 
 
 def run_test(
     connection: duckdb.DuckDBPyConnection, project: Project, test: DataTest, broken: Mapping[str, str]
 ) -> TestResult:
-    """Run a test. `broken`: the nodes that this build could not renew."""
+    """Run a test. `broken` holds the status of each node that this build could not update."""
     result = TestResult(
         test.name, test.node, test.column, test.severity, "pass", sql=test.sql, message="Passed."
     )
@@ -59,7 +60,7 @@ def run_test(
     if unavailable:
         status: Literal["warn", "error"] = "error" if test.severity == "error" else "warn"
         return replace(
-            result, status=status, message=f"Not run, because {unavailable[0]} failed, which it reads too."
+            result, status=status, message=f"Not run because it also reads {unavailable[0]}, which failed."
         )
     try:
         rows = connection.sql(test.sql)
@@ -67,7 +68,7 @@ def run_test(
         sample = _sample(rows, node) if failures else ()
     except duckdb.Error as error:
         return replace(
-            result, status="error", message=f"The test itself cannot run: {plain(error, test.sql)}"
+            result, status="error", message=f"The test could not run: {error_text(error, test.sql)}"
         )
     if not failures:
         return result
@@ -76,14 +77,14 @@ def run_test(
         status="fail" if test.severity == "error" else "warn",
         failures=failures,
         sample=sample,
-        message=_found(failures, sample),
+        message=_failure_message(failures, sample),
     )
 
 
-def plain(error: duckdb.Error, code: str) -> str:
-    """Make one line of DuckDB's message, without the excerpt of the SQL and the kind of error.
+def error_text(error: duckdb.Error, code: str) -> str:
+    """Return DuckDB's message as one line, without the error class and the SQL excerpt.
 
-    An error that the data caused shows no value of it, lest personal data reach a log.
+    Values of the data are masked, so that no personal data reaches a log.
     """
     text = str(error).partition("\n\nLINE ")[0]
     kind, colon, rest = text.partition(": ")
@@ -100,12 +101,12 @@ def _documented_columns(
     described = {c.name for c in node.columns if c.description}
     missing = sorted(described - set(actual))
     if missing:
-        message = f"Documented, but not there: {', '.join(missing)}."
+        message = f"Documented columns that do not exist: {', '.join(missing)}."
         return replace(result, severity="error", status="fail", failures=len(missing), message=message)
-    bare = [c for c in actual if c not in described and not project.column_descriptions.get(c)]
-    if bare and node.schema in READ_BY_PEOPLE:
-        message = f"Without a description: {', '.join(bare)}."
-        return replace(result, status="warn", failures=len(bare), message=message)
+    undescribed = [c for c in actual if c not in described and not project.column_descriptions.get(c)]
+    if undescribed and node.schema in DOCUMENTED_LAYERS:
+        message = f"Columns without a description: {', '.join(undescribed)}."
+        return replace(result, status="warn", failures=len(undescribed), message=message)
     return result
 
 
@@ -117,19 +118,19 @@ def _sample(rows: duckdb.DuckDBPyRelation, node: Model | Seed) -> tuple[Mapping[
         return ()
     names = ", ".join(quoted(c) for c in shown)
     found = rows.project(names).distinct().order(names).limit(SAMPLE_ROWS).fetchall()
-    # A grain may be an address all the same.
+    # A grain column may hold an e-mail address.
     hidden = [[masked(v, "") if isinstance(v, str) else v for v in row] for row in found]
     return tuple(dict(zip(shown, row, strict=True)) for row in hidden)
 
 
-def _found(failures: int, sample: Sequence[Mapping[str, Any]]) -> str:
+def _failure_message(failures: int, sample: Sequence[Mapping[str, Any]]) -> str:
     rows = "1 failing row" if failures == 1 else f"{failures} failing rows"
     if not sample:
         return f"{rows}."
-    return f"{rows}, as in: {'; '.join(map(_shown, sample))}."
+    return f"{rows}, for example: {'; '.join(map(_shown, sample))}."
 
 
 def _shown(row: Mapping[str, Any]) -> str:
-    """The ids that the row has; where it has none, that they are null."""
-    there = {name: value for name, value in row.items() if value is not None}
-    return ", ".join(f"{name} {value}" for name, value in (there or dict.fromkeys(row, "null")).items())
+    """Return the ids that are not null, or all of them as null if none is set."""
+    ids = {name: value for name, value in row.items() if value is not None}
+    return ", ".join(f"{name} {value}" for name, value in (ids or dict.fromkeys(row, "null")).items())

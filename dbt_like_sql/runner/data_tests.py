@@ -1,4 +1,4 @@
-"""The generic data tests: dbt's names and arguments, each a SELECT that returns the failing rows."""
+"""Generic data tests with dbt's names and arguments. Each is a SELECT that returns the failing rows."""
 
 from __future__ import annotations
 
@@ -12,63 +12,63 @@ from dbt_like_sql.runner.sql import literal, quoted
 
 Severity = Literal["error", "warn"]
 Resolve = Callable[[str, str], tuple[str | None, str]]
-"""(name, where it is written) -> (the model or seed it is, if it is one; its relation)."""
+"""Resolve a reference: (name, place for errors) -> (name of the model or seed, or None for a source; relation)."""
 
 
 DOCUMENTED_COLUMNS = "documented_columns"
-"""The test that every model has: what is documented exists (else it fails), and in the layers that
-people read, what exists is documented (else it warns)."""
+"""Name of the test that every model has. It fails if a documented column does not exist, and warns if a
+column of the marts or reports has no description."""
 
 
 @dataclass(frozen=True)
 class DataTest:
-    """One test of one model or seed. `sql` returns the rows that fail."""
+    """One test of one model or seed. `sql` returns the failing rows."""
 
     name: str
     node: str
     sql: str
     kind: str = ""
-    """The generic test that it is; empty for one with SQL of its own."""
+    """Name of the generic test; empty for a singular test, which has its own SQL."""
     column: str | None = None
     severity: Severity = "error"
     description: str = ""
     depends_on: tuple[str, ...] = ()
-    """The other models and seeds that it reads."""
+    """Names of the other models and seeds that it reads."""
     where: str = ""
-    """The file it is written in, with the model and column it is written at."""
+    """File, model and column where the test is defined."""
 
 
 @dataclass(frozen=True)
 class _Call:
-    """A test as written in a property file."""
+    """Generic test as written in a property file."""
 
     relation: str
-    """What to select from: the table, or its rows that `where` keeps."""
+    """FROM item: the table, or a subquery with the rows that `where` keeps."""
     column: str
     arguments: Mapping[str, Any]
     other: str
-    """The relation that `to` names."""
+    """Relation that the argument `to` names."""
 
 
 def not_null(call: _Call) -> str:
-    """Hold a column free of nulls."""
+    """Find rows in which the column is null."""
     return f"select * from {call.relation} where {quoted(call.column)} is null"
 
 
 def unique(call: _Call) -> str:
-    """Hold the values of a column unique; nulls do not count."""
+    """Find values that occur more than once in the column; nulls are ignored."""
     return _repeated(call.relation, [call.column], where=f"where {quoted(call.column)} is not null")
 
 
 def accepted_values(call: _Call) -> str:
-    """Hold a column to a list of values; nulls pass, as in dbt."""
+    """Find values that are not in the list; nulls pass, as in dbt."""
     quote = call.arguments.get("quote", True)
     values = ", ".join(_value(v) if quote else str(v) for v in _list(call.arguments["values"]))
     return f"select * from {call.relation} where {quoted(call.column)} not in ({values})"
 
 
 def relationships(call: _Call) -> str:
-    """Hold the values of a column to those of a column elsewhere; nulls pass, as in dbt."""
+    """Find values without a match in a column of another table; nulls pass, as in dbt."""
     field, column = quoted(call.arguments["field"]), quoted(call.column)
     return (
         f"select child.* from (select * from {call.relation}) as child where child.{column} is not null "
@@ -77,12 +77,12 @@ def relationships(call: _Call) -> str:
 
 
 def unique_combination_of_columns(call: _Call) -> str:
-    """Hold several columns unique together."""
+    """Find combinations of values that occur more than once."""
     return _repeated(call.relation, _list(call.arguments["combination_of_columns"]))
 
 
 def expression_is_true(call: _Call) -> str:
-    """Hold an expression true for every row; where it is null, the row passes, as in dbt."""
+    """Find rows for which the expression is false; null passes, as in dbt."""
     return f"select * from {call.relation} where not ({_expression(call)})"
 
 
@@ -90,7 +90,7 @@ def _expression(call: _Call) -> str:
     return f"{quoted(call.column) if call.column else ''} {call.arguments['expression']}".strip()
 
 
-# name -> (what builds it, the arguments it needs, the arguments it may have, whether it needs a column)
+# name -> (function that builds the SQL, required arguments, optional arguments, whether it needs a column)
 GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]] = {
     "not_null": (not_null, set(), set(), True),
     "unique": (unique, set(), set(), True),
@@ -105,7 +105,7 @@ GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]
     "expression_is_true": (expression_is_true, {"expression"}, set(), False),
 }
 
-# What a test holds, in words for whoever reads the documentation.
+# Default descriptions for the documentation.
 _SENTENCES: dict[str, Callable[[_Call], str]] = {
     "not_null": lambda call: f"{call.column} is never null.",
     "unique": lambda call: f"No two rows have the same {call.column}.",
@@ -127,16 +127,19 @@ _OWN_KEYS = {"name", "description", "config", "arguments", "severity", "where"}
 def build_test(
     entry: Any, *, node: str, relation: str, column: str | None, where: str, resolve: Resolve
 ) -> DataTest:
-    """Make a test out of its entry in a property file: `unique`, or `accepted_values: {values: [...]}`.
+    """Build a test from its entry in a property file: `unique`, or `accepted_values: {values: [...]}`.
 
-    `where` says in which file and of which model or column the entry is, for the errors.
+    `where` is the file, model and column of the entry, for error messages.
+
+    Raises:
+        ProjectError: the test or one of its arguments is unknown, missing or misplaced.
     """
     kind, given = _named(entry, where)
     if kind not in GENERIC_TESTS:
         raise ProjectError(f"{where}: there is no test called {kind}.{did_you_mean(kind, GENERIC_TESTS)}")
     build, needed, optional, of_a_column = GENERIC_TESTS[kind]
     if of_a_column and column is None:
-        raise ProjectError(f"{where}: the test {kind} belongs to a column, not to the whole model.")
+        raise ProjectError(f"{where}: the test {kind} needs a column. Move it to one of the model's columns.")
     arguments = {k: v for k, v in given.items() if k not in _OWN_KEYS} | mapping(
         given.get("arguments"), where
     )
@@ -151,7 +154,7 @@ def build_test(
     rows = f"(select * from {relation} where {config['where']}) as {node}" if "where" in config else relation
     other, other_relation = resolve(str(arguments["to"]), where) if "to" in arguments else (None, "")
     call = _Call(rows, column or "", arguments, other_relation)
-    only = f" Only rows where {config['where']}." if "where" in config else ""
+    only = f" Only for rows where {config['where']}." if "where" in config else ""
     return DataTest(
         name=identifier(str(given.get("name") or _default_name(kind, node, column, arguments))),
         node=node,
@@ -166,12 +169,12 @@ def build_test(
 
 
 def is_named_by_default(test: DataTest) -> bool:
-    """Whether a test of a column has the name that dbt would give it, not one of its own."""
+    """Whether a column test has dbt's default name rather than a name of its own."""
     return bool(test.column) and test.name == identifier("_".join([test.kind, test.node, str(test.column)]))
 
 
 def severity(config: Mapping[str, Any], where: str) -> Severity:
-    """Read `severity`: error (the default) blocks, warn only tells."""
+    """Read `severity`: 'error' (the default) blocks the build, 'warn' only warns."""
     value = str(config.get("severity", "error")).lower()
     if value not in ("error", "warn"):
         raise ProjectError(f"{where}: severity is '{value}', but it must be 'error' or 'warn'.")
@@ -179,12 +182,16 @@ def severity(config: Mapping[str, Any], where: str) -> Severity:
 
 
 def identifier(name: str) -> str:
-    """Make a name of letters, digits and underscores only."""
+    """Replace every other character than letters, digits and underscores by an underscore."""
     return re.sub(r"[^0-9A-Za-z_]+", "_", name).strip("_")
 
 
 def mapping(value: Any, where: str) -> dict[str, Any]:
-    """Return a YAML mapping, {} for nothing; anything else is a ProjectError."""
+    """Return a YAML mapping; {} for None.
+
+    Raises:
+        ProjectError: the value is not a mapping.
+    """
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -193,9 +200,9 @@ def mapping(value: Any, where: str) -> dict[str, Any]:
 
 
 def check_keys(entry: Mapping[str, Any], allowed: set[str], where: str) -> None:
-    """Refuse a misspelt key, which would otherwise be ignored in silence."""
+    """Raise a ProjectError for an unknown key, which would otherwise be ignored silently."""
     for key in sorted(entry.keys() - allowed):
-        raise ProjectError(f"{where}: the key '{key}' is not known here.{did_you_mean(key, allowed)}")
+        raise ProjectError(f"{where}: unknown key '{key}'.{did_you_mean(key, allowed)}")
 
 
 def _named(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
@@ -205,7 +212,9 @@ def _named(entry: Any, where: str) -> tuple[str, dict[str, Any]]:
         ((name, value),) = entry.items()
         given = mapping(value, f"{where}, test {name}")
     else:
-        raise ProjectError(f"{where}: a test is a name, or a name with arguments under it; found {entry!r}.")
+        raise ProjectError(
+            f"{where}: expected the name of a test, or a name with its arguments; found {entry!r}."
+        )
     return str(name).removeprefix("dbt_utils."), given
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a project, said to the person who wrote it."""
+"""Errors in a project, with a hint for its author."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 
 class ProjectError(Exception):
-    """The project cannot be used as it is; the message says where and why, in plain sentences."""
+    """Error in the project's files. The message says where it is and what is wrong."""
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Return ' Did you mean <the nearest candidate>?', or '' where nothing is near.
+    """Return ' Did you mean <closest candidate>?', or '' if no candidate is close.
 
-    A name written without its schema is held against the bare names too, for
-    forgetting the schema is the most common slip of all.
+    The name is also compared without a schema, because a forgotten schema is the
+    most common mistake.
     """
     known = sorted(set(candidates))
     by_bare_name = {candidate.rsplit(".", 1)[-1]: candidate for candidate in reversed(known)}

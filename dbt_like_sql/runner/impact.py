@@ -1,4 +1,4 @@
-"""Where a column comes from, step by step, and what is affected when a column changes."""
+"""Trace a column back to the raw columns, and find what depends on a column or table."""
 
 from __future__ import annotations
 
@@ -14,41 +14,43 @@ _COUNT = "a constant or a count"
 
 
 @dataclass(frozen=True)
-class Step:
-    """A column on the way back to the raw columns, with those it is made of, one step back."""
+class LineageStep:
+    """Node in the lineage tree of a column: the column, and the columns it is computed from."""
 
     origin: Origin
-    steps: tuple[Step, ...] = ()
+    steps: tuple[LineageStep, ...] = ()
     note: str = ""
-    """Where it is made of no column: what it is instead. `steps` are then the columns that decide which rows
-    its table has."""
+    """What the column is if it is computed from no other column. `steps` are then the columns that determine
+    which rows its table has."""
 
 
 @dataclass(frozen=True)
 class Impact:
-    """What depends on a column, or on a table."""
+    """Columns and tables that depend on a column, or on a table."""
 
     origins: tuple[Origin, ...]
     columns: tuple[Origin, ...]
-    """The columns made of it, in build order."""
+    """Columns computed from it, in build order."""
     tables: tuple[str, ...]
-    """The other tables that would change, in build order: it decides which rows they have (in a filter, join
-    or group), they are made in Python, or they read such a table."""
+    """Other tables that may change, in build order: they use it in a filter, join or group, they are Python
+    models that read it, or they read such a table."""
 
 
-def path_back(project: Project, column: str) -> Step:
-    """Follow a column, as in 'dim_member.tier_name', to the raw columns it is made of.
+def path_back(project: Project, column: str) -> LineageStep:
+    """Trace a column, such as 'dim_member.tier_name', back to the raw columns it is computed from.
 
     Raises:
         ProjectError: there is no such table or column.
     """
     table, found = _find(project, column)
     if not found:
-        raise ProjectError(f"{column} is a table. Name one of its columns too: {column}.{_first(table)}.")
+        raise ProjectError(
+            f"{column} is a table, but lineage needs a column. For example: {column}.{_first(table)}"
+        )
     back = _back(project, Origin(table.relation, found))
     if back.note == _COUNT and isinstance(table, Model) and table.conditions:
         decided = tuple(_back(project, origin) for origin in table.conditions)
-        return Step(back.origin, decided, f"{_COUNT}; which rows there are is decided by")
+        return LineageStep(back.origin, decided, f"{_COUNT}; its rows are determined by")
     return back
 
 
@@ -64,7 +66,7 @@ def impact(project: Project, name: str) -> Impact:
     touched, columns = set(start), []
     changed = set() if column else {table.relation}
     tables = []
-    # What loads the raw tables makes some of their columns of others.
+    # Some raw columns are computed from other raw columns when they are loaded (`made_from`).
     grown = True
     while grown:
         made = [
@@ -91,22 +93,27 @@ def impact(project: Project, name: str) -> Impact:
     return Impact(start, tuple(columns), tuple(tables))
 
 
-def _back(project: Project, origin: Origin) -> Step:
+def _back(project: Project, origin: Origin) -> LineageStep:
     table = project.tables[origin.relation]
     inputs = next((c.inputs for c in table.columns if c.name == origin.column), ())
     steps = tuple(_back(project, i) for i in inputs)
     if steps or isinstance(table, Source):
-        return Step(origin, steps)
+        return LineageStep(origin, steps)
     if isinstance(table, Seed):
-        return Step(origin, note=f"seed {table.path}")
+        return LineageStep(origin, note=f"seed {table.path}")
     if table.language == "python":
         read = [*(project.node(name).relation for name in table.depends_on), *table.sources]
-        return Step(origin, note=f"made in Python from {', '.join(read)}" if read else "made in Python")
-    return Step(origin, note=_COUNT)
+        return LineageStep(
+            origin, note=f"computed in Python from {', '.join(read)}" if read else "computed in Python"
+        )
+    return LineageStep(origin, note=_COUNT)
 
 
 def _find(project: Project, name: str) -> tuple[Table, str]:
-    """Find a table, or a column of one, by `schema.table.column`, `table.column`, `schema.table` or `table`."""
+    """Find a table or column by `schema.table.column`, `table.column`, `schema.table` or `table`.
+
+    The column is '' if the name is that of a table.
+    """
     wanted = name.strip().lower()
     table_name, _, column = wanted.rpartition(".")
     if wanted in project.tables or not table_name:
@@ -125,7 +132,7 @@ def _find(project: Project, name: str) -> tuple[Table, str]:
 
 
 def _is_read(project: Project, origin: Origin) -> bool:
-    """Whether some model reads a column that nobody has documented."""
+    """Whether a model reads this column, which no property file describes."""
     return any(origin in column.inputs for node in project.nodes.values() for column in node.columns)
 
 

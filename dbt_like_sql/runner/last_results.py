@@ -1,8 +1,8 @@
-"""What the last build said of every table and test, kept in the warehouse itself, in the schema `meta`.
+"""Results of the last build of each table and test, stored in the schema `meta` of the warehouse.
 
-The documentation shows it, and a full build learns from it which tables the runner made and no file makes any
-more. There is no clock in it: `data_as_of` is the time of the data, so that building the same data again
-changes nothing.
+The documentation page shows them, and a full build uses them to find tables that it created earlier and that no
+file defines any more. They hold no wall-clock time: `data_as_of` is the observation time of the data, so building
+the same data again changes nothing.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ META = "meta"
 
 _TABLES = {
     "build_results": (
-        "How the last build of each seed and model went. Written by the build.",
+        "Result of the last build of each seed and model. Written by the build.",
         {
             "table_schema": ("varchar", "Schema of the table."),
             "table_name": ("varchar", "Name of the table."),
             "kind": ("varchar", "'model' or 'seed'."),
             "status": (
                 "varchar",
-                "'success'; or 'error', 'failed', 'skipped': the last good version stayed.",
+                "'success'; or 'error', 'failed' or 'skipped', which keep the last good version.",
             ),
-            "row_count": ("bigint", "Rows of the version that is there; null where there is none."),
-            "message": ("varchar", "What went wrong; empty where nothing did."),
-            "data_as_of": ("timestamptz", "Observation time of the data that was built from."),
+            "row_count": ("bigint", "Number of rows in the present version; null if there is none."),
+            "message": ("varchar", "What went wrong; empty on success."),
+            "data_as_of": ("timestamptz", "Observation time of the data that the table was built from."),
         },
     ),
     "test_results": (
         "The last result of each data test. Written by the build.",
         {
-            "table_schema": ("varchar", "Schema of the table that the test belongs to."),
-            "table_name": ("varchar", "Name of that table."),
-            "test_name": ("varchar", "Name of the test, unique within the table."),
-            "column_name": ("varchar", "The column tested; null for tests of the whole table."),
-            "severity": ("varchar", "'error' blocks, 'warn' only tells."),
-            "status": ("varchar", "'pass', 'fail', 'warn', or 'error' where the test could not run."),
+            "table_schema": ("varchar", "Schema of the tested table."),
+            "table_name": ("varchar", "Name of the tested table."),
+            "test_name": ("varchar", "Name of the test, unique per table."),
+            "column_name": ("varchar", "Column that is tested; null for tests of the whole table."),
+            "severity": ("varchar", "'error' blocks the build of the table, 'warn' only warns."),
+            "status": ("varchar", "'pass', 'fail', 'warn', or 'error' if the test could not run."),
             "failures": ("bigint", "Number of failing rows."),
-            "message": ("varchar", "The result in a sentence; of failing rows it shows ids only."),
-            "data_as_of": ("timestamptz", "Observation time of the data that was tested."),
+            "message": ("varchar", "Result as a sentence. Failing rows are shown by their ids only."),
+            "data_as_of": ("timestamptz", "Observation time of the tested data."),
         },
     ),
 }
@@ -54,7 +54,7 @@ _TABLES = {
 
 @dataclass(frozen=True)
 class LastResults:
-    """The last result of each table, and of each test of it, by relation; empty where nothing was built."""
+    """Last result of each table and of its tests, by relation. Empty before the first build."""
 
     builds: Mapping[str, Mapping[str, Any]]
     tests: Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -63,7 +63,7 @@ class LastResults:
 def record(
     connection: duckdb.DuckDBPyConnection, results: Iterable[NodeResult], as_of: datetime | None
 ) -> None:
-    """Write the results of a build over those of earlier ones."""
+    """Store the results of a build; they replace the earlier results of the same tables."""
     _ensure(connection)
     earlier = read(connection).builds
     time = f"{literal(as_of.isoformat() if as_of else None)}::timestamptz"
@@ -101,11 +101,11 @@ def record(
 
 
 def read(connection: duckdb.DuckDBPyConnection) -> LastResults:
-    """Read what the last builds said."""
-    there = tables(connection)
+    """Read the stored results; empty if there are none."""
+    existing = tables(connection)
 
     def rows(table: str) -> list[dict[str, Any]]:
-        if (META, table) not in there:
+        if (META, table) not in existing:
             return []
         cursor = connection.execute(f"select * from {META}.{table}")
         names = [column[0] for column in cursor.description or []]
@@ -122,9 +122,9 @@ def _relation(row: Mapping[str, Any]) -> str:
 
 
 def _ensure(connection: duckdb.DuckDBPyConnection) -> None:
-    there = tables(connection)
+    existing = tables(connection)
     for table, (description, columns) in _TABLES.items():
-        if (META, table) in there:
+        if (META, table) in existing:
             continue
         definition = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
         connection.execute(f"create schema if not exists {META}")

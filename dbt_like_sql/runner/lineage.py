@@ -1,12 +1,12 @@
-"""What a SELECT reads: its tables, and the columns each of its output columns comes from.
+"""Table and column lineage of a SELECT: the tables it reads, and the origins of each output column.
 
-The one module that uses sqlglot. sqlglot's own `lineage()` re-qualifies the whole query
-for every single column; here one walk over the tree answers both questions, with the
-scoping rules of DuckDB (tests hold them equal to DuckDB's own parser).
+The only module that uses sqlglot. sqlglot's own `lineage()` re-qualifies the whole query for
+each column; here a single walk over the tree finds tables and columns, with DuckDB's scoping
+rules (tests compare the result with DuckDB's own parser).
 
-What cannot be known from the text alone (`columns(...)`, a star over a table function) makes
-a relation *open*: it may have more columns than those listed. Nothing here raises because of
-it; a wrong column name is DuckDB's to report when the model runs.
+If the columns cannot be known from the text alone (`columns(...)`, a star over a table
+function), the relation is *open*: it may have more columns than those listed. That is not an
+error here; DuckDB reports a wrong column name when the model runs.
 """
 
 from __future__ import annotations
@@ -24,46 +24,53 @@ from dbt_like_sql.runner.relation import NONE, Origin, Origins, Reference, Relat
 from dbt_like_sql.runner.syntax import check_syntax
 
 Query = exp.Query
-"""A parsed SELECT, to be handed to `references` and `output_columns`."""
+"""Parsed SELECT, the input of `references` and `output_columns`."""
 
 
 def parse(sql: str, path: PurePath) -> Query:
-    """Parse a file that must hold exactly one SELECT; anything else is a ProjectError."""
+    """Parse the text of a file that must hold exactly one SELECT.
+
+    Raises:
+        ProjectError: it holds something else, or SQL that sqlglot cannot parse.
+    """
     check_syntax(sql, path)
     try:
         tree = DuckDB().parse(sql)[0]
     except sqlglot.errors.ParseError as error:
         where = error.errors[0] if error.errors else {}
         raise ProjectError(
-            f"{path}, line {where.get('line', '?')}, column {where.get('col', '?')}: DuckDB understands "
-            f"this, but the lineage parser does not, near {where.get('highlight', '')!r}. "
-            "Please write it another way."
+            f"{path}, line {where.get('line', '?')}, column {where.get('col', '?')}: DuckDB accepts "
+            f"this SQL, but the lineage parser does not, near {where.get('highlight', '')!r}. "
+            "Rewrite this part of the query."
         ) from None
     if not isinstance(tree, exp.Query):
-        raise ProjectError(f"{path} must be a plain SELECT.")
+        raise ProjectError(f"{path} is not a plain SELECT. Write one SELECT.")
     return tree
 
 
 def references(query: Query) -> tuple[Reference, ...]:
-    """List the tables a query reads, CTEs excluded, in the order of their lines."""
+    """List the tables that a query reads, without CTEs, ordered by line."""
     scope = _Scope({})
     _query(query, scope)
     return tuple(sorted(scope.references, key=lambda r: (r.line, r.name)))
 
 
 def output_columns(query: Query, known: Mapping[str, Relation]) -> Relation:
-    """Say which columns a query returns, what each comes from, and what decides on its rows."""
+    """Return the columns of a query with their origins, and the columns that determine its rows.
+
+    `known` holds the relation of each table by its name in SQL.
+    """
     scope = _Scope(known)
     relation = _query(query, scope)
     return replace(relation, conditions=frozenset(scope.conditions))
 
 
-# The walk. One function a kind of node; each returns the relation that the node stands for.
+# The walk: one function for each kind of node, which returns the relation that the node produces.
 
 
 @dataclass(frozen=True)
 class _Source:
-    """One table or subquery of a FROM, under the names by which columns may call it."""
+    """Table or subquery in a FROM clause, with the names that qualify its columns."""
 
     alias: str
     relation: Relation
@@ -72,7 +79,7 @@ class _Source:
 
 @dataclass
 class _Scope:
-    """The names that a part of a query can see."""
+    """Names that are visible in one part of a query."""
 
     tables: Mapping[str, Relation]
     references: set[Reference] = field(default_factory=set)
@@ -80,9 +87,9 @@ class _Scope:
     ctes: Mapping[str, Relation] = field(default_factory=dict)
     sources: list[_Source] = field(default_factory=list)
     merged: dict[str, Origins] = field(default_factory=dict)
-    """Columns joined by USING: they appear once."""
+    """Columns joined by USING, which appear once in the result."""
     aliases: dict[str, Origins] = field(default_factory=dict)
-    """Columns of the same SELECT, which DuckDB lets later ones read."""
+    """Columns of the same SELECT, which later expressions may use in DuckDB."""
     parent: _Scope | None = None
 
     def inner(self) -> _Scope:
@@ -107,7 +114,7 @@ def _query(node: exp.Expr, scope: _Scope) -> Relation:
     if isinstance(node, exp.Values):
         rows = [[_expression(e, scope) for e in row.expressions] for row in node.expressions]
         return Relation({f"col{i}": NONE.union(*column) for i, column in enumerate(zip(*rows, strict=False))})
-    # A PIVOT, whose output columns depend on the data.
+    # What is left is a PIVOT; its output columns depend on the data.
     inner = scope.inner()
     _source(node.this, inner)
     rest = _expressions(node, inner, skip=("this", "alias"))
@@ -121,7 +128,7 @@ def _with_ctes(node: exp.Expr, scope: _Scope) -> _Scope:
     for cte in with_.expressions:
         name = cte.alias.lower()
         body = cte.this
-        # DuckDB: only the second half of a UNION in a WITH RECURSIVE sees the CTE itself.
+        # In DuckDB, only the second half of a UNION in WITH RECURSIVE can read the CTE itself.
         if with_.args.get("recursive") and isinstance(body, exp.Union):
             relation = _recursive(cte, name, body, _with_ctes(body, scope))
         else:
@@ -133,7 +140,7 @@ def _with_ctes(node: exp.Expr, scope: _Scope) -> _Scope:
 def _recursive(cte: exp.CTE, name: str, body: exp.Union, scope: _Scope) -> Relation:
     anchor = _query(body.this, scope.inner())
     relation = _renamed(anchor, cte)
-    # Each round may carry an origin one column further; there are no more rounds than columns.
+    # Each iteration carries an origin at most one column further, so this takes at most one per column.
     for _ in range(len(relation.columns) + 1):
         step = _query(body.expression, scope.with_cte(name, relation).inner())
         grown = _renamed(_union(anchor, step, by_name=bool(body.args.get("by_name"))), cte)
@@ -167,7 +174,7 @@ def _projection(node: exp.Expr, scope: _Scope) -> Relation:
         return Relation({}, is_open=True, rest=origins)
     name = node.alias or (expression.name if isinstance(expression, exp.Column) else "")
     relation = Relation({(name or node.sql("duckdb")).lower(): origins}, is_open=not name)
-    if name:  # without one, DuckDB makes one up
+    if name:  # DuckDB generates a name for an expression without one
         scope.aliases.setdefault(name.lower(), origins)
     return relation
 
@@ -176,7 +183,7 @@ def _side_by_side(parts: list[Relation]) -> Relation:
     columns: dict[str, Origins] = {}
     for part in parts:
         for name, origins in part.columns.items():
-            columns.setdefault(name, origins)  # DuckDB gives a second one of the name another
+            columns.setdefault(name, origins)  # DuckDB renames a second column of the same name
     return Relation(
         columns,
         any(part.is_open for part in parts),
@@ -194,18 +201,18 @@ def _joins(node: exp.Expr, scope: _Scope) -> None:
             name = key.name.lower()
             left, right = before.origins(name), after.origins(name)
             scope.conditions |= left | right
-            # The left value is kept, but for a right join; a full join takes whichever is there.
+            # The result has the left value, in a right join the right one, in a full join the one that is not null.
             side = join.side.upper()
             scope.merged[name] = right if side == "RIGHT" else left | right if side == "FULL" else left
         scope.conditions |= _expressions(join, scope, skip=("this", "using"))
 
 
 def _source(node: exp.Expr, scope: _Scope) -> None:
-    """Add what stands in a FROM or JOIN to the scope; it sees the sources before it (lateral)."""
+    """Add an item of a FROM or JOIN to the scope. It can read the sources before it (lateral)."""
     alias, qualified = node.alias.lower(), ""
     inside = node.this
     if isinstance(node, exp.Subquery) and isinstance(inside, exp.Table | exp.Subquery):
-        if not alias:  # parentheses around a join: what is inside keeps its names
+        if not alias:  # parentheses around a join; the tables inside keep their names
             _source(inside, scope)
             _joins(node, scope)
             return
@@ -220,7 +227,7 @@ def _source(node: exp.Expr, scope: _Scope) -> None:
         relation = _query(node, scope)
     elif isinstance(node, exp.Table | exp.Lateral) and isinstance(inside, exp.Query | exp.Values):
         relation = _query(inside, scope)
-    else:  # a table function: each of its columns may come from each of its arguments
+    else:  # a table function; any of its columns may come from any of its arguments
         rest = _expressions(node, scope, skip=("alias", "joins", "pivots"))
         relation = Relation({}, is_open=True, rest=rest)
     relation = _renamed(relation, node)
@@ -247,7 +254,7 @@ def _renamed(relation: Relation, node: exp.Expr) -> Relation:
     if not columns:
         return relation
     names = [c.name.lower() for c in columns]
-    if not relation.columns:  # a table function: these are its columns
+    if not relation.columns:  # a table function; the alias names its columns
         return Relation(dict.fromkeys(names, relation.rest))
     names += list(relation.columns)[len(names) :]
     return replace(relation, columns=dict(zip(names, relation.columns.values(), strict=False)))
@@ -296,7 +303,7 @@ def _expressions(node: exp.Expr, scope: _Scope, skip: tuple[str, ...]) -> Origin
 
 
 def _expression(node: exp.Expr, scope: _Scope) -> Origins:
-    """Return the columns that an expression reads, with those its subqueries return."""
+    """Return the columns that an expression reads, including those that its subqueries return."""
     found: set[Origin] = set()
     todo = [node]
     while todo:
@@ -304,7 +311,7 @@ def _expression(node: exp.Expr, scope: _Scope) -> Origins:
         if isinstance(part, exp.Column):
             found |= _column([p.name.lower() for p in part.parts], scope)
         elif isinstance(part, exp.Exists) and isinstance(part.this, exp.Query):
-            _query(part.this, scope)  # tells whether there are rows; no column of it is read
+            _query(part.this, scope)  # only tests whether rows exist; no column of it is read
         elif isinstance(part, exp.Query):
             found |= _query(part, scope).all_origins()
         elif isinstance(part, exp.Dot) and isinstance(part.this, exp.Identifier):
@@ -316,7 +323,7 @@ def _expression(node: exp.Expr, scope: _Scope) -> Origins:
 
 
 def _column(parts: list[str], scope: _Scope) -> Origins:
-    """Look a column up: `a`, `t.a`, `schema.t.a`, or any of them followed by fields of a struct."""
+    """Look up a column: `a`, `t.a` or `schema.t.a`, optionally followed by fields of a struct."""
     name = parts[0]
     for visible in _outwards(scope):
         for source in reversed(visible.sources):
@@ -334,7 +341,7 @@ def _column(parts: list[str], scope: _Scope) -> Origins:
     for visible in _outwards(scope):
         for source in visible.sources:
             if source.alias == name:
-                return source.relation.all_origins()  # a whole row
+                return source.relation.all_origins()  # a whole row as one value
         for source in visible.sources:
             if source.relation.is_open:
                 return source.relation.origins(name)

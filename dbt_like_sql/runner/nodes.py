@@ -1,4 +1,4 @@
-"""What a build says of each node."""
+"""Result of building one node."""
 
 from __future__ import annotations
 
@@ -10,23 +10,26 @@ from dbt_like_sql.runner.checking import TestResult
 
 @dataclass(frozen=True)
 class NodeResult:
-    """How one seed or model went: built, broken by its SQL, failed by a test, not tried, or no more there."""
+    """Result of building one seed or model.
+
+    `status` is 'success', 'error' (it could not be built), 'failed' (a blocking test failed), 'skipped' (something
+    it needs failed) or 'dropped' (an earlier build created it and no file defines it any more).
+    """
 
     name: str
     schema: str
     kind: Literal["seed", "model"]
     status: Literal["success", "error", "failed", "skipped", "dropped"]
-    """'dropped': an earlier build made it, and no file of the project does any more."""
     rows: int | None = None
     seconds: float = 0.0
     message: str = ""
     columns: tuple[tuple[str, str], ...] = ()
-    """Name and type of each column of the new version."""
+    """Name and type of each column; empty unless it was built."""
     tests: tuple[TestResult, ...] = ()
     blocked_by: tuple[str, ...] = ()
-    """If it was skipped: the models and seeds because of which."""
+    """Names of the failed models and seeds because of which it was skipped."""
 
     @property
     def relation(self) -> str:
-        """Its name in SQL."""
+        """Name in SQL: `schema.name`."""
         return f"{self.schema}.{self.name}"

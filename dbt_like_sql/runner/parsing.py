@@ -1,12 +1,12 @@
-"""A project read from its folder, and held against itself.
+"""Load a project from its folder and check its consistency.
 
-    models/<layer>/<name>.sql   one SELECT each; the layer is the schema
-    models/<layer>/<name>.py    a function from DataFrames to one, where SQL is the wrong tool
-    models/**/*.yml             descriptions and tests, in dbt's shape
-    seeds/<name>.csv            small tables kept by hand
-    tests/<name>.sql            a SELECT that returns the rows that fail
+    models/<layer>/<name>.sql   one SELECT per file; the layer is the schema
+    models/<layer>/<name>.py    function from DataFrames to a DataFrame, for models that SQL cannot express well
+    models/**/*.yml             descriptions and tests, in dbt's format
+    seeds/<name>.csv            small tables maintained by hand
+    tests/<name>.sql            SELECT that returns the failing rows
 
-Dependencies and column lineage are inferred from the SQL; nobody declares them.
+Dependencies and column lineage are inferred from the SQL; they are never declared.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any, Literal
 from dbt_like_sql.runner import lineage, python_models
 from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
 from dbt_like_sql.runner.errors import ProjectError, did_you_mean
-from dbt_like_sql.runner.project import LAYERS, SEEDS, Column, Model, Project, Seed, Source
+from dbt_like_sql.runner.project import LAYERS, SEEDS, ColumnInfo, Model, Project, Seed, Source
 from dbt_like_sql.runner.properties import Entry, Properties, made_from, read_properties
 from dbt_like_sql.runner.relation import Origin, Reference, Relation
 
 PROJECT = Path(__file__).resolve().parent.parent
-"""The folder of the SQL project that this package belongs to."""
+"""Folder of the SQL project that ships with this package."""
 
 Tables = Mapping[str, Model | Seed | Source]
-"""Everything a SELECT may read, by the name it has in SQL."""
+"""Every table that a SELECT may read, by its name in SQL."""
 
 _UNKNOWN = "no model, seed or source is called"
 
@@ -39,7 +39,11 @@ _LANGUAGES: Mapping[str, Literal["sql", "python"]] = {".sql": "sql", ".py": "pyt
 
 
 def load_project(root: Path = PROJECT) -> Project:
-    """Read a project; whatever is wrong with it is a ProjectError."""
+    """Load a project.
+
+    Raises:
+        ProjectError: a file of the project has an error; the message names the file and, if known, the line.
+    """
     properties = read_properties(root)
     sources = {name: _source(name, properties) for name in properties.sources}
     seeds = [_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
@@ -64,7 +68,7 @@ def load_project(root: Path = PROJECT) -> Project:
 def _source(name: str, properties: Properties) -> Source:
     entry = properties.sources[name]
     columns = tuple(
-        Column(
+        ColumnInfo(
             c,
             _description(c, entry.columns, properties),
             raw.get("data_type"),
@@ -83,7 +87,9 @@ def _seed(path: Path, root: Path, properties: Properties) -> Seed:
     for column in types:
         if column not in header:
             hint = did_you_mean(column, header)
-            raise ProjectError(f"{entry.where}: column_types names {column}, which the CSV has not.{hint}")
+            raise ProjectError(
+                f"{entry.where}: column_types names {column}, but the CSV has no such column.{hint}"
+            )
     return Seed(
         "seed",
         _name(path, root),
@@ -92,7 +98,7 @@ def _seed(path: Path, root: Path, properties: Properties) -> Seed:
         description=entry.description,
         meta=entry.config.get("meta") or {},
         tags=_tags(entry),
-        columns=tuple(Column(name) for name in header),
+        columns=tuple(ColumnInfo(name) for name in header),
         column_types=types,
     )
 
@@ -101,7 +107,7 @@ def _model(path: Path, root: Path, properties: Properties) -> Model:
     file = path.relative_to(root)
     layer = file.parts[1]
     if layer not in LAYERS or len(file.parts) < 3:
-        raise ProjectError(f"{file} must lie in one of the folders {', '.join(LAYERS)} of models.")
+        raise ProjectError(f"{file} is not in a layer. Move it to models/ and one of: {', '.join(LAYERS)}.")
     name = _name(path, root)
     entry = properties.models.get(name, Entry())
     return Model(
@@ -122,7 +128,7 @@ def _model_files(root: Path) -> list[Path]:
 
 
 def _connected(model: Model, query: lineage.Query | None, tables: Tables) -> tuple[Model, Mapping[str, int]]:
-    """Find what a model reads among everything there is, and in which line it reads which model or seed."""
+    """Resolve the tables that a model reads, and the line of each reference to a model or seed."""
     if query:
         references = lineage.references(query)
     else:
@@ -144,8 +150,8 @@ def _connected(model: Model, query: lineage.Query | None, tables: Tables) -> tup
             continue
         if isinstance(read, Model) and LAYERS.index(read.schema) > LAYERS.index(model.schema):
             raise ProjectError(
-                f"{model.path}, line {reference.line}: {model.relation} reads {read.relation}, which lies "
-                f"above it. A model reads its own layer or a lower one ({' < '.join(LAYERS)})."
+                f"{model.path}, line {reference.line}: {model.relation} reads {read.relation}, which is "
+                f"in a higher layer. A model can only read its own layer or a lower one ({' < '.join(LAYERS)})."
             )
         nodes.setdefault(read.name, reference.line)
     return replace(model, depends_on=tuple(nodes), sources=tuple(dict.fromkeys(sources))), nodes
@@ -164,10 +170,10 @@ def _read_tables(
 
 
 def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
-    """Make the generic tests of a node; the names are unique within it."""
+    """Build the generic tests of a node, with names that are unique within the node."""
 
     def resolve(name: str, where: str) -> tuple[str | None, str]:
-        # `ref('x')` and `source('a', 'b')` are what dbt writes here.
+        # dbt's notation, `ref('x')` or `source('a', 'b')`, is accepted too.
         call = re.fullmatch(r"\s*(?:\{\{)?\s*(?:ref|source)\((.+)\)\s*(?:\}\})?\s*", name)
         plain = re.sub(r"['\"\s]", "", call[1]).replace(",", ".") if call else name
         for relation, table in tables.items():
@@ -187,8 +193,8 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
                 raw, node=node.name, relation=node.relation, column=column, where=where, resolve=resolve
             )
             taken[test.name] += 1
-            again = taken[test.name]
-            tests.append(replace(test, name=f"{test.name}_{again}") if again > 1 else test)
+            count = taken[test.name]
+            tests.append(replace(test, name=f"{test.name}_{count}") if count > 1 else test)
     if isinstance(node, Model):
         tests.append(
             DataTest(
@@ -196,7 +202,7 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
                 node.name,
                 f"describe {node.relation}",
                 severity="warn",
-                description="Every documented column exists; in marts and reports every column is documented.",
+                description="Every documented column exists. In marts and reports, every column is documented.",
                 where=str(node.path),
             )
         )
@@ -206,7 +212,7 @@ def _tests(node: Model | Seed, entry: Entry, tables: Tables) -> list[DataTest]:
 def _singular_tests(
     root: Path, properties: Properties, tables: Tables, nodes: Mapping[str, Model | Seed]
 ) -> tuple[DataTest, ...]:
-    """Read the tests written as SELECTs; each goes with the last built of the nodes it reads."""
+    """Read the tests written as SELECTs. Each belongs to the node it reads that is built last."""
     order = list(nodes)
     tests = []
     for path in sorted((root / "tests").glob("*.sql")):
@@ -219,7 +225,9 @@ def _singular_tests(
             if not isinstance(t, Source)
         }
         if not read:
-            raise ProjectError(f"{file} reads no model and no seed, so there is nothing that it could test.")
+            raise ProjectError(
+                f"{file} reads no model or seed, so it tests nothing. Read the table it is meant to test."
+            )
         *others, last = sorted(read, key=order.index)
         tests.append(
             DataTest(
@@ -241,9 +249,12 @@ def _build_order(
     tests: Mapping[str, Sequence[DataTest]],
     lines: Mapping[str, Mapping[str, int]],
 ) -> list[str]:
-    """Sort the nodes so that each comes after what it reads, and after what its tests read.
+    """Sort the nodes so that each comes after the nodes that it and its tests read.
 
-    The order depends on nothing but the names, so that two builds do the same.
+    The order is deterministic: it depends only on dependencies, layers and names.
+
+    Raises:
+        ProjectError: the nodes form a cycle.
     """
     order: list[str] = []
     path: list[str] = []
@@ -261,12 +272,10 @@ def _build_order(
         if name in order:
             return
         if name in path:
-            circle = [*path[path.index(name) :], name]
-            steps = [reads(reader, read) for reader, read in itertools.pairwise(circle)]
+            cycle = [*path[path.index(name) :], name]
+            steps = [reads(reader, read) for reader, read in itertools.pairwise(cycle)]
             raise ProjectError(
-                "These read each other in a circle, so none can be built first:\n  "
-                + "\n  ".join(steps)
-                + "."
+                "These models form a cycle. Remove one of the references:\n  " + "\n  ".join(steps) + "."
             )
         path.append(name)
         for read in sorted({*nodes[name].depends_on, *(n for t in tests[name] for n in t.depends_on)}):
@@ -290,7 +299,7 @@ def _add_columns(
     tests: Mapping[str, Sequence[DataTest]],
     properties: Properties,
 ) -> None:
-    """Give each node its columns: inferred from the SQL, described in the property files."""
+    """Add the columns to each node: inferred from the SQL, described in the property files."""
     tables = {
         s.relation: lineage.table(s.relation, _names(s.columns), is_open=True) for s in sources.values()
     }
@@ -319,7 +328,7 @@ def _add_columns(
                 raise ProjectError(f"{entry.where}: {node.relation} has no column {column}.{hint}")
             inputs = output.origins(column)
             columns.append(
-                Column(
+                ColumnInfo(
                     column,
                     _description(column, entry.columns, properties),
                     entry.columns.get(column, {}).get("data_type"),
@@ -354,8 +363,8 @@ def _tags(entry: Entry) -> tuple[str, ...]:
 def _name(path: Path, root: Path) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", path.stem):
         raise ProjectError(
-            f"{path.relative_to(root)}: the file's name becomes a name in SQL, so it must be lower-case "
-            "letters, digits and underscores."
+            f"{path.relative_to(root)}: the file name becomes a name in SQL. Use only lower-case letters, "
+            "digits and underscores, and begin with a letter or an underscore."
         )
     return path.stem
 
@@ -368,7 +377,9 @@ def _by_name(nodes: Iterable[Model | Seed]) -> dict[str, Model | Seed]:
     named: dict[str, Model | Seed] = {}
     for node in nodes:
         if node.name in named:
-            raise ProjectError(f"{named[node.name].path} and {node.path} have the same name: {node.name}.")
+            raise ProjectError(
+                f"{named[node.name].path} and {node.path} have the same name: {node.name}. Rename one of them."
+            )
         named[node.name] = node
     return named
 

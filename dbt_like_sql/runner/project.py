@@ -1,4 +1,4 @@
-"""A project in memory: models, seeds, sources, tests, and how they hang together."""
+"""In-memory representation of a project: models, seeds, sources, tests and their dependencies."""
 
 from __future__ import annotations
 
@@ -13,94 +13,95 @@ from dbt_like_sql.runner.errors import ProjectError, did_you_mean
 from dbt_like_sql.runner.relation import Origin
 
 LAYERS = ("staging", "intermediate", "marts", "reports")
-"""The folders of `models`, from the bottom up: a model reads its own layer or a lower one."""
+"""Folders below `models`, lowest first. A model can only read its own layer or a lower one."""
 
 SEEDS = "seeds"
+"""Schema of the seeds."""
 
-_SHOWN = 3
-"""So many origins of a column are named in its comment."""
+_SHOWN_ORIGINS = 3
+"""Number of origins named in the comment of a column."""
 
 
 @dataclass(frozen=True)
-class Column:
-    """One column, with what it comes from."""
+class ColumnInfo:
+    """Column of a table, with its description, tests and lineage."""
 
     name: str
     description: str = ""
     data_type: str | None = None
     data_tests: tuple[DataTest, ...] = ()
     inputs: tuple[Origin, ...] = ()
-    """The columns it is made of, one step back."""
+    """Columns of the tables read directly, from which it is computed."""
     origins: tuple[Origin, ...] = ()
-    """The columns of sources and seeds it is made of in the end. What a Python model makes of its tables
-    cannot be told, so its columns count as an end too."""
+    """Columns of sources and seeds from which it is ultimately computed. The columns of a Python model are
+    origins too, because its code is not analysed."""
 
     @property
     def comment(self) -> str:
-        """Its description with what it comes from, as databases and catalogues show it."""
-        more = f" and {len(self.origins) - _SHOWN} more" if len(self.origins) > _SHOWN else ""
-        origins = ", ".join(map(str, self.origins[:_SHOWN]))
+        """Description followed by the origins, as stored in the database and shown in catalogues."""
+        more = f" and {len(self.origins) - _SHOWN_ORIGINS} more" if len(self.origins) > _SHOWN_ORIGINS else ""
+        origins = ", ".join(map(str, self.origins[:_SHOWN_ORIGINS]))
         return " ".join(filter(None, [self.description, f"(from {origins}{more})" if origins else ""]))
 
 
 @dataclass(frozen=True)
 class Source:
-    """A table that somebody else loads."""
+    """Table that is loaded by another program."""
 
     relation: str
     description: str
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnInfo, ...]
 
 
 @dataclass(frozen=True)
 class Node:
-    """A table that the runner builds."""
+    """Table that the runner builds."""
 
     kind: Literal["model", "seed"]
     name: str
     schema: str
     path: PurePath
-    """Relative to the project's folder."""
+    """Path of its file, relative to the project folder."""
     description: str = ""
     meta: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
+    columns: tuple[ColumnInfo, ...] = ()
     data_tests: tuple[DataTest, ...] = ()
-    """The tests of the whole table; those of a column are with the column."""
+    """Generic tests of the whole table; those of a column are in `columns`."""
     depends_on: tuple[str, ...] = ()
-    """The names of the models and seeds it reads."""
+    """Names of the models and seeds it reads."""
     sources: tuple[str, ...] = ()
-    """The source tables it reads."""
+    """Names in SQL of the source tables it reads."""
 
     @property
     def relation(self) -> str:
-        """Its name in SQL."""
+        """Name in SQL: `schema.name`."""
         return f"{self.schema}.{self.name}"
 
 
 @dataclass(frozen=True)
 class Model(Node):
-    """A SELECT, or a Python function, in a file."""
+    """Model: a file with a SELECT or a Python function."""
 
     code: str = ""
-    """The text of the file."""
+    """Text of the file."""
     language: Literal["sql", "python"] = "sql"
     is_open: bool = False
-    """Whether it may return columns that cannot be told from its text."""
+    """Whether it may return columns that cannot be inferred from its text."""
     conditions: tuple[Origin, ...] = ()
-    """The columns, one step back, that decide which rows it has: where, joins, groups."""
+    """Columns of the tables read directly that determine its rows: in filters, joins and groups."""
 
 
 @dataclass(frozen=True)
 class Seed(Node):
-    """A CSV file."""
+    """Seed: a CSV file."""
 
     column_types: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Project:
-    """All of it. `nodes` are the seeds and models in the order in which they are built."""
+    """Complete project. `nodes` holds the seeds and models by name, in build order."""
 
     root: Path
     nodes: Mapping[str, Model | Seed]
@@ -110,22 +111,26 @@ class Project:
 
     @cached_property
     def models(self) -> tuple[Model, ...]:
-        """The models in the order in which they are built."""
+        """Models in build order."""
         return tuple(n for n in self.nodes.values() if isinstance(n, Model))
 
     @cached_property
     def seeds(self) -> tuple[Seed, ...]:
-        """The seeds."""
+        """Seeds in build order."""
         return tuple(n for n in self.nodes.values() if isinstance(n, Seed))
 
     def tests_of(self, name: str) -> tuple[DataTest, ...]:
-        """The tests that run with a node: its own, its columns', and the singular ones it completes."""
+        """Return the tests that run with a node: of the table, of its columns, and its singular tests."""
         node = self.node(name)
         singular = [test for test in self.singular_tests if test.node == node.name]
         return (*node.data_tests, *(t for c in node.columns for t in c.data_tests), *singular)
 
     def node(self, name: str) -> Model | Seed:
-        """Return the model or seed of that name, with or without its schema."""
+        """Return a model or seed by its name, with or without the schema.
+
+        Raises:
+            ProjectError: there is no such model or seed.
+        """
         found = self.nodes.get(name.rsplit(".", 1)[-1])
         if found is None or name not in (found.name, found.relation):
             raise ProjectError(f"No model or seed is called {name}.{did_you_mean(name, self.nodes)}")
@@ -133,11 +138,15 @@ class Project:
 
     @cached_property
     def tables(self) -> Mapping[str, Model | Seed | Source]:
-        """Every table there is, sources first, by its name in SQL."""
+        """Every source, seed and model, sources first, by its name in SQL."""
         return {**self.sources, **{node.relation: node for node in self.nodes.values()}}
 
     def table(self, name: str) -> Model | Seed | Source:
-        """Return the table of that name, with or without its schema."""
+        """Return a source, seed or model by its name, with or without the schema.
+
+        Raises:
+            ProjectError: there is no such table.
+        """
         wanted = name.strip().lower()
         found = self.tables.get(wanted) or self.nodes.get(wanted)
         if not found:
@@ -147,11 +156,11 @@ class Project:
         return found
 
     def upstream(self, name: str) -> tuple[str, ...]:
-        """All models and seeds that `name` is built from, in build order."""
+        """Return all models and seeds that `name` is built from, in build order."""
         return self._reach(name, {n.name: n.depends_on for n in self.nodes.values()})
 
     def downstream(self, name: str) -> tuple[str, ...]:
-        """All models that are built from `name`, in build order."""
+        """Return all models that are built from `name`, in build order."""
         return self._reach(name, self._readers)
 
     @cached_property

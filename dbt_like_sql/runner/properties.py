@@ -1,4 +1,4 @@
-"""The property files (`*.yml`): read, merged, and refused where they cannot be meant so."""
+"""Read and merge the property files (`*.yml`), and reject unknown or contradictory entries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import yaml
 from dbt_like_sql.runner.data_tests import check_keys, mapping
 from dbt_like_sql.runner.errors import ProjectError
 
-# libyaml is ten times faster; it is in every wheel, but not in every build from source.
+# The libyaml loader is about ten times faster. Wheels include it; builds from source may not.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 COLUMN_DESCRIPTIONS = "column_descriptions.yml"
+"""File with the descriptions shared by all columns of the same name."""
 
 _FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests"}
 _NODE_KEYS = {"name", "description", "config", "columns", "data_tests", "meta", "tags"}
@@ -29,10 +30,10 @@ _CONFIG_KEYS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """What the property files say about one model, seed or singular test."""
+    """Properties of one model, seed or singular test."""
 
     where: str = ""
-    """The file and the name, to begin an error with."""
+    """File and name, the beginning of an error message."""
     name: str = ""
     description: str = ""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class SourceEntry:
-    """One table of a source; `relation` is its schema and name."""
+    """Properties of one source table; `relation` is its name in SQL."""
 
     relation: str
     description: str
@@ -51,7 +52,7 @@ class SourceEntry:
 
 @dataclass(frozen=True)
 class Properties:
-    """All property files of a project."""
+    """Merged content of all property files of a project."""
 
     models: Mapping[str, Entry]
     seeds: Mapping[str, Entry]
@@ -61,7 +62,11 @@ class Properties:
 
 
 def read_properties(root: Path) -> Properties:
-    """Read every property file below `models`, `seeds` and `tests`."""
+    """Read every property file below `models`, `seeds` and `tests`, and the shared column descriptions.
+
+    Raises:
+        ProjectError: a file is not valid YAML, or has an unknown, duplicate or misplaced entry.
+    """
     nodes: dict[str, dict[str, Entry]] = {kind: {} for kind in _CONFIG_KEYS}
     sources: dict[str, SourceEntry] = {}
     shared: dict[str, str] = {}
@@ -76,7 +81,7 @@ def read_properties(root: Path) -> Properties:
             for raw in _entries(content.get(kind), f"{file}, {kind}"):
                 entry = _node(raw, kind, file)
                 if entry.name in entries:
-                    raise ProjectError(f"{entry.where} is described already in {entries[entry.name].where}.")
+                    raise ProjectError(f"{entry.where} is already described in {entries[entry.name].where}.")
                 entries[entry.name] = entry
         for raw in _entries(content.get("sources"), f"{file}, sources"):
             for source in _source(raw, file):
@@ -85,7 +90,7 @@ def read_properties(root: Path) -> Properties:
 
 
 def made_from(column: Mapping[str, Any]) -> list[str]:
-    """Read `config.meta.made_from` of a source's column: the columns that whoever loads it makes it of."""
+    """Read `config.meta.made_from` of a source column: the columns from which the loader computes it."""
     return [str(of).lower() for of in (column.get("config") or {}).get("meta", {}).get("made_from", [])]
 
 
@@ -109,7 +114,7 @@ def _node(raw: dict[str, Any], kind: str, file: PurePath) -> Entry:
     check_keys(raw, _NODE_KEYS, where)
     config = mapping(raw.get("config"), where)
     check_keys(config, _CONFIG_KEYS[kind], f"{where}, config")
-    # dbt takes these in either place.
+    # dbt accepts these keys in both places.
     config |= {key: raw[key] for key in ("meta", "tags") if key in raw}
     return Entry(
         where,
@@ -155,7 +160,7 @@ def _entries(value: Any, where: str) -> Iterator[dict[str, Any]]:
     for item in value or []:
         entry = mapping(item, where)
         if not entry.get("name"):
-            raise ProjectError(f"{where}: every entry needs a name, and this one has none: {item!r}.")
+            raise ProjectError(f"{where}: every entry needs a name, but this one has none: {item!r}.")
         yield entry
 
 

@@ -1,7 +1,7 @@
-"""Models written in Python, for what SQL is the wrong tool for: survival curves, chain ladders.
+"""Models written in Python, for calculations that SQL cannot express well, such as survival curves.
 
-`models/<layer>/<name>.py` holds a function `model`. Each of its parameters is the name of a table, and is
-given that table as a pandas DataFrame; the DataFrame it returns is the model.
+`models/<layer>/<name>.py` defines a function `model`. Each parameter is the name of a table and receives that
+table as a pandas DataFrame; the returned DataFrame is the content of the model.
 
     import pandas as pd
 
@@ -9,9 +9,9 @@ given that table as a pandas DataFrame; the DataFrame it returns is the model.
         moves = fct_tier_change.merge(dim_member, on="customer_id")
         return moves.groupby("to_state", as_index=False).agg(members=("customer_id", "nunique"))
 
-A raw table is named with two underscores for the dot (`rivo_raw__customers`). The tables are held in memory,
-with the types of DuckDB's own `.df()`: decimals are floats, dates are timestamps. A column with a `data_type`
-in the property file is cast to it. The function must give the same for the same tables: no clock, no chance.
+The name of a raw table has two underscores instead of the dot (`rivo_raw__customers`). The tables are held in
+memory, with the types of DuckDB's `.df()`: decimals are floats, dates are timestamps. A column with a `data_type`
+in the property file is cast to that type. The function must be deterministic: no clock, no random numbers.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FUNCTION = "model"
+"""Name of the function that a Python model defines."""
 
 
 class PythonModelError(Exception):
-    """The function did not return a table; the message says why, and in which line."""
+    """The function failed or did not return a table. The message says why, with the file and line."""
 
 
 def names(nodes: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
-    """Say how parameters call tables: models and seeds by their name, and any table with '__' for the dot."""
+    """Map parameter names to names in SQL: models and seeds by their name, any table with '__' for the dot."""
     nodes, sources = list(nodes), list(sources)
     return {relation.replace(".", "__"): relation for relation in [*sources, *nodes]} | {
         relation.rpartition(".")[2]: relation for relation in nodes
@@ -45,10 +46,10 @@ def names(nodes: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
 
 
 def parameters(code: str, path: PurePath) -> dict[str, int]:
-    """List the parameters of a Python model's function, with their lines, without running it.
+    """Return the parameters of a Python model's function with their lines, without running the code.
 
     Raises:
-        ProjectError: the file is no Python, or has no such function.
+        ProjectError: the file is not valid Python, or has no such function, or its parameters are not table names.
     """
     try:
         tree = ast.parse(code)
@@ -58,30 +59,32 @@ def parameters(code: str, path: PurePath) -> dict[str, int]:
     found = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == FUNCTION]
     if not found:
         raise ProjectError(
-            f"{path} has no function `{FUNCTION}`. A Python model is a function `def {FUNCTION}(dim_member)` that "
-            "takes the tables it names as DataFrames and returns one."
+            f"{path} has no function `{FUNCTION}`. Define one, for example `def {FUNCTION}(dim_member)`. It "
+            "receives the tables that its parameters name as DataFrames and returns a DataFrame."
         )
     function = found[-1]
     arguments = function.args
     named = [*arguments.args, *arguments.kwonlyargs]
     if [argument.arg for argument in named] == ["dbt", "session"]:
         raise ProjectError(
-            f"{path}, line {function.lineno}: dbt's `{FUNCTION}(dbt, session)` is written here with the tables "
-            f"themselves as parameters: `def {FUNCTION}(dim_member)` for dbt.ref('dim_member')."
+            f"{path}, line {function.lineno}: dbt's `{FUNCTION}(dbt, session)` is not supported. Use the tables "
+            f"as parameters: `def {FUNCTION}(dim_member)` instead of dbt.ref('dim_member')."
         )
     if arguments.posonlyargs or arguments.vararg or arguments.kwarg or len(named) > _required(arguments):
         raise ProjectError(
-            f"{path}, line {function.lineno}: the parameters of `{FUNCTION}` are names of tables, so there can be "
-            "no *, / or default values among them."
+            f"{path}, line {function.lineno}: the parameters of `{FUNCTION}` must be names of tables, "
+            "without *, / or default values."
         )
     return {argument.arg: argument.lineno for argument in named}
 
 
 def run(code: str, path: Path, file: PurePath, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Run the function of a Python model on its tables, by the names of its parameters.
+    """Run the function of a Python model.
+
+    `tables` holds its arguments by parameter name, `path` is the file and `file` its name in error messages.
 
     Raises:
-        PythonModelError: it raised an error, or returned something else than a table.
+        PythonModelError: the function raised an error or returned no valid table.
     """
     import pandas as pd
 
@@ -93,8 +96,8 @@ def run(code: str, path: Path, file: PurePath, tables: Mapping[str, pd.DataFrame
     except (Exception, SystemExit) as error:
         lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
         place = f", line {lines[-1]}" if lines else ""
-        said = masked(f"{type(error).__name__}: {error}".splitlines()[0], code)
-        raise PythonModelError(f"{file}{place}: {said}") from error
+        message = masked(f"{type(error).__name__}: {error}".splitlines()[0], code)
+        raise PythonModelError(f"{file}{place}: {message}") from error
     if not isinstance(returned, pd.DataFrame):
         raise PythonModelError(
             f"{file}: `{FUNCTION}` returned {_article(type(returned).__name__)}, but it must return a pandas DataFrame."
@@ -102,9 +105,12 @@ def run(code: str, path: Path, file: PurePath, tables: Mapping[str, pd.DataFrame
     if not len(returned.columns):
         raise PythonModelError(f"{file}: `{FUNCTION}` returned a DataFrame without columns.")
     names = [str(name) for name in returned.columns]
-    twice = sorted({name for name in names if [n.lower() for n in names].count(name.lower()) > 1})
-    if twice:
-        raise PythonModelError(f"{file}: `{FUNCTION}` returned columns of one name: {', '.join(twice)}.")
+    duplicates = sorted({name for name in names if [n.lower() for n in names].count(name.lower()) > 1})
+    if duplicates:
+        raise PythonModelError(
+            f"{file}: `{FUNCTION}` returned several columns with the same name: {', '.join(duplicates)}. "
+            "Names in SQL ignore case. Rename or drop one."
+        )
     return returned.set_axis(names, axis="columns")
 
 

@@ -1,4 +1,4 @@
-"""Tables and columns as the lineage sees them: what a column comes from, and what a query gives back."""
+"""Data structures of the lineage: origins of columns, references to tables, columns of a query."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Origin:
-    """One column of one table, as in ('staging.stg_rivo__customers', 'customer_id')."""
+    """Column of a table, such as ('staging.stg_rivo__customers', 'customer_id')."""
 
     relation: str
     column: str
@@ -19,7 +19,7 @@ class Origin:
 
 @dataclass(frozen=True, order=True)
 class Reference:
-    """A table that a query reads, lower case, and the line where it does."""
+    """Reference to a table in a query: its name in lower case, and the line."""
 
     name: str
     line: int
@@ -31,10 +31,10 @@ NONE: Origins = frozenset()
 
 @dataclass(frozen=True)
 class Relation:
-    """The columns of a table or query, in order, each with what it comes from.
+    """Columns of a table or query, in order, each with its origins.
 
-    `is_open`: there may be columns beyond those. They come from the column of the same
-    name in `open_tables`, or from anything in `rest`.
+    If `is_open`, there may be more columns than those listed. They come from the column of
+    the same name in `open_tables`, or from any column in `rest`.
     """
 
     columns: Mapping[str, Origins]
@@ -42,20 +42,20 @@ class Relation:
     open_tables: frozenset[str] = frozenset()
     rest: Origins = NONE
     conditions: Origins = NONE
-    """Of a whole query: the columns that decide which rows there are (where, joins, groups, order)."""
+    """Columns that determine the rows of a whole query (filters, joins, groups, order)."""
 
     def origins(self, column: str) -> Origins:
-        """Return what a column comes from, whether it is listed or not."""
+        """Return the origins of a column, listed or not."""
         if column in self.columns:
             return self.columns[column]
         return self.rest.union(Origin(table, column) for table in self.open_tables)
 
     def all_origins(self) -> Origins:
-        """Return what all the columns together come from."""
+        """Return the origins of all columns together."""
         return self.rest.union(*self.columns.values())
 
 
 def table(name: str, columns: Iterable[str], *, is_open: bool) -> Relation:
-    """Describe a table by its columns, for `output_columns`."""
+    """Build the relation of a table from the names of its columns, for `output_columns`."""
     open_tables = frozenset([name]) if is_open else frozenset()
     return Relation({c: frozenset([Origin(name, c)]) for c in columns}, is_open, open_tables)

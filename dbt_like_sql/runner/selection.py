@@ -1,10 +1,10 @@
-"""Choosing nodes by dbt's selectors.
+"""Select nodes with dbt's selectors.
 
-    dim_member        the model                 marts, path:models/marts   all in a folder
-    +dim_member       and all it is built from  tag:nightly                all with a tag
-    dim_member+       and all built from it     +tag:nightly+              the signs go with any of them
+    dim_member        one model                 marts, path:models/marts   every model in a folder
+    +dim_member       and all it is built from  tag:nightly                every model with a tag
+    dim_member+       and all built from it     +tag:nightly+              `+` works with each of these
 
-Several, separated by spaces, select all that any of them selects.
+Several selectors, separated by spaces, select their union.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ from dbt_like_sql.runner.project import Project
 def select(
     project: Project, selectors: str | Iterable[str] = (), exclude: str | Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return the names of the selected nodes in build order; without selectors, of all."""
+    """Return the names of the selected nodes in build order, or all nodes if there is no selector.
+
+    Raises:
+        ProjectError: a selector matches nothing.
+    """
     chosen = _union(project, selectors) if _words(selectors) else set(project.nodes)
     chosen -= _union(project, exclude)
     return tuple(name for name in project.nodes if name in chosen)
@@ -61,6 +65,6 @@ def _match(project: Project, what: str, word: str) -> set[str]:
         known = [*project.nodes, *schemas, *(n.relation for n in nodes)]
     if not found:
         raise ProjectError(
-            f"Nothing is selected by {word}: no model, folder or tag is so called.{did_you_mean(what, known)}"
+            f"The selector {word} matches no model, seed, folder or tag.{did_you_mean(what, known)}"
         )
     return found

@@ -1,4 +1,4 @@
-"""Small pieces of SQL that several modules write or ask."""
+"""SQL helpers shared by several modules."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import duckdb
 
 
 def literal(text: str | None) -> str:
-    """Quote a text as a string literal; None is null."""
+    """Quote a string as an SQL literal; None becomes null."""
     return "null" if text is None else "'" + text.replace("'", "''") + "'"
 
 
@@ -16,7 +16,7 @@ def quoted(name: str) -> str:
 
 
 def tables(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
-    """List the tables and views of the database as (schema, name), lower case."""
+    """Return the tables and views of the database as (schema, name) in lower case."""
     rows = connection.execute(
         "select lower(table_schema), lower(table_name) from information_schema.tables "
         "where table_catalog = current_database()"
@@ -25,6 +25,6 @@ def tables(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
 
 
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:
-    """List the columns of a table with their types."""
+    """Return the name and type of each column of a table, in order."""
     rows = connection.execute(f"describe {relation}").fetchall()
     return tuple((str(row[0]), str(row[1])) for row in rows)

@@ -1,4 +1,4 @@
-"""Is this text one SELECT? Asked of DuckDB itself, which is going to run it."""
+"""Syntax check of a SELECT with DuckDB's own parser."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def check_syntax(sql: str, path: PurePath) -> None:
     except duckdb.Error as error:
         raise _syntax_error(sql, path, error) from None
     if not statements:
-        raise ProjectError(f"{path} is empty: it must hold one SELECT.")
+        raise ProjectError(f"{path} is empty. Write one SELECT.")
     if len(statements) > 1:
-        raise ProjectError(f"{path} holds {len(statements)} statements: it must hold exactly one SELECT.")
+        raise ProjectError(f"{path} holds {len(statements)} statements. Write exactly one SELECT.")
     kind = statements[0].type.name
     if kind != "SELECT":
         article = "an" if kind[0] in "AEIOU" else "a"
-        raise ProjectError(f"{path} holds {article} {kind} statement: it must be a plain SELECT.")
+        raise ProjectError(f"{path} holds {article} {kind} statement. Write a plain SELECT instead.")
 
 
 @cache
 def _parser() -> duckdb.DuckDBPyConnection:
-    # As JSON, errors tell their position as a number.
+    # Errors as JSON include the position as a number.
     return duckdb.connect(config={"errors_as_json": True})
 
 
@@ -40,7 +40,7 @@ def _syntax_error(sql: str, path: PurePath, error: duckdb.Error) -> ProjectError
         return ProjectError(f"{path}: {reason}.")
     before, rest = sql[: int(found["position"])], sql[int(found["position"]) :]
     if not rest.strip():
-        # At the end of the file, the last line with something in it is the one to look at.
+        # For an error at the end of the file, point at the last line that is not empty.
         before = before.rstrip()
     line = before.count("\n") + 1
     column = len(before) - before.rfind("\n")

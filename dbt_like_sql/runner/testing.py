@@ -1,4 +1,4 @@
-"""Running the data tests against tables as they stand, without building anything."""
+"""Select and run data tests against the existing tables, without building anything."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from dbt_like_sql.runner.sql import tables
 
 
 def select_tests(project: Project, selectors: str = "", exclude: str = "") -> dict[str, set[str]]:
-    """Choose tests: by the node they belong to, as `select` does, or by their own name.
+    """Select tests by the node they belong to, as `select` does, or by their own name.
 
-    Returns the names of the chosen tests by node, in build order.
+    Returns the names of the selected tests by node, in build order.
+
+    Raises:
+        ProjectError: a selector matches nothing, or no test is left.
     """
     all_tests = {node: {test.name for test in project.tests_of(node)} for node in project.nodes}
 
@@ -39,23 +42,23 @@ def select_tests(project: Project, selectors: str = "", exclude: str = "") -> di
     wanted, unwanted = chosen(selectors) if selectors.split() else all_tests, chosen(exclude)
     left = {node: wanted[node] - unwanted.get(node, set()) for node in all_tests if node in wanted}
     if not any(left.values()):
-        raise ProjectError("Nothing is left to test: all that is selected is excluded, or has no test.")
+        raise ProjectError("No tests to run: the selected models have no tests, or all of them are excluded.")
     return left
 
 
 def test(
     connection: duckdb.DuckDBPyConnection, project: Project, wanted: Mapping[str, Collection[str]]
 ) -> Iterator[TestResult]:
-    """Run the tests chosen by `select_tests`, one result as each finishes. Only reads."""
-    there = tables(connection)
-    missing = {n.name: "missing" for n in project.nodes.values() if (n.schema, n.name) not in there}
+    """Run the tests selected by `select_tests`, and yield one result as each finishes. Read-only."""
+    existing = tables(connection)
+    missing = {n.name: "missing" for n in project.nodes.values() if (n.schema, n.name) not in existing}
     for name, names in wanted.items():
         for data_test in project.tests_of(name):
             if data_test.name not in names:
                 continue
             absent = [n for n in (name, *data_test.depends_on) if n in missing]
             if absent:
-                message = f"Not run, because {project.node(absent[0]).relation} has not been built yet."
+                message = f"Not run because {project.node(absent[0]).relation} has not been built yet."
                 result = TestResult(data_test.name, name, data_test.column, data_test.severity, "error")
                 yield replace(result, message=message, sql=data_test.sql)
             else:

@@ -1,4 +1,4 @@
--- What 'all' redeemed and was issued is what the ledger holds between the period's days.
+-- Compares the segment 'all' with the sums of the ledger over the days of the period.
 with rates as (
     select * from reports.rpt_redemption_rates where segment = 'all' and segment_tier_id is null
 ),

@@ -1,4 +1,4 @@
--- Cohorts and funnel count the same people: those in dim_member who have joined.
+-- Cohorts and funnel count the same customers: those in dim_member who have joined.
 select join_month
 from (
     select join_month, cohort_size as members from reports.rpt_member_cohort_retention where months_since = 0

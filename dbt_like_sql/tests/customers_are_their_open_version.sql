@@ -1,4 +1,4 @@
--- A customer, the tier nested in it, and the open version of its history come from one reading: nothing may differ.
+-- A customer, the nested tier and the open version of the history come from the same read, so they must be equal.
 with listed as (
     select * from staging.stg_rivo__customers
     where not is_deleted

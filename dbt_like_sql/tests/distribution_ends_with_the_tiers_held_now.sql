@@ -1,4 +1,4 @@
--- The last day's customers in each tier are those that dim_member shows there.
+-- Compares the customers in each tier on the last day with dim_member.
 select tier_id
 from (
     select daily.tier_id, daily.members

@@ -1,4 +1,4 @@
--- Over all rules, what was issued less what was reversed is what the roll-forward has as issued.
+-- Compares points issued less points reversed over all rules with the points issued in the roll-forward.
 select month
 from (
     select month, points_issued - reversed as points from reports.rpt_earning_rule_performance

@@ -1,4 +1,4 @@
--- No relationships tests, because dim_member is built from these facts or from what they are built from.
+-- Relationships tests are not possible, because dim_member is built from these facts or from their sources.
 with facts as (
     select customer_id from marts.fct_points_ledger
     union

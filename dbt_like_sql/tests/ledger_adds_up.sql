@@ -1,4 +1,4 @@
--- The balance after the last entry, the sum of all entries and the balance in dim_member are one number.
+-- The balance after the last entry, the sum of all entries and the balance in dim_member must be equal.
 with ledger as (
     select
         customer_id,

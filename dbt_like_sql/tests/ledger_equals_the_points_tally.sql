@@ -1,4 +1,4 @@
--- The members whose ledger differs from Rivo's count, once they are more than 1 %.
+-- Returns the members whose ledger differs from Rivo's balance, if they are more than 1 % of all.
 with members as (
     select customer_id, diff, reason, is_reconciled
     from reports.rpt_ledger_reconciliation

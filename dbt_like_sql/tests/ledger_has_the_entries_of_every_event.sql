@@ -1,4 +1,4 @@
--- An event has an entry for each unit it moved, at least one, and twice as many once it is revoked.
+-- An event has one entry per unit it moved, at least one, and twice that number if it is revoked.
 select event_id
 from (
     select

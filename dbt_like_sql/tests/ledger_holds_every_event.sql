@@ -1,4 +1,4 @@
--- Counted anew from Rivo's events, by the rule that the shop's tallies follow.
+-- Recomputed from Rivo's events, under the rule that the shop's tallies follow.
 select customer_id, unit
 from (
     select

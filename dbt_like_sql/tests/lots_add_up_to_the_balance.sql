@@ -1,4 +1,4 @@
--- What is left of a customer's lots at the end of a day is the balance that day, or nothing where that is below 0.
+-- The remaining amounts of a customer's lots add up to the balance of the day, or to 0 if that is negative.
 with left_over as (
     select as_of_type, as_of_date, customer_id, unit, sum(remaining) as remaining
     from marts.fct_points_lot

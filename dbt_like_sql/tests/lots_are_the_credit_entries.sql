@@ -1,4 +1,4 @@
--- Today each entry that added something is one lot, and there are no others.
+-- At the last sync, each entry with a positive amount is one lot, and there are no others.
 select entry_id
 from (
     select entry_id, 1 as lots, issued as amount from marts.fct_points_lot where as_of_type = 'now'

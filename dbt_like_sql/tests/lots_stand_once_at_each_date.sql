@@ -1,4 +1,4 @@
--- A lot has as many rows as there are dates from its own day on.
+-- A lot has one row for each as_of_date from its own day on.
 with dates as (
     select distinct as_of_type, as_of_date from marts.fct_points_lot
 ),

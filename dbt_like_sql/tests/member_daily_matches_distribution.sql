@@ -1,4 +1,4 @@
--- The same members and the same points on every day and in every state, added up member by member.
+-- Compares members and points on every day and in every state.
 select local_day, state, tier_id
 from (
     select local_day, state, tier_id, count(*) as members, sum(points_balance) as points

@@ -1,4 +1,4 @@
--- A period ends with its last day, or with the day of the last observation while it runs.
+-- A period ends with its last day; the current period ends with the day of the last observation.
 with clock as (
     select local_date from intermediate.int_clock
 ),

@@ -1,4 +1,4 @@
--- The destinations of one origin add up to everyone who started there.
+-- The rows of each from_state add up to the customers in it at the start.
 select
     period_type,
     period_start,

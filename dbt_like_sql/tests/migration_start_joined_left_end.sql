@@ -1,5 +1,5 @@
--- The customers at both instants are counted anew, from the spells.
-with comings_and_goings as (
+-- The customers at both instants are recomputed from the spells.
+with entries_and_exits as (
     select entered_at as at, count(*) as customers from intermediate.int_tier_spells group by entered_at
     union all
     select exited_at, -count(*) from intermediate.int_tier_spells where exited_at is not null group by exited_at
@@ -11,7 +11,7 @@ counted as (
         coalesce(sum(changes.customers) filter (where changes.at <= periods.starts_at), 0) as at_start,
         coalesce(sum(changes.customers) filter (where changes.at <= periods.ends_at), 0) as at_end
     from intermediate.int_periods as periods
-    cross join comings_and_goings as changes
+    cross join entries_and_exits as changes
     group by periods.period_type, periods.period_start
 )
 select counted.period_type, counted.period_start

@@ -1,4 +1,4 @@
--- The state at a period's first instant is that of the day before. 'to_date' begins inside a day.
+-- The state at the first instant of a period is that of the previous day. 'to_date' begins within a day: excluded.
 with cells as (
     select period_type, period_start, from_state as state, from_tier_id as tier_id, sum(members) as members
     from reports.rpt_tier_migration

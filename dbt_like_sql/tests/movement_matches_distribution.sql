@@ -1,4 +1,4 @@
--- A month ends with its last day, or with the day of the last observation while it runs.
+-- A month ends with its last day; the current month ends with the day of the last observation.
 select movement.month, movement.state, movement.tier_id
 from reports.rpt_tier_movement as movement
 inner join intermediate.int_periods as periods

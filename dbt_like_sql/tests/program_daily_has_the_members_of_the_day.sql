@@ -1,4 +1,4 @@
--- Matrix, distribution and daily agree on the members of a day; the matrix is held to the distribution elsewhere.
+-- Compares with the distribution; other tests compare the migration matrix with it.
 with members as (
     select local_day, sum(members) as members
     from reports.rpt_tier_distribution

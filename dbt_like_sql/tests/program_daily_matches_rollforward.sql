@@ -1,4 +1,4 @@
--- The last day of a month that is over ends with what the roll-forward closes with.
+-- Compares the last day of each complete month with the closing of the roll-forward.
 select daily.unit, daily.local_day
 from reports.rpt_program_daily as daily
 inner join reports.rpt_points_rollforward as months

@@ -1,4 +1,4 @@
--- The members at a period's end are those that the distribution shows for that day.
+-- Compares the members at the end of a period with the distribution on that day.
 with members as (
     select local_day, sum(members) as members
     from reports.rpt_tier_distribution

@@ -1,11 +1,11 @@
--- Nobody claims the same code twice at the same moment: such a pair is one redemption, doubled under another id.
+-- A customer cannot claim the same code twice at the same time, so such a pair is one redemption with two ids.
 select redemption_id, customer_id
 from (
     select
         redemption_id,
         customer_id,
-        count(*) over (partition by code, customer_id, claimed_at) as rows_alike
+        count(*) over (partition by code, customer_id, claimed_at) as copies
     from marts.fct_redemption
     where code is not null
 )
-where rows_alike > 1
+where copies > 1

@@ -1,4 +1,4 @@
--- Every redemption that Rivo lists is one row with one status, and there are no others.
+-- Every redemption that Rivo lists must be one row with one status, and there must be no others.
 select coalesce(listed.redemption_id, facts.redemption_id) as redemption_id
 from staging.stg_rivo__points_redemptions as listed
 full outer join marts.fct_redemption as facts on facts.redemption_id = listed.redemption_id

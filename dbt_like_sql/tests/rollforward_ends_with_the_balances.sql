@@ -1,4 +1,4 @@
--- The last closing is what all ledgers together hold, counted from Rivo's events.
+-- Compares the last closing with the sum of all balances, computed from Rivo's events.
 select unit
 from (
     select unit, arg_max(closing, month) as amount from reports.rpt_points_rollforward group by unit

@@ -1,4 +1,4 @@
--- What Rivo itself shows as outstanding, over all customers with a tally.
+-- Compares with the balances that Rivo shows, over all customers with a tally.
 select unit, closing, tallies
 from (
     select

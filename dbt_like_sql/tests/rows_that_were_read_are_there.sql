@@ -1,6 +1,6 @@
--- Since the last complete reading of a list: what it brought and what came new after it, against what is there.
--- Beside the list stand the rows that a missing one would leave behind: members whose ledger no longer gives their
--- tally, and redemptions that nothing pays for.
+-- Compares the rows that the last full read of a list loaded, plus the new rows of later syncs, with the rows that
+-- are in the warehouse. For a list with missing rows it also returns what may point to them: members whose ledger no
+-- longer equals their tally, and redemptions without a ledger entry or the reverse.
 with readings as (
     select
         list_name,
@@ -16,31 +16,35 @@ expected as (
     select
         list_name,
         swept_at,
-        -- Syncs of the same second cannot be told apart; the least that any of them leaves is certain.
+        -- Two syncs within one second have the same observed_at; take the smaller number of rows, which is certain.
         min(rows_kept) filter (where kind = 'full' and observed_at = swept_at)
         + coalesce(sum(rows_new) filter (where observed_at > swept_at), 0) as expected
     from readings
     where observed_at >= swept_at
     group by list_name, swept_at
 ),
+-- To check another list, add a branch here. A count without GROUP BY is 0, not missing, if the table lost all rows.
 held as (
-    select 'customers' as list_name, last_seen_at from staging.stg_rivo__customers
+    select 'customers' as list_name, count(*) as found
+    from staging.stg_rivo__customers
+    where last_seen_at >= (select swept_at from expected where list_name = 'customers')
     union all
-    select 'points_events', last_seen_at from staging.stg_rivo__points_events
+    select 'points_events', count(*)
+    from staging.stg_rivo__points_events
+    where last_seen_at >= (select swept_at from expected where list_name = 'points_events')
     union all
-    select 'points_redemptions', last_seen_at from staging.stg_rivo__points_redemptions
+    select 'points_redemptions', count(*)
+    from staging.stg_rivo__points_redemptions
+    where last_seen_at >= (select swept_at from expected where list_name = 'points_redemptions')
     union all
-    select 'referrals', last_seen_at from staging.stg_rivo__referrals
+    select 'referrals', count(*)
+    from staging.stg_rivo__referrals
+    where last_seen_at >= (select swept_at from expected where list_name = 'referrals')
 ),
 found as (
-    select
-        expected.list_name,
-        expected.expected,
-        count(held.list_name) as found
+    select expected.list_name, expected.expected, held.found
     from expected
-    left join held on held.list_name = expected.list_name and held.last_seen_at >= expected.swept_at
-    where expected.list_name in ('customers', 'points_events', 'points_redemptions', 'referrals')
-    group by expected.list_name, expected.expected
+    inner join held on held.list_name = expected.list_name
 ),
 suspects as (
     select 'points_events' as list_name, customer_id, null::bigint as redemption_id, diff

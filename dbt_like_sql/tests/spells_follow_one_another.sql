@@ -1,4 +1,4 @@
--- A gap is a customer who was away; an overlap, a second open spell or a spell cut in two is an error.
+-- A gap is an absent customer. An overlap, a second open spell or a spell that is split without a move is an error.
 select customer_id, spell_number
 from (
     select

@@ -1,4 +1,4 @@
--- Together the spells of a customer last as long as the versions they are made of, no more and no less.
+-- The spells of a customer must last exactly as long as the versions they are built from.
 select customer_id
 from (
     select

@@ -1,10 +1,10 @@
--- A spell that begins where another ends is one move, and there are no other moves.
+-- A spell that begins when another ends is one move, and there must be no other moves.
 with consecutive as (
     select entered.customer_id, entered.entered_at as changed_by
     from intermediate.int_tier_spells as entered
-    inner join intermediate.int_tier_spells as left_behind
-        on left_behind.customer_id = entered.customer_id
-        and left_behind.exited_at = entered.entered_at
+    inner join intermediate.int_tier_spells as previous
+        on previous.customer_id = entered.customer_id
+        and previous.exited_at = entered.entered_at
 )
 select customer_id, changed_by
 from (

@@ -1,52 +1,41 @@
 """Rows that were read -> `rivo_raw`: what is new or changed is merged by dlt.
 
-What is done here is what only Rivo's lists need: telling new from changed from merely re-read rows, setting
-apart what cannot be read, and marking the rows that a complete read no longer holds.
+A list passes these steps, each a method of `Landing`: personal data is treated, rows are typed (those that cannot be
+typed are quarantined), the whole read is checked, typed rows are compared with the stored ones, and only new and
+changed rows go through dlt. Then `_last_seen_at` and `_deleted_at` are written.
 """
 
 from __future__ import annotations
 
 import gc
+import itertools
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.load.merge import run_dlt
-from pipelines.rivo.arrow import (
-    MISFIT,
-    UNDECLARED,
-    Rejected,
-    batch,
-    misfit_column,
-    schema,
-    to_table,
-    undeclared,
-)
-from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, ColumnType, Endpoint
-from pipelines.rivo.decode import Row, likely_id
+from pipelines.load.merge import run_pipeline
+from pipelines.rivo.arrow import MISFIT, UNDECLARED, ListTyper, Rejected, in_batches, misfit_column, schema
+from pipelines.rivo.columns import META_COLUMNS, Column, Endpoint
+from pipelines.rivo.decode import Page, Row, likely_id
+from pipelines.rivo.source import list_resource
+from pipelines.rivo.types import duckdb_type, type_of_duckdb
+from pipelines.sql import exists, literal, quoted
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import existing_columns
 
-_BATCH_ROWS = 1000
 _CHUNK_ROWS = 25_000
-_NATURAL_TYPES: dict[str, ColumnType] = {
-    "BIGINT": "bigint",
-    "VARCHAR": "text",
-    "BOOLEAN": "bool",
-    "DOUBLE": "double",
-    "JSON": "json",
-    "TIMESTAMP WITH TIME ZONE": "timestamp",
-}
+"""Rows that are compared with the stored ones at once."""
 
 
 @dataclass
 class Counts:
-    """What one read of a list amounted to; the columns of the same names in `rivo_raw.sync_log`."""
+    """The size of one read of a list; the columns of the same names in `rivo_raw.sync_log`."""
 
     rows_read: int = 0
     rows_new: int = 0
@@ -55,66 +44,216 @@ class Counts:
     rows_quarantined: int = 0
 
 
-@dataclass
 class Landing:
-    """One list on its way into the warehouse, and what was found on that way."""
+    """One list on its way into its raw table, and what was found on that way.
 
-    build: Build
-    endpoint: Endpoint
-    observed_at: datetime
-    treat: Callable[[Endpoint, list[Row]], list[Row]] | None = None
-    """What becomes of rows before anything else: see `pipelines.privacy.incoming`."""
-    columns: list[Column] = field(default_factory=list)
-    seen: array[int] = field(default_factory=lambda: array("q"))
-    found: dict[str, bool] = field(default_factory=dict)
-    """The attributes that came, and whether any row had a value there."""
-    filled: set[str] = field(default_factory=set)
-    """The columns that have a value in some row that came."""
-    unidentified: int = 0
-    """Rows that came without any id although they say something: any known row could be one of them."""
-    rejected: list[Rejected] = field(default_factory=list)
-    new_columns: list[str] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
+    Attributes:
+        counts: rows read, new, changed, deleted and quarantined so far.
+        seen: the ids that came.
+        attributes: the attributes that came, and whether any row has a value there.
+        filled: the columns that have a value in some row that came.
+        new_columns: names of the columns that this read added to the raw table.
+    """
 
-    def __post_init__(self) -> None:
-        """The declared columns, and those that an earlier sync found undeclared."""
-        declared = {c.name for c in (*self.endpoint.columns, *META_COLUMNS)}
+    def __init__(
+        self,
+        build: Build,
+        endpoint: Endpoint,
+        observed_at: datetime,
+        treat: Callable[[Endpoint, list[Row]], list[Row]] | None = None,
+    ) -> None:
+        """`treat` replaces personal data in rows before anything else: see `pipelines.privacy.incoming`."""
+        self.build = build
+        self.endpoint = endpoint
+        self.observed_at = observed_at
+        self.counts = Counts()
+        self.seen = array("q")
+        self.attributes: dict[str, bool] = {}
+        self.filled: set[str] = set()
+        self.new_columns: list[str] = []
+        self._treat = treat
+        self._table = f"{RAW}.{endpoint.name}"
+        self._typer = ListTyper([*endpoint.columns, *self._found_before()])
+        self._rejected: list[Rejected] = []
+        self._rows_without_id = 0
+
+    def load(self, pages: Iterable[Page], check: Callable[[Landing], None] | None = None) -> None:
+        """Read all pages, `check` what came, then merge what is new or changed into the raw table by id.
+
+        Nothing is loaded when reading or checking raises: dlt collects everything in a load package first.
+
+        Raises:
+            ListError: the list cannot be read, or `check` refuses it.
+        """
+        # Into an empty table there is nothing to merge: a first load is neither compared nor written twice.
+        is_first = not exists(self.build.connection, f"from {self._table}")
+        prepare = self._as_new if is_first else self._changed
+        with _without_cycle_collection():
+            changes = (
+                rows
+                for chunk in self._chunks(self._typed(pages), check)
+                for rows in prepare(chunk)
+                if rows.num_rows
+            )
+            first = next(changes, None)
+            if first is not None:
+                disposition = "append" if is_first else "merge"
+                tables = itertools.chain([first], changes)
+                run_pipeline(self.build, list_resource(self.endpoint, tables, META_COLUMNS, disposition))
+
+    def mark_seen(self, *, complete: bool) -> None:
+        """Write `_last_seen_at` for every row that came and, after a complete read, `_deleted_at` for the others."""
+        connection, at = self.build.connection, {"at": self.observed_at}
+        connection.register("seen", pa.table({"id": pa.array(self.seen, pa.int64())}))
+        connection.execute(
+            f"update {self._table} set _last_seen_at = $at where id in (select id from seen) "
+            "and _last_seen_at is distinct from $at",
+            at,
+        )
+        # Any known row could be one of those that came without an id.
+        if complete and not self._rows_without_id:
+            deleted = connection.execute(
+                f"update {self._table} set _deleted_at = $at where _deleted_at is null "
+                "and id not in (select id from seen)",
+                at,
+            ).fetchone()
+            self.counts.rows_deleted = deleted[0] if deleted else 0
+        connection.unregister("seen")
+
+    def quarantine(self, since_id: int, apart: Sequence[int] = ()) -> None:
+        """Replace the list's quarantined rows that this read covered by those that it rejected.
+
+        It covered the rows with an id above `since_id`, and those with one of the ids `apart`. The place of a row
+        without an id is unknown, so only a complete read removes one.
+        """
+        connection = self.build.connection
+        rejected = list(dict.fromkeys(self._rejected))
+        connection.execute(
+            f"delete from {RAW}._quarantine where list = $list and "
+            "($since_id = 0 or id > $since_id or list_contains($apart, id) "
+            'or id is null and list_contains($rows, "row"::varchar))',
+            {
+                "list": self.endpoint.name,
+                "since_id": since_id,
+                "apart": list(apart),
+                "rows": [each.row for each in rejected if each.id is None],
+            },
+        )
+        if rejected:
+            connection.executemany(
+                f"insert into {RAW}._quarantine values (?, ?, ?, ?, ?)",
+                [(self.endpoint.name, r.id, r.reason, r.row, self.observed_at) for r in rejected],
+            )
+
+    def give_up(self) -> None:
+        """Drop the columns that this read added to the raw table."""
+        for name in self.new_columns:
+            self.build.connection.execute(f"alter table {self._table} drop column {quoted(name)}")
+        self.new_columns.clear()
+
+    def _found_before(self) -> list[Column]:
+        """Return the columns that earlier syncs added for undeclared attributes."""
+        declared = {column.name for column in (*self.endpoint.columns, *META_COLUMNS)}
         existing = existing_columns(self.build.connection)[self.endpoint.name]
         found = {
-            name: Column(name, _NATURAL_TYPES.get(kind, "text"), UNDECLARED, lenient=True)
+            name: Column(name, type_of_duckdb(kind), UNDECLARED, lenient=True)
             for name, kind in existing.items()
             if name not in declared
         }
         for column in list(found.values()):
             if column.name + MISFIT in found:
                 found[column.name + MISFIT] = misfit_column(column)
-        self.columns = [*self.endpoint.columns, *found.values()]
+        return list(found.values())
 
+    def _typed(self, pages: Iterable[Page]) -> Iterator[pa.Table]:
+        """Yield the rows as typed tables; collect what the guards, the quarantine and `mark_seen` need."""
+        for page in in_batches(pages):
+            self.counts.rows_read += len(page)
+            treated = Page.of(self._treat(self.endpoint, page.rows)) if self._treat else page
+            typed = self._typer(treated)
+            self.seen.extend(typed.ids)
+            if typed.rejected:
+                self._note_rejected(treated, typed.rejected)
+            for name, has_value in typed.attributes.items():
+                self.attributes[name] = self.attributes.get(name, False) or has_value
+            for column in typed.new_columns:
+                self._add_column(column)
+            table = typed.table
+            self.filled.update(n for n in table.column_names if table[n].null_count < table.num_rows)
+            yield table
 
-def load(
-    landing: Landing, pages: Iterable[list[Row]], check: Callable[[Landing], None] | None = None
-) -> None:
-    """Read all pages, `check` what came, then merge what is new or changed into the list's raw table by id.
+    def _note_rejected(self, page: Page, rejected: list[Rejected]) -> None:
+        self._rejected += rejected
+        self.counts.rows_quarantined += len(rejected)
+        for row in page:
+            row_id = likely_id(row)
+            if row_id is not None:
+                self.seen.append(row_id)
+            elif _has_content(row):
+                self._rows_without_id += 1
 
-    Nothing is loaded when reading or checking raises: dlt gathers everything in a load package first.
-    """
-    table = f"{RAW}.{landing.endpoint.name}"
-    row = landing.build.connection.execute(f"select exists (from {table})").fetchone()
-    # Into an empty table there is nothing to merge: a first load is neither compared nor written twice.
-    prepare, disposition = (_differing, "merge") if row and row[0] else (_all_new, "append")
-    with _without_cycle_collection():
-        run_dlt(
-            landing.build,
-            landing.endpoint.name,
-            _changes(landing, pages, check, prepare),
-            (*landing.endpoint.columns, *META_COLUMNS),
-            disposition,
+    def _add_column(self, column: Column) -> None:
+        name = quoted(column.name)
+        self.build.connection.execute(
+            f"alter table {self._table} add column {name} {duckdb_type(column)}; "
+            f"comment on column {self._table}.{name} is {literal(column.description)}"
         )
+        self.new_columns.append(column.name)
+
+    def _chunks(
+        self, tables: Iterable[pa.Table], check: Callable[[Landing], None] | None
+    ) -> Iterator[pa.Table]:
+        """Yield tables of about `_CHUNK_ROWS` rows; `check` runs when everything has come, before the last one."""
+        parts: list[pa.Table] = []
+        for table in tables:
+            parts.append(table)
+            if sum(part.num_rows for part in parts) >= _CHUNK_ROWS:
+                yield self._together(parts)
+                parts = []
+        if check:
+            check(self)
+        if parts:
+            yield self._together(parts)
+
+    def _together(self, parts: list[pa.Table]) -> pa.Table:
+        """Concatenate tables; a column that was found after the first of them is null there."""
+        table = pa.concat_tables(parts, promote_options="default")
+        self.build.make_room(table.nbytes)
+        return table
+
+    def _columns_of(self, table: pa.Table) -> list[Column]:
+        return [column for column in self._typer.columns if column.name in table.column_names]
+
+    def _as_new(self, incoming: pa.Table) -> Iterator[pa.Table]:
+        """Yield the rows of a first load, with the columns that every raw row has."""
+        count = incoming.num_rows
+        self.counts.rows_new += count
+        at = pa.repeat(pa.scalar(self.observed_at, pa.timestamp("us", tz="UTC")), count)
+        meta = [at, at, pa.nulls(count, at.type)]
+        columns = [*self._columns_of(incoming), *META_COLUMNS]
+        yield pa.table([*incoming.columns, *meta], schema=schema(columns))
+
+    def _changed(self, incoming: pa.Table) -> Iterator[pa.Table]:
+        """Yield the rows that are new or differ from the stored ones, with when each was first and last seen."""
+        if not incoming.num_rows:
+            return
+        columns = self._columns_of(incoming)
+        ids = pc.min_max(incoming["id"])
+        with self.build.connection.cursor() as connection:
+            connection.register("incoming", incoming)
+            differing = connection.execute(
+                _comparison(self._table, columns),
+                {"at": self.observed_at, "low": ids["min"].as_py(), "high": ids["max"].as_py()},
+            ).to_arrow_table()
+        what = {entry["values"]: entry["counts"] for entry in pc.value_counts(differing["_what"]).to_pylist()}
+        self.counts.rows_new += what.get("new", 0)
+        self.counts.rows_changed += what.get("changed", 0)
+        yield differing.drop_columns("_what").cast(schema([*columns, *META_COLUMNS]))
 
 
 @contextmanager
 def _without_cycle_collection() -> Iterator[None]:
-    """Rows of JSON hold no cycles, but looking for some among a million of them costs half of parsing them."""
+    """Switch the search for reference cycles off: rows of JSON hold none, and it would cost half of parsing them."""
     gc.disable()
     try:
         yield
@@ -122,168 +261,22 @@ def _without_cycle_collection() -> Iterator[None]:
         gc.enable()
 
 
-def mark_seen(landing: Landing, *, complete: bool) -> None:
-    """Write `_last_seen_at` for every row read and, after a complete read, `_deleted_at` for the others."""
-    connection, table = landing.build.connection, f"{RAW}.{landing.endpoint.name}"
-    seen = pa.table({"id": pa.array(landing.seen, pa.int64())})
-    connection.register("seen", seen)
-    connection.execute(
-        f"update {table} set _last_seen_at = $at where id in (select id from seen) "
-        "and _last_seen_at is distinct from $at",
-        {"at": landing.observed_at},
-    )
-    if complete and not landing.unidentified:
-        result = connection.execute(
-            f"update {table} set _deleted_at = $at where _deleted_at is null "
-            "and id not in (select id from seen)",
-            {"at": landing.observed_at},
-        ).fetchone()
-        landing.counts.rows_deleted = result[0] if result else 0
-    connection.unregister("seen")
-
-
-def quarantine(landing: Landing, since_id: int, apart: Sequence[int] = ()) -> None:
-    """Replace the list's quarantined rows that this read covered by those it had to set apart now.
-
-    It covered those with an id above `since_id`, and those with one of the ids `apart`.
-    Where a row without any id stands in its list is not known, so that only a complete read lets go of it.
-    """
-    connection = landing.build.connection
-    rejected = list(dict.fromkeys(landing.rejected))
-    connection.execute(
-        f"delete from {RAW}._quarantine where list = $list and "
-        "($since_id = 0 or id > $since_id or list_contains($apart, id) "
-        'or id is null and list_contains($rows, "row"::varchar))',
-        {
-            "list": landing.endpoint.name,
-            "since_id": since_id,
-            "apart": list(apart),
-            "rows": [each.row for each in rejected if each.id is None],
-        },
-    )
-    if rejected:
-        connection.executemany(
-            f"insert into {RAW}._quarantine values (?, ?, ?, ?, ?)",
-            [(landing.endpoint.name, r.id, r.reason, r.row, landing.observed_at) for r in rejected],
-        )
-
-
-def _changes(
-    landing: Landing,
-    pages: Iterable[list[Row]],
-    check: Callable[[Landing], None] | None,
-    prepare: Callable[[Landing, list[Column], pa.Table], Iterator[pa.Table]],
-) -> Iterator[pa.Table]:
-    """Typed rows that differ from what the warehouse holds, in chunks; counts everything on the way."""
-    parts: list[pa.Table] = []
-    for rows in _batches(pages):
-        parts.append(_typed(landing, rows))
-        if sum(part.num_rows for part in parts) >= _CHUNK_ROWS:
-            yield from prepare(landing, *_together(landing, parts))
-            parts = []
-    if check:
-        check(landing)
-    if parts:
-        yield from prepare(landing, *_together(landing, parts))
-
-
-def _together(landing: Landing, parts: list[pa.Table]) -> tuple[list[Column], pa.Table]:
-    """One table of several, and its columns; those found after the first of these pages are null there."""
-    table = pa.concat_tables(parts, promote_options="default")
-    landing.build.make_room(table.nbytes)
-    return [column for column in landing.columns if column.name in table.column_names], table
-
-
-def _typed(landing: Landing, rows: list[Row]) -> pa.Table:
-    landing.counts.rows_read += len(rows)
-    if landing.treat:
-        rows = landing.treat(landing.endpoint, rows)
-    read = batch(rows)
-    landing.seen.extend(read.ids)
-    for row in rows if read.rejected else ():
-        row_id = likely_id(row)
-        if row_id is not None:
-            landing.seen.append(row_id)
-        elif _says_something(row):
-            landing.unidentified += 1
-    for name, values in read.values.items():
-        if not landing.found.get(name):
-            landing.found[name] = any(value is not None for value in values)
-    for column in undeclared(landing.columns, read):
-        _add_column(landing, column)
-    table, rejected = to_table(landing.columns, read)
-    landing.rejected += rejected
-    landing.counts.rows_quarantined += len(rejected)
-    landing.filled.update(name for name in table.column_names if table[name].null_count < table.num_rows)
-    return table
-
-
-def _batches(pages: Iterable[list[Row]]) -> Iterator[list[Row]]:
-    """Several pages at once: a column of many rows is typed for little more than one of few."""
-    gathered: list[Row] = []
-    for rows in pages:
-        gathered += rows
-        if len(gathered) >= _BATCH_ROWS:
-            yield gathered
-            gathered = []
-    if gathered:
-        yield gathered
-
-
-def _says_something(row: object) -> bool:
-    """Whether a row is more than one of the all-null ones that Rivo lists for what was never set up."""
+def _has_content(row: Any) -> bool:
+    """Return whether a row is more than one of the all-null ones that Rivo lists for rules that were never set up."""
     attributes = row.get("attributes") if isinstance(row, dict) else row
     if isinstance(attributes, dict):
         return any(value is not None for value in attributes.values())
     return attributes is not None
 
 
-def _add_column(landing: Landing, column: Column) -> None:
-    for index, known in enumerate(landing.columns):
-        if known.name == column.name:
-            # Found by an earlier sync under a name that is not the attribute's own: now the attribute is known.
-            landing.columns[index] = replace(known, attribute=column.attribute)
-            for place, other in enumerate(landing.columns):
-                if other.name == column.name + MISFIT:
-                    landing.columns[place] = misfit_column(landing.columns[index])
-            return
-    table, kind = f"{RAW}.{landing.endpoint.name}", DUCKDB_TYPES[column.type]
-    about = column.description.replace("'", "''")
-    landing.build.connection.execute(
-        f'alter table {table} add column "{column.name}" {kind}; '
-        f"comment on column {table}.\"{column.name}\" is '{about}'"
-    )
-    landing.columns.append(column)
-    landing.new_columns.append(column.name)
+def _comparison(table: str, columns: Sequence[Column]) -> str:
+    """SQL: the rows of `incoming` that are not in the raw table as they are, each with `_what` it is.
 
-
-def drop_new_columns(landing: Landing) -> None:
-    """Take back the columns that a read added which was then given up."""
-    for name in landing.new_columns:
-        landing.build.connection.execute(f'alter table {RAW}.{landing.endpoint.name} drop column "{name}"')
-
-
-def _all_new(landing: Landing, columns: list[Column], incoming: pa.Table) -> Iterator[pa.Table]:
-    """The rows of a first load, with the columns that every row has."""
-    count = incoming.num_rows
-    landing.counts.rows_new += count
-    at = pa.repeat(pa.scalar(landing.observed_at, pa.timestamp("us", tz="UTC")), count)
-    meta = [at, at, pa.nulls(count, at.type)]
-    if count:
-        yield pa.table([*incoming.columns, *meta], schema=schema([*columns, *META_COLUMNS]))
-
-
-def _differing(landing: Landing, columns: list[Column], incoming: pa.Table) -> Iterator[pa.Table]:
-    """The rows that are new or differ from the stored ones, with when each was first and last seen."""
-    if not incoming.num_rows:
-        return
-    ids = pc.min_max(incoming["id"])
-    own = [c for c in columns if not c.volatile]
-    connection = landing.build.connection.cursor()
-    connection.register("incoming", incoming)
-    differing = connection.execute(
-        f"""
-        select {", ".join(f'c."{c.name}"' for c in columns)},
+    `_what` is 'new', 'changed', or 'touched' where only volatile columns differ.
+    """
+    own = [column for column in columns if not column.volatile]
+    return f"""
+        select {", ".join(f"c.{quoted(column.name)}" for column in columns)},
             coalesce(s._first_seen_at, $at) as _first_seen_at,
             $at as _last_seen_at,
             null::timestamptz as _deleted_at,
@@ -293,23 +286,16 @@ def _differing(landing: Landing, columns: list[Column], incoming: pa.Table) -> I
                 else 'touched'
             end as _what
         from incoming as c
-        left join {RAW}.{landing.endpoint.name} as s on s.id = c.id and s.id between $low and $high
+        left join {table} as s on s.id = c.id and s.id between $low and $high
         where s.id is null or s._deleted_at is not null or {_differs(columns)}
-        """,
-        {"at": landing.observed_at, "low": ids["min"].as_py(), "high": ids["max"].as_py()},
-    ).to_arrow_table()
-    connection.close()
-    what = {entry["values"]: entry["counts"] for entry in pc.value_counts(differing["_what"]).to_pylist()}
-    landing.counts.rows_new += what.get("new", 0)
-    landing.counts.rows_changed += what.get("changed", 0)
-    if differing.num_rows:
-        yield differing.drop_columns("_what").cast(schema([*columns, *META_COLUMNS]))
+        """
 
 
 def _differs(columns: Iterable[Column]) -> str:
-    """SQL: whether incoming row c differs from stored row s; JSON is compared as the text it is stored as."""
+    """SQL: whether incoming row c differs from stored row s; JSON is compared as the text that it is stored as."""
     ours, theirs = [], []
     for column in columns:
-        ours.append(f'c."{column.name}"')
-        theirs.append(f's."{column.name}"' + ("::varchar" if column.type == "json" else ""))
+        name = quoted(column.name)
+        ours.append(f"c.{name}")
+        theirs.append(f"s.{name}" + ("::varchar" if column.type == "json" else ""))
     return f"row({', '.join(ours)}) is distinct from row({', '.join(theirs)})"

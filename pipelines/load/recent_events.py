@@ -1,215 +1,135 @@
-"""What happened in the programme since somebody last asked, by one or two requests.
+"""Rows newer than the last sync, loaded by one or two requests into the recent-events file.
 
-The rows are loaded into a small warehouse of their own: beside customers of last night they would be an untruth, and
-the published file is one consistent state. The next sync reads them as if nobody had asked.
+That file is a small warehouse of its own, beside the published one: the published file is one consistent state, and
+events newer than its customers would contradict them. The next sync reads the same rows again and deletes the file.
 
-Rivo's events have ascending ids, so what is new is behind the last id. Tiers have no events (the API keeps no log
-of them): a move is known from the daily sync, which compares all customers with the day before. Between two syncs
-only upgrades that Rivo rewards with points are seen, since those are events.
+New rows have larger ids, so they follow the last known id. Tiers have no events (the API keeps no log of them): a
+sync finds a change by comparing all customers with the sync before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import duckdb
 
-from pipelines.load.landing import Landing, load, quarantine
-from pipelines.load.merge import drop_dlt_staging, quiet_dlt
+from pipelines.load.landing import Landing
+from pipelines.load.merge import configure_dlt, drop_dlt_staging
 from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
-from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.decode import Row, likely_id
+from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_newest
 from pipelines.settings import Settings
+from pipelines.sql import scalar
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
 MOST_PAGES = 2
-"""So many requests, of 250 rows each; what is behind them is told the next time."""
+"""Number of requests at most, of 250 rows each; the rows after them are read the next time."""
 _PATIENCE_SECONDS = 20.0
-"""Who asks every few minutes need not try for long."""
-_TIER_SOURCE = "vip_tier"
+"""How long a request is retried: the next tick of the sensor tries again anyway."""
+Counted = TypeVar("Counted")
 
 
 @dataclass(frozen=True)
-class News:
-    """Rows of a list that nobody was told of: how many, what they amount to, and whose they are."""
+class RecentRows(Generic[Counted]):
+    """New rows of a list: the size of the read, and what the caller's `count` returned for them."""
 
-    rows: int
-    points: int
-    credits: Decimal
-    members: int
-    ids: Sequence[int]
+    counted: Counted | None
+    """None where there were no rows."""
+    rows_loaded: int
     last_id: int
-    """Where the next question begins."""
+    """The id after which the next read begins."""
     has_more: bool
     requests: int
-    rows_loaded: int
-    """Rows that are in the news file since, whatever they are about."""
 
 
-@dataclass(frozen=True)
-class TierNews:
-    """Moves between tiers that a sync found, by direction ('upgrade', 'downgrade', 'lateral', 'enter', 'leave')."""
+def load_recent_rows(
+    settings: Settings,
+    warehouse: Warehouse,
+    name: str,
+    since_id: int,
+    count: Callable[[duckdb.DuckDBPyConnection], Counted],
+) -> RecentRows[Counted]:
+    """Load the rows of the list `name` after `since_id` into the recent-events file.
 
-    moves: dict[str, int]
-    observed_at: datetime | None
-    """The last observation of tiers; where the next question begins."""
-
-
-def points_earned(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
-    """Points events behind an id that gave points or credits.
-
-    Raises:
-        ApiError, ListError: they cannot be read.
-        WarehouseError: they cannot be kept.
-    """
-    return _news(
-        settings,
-        warehouse,
-        "points_events",
-        since_id,
-        lambda a: _points(a) > 0 or _points(a) == 0 < _credits(a),
-    )
-
-
-def points_redeemed(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
-    """Redemptions behind an id.
+    Args:
+        settings: personal data is treated as in a sync.
+        warehouse: the shop's warehouse.
+        name: the list.
+        since_id: the largest id that the caller has seen.
+        count: called with a connection to the recent-events file that holds these rows, in `rivo_raw.<name>`.
 
     Raises:
-        ApiError, ListError: they cannot be read.
-        WarehouseError: they cannot be kept.
+        ApiError, ListError: the rows cannot be read.
+        WarehouseError: the recent-events file cannot be written.
     """
-    return _news(settings, warehouse, "points_redemptions", since_id, lambda _: True)
+    patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
+    client = Client.of_settings(settings.model_copy(update={"patience_seconds": patience}))
+    rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
+    counted = None
+    if rows:
+        observed_at = client.observed_at or datetime.now(UTC)
+        counted = _load(settings, warehouse, name, Page.of(rows), observed_at, count)
+    return RecentRows(counted, len(rows), last_id, has_more, client.requests)
 
 
-def tiers_rewarded(settings: Settings, warehouse: Warehouse, since_id: int) -> News:
-    """Points events behind an id that reward an upgrade.
-
-    Raises:
-        ApiError, ListError: they cannot be read.
-        WarehouseError: they cannot be kept.
-    """
-    return _news(
-        settings, warehouse, "points_events", since_id, lambda a: _TIER_SOURCE in str(a.get("source"))
-    )
-
-
-def tiers_changed(warehouse: Warehouse, since: datetime | None) -> TierNews:
-    """Moves that syncs observed after `since`; with None, none, but where to begin.
+def largest_id(warehouse: Warehouse, name: str) -> int | None:
+    """Return the largest id of a list in the published warehouse; None where it was never synced.
 
     Raises:
         WarehouseError: the warehouse is not there.
     """
     with warehouse.read() as connection:
         try:
-            [[latest]] = connection.execute(
-                f"select max(observed_at) from {RAW}.sync_log where list = 'customers' and complete"
-            ).fetchall()
-            moves = connection.execute(
-                "select direction, count(*) from marts.fct_tier_change where changed_by > ? group by all order by all",
-                [since],
-            ).fetchall()
-        except duckdb.CatalogException:
-            return TierNews({}, since)
-    return TierNews(dict(moves), latest)
-
-
-def largest_id(warehouse: Warehouse, table: str) -> int | None:
-    """The largest id of a raw table that the published warehouse knows; None where it was never synced.
-
-    Raises:
-        WarehouseError: the warehouse is not there.
-    """
-    with warehouse.read() as connection:
-        try:
-            [[found]] = connection.execute(f"select max(id) from {RAW}.{table}").fetchall()
-            [[synced]] = connection.execute(
-                f"select count(*) from {RAW}.sync_log where list = ? and complete", [table]
-            ).fetchall()
+            found = scalar(connection, f"select max(id) from {RAW}.{name}")
+            synced = scalar(
+                connection, f"select count(*) from {RAW}.sync_log where list = ? and complete", [name]
+            )
         except duckdb.CatalogException:
             return None
     return (found or 0) if synced else None
 
 
-def _news(settings: Settings, warehouse: Warehouse, name: str, since_id: int, concerns: Any) -> News:
-    patience = min(settings.patience_seconds, _PATIENCE_SECONDS)
-    client = Client(settings.model_copy(update={"patience_seconds": patience}))
-    rows, last_id, has_more = read_newest(client, ENDPOINTS[name], since_id, MOST_PAGES)
-    found = [(row, attributes) for row, attributes in _attributes(rows) if concerns(attributes)]
-    if rows:
-        _load(settings, warehouse, ENDPOINTS[name], rows, client.observed_at or datetime.now(UTC))
-    members = {(attributes.get("customer") or {}).get("id") for _, attributes in found} - {None}
-    return News(
-        rows=len(found),
-        points=sum(abs(_points(attributes)) for _, attributes in found),
-        credits=sum((abs(_credits(attributes)) for _, attributes in found), Decimal(0)),
-        members=len(members),
-        ids=[row_id for row, _ in found if (row_id := likely_id(row)) is not None],
-        last_id=last_id,
-        has_more=has_more,
-        requests=client.requests,
-        rows_loaded=len(rows),
-    )
-
-
 def _load(
-    settings: Settings, warehouse: Warehouse, endpoint: Endpoint, rows: list[Row], observed_at: datetime
-) -> None:
-    """Add rows to the news file, treated as a sync would; what a sync has brought meanwhile is not kept twice."""
-    quiet_dlt()
+    settings: Settings,
+    warehouse: Warehouse,
+    name: str,
+    rows: Page,
+    observed_at: datetime,
+    count: Callable[[duckdb.DuckDBPyConnection], Counted],
+) -> Counted:
+    """Add rows to the recent-events file, treated as in a sync; rows that a sync has loaded are not kept twice."""
+    configure_dlt()
+    endpoint = ENDPOINTS[name]
     with warehouse.base.read() as connection:
-        forgotten = _forgotten(connection)
+        erased = _erased(connection)
     with warehouse.recent_events.build() as build:
         ensure_tables(build.connection)
         write_settings(build.connection, settings.timezone)
         build.connection.execute(f"delete from {RAW}._forgotten")
-        if forgotten:
-            build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", forgotten)
+        if erased:
+            build.connection.executemany(f"insert into {RAW}._forgotten values (?, ?, ?, ?)", erased)
         apply_setting(build, settings)
         landing = Landing(build, endpoint, observed_at, Incoming(build.connection, settings).treat)
-        load(landing, [rows])
-        quarantine(landing, min(landing.seen, default=1) - 1)
+        landing.load([rows])
+        landing.quarantine(min(landing.seen, default=1) - 1)
+        counted = count(build.connection)
         build.connection.execute(
-            f"delete from {RAW}.{endpoint.name} where id <= ?", [largest_id(warehouse, endpoint.name) or 0]
+            f"delete from {RAW}.{name} where id <= ?", [largest_id(warehouse, name) or 0]
         )
         drop_dlt_staging(build)
         build.publish()
+    return counted
 
 
-def _forgotten(connection: duckdb.DuckDBPyConnection) -> list[Any]:
+def _erased(connection: duckdb.DuckDBPyConnection) -> list[Any]:
     try:
         return connection.execute(f"from {RAW}._forgotten").fetchall()
     except duckdb.CatalogException:
-        # The file is that of a release that forgot nobody.
+        # Written by a release that could not erase a person.
         return []
-
-
-def _attributes(rows: Sequence[Row]) -> Iterator[tuple[Row, dict[str, Any]]]:
-    for row in rows:
-        if isinstance(row, dict) and isinstance(row.get("attributes"), dict):
-            yield row, row["attributes"]
-
-
-def _points(attributes: dict[str, Any]) -> int:
-    """The signed points; of redemptions, which may come without, the magnitude."""
-    value = attributes.get("points_diff", attributes.get("points_amount"))
-    return value if isinstance(value, int) else 0
-
-
-def _credits(attributes: dict[str, Any]) -> Decimal:
-    """The signed credits: `credits_diff` where it comes, else the amount, negative for a redemption."""
-    value = attributes.get("credits_diff")
-    try:
-        if value is not None:
-            return Decimal(str(value))
-        amount = Decimal(str(attributes.get("credits_amount") or 0))
-    except InvalidOperation:
-        return Decimal(0)
-    return -amount if attributes.get("source") == "points_purchase" else amount

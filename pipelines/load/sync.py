@@ -13,23 +13,23 @@ import duckdb
 from pipelines.errors import ListError
 from pipelines.load.guards import refuse_losses
 from pipelines.load.histories import keep_history
-from pipelines.load.landing import Counts, Landing, drop_new_columns, load, mark_seen, quarantine
-from pipelines.load.merge import drop_dlt_staging, quiet_dlt
-from pipelines.load.reading import Reading, api_time, begin, observation_time
+from pipelines.load.landing import Counts, Landing
+from pipelines.load.merge import configure_dlt, drop_dlt_staging
+from pipelines.load.read_ahead import ListRead, ReadAhead, api_time, observation_time
 from pipelines.load.rewind import rewind
 from pipelines.privacy.incoming import Incoming, apply_setting
 from pipelines.rivo.client import Client
-from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.decode import Row
+from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
+from pipelines.sql import scalar
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import ensure_tables, history_name, live_rows, write_settings
 
 
 @dataclass(frozen=True)
 class ListResult:
-    """What became of one list in one sync: its row of `rivo_raw.sync_log`, and what only the summary tells."""
+    """How the read of one list ended: its row of `rivo_raw.sync_log`, and figures for the summary."""
 
     name: str
     kind: str
@@ -50,15 +50,15 @@ class ListResult:
 
 @dataclass(frozen=True)
 class SyncOptions:
-    """What to read: which lists (default all), whether completely, and where a shrinking list is accepted."""
+    """What to read: which lists (default all), whether completely, and for which lists a loss of rows is accepted."""
 
     only: Collection[str] = ()
     full: bool = False
     allow_shrink: Collection[str] = ()
     rewind: bool = False
-    """Whether syncs dated later than the API's clock count as of now: it ran ahead when they were made."""
+    """Whether syncs dated later than the API's clock count as of now: it was ahead when they were made."""
     progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
-    """Called with the list's name and the rows read so far."""
+    """Called with the list's name and the number of rows read so far."""
     notice: Callable[[str], None] = field(default=lambda _sentence: None)
     """Called with a sentence while the server makes the sync wait."""
 
@@ -67,131 +67,123 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     """Bring the raw tables of the working copy up to date, one list after the other.
 
     Yields:
-        a result a list as it ends, also for one that failed (`complete` false, `error` a sentence):
+        a result for each list when it ends, also for one that failed (`complete` false, `error` a sentence):
         the others are read all the same.
 
     Raises:
-        ApiError: nothing can be read at all (wrong key, no server), or the API's clock ran backwards.
+        ApiError: nothing can be read at all (wrong key, no server), or the API's clock is earlier than before.
     """
     options = options or SyncOptions()
-    quiet_dlt()
+    configure_dlt()
     ensure_tables(build.connection)
     write_settings(build.connection, settings.timezone)
     incoming = Incoming(build.connection, settings)
-    said = apply_setting(build, settings)
-    if said:
-        options.notice(said)
-    client = Client(settings, options.notice)
+    if changed := apply_setting(build, settings):
+        options.notice(changed)
+    client = Client.of_settings(settings, options.notice)
     if options.rewind:
-        now = api_time(client, next(iter(ENDPOINTS.values())))
-        later = rewind(build.connection, now)
-        options.notice(
-            f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
-        )
+        _rewind(build.connection, client, options)
     without_clock = _after_the_last(build.connection)
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
-    begun: list[Reading] = []
-
-    def begin_next() -> None:
-        # Short lists wait whole for their turn, so that the requests go on while a long one lands.
-        if wanted and all(reading.pages.whole for reading in begun):
-            begun.append(begin(build.connection, client, settings, wanted.pop(0), full=options.full))
-
-    try:
-        while begun or wanted:
-            if not begun:
-                begin_next()
-            yield _land(build, client, begun.pop(0), options, begin_next, incoming, without_clock)
-    finally:
-        for reading in begun:
-            reading.pages.close()
+    for read in ReadAhead(build.connection, client, settings, wanted, full=options.full):
+        started = time.monotonic()
+        landing, error = _land(build, client, read, options, incoming)
+        result = _result(
+            build.connection,
+            client,
+            read,
+            landing,
+            error,
+            observed_at=client.observed_at or without_clock,
+            seconds=time.monotonic() - started,
+        )
+        _log(build.connection, result)
+        yield result
     drop_dlt_staging(build)
 
 
-def _land(
-    build: Build,
-    client: Client,
-    reading: Reading,
-    options: SyncOptions,
-    begin_next: Callable[[], None],
-    incoming: Incoming,
-    without_clock: datetime,
-) -> ListResult:
-    """Bring one list's rows into the warehouse; the next ones begin to be read meanwhile.
+def _rewind(connection: duckdb.DuckDBPyConnection, client: Client, options: SyncOptions) -> None:
+    now = api_time(client, next(iter(ENDPOINTS.values())))
+    later = rewind(connection, now)
+    options.notice(
+        f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
+    )
 
-    `without_clock` is the time of a failure before the API has told its own.
-    """
-    started = time.monotonic()
-    endpoint, since_id = reading.endpoint, reading.since_id
+
+def _land(
+    build: Build, client: Client, read: ListRead, options: SyncOptions, incoming: Incoming
+) -> tuple[Landing | None, str | None]:
+    """Load one list: its landing, or the sentence that it failed with."""
+    endpoint = read.endpoint
     landing = None
-    error = None
     try:
-        pages = _counted(iter(reading.pages), endpoint, options, begin_next)
-        first = next(pages, [])
+        pages = _with_progress(read, options)
+        # The first answer tells the sync's observation time.
+        first = next(pages, Page([], []))
         observed_at = observation_time(build.connection, client, endpoint)
         landing = Landing(build, endpoint, observed_at, incoming.treat)
-        begin_next()
-        is_guarded = since_id == 0 and endpoint.name not in options.allow_shrink
-        load(landing, itertools.chain([first], pages), refuse_losses if is_guarded else None)
-        mark_seen(landing, complete=since_id == 0)
-        quarantine(landing, since_id, reading.apart)
+        is_guarded = read.is_complete and endpoint.name not in options.allow_shrink
+        landing.load(itertools.chain([first], pages), refuse_losses if is_guarded else None)
+        landing.mark_seen(complete=read.is_complete)
+        landing.quarantine(read.since_id, read.apart)
         if endpoint.history:
-            keep_history(build, endpoint, landing.observed_at)
-    except ListError as caught:
-        error = str(caught)
+            keep_history(build, endpoint, observed_at)
+    except ListError as error:
         if landing:
-            drop_new_columns(landing)
-        landing = None
-    finally:
-        reading.pages.close()
-    result = ListResult(
+            landing.give_up()
+        return None, str(error)
+    return landing, None
+
+
+def _with_progress(read: ListRead, options: SyncOptions) -> Iterator[Page]:
+    rows = 0
+    for page in read.pages:
+        rows += len(page)
+        options.progress(read.endpoint.name, rows)
+        yield page
+
+
+def _result(
+    connection: duckdb.DuckDBPyConnection,
+    client: Client,
+    read: ListRead,
+    landing: Landing | None,
+    error: str | None,
+    *,
+    observed_at: datetime,
+    seconds: float,
+) -> ListResult:
+    endpoint = read.endpoint
+    history = f"select count(*) from {RAW}.{history_name(endpoint)}"
+    return ListResult(
         name=endpoint.name,
-        kind="incremental" if since_id else "full",
+        kind="full" if read.is_complete else "incremental",
         complete=landing is not None,
-        observed_at=client.observed_at or without_clock,
+        observed_at=observed_at,
         requests=client.requests_of[endpoint.title],
-        seconds=round(time.monotonic() - started, 3),
-        error=error,
-        warnings=tuple(reading.warnings),
-        rows_total=live_rows(build.connection, endpoint),
-        history_rows=_number(build.connection, f"count(*) from {RAW}.{history_name(endpoint)}")
-        if endpoint.history
-        else 0,
-        largest_id=_number(build.connection, f"coalesce(max(id), 0) from {RAW}.{endpoint.name}"),
         counts=landing.counts if landing else Counts(),
+        seconds=round(seconds, 3),
+        error=error,
+        rows_total=live_rows(connection, endpoint),
+        history_rows=scalar(connection, history) if endpoint.history else 0,
+        largest_id=scalar(connection, f"select coalesce(max(id), 0) from {RAW}.{endpoint.name}"),
         new_columns=tuple(landing.new_columns) if landing else (),
+        warnings=tuple(read.warnings),
     )
-    _log(build.connection, result)
-    return result
 
 
 def _after_the_last(connection: duckdb.DuckDBPyConnection) -> datetime:
-    """What this machine's clock says, but later than the log: a failure must show as the last that happened."""
+    """Return this machine's time, but later than the log's last: a failure must show as the last that happened."""
     now = datetime.now(UTC).replace(microsecond=0)
-    [[last]] = connection.execute(f"select max(observed_at) from {RAW}.sync_log").fetchall()
+    last = scalar(connection, f"select max(observed_at) from {RAW}.sync_log")
     return max(now, last.astimezone(UTC) + timedelta(seconds=1)) if last else now
-
-
-def _number(connection: duckdb.DuckDBPyConnection, what: str) -> int:
-    [[number]] = connection.execute(f"select {what}").fetchall()
-    return int(number)
-
-
-def _counted(
-    pages: Iterator[list[Row]], endpoint: Endpoint, options: SyncOptions, begin_next: Callable[[], None]
-) -> Iterator[list[Row]]:
-    rows = 0
-    for page in pages:
-        rows += len(page)
-        options.progress(endpoint.name, rows)
-        yield page
-        begin_next()
 
 
 def _log(connection: duckdb.DuckDBPyConnection, result: ListResult) -> None:
     row = {
         "list": result.name,
         "observed_at": result.observed_at,
+        "log_position": scalar(connection, f"select coalesce(max(log_position), 0) + 1 from {RAW}.sync_log"),
         "kind": result.kind,
         "complete": result.complete,
         "requests": result.requests,
@@ -199,7 +191,7 @@ def _log(connection: duckdb.DuckDBPyConnection, result: ListResult) -> None:
         "seconds": result.seconds,
         "error": result.error,
     }
-    # Failures that this machine's clock dated, which may run ahead, come before what the API's clock dates now.
+    # Failures are dated by this machine's clock, which may be ahead of the API's; they count as before this row.
     connection.execute(
         f"update {RAW}.sync_log set observed_at = $now - interval 1 second where not complete and observed_at > $now",
         {"now": result.observed_at},

@@ -11,7 +11,14 @@ import orjson
 
 from pipelines.errors import RivoError, SettingsError, WarehouseError
 from pipelines.privacy.forgotten import LEAST_ID_IN_TEXTS, Forgotten, address_of
-from pipelines.privacy.incoming import Incoming, identifier_of, is_token, put_down, swap_of
+from pipelines.privacy.incoming import (
+    Incoming,
+    identifier_of,
+    is_token,
+    put_down,
+    replace_quarantined,
+    swap_of,
+)
 from pipelines.privacy.personal import parsed
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Endpoint
@@ -195,11 +202,13 @@ def _replace_everywhere(connection: duckdb.DuckDBPyConnection, stored: Forgotten
             [person.key, person.id],
         )
     changed += _replace_quarantined(connection, stored, person)
-    errors = connection.execute(f"select rowid, error from {RAW}.sync_log where error is not null").fetchall()
-    for rowid, error in errors:
+    errors = connection.execute(
+        f"select distinct error from {RAW}.sync_log where error is not null"
+    ).fetchall()
+    for (error,) in errors:
         if stored.words(error) != error:
             connection.execute(
-                f"update {RAW}.sync_log set error = ? where rowid = ?", [stored.words(error), rowid]
+                f"update {RAW}.sync_log set error = ? where error = ?", [stored.words(error), error]
             )
     return changed
 
@@ -292,14 +301,10 @@ def _names(column: str, person: Person) -> str:
 
 def _replace_quarantined(connection: duckdb.DuckDBPyConnection, stored: Forgotten, person: Person) -> int:
     rows = connection.execute(
-        f'select rowid, list, "row"::varchar from {RAW}._quarantine where {_names("row", person)}'
+        f'select distinct list, "row"::varchar from {RAW}._quarantine where {_names("row", person)}'
     ).fetchall()
-    for rowid, name, row in rows:
-        connection.execute(
-            f"update {RAW}._quarantine set \"row\" = ?, reason = regexp_replace(reason, ': .*', '', 's') "
-            "where rowid = ?",
-            [orjson.dumps(stored.row(name, parsed(row))).decode(), rowid],
-        )
+    for name, row in rows:
+        replace_quarantined(connection, name, row, stored.row(name, parsed(row)))
     return len(rows)
 
 

@@ -183,15 +183,23 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, swap: Swap) -> None:
         if endpoint.history:
             _rewrite_table(connection, endpoint, history_name(endpoint), swap)
             stamp_versions(connection, endpoint)
-    quarantined = connection.execute(f'select rowid, list, "row" from {RAW}._quarantine').fetchall()
-    for rowid, name, row in quarantined:
-        treated = orjson.dumps(treat_row(name, parsed(row), swap)).decode()
-        # The reason ends with the value that could not be read.
-        connection.execute(
-            f"update {RAW}._quarantine set \"row\" = ?, reason = regexp_replace(reason, ': .*', '', 's') "
-            "where rowid = ?",
-            [treated, rowid],
-        )
+    quarantined = connection.execute(
+        f'select distinct list, "row"::varchar from {RAW}._quarantine'
+    ).fetchall()
+    for name, row in quarantined:
+        replace_quarantined(connection, name, row, treat_row(name, parsed(row), swap))
+
+
+def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: str, treated: Any) -> None:
+    """Replace a quarantined row of the list `name`, a JSON text, by another JSON value.
+
+    The reason ends with the value that could not be read, which goes with it.
+    """
+    connection.execute(
+        f"update {RAW}._quarantine set \"row\" = ?, reason = regexp_replace(reason, ': .*', '', 's') "
+        'where list = ? and "row"::varchar = ?',
+        [orjson.dumps(treated).decode(), name, row],
+    )
 
 
 def _rewrite_table(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, table: str, swap: Swap) -> None:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import NoneType
 from typing import Any
 from zlib import crc32
 
+import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.rivo.columns import Column
+from pipelines.rivo.columns import Column, ColumnType
 from pipelines.rivo.decode import (
+    Page,
     Row,
     TypedRow,
     attribute_values,
     json_text,
     likely_id,
     nested_ids,
-    resource_ids,
 )
-from pipelines.rivo.types import ARROW_TYPES, natural_type, to_array
+from pipelines.rivo.types import LARGEST_QUANTITY, TYPES, natural_type
 
+_FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
+_LAST_MICROSECOND = 253_402_300_799_999_999  # 9999-12-31
 UNDECLARED = "Not declared by this release; as Rivo sends it."
 MISFIT = "_misfit"
 _PLAIN_NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -50,20 +55,20 @@ class Batch:
     rejected: list[Rejected]
 
 
-def batch(rows: list[Row]) -> Batch:
-    """Turn resource objects `{"id": ..., "type": ..., "attributes": {...}}` on their side."""
-    ids = resource_ids(rows)
+def batch(page: Page) -> Batch:
+    """Turn resource objects `{"id": ..., "type": ..., "attributes": {...}}` into values by attribute."""
+    rows, ids = page.rows, page.ids
     rejected: list[Rejected] = []
     if None in ids or not all(map(_has_attributes, rows)):
-        good = []
+        good: list[tuple[Row, int]] = []
         for row, row_id in zip(rows, ids, strict=True):
             if not _has_attributes(row):
                 rejected.append(_reject(row, "the row is not an object with attributes"))
             elif row_id is None:
                 rejected.append(_reject(row, "the row has no usable id"))
             else:
-                good.append(row)
-        rows, ids = good, resource_ids(good)
+                good.append((row, row_id))
+        rows, ids = [row for row, _ in good], [row_id for _, row_id in good]
     return Batch(rows, ids, attribute_values(rows), rejected)  # type: ignore[arg-type]
 
 
@@ -93,7 +98,66 @@ def to_table(columns: Sequence[Column], read: Batch) -> tuple[pa.Table, list[Rej
 
 def schema(columns: Iterable[Column]) -> pa.Schema:
     """The Arrow schema of these columns."""
-    return pa.schema([pa.field(column.name, ARROW_TYPES[column.type]) for column in columns])
+    return pa.schema([pa.field(column.name, TYPES[column.type].arrow) for column in columns])
+
+
+@dataclass(frozen=True)
+class Typed:
+    """Some rows of a list as an Arrow table, and what was odd about them."""
+
+    table: pa.Table
+    ids: list[int]
+    """The ids of the rows that have the shape of a row, whether they could be typed or not."""
+    rejected: list[Rejected]
+    attributes: dict[str, bool]
+    """The attributes that came, and whether any row has a value there."""
+    new_columns: list[Column]
+    """Columns for attributes that were never seen before."""
+
+
+class ListTyper:
+    """Types pages of one list; its columns grow by the attributes that no column reads.
+
+    Attributes:
+        columns: the columns of the tables it returns, `id` first.
+    """
+
+    def __init__(self, columns: Iterable[Column]) -> None:
+        self.columns = list(columns)
+
+    def __call__(self, page: Page) -> Typed:
+        """Type the rows of a page; rows that cannot be typed are among `rejected`, with the reason."""
+        read = batch(page)
+        new = [column for column in undeclared(self.columns, read) if self._is_new(column)]
+        self.columns += new
+        table, rejected = to_table(self.columns, read)
+        attributes = {
+            name: any(value is not None for value in values) for name, values in read.values.items()
+        }
+        return Typed(table, read.ids, rejected, attributes, new)
+
+    def _is_new(self, column: Column) -> bool:
+        """Return whether there is no such column yet; one found under a changed name now gets its attribute."""
+        for index, known in enumerate(self.columns):
+            if known.name == column.name:
+                self.columns[index] = replace(known, attribute=column.attribute)
+                for place, other in enumerate(self.columns):
+                    if other.name == column.name + MISFIT:
+                        self.columns[place] = misfit_column(self.columns[index])
+                return False
+        return True
+
+
+def in_batches(pages: Iterable[Page], rows: int = 1000) -> Iterator[Page]:
+    """Yield pages of at least `rows` rows: typing a column of many rows costs little more than one of few."""
+    gathered = Page([], [])
+    for page in pages:
+        gathered = gathered + page if gathered else page
+        if len(gathered) >= rows:
+            yield gathered
+            gathered = Page([], [])
+    if gathered:
+        yield gathered
 
 
 def undeclared(columns: Iterable[Column], read: Batch) -> list[Column]:
@@ -187,3 +251,76 @@ def _filled(values: Sequence[Any], column: Column, read: Batch) -> list[Any]:
 
 def _reject(row: Any, reason: str) -> Rejected:
     return Rejected(likely_id(row), reason, json_text(row))
+
+
+def to_array(
+    kind: ColumnType, values: Sequence[Any], *, verbatim: bool = False
+) -> tuple[pa.Array, dict[int, str]]:
+    """Type the JSON values of one column.
+
+    JSON is written with sorted keys, so that equal values are equal texts. With `verbatim`, JSON that comes as
+    bytes is kept as it is.
+
+    Returns:
+        an array of the type's Arrow type, as long as `values`; and by index why a value does not fit
+        ("is not text: 5"), which is null in the array.
+    """
+    array = _at_once(kind, values, verbatim)
+    return (array, {}) if array is not None else _one_by_one(kind, values)
+
+
+def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Array | None:
+    """Convert the whole column at once; None where a value needs a closer look."""
+    target, parse = TYPES[kind].arrow, TYPES[kind].parse
+    kinds = set(map(type, values))
+    if kinds == {NoneType}:
+        return pa.nulls(len(values), target)
+    if kind == "json":
+        if not (verbatim and kinds <= {bytes, NoneType}):
+            values = [None if value is None else parse(value) for value in values]
+        return pa.array(values, pa.binary()).cast(target)
+    if kind == "scalar" and kinds <= {int, NoneType}:
+        kind, values, kinds = "text", [None if value is None else str(value) for value in values], {str}
+    elif not kinds <= TYPES[kind].at_once:
+        return None
+    try:
+        if kind == "timestamp":
+            array = pc.cast(pa.array(values, pa.string()), target)
+            return array if _has_possible_years(array) else None
+        if kind == "decimal":
+            texts = values if kinds <= {str, NoneType} else [None if v is None else str(v) for v in values]
+            return pc.cast(pa.array(texts, pa.string()), target)
+        array = pa.array(values, target)
+        return None if kind == "quantity" and not _are_possible_quantities(array) else array
+    except (pa.ArrowException, OverflowError):
+        return None
+
+
+def _has_possible_years(array: pa.Array) -> bool:
+    """Return whether Python, and so every reader, can represent these timestamps."""
+    ends = pc.min_max(array.cast(pa.int64())).as_py()
+    return ends["min"] is None or (ends["min"] >= _FIRST_MICROSECOND and ends["max"] <= _LAST_MICROSECOND)
+
+
+def _are_possible_quantities(array: pa.Array) -> bool:
+    ends = pc.min_max(array).as_py()
+    return ends["min"] is None or (ends["min"] >= -LARGEST_QUANTITY and ends["max"] <= LARGEST_QUANTITY)
+
+
+def _one_by_one(kind: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict[int, str]]:
+    parse = TYPES[kind].parse
+    parsed: list[Any] = []
+    bad: dict[int, str] = {}
+    for index, value in enumerate(values):
+        try:
+            parsed.append(None if value is None else parse(value))
+        except ValueError as error:
+            bad[index] = f"{error}: {shortened(value)}"
+            parsed.append(None)
+    return pa.array(parsed, TYPES[kind].arrow), bad
+
+
+def shortened(value: Any) -> str:
+    """Return a JSON value as text of at most 80 characters, for messages."""
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= 80 else text[:77] + "..."

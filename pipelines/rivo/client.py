@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -24,10 +24,15 @@ import tenacity
 import urllib3
 
 from pipelines.errors import ApiError, ListError
-from pipelines.rivo.columns import ADDRESS
+from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
-from pipelines.settings import Settings
 
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+RATE_LIMIT = 15.0
+"""Requests per second that Rivo allows a store (documentation, rate limits)."""
+PATIENCE_SECONDS = 300.0
 MAX_RETRY_AFTER_SECONDS = 120.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _WAIT_WORTH_A_WORD = 5.0
@@ -67,29 +72,37 @@ class Client:
             None until something answered.
     """
 
-    def __init__(self, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None) -> None:
-        """Make a connection; nothing is sent yet.
+    def __init__(
+        self,
+        api_key: str,
+        api_url: str = API_URL,
+        *,
+        rate_limit: float = RATE_LIMIT,
+        patience_seconds: float = PATIENCE_SECONDS,
+        is_server_quoted: bool = True,
+        notice: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        """Prepare a connection; nothing is sent yet.
 
         Args:
-            settings: key, address, rate limit and patience.
-            notice: told in a sentence when the server makes us wait for long.
-
-        Raises:
-            ApiError: there is no key.
+            api_key: the raw key, without 'Bearer'.
+            api_url: the address that the paths of the lists are appended to.
+            rate_limit: requests per second, over all threads.
+            patience_seconds: how long one request is retried.
+            is_server_quoted: whether errors may quote what the server says, which may name a person.
+            notice: called with a sentence when the server causes a long wait.
         """
-        if settings.api_key is None:
-            raise ApiError("RIVO_API_KEY is not set.")
-        self._key = settings.api_key.get_secret_value()
+        self._key = api_key
         self._headers = {
             "Authorization": self._key,
             "Accept": "application/json",
             "User-Agent": "rivo-warehouse",
         }
-        self._base = settings.api_url
-        self._patience = settings.patience_seconds
-        self._is_quoted = settings.pii == "keep"
-        self._limiter = RateLimiter(settings.rate_limit)
-        self._pool, self._prefix = _pool(settings.api_url)
+        self._base = api_url.rstrip("/")
+        self._patience = patience_seconds
+        self._is_quoted = is_server_quoted
+        self._limiter = RateLimiter(rate_limit)
+        self._pool, self._prefix = _pool(self._base)
         self._lock = threading.Lock()
         self._notice = notice
         self._failing_since: float | None = None
@@ -97,6 +110,26 @@ class Client:
         self.requests_of: Counter[str] = Counter()
         self.latency = 0.0
         self.observed_at: datetime | None = None
+
+    @classmethod
+    def of_settings(
+        cls, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None
+    ) -> Client:
+        """Return a client with the settings' key, address, rate limit and patience.
+
+        Raises:
+            ApiError: there is no key.
+        """
+        if settings.api_key is None:
+            raise ApiError("RIVO_API_KEY is not set.")
+        return cls(
+            settings.api_key.get_secret_value(),
+            settings.api_url,
+            rate_limit=settings.rate_limit,
+            patience_seconds=settings.patience_seconds,
+            is_server_quoted=settings.pii == "keep",
+            notice=notice,
+        )
 
     def get(
         self,

@@ -15,22 +15,11 @@ digits in quotes and `scalar` takes text, numbers and booleans: for attributes w
 Personal = Literal["email", "name", "birthday", "link", "network", "tags", "note", "details"]
 """What a column tells of a person: see `pipelines.privacy.personal` for what becomes of each."""
 
+API_URL = "https://developer-api.rivo.io/merchant_api/v1"
+"""Where Rivo's Merchant REST API is; the paths of the lists are appended to it."""
+
 ADDRESS = re.compile(r"[^\s\"'<>(),;:=/?&#@]+@[^\s\"'<>(),;:=/?&#@]+")
 """An e-mail address inside a text."""
-
-DUCKDB_TYPES: dict[ColumnType, str] = {
-    "bigint": "BIGINT",
-    "quantity": "BIGINT",
-    "id": "BIGINT",
-    "text": "VARCHAR",
-    "scalar": "VARCHAR",
-    "bool": "BOOLEAN",
-    "timestamp": "TIMESTAMP WITH TIME ZONE",
-    # Four places: no currency has more. Never floating point.
-    "decimal": "DECIMAL(18,4)",
-    "double": "DOUBLE",
-    "json": "JSON",
-}
 
 
 @dataclass(frozen=True)
@@ -73,12 +62,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One list: where it is, what its rows hold, and how it is kept in sync.
+    """One list: where it is, what its rows hold, and how it is kept in sync. Checks itself when it is made.
 
     `reading` is 'full' (read whole every time) or 'cursor' (from the smallest id that can still change).
     `open_rows` is, for cursor lists, a SQL condition over the raw table that holds for the rows that may have
     changed since they were last read; it may also use the instants `lookback_start` (RIVO_LOOKBACK_DAYS before it)
     and `floor_start` (180 days before it). `history` names the columns tracked as SCD2 in `<name>_history`.
+
+    Raises:
+        ValueError: the description contradicts itself; the message names the list and the column.
     """
 
     name: str
@@ -90,6 +82,58 @@ class Endpoint:
     columns: tuple[Column, ...]
     history: tuple[str, ...] = ()
     open_rows: str = ""
+
+    def __post_init__(self) -> None:
+        """Check what the reader, the histories and the privacy rules rely on."""
+        by_name = {column.name: column for column in self.columns}
+        if len(by_name) < len(self.columns):
+            raise ValueError(f"{self.name}: two columns have the same name.")
+        if not self.columns or self.columns[0].name != "id" or not self.columns[0].required:
+            raise ValueError(f"{self.name}: the first column must be a required id.")
+        if (self.reading == "cursor") != bool(self.open_rows):
+            raise ValueError(f"{self.name}: a list has open_rows if, and only if, it is read by cursor.")
+        for name in self.history:
+            if name not in by_name:
+                raise ValueError(f"{self.name}: history names the column {name}, which does not exist.")
+        for column in self.columns:
+            nested = by_name.get(column.fallback or "")
+            if column.fallback and (nested is None or nested.type != "json"):
+                raise ValueError(
+                    f"{self.name}.{column.name}: fallback names {column.fallback}, which is no JSON column."
+                )
+            for name in column.about:
+                if name not in by_name or not by_name[name].is_customer:
+                    raise ValueError(
+                        f"{self.name}.{column.name}: about names {name}, which is no column of customer ids."
+                    )
+            if column.nested and column.type != "json":
+                raise ValueError(f"{self.name}.{column.name}: nested, but its type is not json.")
+
+    def column(self, name: str) -> Column:
+        """Return the column of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {column.name: column for column in self.columns}[name]
+
+
+def endpoints_by_name(*endpoints: Endpoint) -> dict[str, Endpoint]:
+    """Return the table of these lists; `nested` must name one of them.
+
+    Raises:
+        ValueError: two have the same name, or a nested object is of a list that is not among them.
+    """
+    table = {endpoint.name: endpoint for endpoint in endpoints}
+    if len(table) < len(endpoints):
+        raise ValueError("Two lists have the same name.")
+    for endpoint in endpoints:
+        for column in endpoint.columns:
+            if column.nested and column.nested not in table:
+                raise ValueError(
+                    f"{endpoint.name}.{column.name}: nested names {column.nested}, which is no list."
+                )
+    return table
 
 
 META_COLUMNS: tuple[Column, ...] = (

@@ -6,7 +6,8 @@ which every attribute is known and of a type that its column can read at once; a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter, itemgetter
 from types import NoneType
@@ -15,7 +16,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from pipelines.rivo.columns import Column, ColumnType, Endpoint
+from pipelines.rivo.columns import Column, Endpoint
+from pipelines.rivo.types import TYPES
 
 LARGEST_ID = 2**63 - 1
 
@@ -36,6 +38,44 @@ class _Identified(msgspec.Struct, gc=False):
 
 
 Row = dict[str, Any] | TypedRow
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some rows of a list with their resource-level ids, which are read once; None where a row has no usable id."""
+
+    rows: list[Row]
+    ids: list[int | None]
+
+    @classmethod
+    def of(cls, rows: list[Row]) -> Page:
+        """Return these rows with their ids."""
+        return cls(rows, resource_ids(rows))
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield the rows."""
+        return iter(self.rows)
+
+    @property
+    def known_ids(self) -> list[int]:
+        """The ids of the rows that have one."""
+        return [row_id for row_id in self.ids if row_id is not None]
+
+    def up_to(self, end: int) -> Page:
+        """Return the rows before the first one with an id greater than `end`."""
+        for index, row_id in enumerate(self.ids):
+            if row_id is not None and row_id > end:
+                return Page(self.rows[:index], self.ids[:index])
+        return self
+
+    def __add__(self, other: Page) -> Page:
+        """Return the rows of both, in order."""
+        return Page([*self.rows, *other.rows], [*self.ids, *other.ids])
+
 
 _IDENTIFIED = msgspec.json.Decoder(_Identified)
 
@@ -158,20 +198,6 @@ def _texts(column: Iterable[msgspec.Raw | None]) -> list[bytes | None]:
     return [None if text == b"null" else text for text in texts] if b"null" in texts else texts
 
 
-_JSON_TYPES: dict[ColumnType, Any] = {
-    "bigint": int | None,
-    "quantity": int | None,
-    "id": int | str | None,
-    "text": str | None,
-    "scalar": str | int | float | bool | None,
-    "bool": bool | None,
-    "timestamp": str | None,
-    "decimal": int | float | str | None,
-    "double": float | None,
-    "json": msgspec.Raw,
-}
-
-
 class PageDecoder:
     """Decodes the answers of one list; remembers the attributes that it met and nobody declared."""
 
@@ -180,7 +206,7 @@ class PageDecoder:
         for column in columns:
             for name in column.sources:
                 is_nested = column.type == "json" or name == column.fallback
-                self._types[name] = msgspec.Raw if is_nested else _JSON_TYPES[column.type]
+                self._types[name] = msgspec.Raw if is_nested else TYPES[column.type].decoded
         # The id that counts is the row's own; the one among the attributes may be an array.
         self._types["id"] = msgspec.Raw
         self._decoder = _decoder(self._types)

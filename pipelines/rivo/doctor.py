@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pipelines.errors import ListError, SettingsError
 from pipelines.rivo.client import Client, by_id, by_number
@@ -15,7 +16,9 @@ from pipelines.rivo.decode import Row, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS
 from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
-from pipelines.settings import Settings
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
 
 _PLACES = 12
 """At so many places of a list it is looked how close its ids lie."""
@@ -40,7 +43,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         raise SettingsError(
             "RIVO_API_KEY is not set, so there is no account to look at. Put the key into .env (see .env.example)."
         )
-    client = Client(settings)
+    client = Client.of_settings(settings)
     pages: list[int] = []
     latencies: list[float] = []
     for endpoint in ENDPOINTS.values():

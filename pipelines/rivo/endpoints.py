@@ -1,4 +1,4 @@
-"""The table of Rivo's seven "Get List of ..." endpoints: paths, columns, and how each is kept in sync.
+"""The table of Rivo's "Get List of ..." endpoints: paths, columns, and how each is kept in sync.
 
 The facts are those of Rivo's developer documentation (reference: pagination, customers, points_events,
 points_redemptions, rewards) and of what clients saw in real answers. Column names are Rivo's own.
@@ -6,7 +6,7 @@ points_redemptions, rewards) and of what clients saw in real answers. Column nam
 
 from __future__ import annotations
 
-from pipelines.rivo.columns import Column, Endpoint
+from pipelines.rivo.columns import Column, Endpoint, endpoints_by_name
 
 _ID = Column("id", "id", "Rivo's id of the row (the resource-level one).", required=True)
 _CREATED = Column("created_at", "timestamp", "When Rivo created the row.")
@@ -378,16 +378,13 @@ REFERRALS = Endpoint(
     ),
 )
 
-ENDPOINTS: dict[str, Endpoint] = {
-    endpoint.name: endpoint
-    for endpoint in (
-        VIP_TIERS,
-        REWARDS,
-        EARNING_RULES,
-        CUSTOMERS,
-        POINTS_EVENTS,
-        POINTS_REDEMPTIONS,
-        REFERRALS,
-    )
-}
-"""The seven lists by name, small ones first: a wrong key is noticed before anything large is read."""
+ENDPOINTS = endpoints_by_name(
+    VIP_TIERS,
+    REWARDS,
+    EARNING_RULES,
+    CUSTOMERS,
+    POINTS_EVENTS,
+    POINTS_REDEMPTIONS,
+    REFERRALS,
+)
+"""The lists by name, small ones first: a wrong key is noticed before anything large is read."""

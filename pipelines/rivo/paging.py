@@ -22,8 +22,8 @@ from typing import Any
 from pipelines.errors import ListError
 from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
-from pipelines.rivo.decode import Row, as_id, page_decoder, resource_id, resource_ids
-from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
+from pipelines.rivo.decode import Page, Row, as_id, page_decoder
+from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
 
 MAX_OFFSET_PAGE = 500
 WORKERS = 8
@@ -48,7 +48,7 @@ def read_list(
     known_ids: Sequence[int] | None = None,
     apart: Sequence[int] = (),
     workers: int = WORKERS,
-) -> Iterator[list[Row]]:
+) -> Iterator[Page]:
     """Pages of the rows with an id greater than `since_id`; each row once, long lists in no particular order.
 
     `warn` gets a sentence when the server ignored the cursor and offset paging had to be used. `known_ids` are
@@ -61,9 +61,9 @@ def read_list(
     # Rows handed out before the cursor turned out to be ignored must not come twice.
     handed_out = array("q")
     try:
-        for rows in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers, apart), workers):
-            yield rows
-            handed_out.extend(row_id for row_id in resource_ids(rows) if row_id is not None)
+        for page in _by_cursor(client, endpoint, plan_ranges(since_id, known_ids, workers, apart), workers):
+            yield page
+            handed_out.extend(page.known_ids)
     except _CursorIgnoredError as error:
         warn(
             f"{endpoint.title}: the server does not page by since_id ({error}); read by page number instead, "
@@ -91,7 +91,7 @@ def read_newest(
             by_id(position, PAGE_SIZE),
             endpoint.title,
         )
-        page: list[Row] = payload["data"]
+        page = Page.of(payload["data"])
         try:
             following = _next_cursor(payload, page, position)
         except _CursorIgnoredError as error:
@@ -100,7 +100,7 @@ def read_newest(
                 "without reading the whole list. The daily sync does that."
             ) from None
         rows += page
-        position = max([position, *(row_id for row_id in resource_ids(page) if row_id is not None)])
+        position = max([position, *page.known_ids])
         if following is None or len(page) < PAGE_SIZE:
             return rows, position, False
     return rows, position, True
@@ -113,28 +113,27 @@ def _by_page_number(
     seen: set[int],
     known_ids: Sequence[int] | None,
     apart: Sequence[int],
-) -> Iterator[list[Row]]:
+) -> Iterator[Page]:
     """The rows that `seen` does not hold. Read twice where a known row did not come.
 
     A row that goes while pages are counted moves another one to a page that was read before, which would then
     pass for deleted.
     """
     for reading in range(2):
-        for rows in _by_offset(client, endpoint):
-            fresh = []
-            for row in rows:
-                row_id = resource_id(row)
+        for page in _by_offset(client, endpoint):
+            fresh: list[Row] = []
+            for row, row_id in zip(page.rows, page.ids, strict=True):
                 if row_id is None:
                     fresh += [row] * (reading == 0)
                 elif row_id not in seen and (row_id > since_id or row_id in apart):
                     fresh.append(row)
                     seen.add(row_id)
-            yield fresh
+            yield Page.of(fresh)
         if known_ids is None or seen.issuperset(map(int, known_ids)):
             return
 
 
-def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> Iterator[list[Row]]:
+def _by_cursor(client: Client, endpoint: Endpoint, plan: ReadPlan, workers: int) -> Iterator[Page]:
     """Pages by cursor: one after the other while there is little to share, else side by side."""
 
     def useful_workers() -> int:
@@ -142,27 +141,25 @@ def _by_cursor(client: Client, endpoint: Endpoint, plan: Plan, workers: int) -> 
 
     for current in plan.ranges:
         while not current.done and not (plan.is_worth_sharing and useful_workers() > 1):
-            rows = _read_page(client, endpoint, plan, current)
-            if rows:
-                yield rows
+            if page := _read_page(client, endpoint, plan, current):
+                yield page
     if not all(current.done for current in plan.ranges):
         yield from _side_by_side(
             lambda current: _read_page(client, endpoint, plan, current), plan, useful_workers()
         )
 
 
-def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: int) -> Iterator[list[Row]]:
+def _side_by_side(read_page: Callable[[Range], Page], plan: ReadPlan, workers: int) -> Iterator[Page]:
     """Pages as the workers read them. An error of one worker ends all of them and is raised here."""
     # Bounded, so that fast workers wait for a slow consumer and memory stays flat.
-    pages: Queue[list[Row] | BaseException | None] = Queue(maxsize=4)
+    pages: Queue[Page | BaseException | None] = Queue(maxsize=4)
 
     def work() -> None:
         try:
             while (current := plan.claim()) is not None:
                 while not current.done and not plan.stopped:
-                    rows = read_page(current)
-                    if rows:
-                        pages.put(rows)
+                    if page := read_page(current):
+                        pages.put(page)
             pages.put(None)
         except BaseException as error:
             pages.put(error)
@@ -191,14 +188,14 @@ def _side_by_side(read_page: Callable[[Range], list[Row]], plan: Plan, workers: 
                 running -= got is None or isinstance(got, BaseException)
 
 
-def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -> list[Row]:
+def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Range) -> Page:
     """The rows of the page behind the range's position that belong to it; the plan is told of them.
 
     An end is believed at once where a short page has it, or where the warehouse knows of no rows behind. Else
     it is asked for again: empty answers would pass for the end, and the rows behind it for deleted.
     """
     position = current.position
-    rows: list[Row] = []
+    rows = Page([], [])
     for attempt in range(_MAX_PAGES_WITHOUT_ROWS):
         payload = client.get(
             endpoint.path,
@@ -206,10 +203,10 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
             endpoint.title,
             page_decoder(endpoint),
         )
-        page: list[Row] = payload["data"]
+        page = Page.of(payload["data"])
         following = _next_cursor(payload, page, position)
-        ids = [row_id for row_id in resource_ids(page) if row_id is not None]
-        rows += page
+        ids = page.known_ids
+        rows = rows + page if rows else page
         if ids or (following is None and (page or attempt >= _DOUBTS or plan.expects_end_at(position))):
             break
         position = following or position
@@ -222,16 +219,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: Plan, current: Range) -
     gap = (ids[-1] - ids[0]) / len(ids) if ids else 1.0
     first, last = (ids[0], ids[-1]) if ids else (None, None)
     end = plan.advance(current, first, following or last, gap, ended=ended)
-    return rows if end is None or not ids or ids[-1] <= end else _up_to(rows, end)
-
-
-def _up_to(rows: list[Row], end: int) -> list[Row]:
-    """The rows before the first one with an id greater than `end`."""
-    for index, row in enumerate(rows):
-        row_id = resource_id(row)
-        if row_id is not None and row_id > end:
-            return rows[:index]
-    return rows
+    return rows if end is None or not ids or ids[-1] <= end else rows.up_to(end)
 
 
 def _has_next_key(payload: dict[str, Any]) -> bool:
@@ -239,9 +227,9 @@ def _has_next_key(payload: dict[str, Any]) -> bool:
     return isinstance(payload.get("links"), dict) and "next_since_id" in payload["links"]
 
 
-def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int | None:
+def _next_cursor(payload: dict[str, Any], page: Page, since_id: int) -> int | None:
     """The next since_id, None at the end; raises _CursorIgnoredError where the page breaks the cursor's rules."""
-    ids = [row_id for row_id in resource_ids(rows) if row_id is not None]
+    ids = page.known_ids
     if ids and ids[0] <= since_id:
         raise _CursorIgnoredError(f"asked for ids above {since_id}, got {ids[0]}")
     if any(later <= earlier for earlier, later in pairwise(ids)):
@@ -259,14 +247,14 @@ def _next_cursor(payload: dict[str, Any], rows: list[Row], since_id: int) -> int
             raise _CursorIgnoredError(f"next_since_id {following} lies before the page's last id {ids[-1]}")
         return following
     # The older answer: nothing says that this was the last page, so only an empty one ends the list.
-    if not rows:
+    if not page:
         return None
     if not ids:
         raise _CursorIgnoredError("a page of rows without ids and no next_since_id")
     return ids[-1]
 
 
-def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[list[Row]]:
+def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
     """Pages by number. A full page is followed whatever its links say; an empty one is asked for twice."""
     before: list[Row] = []
     page, empty = 1, 0
@@ -281,7 +269,7 @@ def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[list[Row]]:
                 "is the same page again. Nothing of it was loaded; please report this to Rivo's support."
             )
         if rows:
-            yield rows
+            yield Page.of(rows)
             page, empty = page + 1, 0
             if len(rows) < PAGE_SIZE and not goes_on:
                 return

@@ -49,7 +49,7 @@ class Range:
 
 
 @dataclass
-class Plan:
+class ReadPlan:
     """Which worker reads which range; safe to use from several threads."""
 
     ranges: list[Range]
@@ -182,7 +182,7 @@ def _pages_left(r: Range) -> float:
 
 def plan_ranges(
     since_id: int, known_ids: Sequence[int] | None, workers: int, apart: Sequence[int] = ()
-) -> Plan:
+) -> ReadPlan:
     """Cut the ids behind `since_id` for so many workers.
 
     Args:
@@ -194,7 +194,7 @@ def plan_ranges(
     """
     single = [Range(row_id - 1, row_id) for row_id in apart]
     if known_ids is None:
-        return Plan([*single, Range(since_id, None)], since_id, knows=False)
+        return ReadPlan([*single, Range(since_id, None)], since_id, knows=False)
     first = bisect_right(known_ids, since_id)
     pages = (len(known_ids) - first) // PAGE_SIZE
     count = max(1, min(workers, pages // _PAGES_WORTH_A_RANGE))
@@ -202,4 +202,4 @@ def plan_ranges(
     cuts = [int(known_ids[first + pages * n // count * PAGE_SIZE - 1]) for n in range(1, count)]
     known_to = int(known_ids[-1]) if len(known_ids) else since_id
     ranges = [Range(start, end) for start, end in zip([since_id, *cuts], [*cuts, None], strict=True)]
-    return Plan([*single, *ranges], max(known_to, since_id), knows=True)
+    return ReadPlan([*single, *ranges], max(known_to, since_id), knows=True)

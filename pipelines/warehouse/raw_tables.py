@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.rivo.columns import DUCKDB_TYPES, META_COLUMNS, Column, Endpoint
+from pipelines.rivo.columns import META_COLUMNS, Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.types import duckdb_type
+from pipelines.sql import exists, literal, quoted, scalar
 
 RAW = "rivo_raw"
 """The schema of the raw tables."""
@@ -24,6 +28,7 @@ HISTORY_META: tuple[Column, ...] = (
 SYNC_LOG: tuple[Column, ...] = (
     Column("list", "text", "The Rivo list."),
     Column("observed_at", "timestamp", "Observation time of the sync."),
+    Column("log_position", "bigint", "Number of the row in the log, ascending; later rows have larger ones."),
     Column("kind", "text", "'full' (read whole) or 'incremental' (from the rows that can still change)."),
     Column("complete", "bool", "Whether the list was read to its end and landed."),
     Column("requests", "bigint", "Requests sent for this list, retries included."),
@@ -94,7 +99,7 @@ def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
 
 def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None:
     """Put the settings that the models read where they can read them; models know no environment."""
-    if not connection.execute(f"select exists (from {RAW}.settings)").fetchall()[0][0]:
+    if not exists(connection, f"from {RAW}.settings"):
         connection.execute(f"insert into {RAW}.settings (timezone) values (?)", [timezone])
     connection.execute(
         f"update {RAW}.settings set timezone = $timezone where timezone is distinct from $timezone",
@@ -105,38 +110,80 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
 def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables and columns that are missing, and describe them in the database itself.
 
-    Columns to which an older release gave another type are converted.
+    Columns to which an older release gave another type are converted, and changed descriptions are written again.
 
     Raises:
-        WarehouseError: they hold something that cannot be converted.
+        WarehouseError: a column holds a value that cannot be converted.
     """
     connection.execute(f"create schema if not exists {RAW}")
     existing = existing_columns(connection)
-    statements: list[str] = []
-    for table, (description, columns) in raw_tables().items():
-        if table in existing:
-            missing = [c for c in columns if c.name not in existing[table]]
-            statements += [f'alter table {RAW}."{table}" add column {_definition(c)}' for c in missing]
-        else:
-            definitions = ", ".join(map(_definition, columns))
-            statements.append(f'create table {RAW}."{table}" ({definitions})')
-            statements.append(f'comment on table {RAW}."{table}" is {_quoted(description)}')
-            missing = list(columns)
-        statements += [
-            f'comment on column {RAW}."{table}"."{c.name}" is {_quoted(c.description)}' for c in missing
-        ]
+    statements = [
+        statement
+        for table, (_, columns) in raw_tables().items()
+        for statement in _missing(table, columns, existing.get(table))
+    ]
     connection.execute(";\n".join(["begin", *statements, "commit"]))
     for table, (_, columns) in raw_tables().items():
         for column in columns:
             kind = existing.get(table, {}).get(column.name)
-            if kind not in (None, DUCKDB_TYPES[column.type]):
+            if kind not in (None, duckdb_type(column)):
                 _convert(connection, f"{RAW}.{table}", column, str(kind))
+    number_log(connection)
+    _describe(connection)
+
+
+def _missing(table: str, columns: tuple[Column, ...], existing: dict[str, str] | None) -> Iterator[str]:
+    """Yield the statements that create a table, or its missing columns."""
+    if existing is None:
+        yield f"create table {RAW}.{quoted(table)} ({', '.join(map(_definition, columns))})"
+        return
+    for column in columns:
+        if column.name not in existing:
+            yield f"alter table {RAW}.{quoted(table)} add column {_definition(column)}"
+
+
+def number_log(connection: duckdb.DuckDBPyConnection) -> None:
+    """Number the rows of the log that an older release wrote, in their order."""
+    log = f"{RAW}.sync_log"
+    if exists(connection, f"from {log} where log_position is null"):
+        # That release wrote one row after the other; nothing else tells the order within a second.
+        connection.execute(f"update {log} set log_position = rowid + 1 where log_position is null")
+
+
+def _describe(connection: duckdb.DuckDBPyConnection) -> None:
+    """Write the comments of tables and columns where they differ from the descriptions."""
+    tables = dict(
+        connection.execute(
+            "select table_name, comment from duckdb_tables() "
+            "where schema_name = ? and database_name = current_database()",
+            [RAW],
+        ).fetchall()
+    )
+    columns = {
+        (table, column): comment
+        for table, column, comment in connection.execute(
+            "select table_name, column_name, comment from duckdb_columns() "
+            "where schema_name = ? and database_name = current_database()",
+            [RAW],
+        ).fetchall()
+    }
+    statements = []
+    for table, (description, declared) in raw_tables().items():
+        name = f"{RAW}.{quoted(table)}"
+        if tables[table] != description:
+            statements.append(f"comment on table {name} is {literal(description)}")
+        statements += [
+            f"comment on column {name}.{quoted(column.name)} is {literal(column.description)}"
+            for column in declared
+            if columns[table, column.name] != column.description
+        ]
+    connection.execute(";\n".join(["begin", *statements, "commit"]))
 
 
 def _convert(connection: duckdb.DuckDBPyConnection, table: str, column: Column, kind: str) -> None:
-    wanted = DUCKDB_TYPES[column.type]
+    wanted = duckdb_type(column)
     try:
-        connection.execute(f'alter table {table} alter column "{column.name}" set data type {wanted}')
+        connection.execute(f"alter table {table} alter column {quoted(column.name)} set data type {wanted}")
     except duckdb.Error:
         raise WarehouseError(
             f"{table}.{column.name} is {kind} in this warehouse, which an older release wrote. It is {wanted} now, and "
@@ -149,15 +196,14 @@ def _convert(connection: duckdb.DuckDBPyConnection, table: str, column: Column, 
 def _definition(column: Column) -> str:
     # Only the key is NOT NULL: such a column could not be added to a filled table.
     not_null = " not null" if column.name == "id" and column.required else ""
-    return f'"{column.name}" {DUCKDB_TYPES[column.type]}{not_null}'
+    return f"{quoted(column.name)} {duckdb_type(column)}{not_null}"
 
 
 def live_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, condition: str = "true") -> int:
     """How many rows of a list that Rivo still holds meet a SQL condition."""
-    row = connection.execute(
-        f"select count(*) from {RAW}.{endpoint.name} where _deleted_at is null and {condition}"
-    ).fetchone()
-    return row[0] if row else 0
+    sql = f"select count(*) from {RAW}.{endpoint.name} where _deleted_at is null and {condition}"
+    count: int = scalar(connection, sql)
+    return count
 
 
 def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
@@ -171,7 +217,3 @@ def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[st
     for table, column, kind in rows:
         found.setdefault(table, {})[column] = kind
     return found
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

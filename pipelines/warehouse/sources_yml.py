@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import yaml
 
-from pipelines.rivo.columns import DUCKDB_TYPES, Column
+from pipelines.rivo.columns import Column
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.types import duckdb_type
 from pipelines.warehouse.raw_tables import RAW, history_name, raw_tables
 
 
@@ -36,7 +37,7 @@ def sources_yml() -> str:
 def _column(table: str, column: Column) -> dict[str, object]:
     entry: dict[str, object] = {
         "name": column.name,
-        "data_type": DUCKDB_TYPES[column.type].lower(),
+        "data_type": duckdb_type(column).lower(),
         "description": column.description,
     }
     made_from = _made_from(table, column)

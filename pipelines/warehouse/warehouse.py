@@ -124,7 +124,7 @@ class Warehouse:
         if not self.exists:
             raise NoWarehouse(
                 f"There is no warehouse at {self} yet. Run `make sync` first: with RIVO_API_KEY it loads your shop, "
-                "without a key a demo with a simulated one, in about two minutes."
+                "without a key a demo with a simulated one, in one to two minutes."
             )
         refuse_foreign(self.path)
         config: dict[str, Any] = {
@@ -145,7 +145,9 @@ class Warehouse:
         return connection
 
     def build(self, *, is_fresh: bool = False) -> AbstractContextManager[Build]:
-        """Open a working copy of the last complete state, under a lock; nothing of it stays after an error.
+        """Open a working copy of the last complete state, under a lock.
+
+        An error deletes it. A killed process leaves it, and the next build deletes it.
 
         A fresh working copy is empty, whatever the warehouse holds. The caller ends with `Build.publish` or
         `Build.keep`.

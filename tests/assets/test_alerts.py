@@ -1,4 +1,4 @@
-"""Who is told when a run fails: a webhook, once, in a plain sentence, without the key."""
+"""Alerts of failed runs: posted once to a webhook, in a plain sentence without the API key."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.alerts import alert_on_run_failure, message
+from assets.alerts import alert_on_run_failure, slack_message
 from tests.assets.conftest import KEY
 from tests.harness.dagster import DagsterStore
 
 
 class Webhook:
-    """What was posted, and what is answered."""
+    """An HTTP server that records what is posted and answers with `status`."""
 
     def __init__(self) -> None:
         self.posted: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def log_of(store: DagsterStore, run_id: str) -> str:
     return "\n".join(str(r.event_log_entry) for r in store.instance.get_records_for_run(run_id).records)
 
 
-def test_a_wrong_key_is_told_in_a_plain_sentence(
+def test_alert_of_a_refused_key_is_a_plain_sentence(
     store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
@@ -76,7 +76,7 @@ def test_a_wrong_key_is_told_in_a_plain_sentence(
     )
 
 
-def test_a_run_that_told_it_itself_is_not_told_again(
+def test_alert_is_not_sent_again_by_the_sensor(
     store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
@@ -94,12 +94,12 @@ def test_a_run_that_told_it_itself_is_not_told_again(
         ).for_run_failure()
         return alert_on_run_failure(context)
 
-    assert "told it itself" in sensor(run).skip_message
+    assert "has already sent its alert" in sensor(run).skip_message
     assert len(webhook.posted) == 1
 
-    # A run whose process died could not.
-    died = store.instance.create_run_for_job(_nothing, tags={})
-    sensor(died)
+    # A run whose process was killed has not sent an alert.
+    killed = store.instance.create_run_for_job(_nothing, tags={})
+    sensor(killed)
     assert len(webhook.posted) == 2
 
 
@@ -108,7 +108,7 @@ def _nothing() -> None:
     """A job without steps."""
 
 
-def test_a_webhook_that_refuses_is_noted_without_its_address(
+def test_failed_alert_is_logged_without_the_url(
     store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
@@ -117,16 +117,16 @@ def test_a_webhook_that_refuses_is_noted_without_its_address(
     result = store.run_job("rivo_raw/vip_tiers")
 
     log = log_of(store, result.run_id)
-    assert "RIVO_ALERT_URL answers 500" in log
+    assert "RIVO_ALERT_URL answered with HTTP status 500" in log
     assert "secret-path" not in log
 
 
-def test_a_run_that_succeeds_tells_nobody(store: DagsterStore, webhook: Webhook) -> None:
+def test_successful_run_sends_no_alert(store: DagsterStore, webhook: Webhook) -> None:
     assert store.run_job("rivo_raw/vip_tiers").success
     assert webhook.posted == []
 
 
-def test_a_long_story_is_cut() -> None:
-    posted = message("daily_sync", "0" * 36, "x" * 10_000)
+def test_long_alert_is_cut() -> None:
+    posted = slack_message("daily_sync", "0" * 36, "x" * 10_000)
 
     assert len(json.dumps(posted)) < 8_000

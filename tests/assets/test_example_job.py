@@ -1,19 +1,19 @@
-"""The documented job that hangs on the sensor of points earned."""
+"""The example of a job that the sensor `points_earned` triggers."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from examples.on_points_earned import POINTS_EARNED, tell_points_earned, thank_members
-from tests.assets.test_sensors import Watch
+from tests.assets.test_sensors import Ticks
 from tests.harness.dagster import DagsterStore
 
 
-def test_a_job_runs_with_what_the_sensor_counted(store: DagsterStore) -> None:
+def test_example_job_receives_the_counts_of_the_sensor(store: DagsterStore) -> None:
     context = dg.build_sensor_context(instance=store.instance, definitions=_definitions())
     assert tell_points_earned.evaluate_tick(context).run_requests == []
-    watch = Watch(store, "points_earned")
-    data = watch.sensor.evaluate_tick(dg.build_sensor_context(instance=store.instance))
+    ticks = Ticks(store, "points_earned")
+    data = ticks.sensor.evaluate_tick(dg.build_sensor_context(instance=store.instance))
     [event] = data.asset_events
     assert isinstance(event, dg.AssetMaterialization)
     assert event.asset_key == POINTS_EARNED

@@ -1,4 +1,4 @@
-"""What a failed model or test leaves in Dagster: sentences, numbers and ids, never a value of the data."""
+"""Messages of failed models and tests in Dagster: they hold numbers and ids, but no other values of the data."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def project(tmp_path: Path) -> Project:
 def instance(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dg.DagsterInstance, dg.ExecuteInProcessResult]:
-    """A run of all models of the project over a warehouse with two customers."""
+    """A run of all models of the project in a warehouse with two customers."""
     path = tmp_path / "rivo.duckdb"
     monkeypatch.setenv("RIVO_API_KEY", "a-key")
     monkeypatch.setenv("RIVO_WAREHOUSE", str(path))
@@ -82,7 +82,7 @@ def instance(
     return instance, result
 
 
-def test_no_value_of_the_data_reaches_dagster(
+def test_dagster_log_holds_no_personal_data(
     instance: tuple[dg.DagsterInstance, dg.ExecuteInProcessResult], project: Project
 ) -> None:
     storage, result = instance
@@ -91,7 +91,7 @@ def test_no_value_of_the_data_reaches_dagster(
         str(record.event_log_entry) for record in storage.get_records_for_run(result.run_id).records
     )
 
-    # All of it was tried, and told.
+    # All models and tests have run and are reported.
     checks: dict[str, Any] = {
         f"{check.asset_key.path[-1]}:{check.check_name}": check
         for check in result.get_asset_check_evaluations()
@@ -99,7 +99,7 @@ def test_no_value_of_the_data_reaches_dagster(
     fails = checks["dim_fails:accepted_values"]
     assert (fails.passed, fails.metadata["failures"].value) == (False, 4)
     assert fails.metadata["columns"].value == "email, first_name"
-    assert "Readers keep the last good state" in fails.metadata["next_step"].value
+    assert "Readers keep the last published warehouse" in fails.metadata["next_step"].value
     warns = checks["dim_warns:accepted_values_warning"]
     assert (warns.passed, warns.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert warns.metadata["sample"].value == [
@@ -110,7 +110,7 @@ def test_no_value_of_the_data_reaches_dagster(
         "Could not convert string '…' to INT32",
         "models/marts/dim_raises.sql: not …",
         "models/marts/dim_python.py, line 2: ValueError: invalid literal for int() with base 10: '…'",
-        "The test itself cannot run: Could not convert string '…' to INT32",
+        "The test could not run: Could not convert string '…' to INT32",
         "customer_id 7001",
     ):
         assert message in log
@@ -119,7 +119,7 @@ def test_no_value_of_the_data_reaches_dagster(
         assert name not in log
 
 
-def test_columns_in_dagster_say_what_they_come_from(
+def test_column_descriptions_name_the_origin(
     instance: tuple[dg.DagsterInstance, dg.ExecuteInProcessResult],
 ) -> None:
     _, result = instance

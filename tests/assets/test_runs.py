@@ -1,4 +1,4 @@
-"""Runs of the whole job and of parts of it: what Dagster is told, what is published, what is read again."""
+"""Runs of the job and of parts of it: materializations and checks in Dagster, publishing, and resumed runs."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from typing import Any
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.instance.config import PoolGranularity
-from dagster._core.storage.event_log import SqliteEventLogStorage
 
-from assets.instance.storage import OpenSqliteEventLogStorage
 from pipelines.rivo.endpoints import ENDPOINTS
 from runs.pictures import PICTURES
 from tests.assets.conftest import KEY
 from tests.harness.dagster import DagsterStore
 
 RESUME = "dagster/is_resume_retry"
+"""The tag that the UI sets for Re-execute > From failure."""
 
 
-def told(store: DagsterStore, key: str) -> dict[str, Any]:
-    """The figures of an asset's last materialization."""
+def metadata(store: DagsterStore, key: str) -> dict[str, Any]:
+    """Return the metadata of an asset's last materialization."""
     event = store.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
     assert event
     assert event.asset_materialization
@@ -43,8 +41,8 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
     }
 
 
-def test_a_list_tells_its_figures(store: DagsterStore) -> None:
-    figures = told(store, "rivo_raw/customers")
+def test_list_materialization_has_the_counts_of_the_sync_log(store: DagsterStore) -> None:
+    figures = metadata(store, "rivo_raw/customers")
 
     [[rows, largest]] = store.query(
         "select count(*), max(id) from rivo_raw.customers where _deleted_at is null"
@@ -58,19 +56,19 @@ def test_a_list_tells_its_figures(store: DagsterStore) -> None:
     assert (figures["requests"], figures["columns_added"]) == (requests, 0)
     assert figures["seconds"] > 0
     [[versions]] = store.query("select count(*) from rivo_raw.customers_history")
-    assert told(store, "rivo_raw/customers_history")["dagster/row_count"] == versions
+    assert metadata(store, "rivo_raw/customers_history")["dagster/row_count"] == versions
 
 
-def test_two_reports_have_a_picture(store: DagsterStore) -> None:
+def test_reports_have_a_picture(store: DagsterStore) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        picture = told(store, f"reports/{report}")["picture"]
+        picture = metadata(store, f"reports/{report}")["picture"]
         assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
         assert len(picture) < 60_000
 
 
-def test_samples_show_rows_but_no_person(store: DagsterStore) -> None:
+def test_samples_show_rows_without_personal_data(store: DagsterStore) -> None:
     samples = [
-        told(store, "/".join(row))["sample"]
+        metadata(store, "/".join(row))["sample"]
         for row in store.query(
             "select table_schema, table_name from information_schema.tables where table_schema in ('marts', 'reports')"
         )
@@ -78,7 +76,7 @@ def test_samples_show_rows_but_no_person(store: DagsterStore) -> None:
     shown = "\n".join(samples)
 
     assert len(samples) == len([s for s in samples if s.startswith("| ")])
-    assert "Silver" in told(store, "marts/dim_tier")["sample"]
+    assert "Silver" in metadata(store, "marts/dim_tier")["sample"]
     people = store.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
     words = {str(value) for row in people for value in row if value} - {"Silver", "Gold"}
     assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", shown)] == []
@@ -89,16 +87,16 @@ def test_samples_show_rows_but_no_person(store: DagsterStore) -> None:
     assert [code for code in codes if code in shown] == []
 
 
-def test_a_run_leaves_little_behind(store: DagsterStore) -> None:
-    """What a day adds to Dagster's storage: a year of it must fit on any disk."""
+def test_events_of_a_run_stay_small(store: DagsterStore) -> None:
+    """Each day adds a run to Dagster's storage, and a year of runs must fit on a small disk."""
     [run] = store.instance.get_runs(limit=1)
     database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert database.stat().st_size < 4_000_000
 
 
-def test_the_figures_of_models_are_numbers(store: DagsterStore) -> None:
-    figures = told(store, "marts/dim_member")
+def test_model_materialization_has_numbers(store: DagsterStore) -> None:
+    figures = metadata(store, "marts/dim_member")
 
     [[rows]] = store.query("select count(*) from marts.dim_member")
     assert figures["dagster/row_count"] == rows
@@ -106,7 +104,7 @@ def test_the_figures_of_models_are_numbers(store: DagsterStore) -> None:
     assert figures["tests"] > 5
 
 
-def test_a_part_is_not_published_but_kept(store: DagsterStore) -> None:
+def test_list_alone_is_loaded_but_not_published(store: DagsterStore) -> None:
     before = store.path.stat().st_mtime_ns
 
     result = store.run_job("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
@@ -118,7 +116,7 @@ def test_a_part_is_not_published_but_kept(store: DagsterStore) -> None:
     assert store.pending.exists()
 
 
-def test_the_file_alone_does_not_publish_what_was_not_checked(store: DagsterStore) -> None:
+def test_published_file_alone_fails_until_models_are_built(store: DagsterStore) -> None:
     assert store.run_job("rivo_raw/vip_tiers").success
     before = store.path.stat().st_mtime_ns
 
@@ -128,12 +126,12 @@ def test_the_file_alone_does_not_publish_what_was_not_checked(store: DagsterStor
     assert store.path.stat().st_mtime_ns == before
     [failure] = result.get_step_failure_events()
     assert "were not built since lists were last read" in str(failure.step_failure_data.error)
-    # What builds the models may publish.
+    # A run that builds the models publishes.
     assert store.run_job(job="models_only").success
     assert store.path.stat().st_mtime_ns > before
 
 
-def test_a_model_and_what_is_built_from_it(store: DagsterStore) -> None:
+def test_selected_models_are_built_without_requests(store: DagsterStore) -> None:
     result = store.run_job("marts/dim_member", "reports/rpt_advocates")
 
     assert result.success
@@ -141,7 +139,7 @@ def test_a_model_and_what_is_built_from_it(store: DagsterStore) -> None:
     assert store.server.requests == []
 
 
-def test_a_failed_list_is_read_again_without_the_others(store: DagsterStore) -> None:
+def test_resumed_run_reads_only_the_failed_list(store: DagsterStore) -> None:
     store.server.faults = ["http_404:rewards"]
     failed = store.run_job()
     assert not failed.success
@@ -164,7 +162,7 @@ def test_a_failed_list_is_read_again_without_the_others(store: DagsterStore) -> 
     assert "published/warehouse" in materialized(result)
 
 
-def test_a_run_executed_anew_reads_everything(store: DagsterStore) -> None:
+def test_re_executed_run_reads_all_its_lists(store: DagsterStore) -> None:
     failed = store.run_job("rivo_raw/vip_tiers", "published/warehouse")
     asked = len(store.server.requests)
 
@@ -173,7 +171,7 @@ def test_a_run_executed_anew_reads_everything(store: DagsterStore) -> None:
     assert len(store.server.requests) > asked
 
 
-def test_the_second_of_two_syncs_says_so(store: DagsterStore) -> None:
+def test_second_sync_at_the_same_time_fails_with_a_message(store: DagsterStore) -> None:
     with store.warehouse.build() as work:
         result = store.run_job()
         work.keep()
@@ -183,12 +181,12 @@ def test_the_second_of_two_syncs_says_so(store: DagsterStore) -> None:
     assert "Another sync is working on" in str(failure.step_failure_data.error)
 
 
-def test_runs_of_the_queue_take_turns(store: DagsterStore) -> None:
+def test_queue_runs_one_run_at_a_time(store: DagsterStore) -> None:
     config = store.instance.get_concurrency_config().pool_config
-    assert (config.default_pool_limit, config.pool_granularity) == (1, PoolGranularity.RUN)
+    assert (config.default_pool_limit, str(config.pool_granularity)) == (1, "PoolGranularity.RUN")
 
 
-def test_a_failing_check_names_the_rows_and_the_next_step(store: DagsterStore) -> None:
+def test_failing_checks_have_a_description_and_a_next_step(store: DagsterStore) -> None:
     [[event]] = store.query("select min(id) from rivo_raw.points_events where points_diff > 0")
     store.program.override(
         "points_events", event, at=store.now, customer=None, applied_at=None, occurred_at=None
@@ -204,26 +202,15 @@ def test_a_failing_check_names_the_rows_and_the_next_step(store: DagsterStore) -
         assert check.description, name
 
 
-def test_events_are_those_of_dagsters_own_storage(store: DagsterStore) -> None:
-    [run] = store.instance.get_runs(limit=1)
-    folder = str(store.folder / "dagster" / "history" / "runs")
-    assert isinstance(store.instance.event_log_storage, OpenSqliteEventLogStorage)
-    own = [record.event_log_entry for record in store.instance.get_records_for_run(run.run_id).records]
-    plain = SqliteEventLogStorage(folder)
-
-    assert [r.event_log_entry for r in plain.get_records_for_run(run.run_id).records] == own
-    assert len(own) > 500
-
-
 @pytest.mark.parametrize("text", [KEY, "@shop", "@example"])
-def test_no_secret_reaches_the_storage(store: DagsterStore, text: str) -> None:
+def test_event_log_holds_no_secret_and_no_address(store: DagsterStore, text: str) -> None:
     [run] = store.instance.get_runs(limit=1)
     database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert text.encode() not in database.read_bytes()
 
 
-def test_a_picture_that_fails_fails_no_sync(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_succeeds_if_a_picture_fails(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_font(_: duckdb.DuckDBPyConnection) -> str:
         raise KeyError("glyph")
 

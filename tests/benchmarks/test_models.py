@@ -1,4 +1,4 @@
-"""The synthetic shop that the benchmarks measure with is one that passes every check."""
+"""The synthetic shop of the benchmarks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.raw import fill
 from dbt_like_sql.runner import load_project
 
 
-def test_benchmark_shop_passes_every_check() -> None:
+def test_synthetic_shop_passes_every_check() -> None:
     with duckdb.connect() as connection:
         connection.execute("set global TimeZone = 'UTC'")
         fill(connection, 2_000)

@@ -1,4 +1,4 @@
-"""`make audit`: fails for a known vulnerability; only prints a note when the list cannot be reached."""
+"""`make audit`: fails for a known vulnerability, and passes with a warning if the service cannot be reached."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ FLAW = '[{"id": "PYSEC-1", "fix_versions": ["1.1"]}]'
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "said"),
+    ("answer", "code", "message"),
     [
         (FOUND % "[]", 0, "Audit: no known vulnerability in 1 locked packages."),
         (FOUND % FLAW, 1, "spam 1.0: PYSEC-1, fixed in 1.1"),
         ("", 0, "Audit: NOT DONE"),
     ],
 )
-def test_audit_exit_code_follows_the_answer(answer: str, code: int, said: str, tmp_path: Path) -> None:
-    # A fake uv, because tests use no network.
+def test_audit_exit_code_and_message_for_each_answer(
+    answer: str, code: int, message: str, tmp_path: Path
+) -> None:
+    # Replaces uv, since tests must not use the network.
     uv = tmp_path / "uv"
     uv.write_text(
         "#!/usr/bin/env bash\n"
@@ -43,4 +45,4 @@ def test_audit_exit_code_follows_the_answer(answer: str, code: int, said: str, t
     )
 
     assert result.returncode == code, result.stdout + result.stderr
-    assert said in result.stdout
+    assert message in result.stdout

@@ -1,4 +1,4 @@
-"""Files that are no warehouse, or a damaged one: the errors that each command shows to the user."""
+"""Error messages of the commands for damaged warehouses, foreign files and full disks."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def damage(path: Path, table: str) -> None:
         ("models", "build"),
     ],
 )
-def test_damaged_block_is_reported_by_every_command(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
+def test_every_command_reports_a_damaged_block(rivo: Rivo, warehouse: Path, command: tuple[str]) -> None:
     damage(warehouse, "rivo_raw.sync_log")
     before = warehouse.read_bytes()
 
     done = rivo(*command)
 
-    said = done.stdout + done.stderr
-    assert done.returncode == 1, said
-    assert f"{warehouse} is damaged: DuckDB " in said
-    assert "rivo restore --replace" in said
-    assert "Traceback" not in said
+    printed = done.stdout + done.stderr
+    assert done.returncode == 1, printed
+    assert f"{warehouse} is damaged: DuckDB " in printed
+    assert "rivo restore --replace" in printed
+    assert "Traceback" not in printed
     assert warehouse.read_bytes() == before
     assert not any(path.name.startswith((".copy", "copy")) for path in warehouse.parent.parent.iterdir())
 
 
-def test_file_of_a_newer_duckdb_is_reported(rivo: Rivo, warehouse: Path) -> None:
+def test_a_file_of_a_newer_duckdb_is_reported(rivo: Rivo, warehouse: Path) -> None:
     warehouse.write_bytes(from_newer_duckdb(warehouse.read_bytes()))
 
     for command in ("sync", "status"):
@@ -61,7 +61,7 @@ def test_file_of_a_newer_duckdb_is_reported(rivo: Rivo, warehouse: Path) -> None
         assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_foreign_database_is_refused_and_unchanged(rivo: Rivo, tmp_path: Path) -> None:
+def test_a_database_of_another_program_is_reported_and_left_unchanged(rivo: Rivo, tmp_path: Path) -> None:
     other = tmp_path / "other.duckdb"
     with duckdb.connect(str(other)) as connection:
         connection.execute("create table theirs as select 1 as x")
@@ -71,12 +71,15 @@ def test_foreign_database_is_refused_and_unchanged(rivo: Rivo, tmp_path: Path) -
         done = rivo(*command, RIVO_WAREHOUSE=str(other))
 
         assert done.returncode == 3, done.stderr
-        assert done.stderr.startswith("Error: Nothing was ever synced into ")
+        assert done.stderr.startswith("Error: Nothing ")
+        assert f"synced into {other}" in done.stderr
         assert done.stderr.count("\n") == 1
     assert other.read_bytes() == before
 
 
-def test_full_disk_is_reported_and_next_sync_recovers(tmp_path: Path, store: Server, warehouse: Path) -> None:
+def test_a_full_disk_is_reported_and_the_next_sync_succeeds(
+    tmp_path: Path, store: Server, warehouse: Path
+) -> None:
     settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse))
     before = warehouse.read_bytes()
 
@@ -89,7 +92,7 @@ def test_full_disk_is_reported_and_next_sync_recovers(tmp_path: Path, store: Ser
             text=True,
         )
 
-    # The limit is in blocks of 512 bytes: first Dagster's files are too large, then the warehouse.
+    # The limit is in blocks of 512 bytes: first Dagster's files exceed it, then the warehouse does.
     for limit, sentence in (
         (
             "250",
@@ -98,10 +101,10 @@ def test_full_disk_is_reported_and_next_sync_recovers(tmp_path: Path, store: Ser
         (str(len(before) // 600), f"The warehouse {warehouse} cannot be written (File too large)."),
     ):
         full = sync(limit)
-        said = full.stdout + full.stderr
+        printed = full.stdout + full.stderr
         assert full.returncode == 1
-        assert sentence in said
-        assert "Traceback" not in said
+        assert sentence in printed
+        assert "Traceback" not in printed
         assert warehouse.read_bytes() == before
         assert {path.name for path in warehouse.parent.iterdir()} <= {"rivo.duckdb", "rivo.lock"}
 

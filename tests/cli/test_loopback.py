@@ -1,4 +1,4 @@
-"""`rivo dev` listens on loopback only, because Dagster's UI has no users or passwords."""
+"""`rivo dev` listens on loopback only, since Dagster's UI has no authentication."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LISTENS = "0A"
 
 
 def processes(session: int) -> list[int]:
-    """Return the ids of the processes that belong to a session."""
+    """Return the ids of the processes of a session."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -59,7 +59,7 @@ def test_rivo_dev_listens_on_loopback_only(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    # As a script's shell starts a background job: it must end on SIGTERM all the same.
+    # Started with SIGINT ignored, as a shell script starts background jobs: SIGTERM must still end it.
     process = subprocess.Popen(
         ["sh", "-c", 'trap \'\' INT; exec "$0" "$@"', RIVO, "dev", "--port", str(port)],
         env={

@@ -1,4 +1,4 @@
-"""`rivo sync` neither stores nor prints the API key, however it ends."""
+"""The API key is in no file that `rivo sync` writes and in none of its output, however the sync ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OTHER = "rv+live/8aB4dHs53QwErT92YuIoPzXc=="
 
 
 def forms(key: str) -> list[bytes]:
-    """Return parts of the key: as it is, in hexadecimal digits, in URLs, and in base64 at any offset."""
+    """Return parts of the key: plain, in hexadecimal digits, URL-quoted, and in base64 at any offset."""
     raw = [key[n : n + 12].encode() for n in range(0, len(key) - 11, 4)]
     found = [*raw, *(part.hex().encode() for part in raw), quote(key, safe="").encode()]
     for before in range(3):
@@ -37,14 +37,14 @@ def forms(key: str) -> list[bytes]:
 FORMS = [form for key in (KEY, OTHER) for form in forms(key)]
 
 
-def test_key_search_finds_every_encoding() -> None:
-    for said in (
+def test_forms_find_the_key_in_every_encoding() -> None:
+    for text in (
         f"key {KEY}",
         quote(KEY, safe=""),
         base64.b64encode(f"Authorization: {KEY}".encode()).decode(),
         KEY.encode().hex(),
     ):
-        assert any(form in said.encode() for form in FORMS)
+        assert any(form in text.encode() for form in FORMS)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def store() -> Iterator[Server]:
 
 
 def traces(folder: Path) -> list[str]:
-    """Return the files below a folder that contain any form of the key in their bytes."""
+    """Return the files in a folder that contain any form of the key."""
     found = []
     for file in folder.rglob("*"):
         if file.is_file():
@@ -64,25 +64,25 @@ def traces(folder: Path) -> list[str]:
 
 
 def unpacked(folder: Path, warehouse: Path) -> str:
-    """Return the values of the warehouse and of Dagster's storage as text: in the files they are compressed."""
-    said = []
+    """Return the text of all tables and of Dagster's records, which are stored compressed."""
+    texts = []
     if warehouse.exists():
         with Warehouse(warehouse).read() as connection:
             for schema, table in connection.execute(
                 "select schema_name, table_name from duckdb_tables() where not internal"
             ).fetchall():
-                said.append(str(connection.execute(f'from "{schema}"."{table}"').fetchall()))
+                texts.append(str(connection.execute(f'from "{schema}"."{table}"').fetchall()))
     os.environ["DAGSTER_HOME"] = str(folder / "dagster")
     try:
         with open_instance() as instance:
             for run in instance.get_runs():
-                said.append(str(run))
-                said.append(str(instance.get_job_snapshot(run.job_snapshot_id or "")))
-                said += [str(entry) for entry in instance.all_logs(run.run_id)]
-                said.append(str(instance.get_run_stats(run.run_id)))
+                texts.append(str(run))
+                texts.append(str(instance.get_job_snapshot(run.job_snapshot_id or "")))
+                texts += [str(entry) for entry in instance.all_logs(run.run_id)]
+                texts.append(str(instance.get_run_stats(run.run_id)))
     finally:
         del os.environ["DAGSTER_HOME"]
-    return "\n".join(said)
+    return "\n".join(texts)
 
 
 def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
         "RIVO_PATIENCE_SECONDS": "1",
         "RIVO_WAREHOUSE": str(warehouse),
     }
-    said: list[str] = []
+    output: list[str] = []
 
     def sync(key: str = KEY) -> int:
         done = subprocess.run(
@@ -111,15 +111,15 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
             text=True,
             timeout=300,
         )
-        said.extend([done.stdout, done.stderr])
+        output.extend([done.stdout, done.stderr])
         return done.returncode
 
-    # Refused.
+    # Rivo refuses the key.
     assert sync(OTHER) == 1
-    assert "RIVO_API_KEY" in "".join(said)
+    assert "RIVO_API_KEY" in "".join(output)
     assert traces(tmp_path) == []
 
-    # Killed while it reads.
+    # The sync is killed while it reads.
     store.requests.clear()
     store.faults = ("slow:customers",)
     with (tmp_path / "killed.out").open("wb") as out:
@@ -134,26 +134,26 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     assert store.requests
-    assert list(warehouse.parent.glob("*.build.duckdb")), "or it was not killed in the middle"
+    assert list(warehouse.parent.glob("*.build.duckdb")), "the sync was not killed while it was running"
     assert traces(tmp_path) == []
 
-    # One list fails, the others, models and checks go on; then all is well.
+    # One list fails while the others load; the next sync succeeds.
     store.faults = ("http_500:rewards",)
     assert sync() == 1
-    assert "Rewards" in "".join(said)
+    assert "Rewards" in "".join(output)
     assert traces(tmp_path) == []
     store.faults = ()
     assert sync() == 0
 
     assert traces(tmp_path) == []
-    told = unpacked(tmp_path, warehouse)
-    assert "daily_sync" in told
-    assert "Rewards" in told
-    said.append(told)
-    assert not any(form.decode() in text for form in FORMS for text in said)
+    records = unpacked(tmp_path, warehouse)
+    assert "daily_sync" in records
+    assert "Rewards" in records
+    output.append(records)
+    assert not any(form.decode() in text for form in FORMS for text in output)
 
 
-def test_dagster_job_snapshot_has_no_key() -> None:
+def test_dagster_job_snapshot_does_not_contain_the_key() -> None:
     from assets.definitions import defs
 
     os.environ["RIVO_API_KEY"] = KEY

@@ -1,1 +1,1 @@
-"""Tests of the SQL runner, on small projects made on the spot."""
+"""Tests of the SQL models and of the SQL runner."""

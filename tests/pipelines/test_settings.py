@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.settings import PROJECT, RIVO_API_URL, Settings
+from pipelines.rivo.columns import API_URL
+from pipelines.settings import PROJECT, Settings
 
 KEY = "rv-k3y-0123456789-abcdefghij"
 
@@ -15,7 +16,7 @@ KEY = "rv-k3y-0123456789-abcdefghij"
 def test_settings_have_documented_defaults() -> None:
     settings = Settings.load()
     assert settings.api_key is None
-    assert settings.api_url == RIVO_API_URL == "https://developer-api.rivo.io/merchant_api/v1"
+    assert settings.api_url == API_URL == "https://developer-api.rivo.io/merchant_api/v1"
     assert settings.warehouse == "data/rivo.duckdb"
     assert settings.timezone == "UTC"
     assert settings.sync_cron == "0 3 * * *"

@@ -64,12 +64,12 @@ def test_demo_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch)
         assert store.key not in ("", "a real key")
         store.set_clock(NOW + timedelta(days=3))
         assert store.now == NOW + timedelta(days=3)
-        client = Client(make_settings(api_key=store.key, api_url=store.url))
+        client = Client.of_settings(make_settings(api_key=store.key, api_url=store.url))
         assert client.get("/vip_tiers", {"pagination[since_id]": 0}, "VIP Tiers")["data"]
         assert client.observed_at == NOW + timedelta(days=3)
         url = store.url
     assert os.environ["RIVO_API_KEY"] == "a real key"
-    gone = Client(make_settings(api_key="k", api_url=url, patience_seconds=0.1))
+    gone = Client.of_settings(make_settings(api_key="k", api_url=url, patience_seconds=0.1))
     with pytest.raises(Exception, match="Nothing answers"):
         gone.get("/vip_tiers", {}, "VIP Tiers")
 
@@ -78,5 +78,5 @@ def test_ended_demo_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with demo_store() as store:
         assert store.now
-    with pytest.raises(RivoError, match="does not answer any more"):
+    with pytest.raises(RivoError, match="no longer answers"):
         store.set_clock(NOW)

@@ -1,4 +1,4 @@
-"""The pictures of reports, with any tier names."""
+"""The pictures of reports, with unusual tier names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runs.pictures import tier_migration
 
 
 @pytest.mark.parametrize("name", ["Gold ✨👑", "from $500 ^^ to $1,000", "李先生", "$\\frac$"])
-def test_picture_draws_any_tier_name(name: str) -> None:
+def test_tier_migration_draws_any_tier_name(name: str) -> None:
     with duckdb.connect() as warehouse:
         warehouse.execute("""
             create schema marts;

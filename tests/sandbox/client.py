@@ -1,4 +1,4 @@
-"""The least that is needed to talk to the sandbox."""
+"""A minimal client of the sandbox."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Response:
 
 
 def call(server: Server, path: str, method: str = "GET", key: str | None = None, **more: Any) -> Response:
-    """One request on a connection of its own; `params` and `body` as keywords."""
+    """Send one request on a new connection; `params` and `body` are keyword arguments."""
     host = urlsplit(server.url).netloc
     connection = HTTPConnection(host, timeout=60)
     try:
@@ -49,7 +49,7 @@ def cursor(
     limit: int | None = 250,
     params: dict[str, str] | None = None,
 ) -> Response:
-    """One page by cursor."""
+    """Request one page by cursor."""
     asked: dict[str, Any] = {"pagination[since_id]": since_id, **(params or {})}
     if limit is not None:
         asked["pagination[limit]"] = limit
@@ -57,7 +57,7 @@ def cursor(
 
 
 def walk(server: Server, name: str) -> list[dict[str, Any]]:
-    """A whole list by cursor."""
+    """Read a whole list by cursor."""
     rows: list[dict[str, Any]] = []
     since_id: int | None = 0
     while since_id is not None:

@@ -1,4 +1,4 @@
-"""One default programme for all tests, and a small client."""
+"""Programmes and servers of the sandbox tests."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ Lists = dict[str, list[dict[str, Any]]]
 
 @pytest.fixture(scope="session")
 def program() -> Program:
-    """The default store; never changed by hand."""
+    """The default programme; no test may change it."""
     return Program()
 
 
 @pytest.fixture(scope="session")
 def lists(program: Program) -> Lists:
-    """The default store at its end."""
+    """All lists of the default programme at its end."""
     return program.snapshot(DEFAULT_END)
 
 
 @pytest.fixture
 def small() -> Program:
-    """A store of one's own, to be changed by hand."""
+    """A small programme that a test may change."""
     return Program(ProgramOptions(customers=60, months=6))
 
 
 @pytest.fixture
 def server(program: Program) -> Iterator[Server]:
-    """The default store, served without limits."""
+    """The default programme, served without a rate limit."""
     with serve(program, rate_limit=0) as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""The API over HTTP: key, paths, both ways of paging with their traps, clock, rate limit."""
+"""The sandbox API over HTTP: key, paths, paging by cursor and by page number, clock, rate limit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .client import call, cursor, walk
 from .conftest import Lists, days
 
 
-def test_a_walk_is_the_snapshot(server: Server, lists: Lists) -> None:
+def test_walking_a_list_returns_the_snapshot(server: Server, lists: Lists) -> None:
     for name in LISTS:
         assert walk(server, name) == lists[name]
 
 
 @pytest.mark.parametrize("key", ["", "wrong", "Bearer sandbox-key"])
-def test_the_raw_key_alone_is_accepted(server: Server, key: str) -> None:
+def test_other_keys_are_refused_with_401(server: Server, key: str) -> None:
     answer = call(server, "/customers", key=key)
     assert answer.status == 401
     assert answer.json["error"]
@@ -40,11 +40,11 @@ def test_the_raw_key_alone_is_accepted(server: Server, key: str) -> None:
         "/",
     ],
 )
-def test_unknown_paths(server: Server, path: str) -> None:
+def test_unknown_paths_answer_404(server: Server, path: str) -> None:
     assert call(server, path).status == 404
 
 
-def test_single_reads(server: Server, lists: Lists) -> None:
+def test_single_rows_are_found_by_id_or_email(server: Server, lists: Lists) -> None:
     customer = lists["customers"][5]
     email = customer["attributes"]["email"]
     assert call(server, f"/customers/{customer['id']}").json["data"] == customer
@@ -54,7 +54,7 @@ def test_single_reads(server: Server, lists: Lists) -> None:
     assert call(server, "/rewards/594155").status == 404
 
 
-def test_headers(server: Server) -> None:
+def test_answers_have_date_and_content_type(server: Server) -> None:
     answer = call(server, "/vip_tiers")
     assert answer.headers["Date"] == "Mon, 05 Oct 2026 06:00:00 GMT"
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
@@ -62,7 +62,7 @@ def test_headers(server: Server) -> None:
     assert set(answer.json["data"][0]) == {"id", "type", "attributes"}
 
 
-def test_cursor(server: Server, lists: Lists) -> None:
+def test_cursor_returns_rows_after_an_id(server: Server, lists: Lists) -> None:
     ids = [row["id"] for row in lists["referrals"]]
     answer = cursor(server, "referrals", ids[9], 10)
     assert answer.ids == ids[10:20]
@@ -73,21 +73,21 @@ def test_cursor(server: Server, lists: Lists) -> None:
     assert cursor(server, "referrals", ids[-1]).ids == []
 
 
-def test_cursor_traps(server: Server, lists: Lists) -> None:
+def test_cursor_has_the_quirks_of_rivo(server: Server, lists: Lists) -> None:
     ids = [row["id"] for row in lists["points_events"]]
     assert len(cursor(server, "points_events", limit=None).ids) == 25
     clamped = cursor(server, "points_events", limit=1000)
     assert clamped.json["links"]["limit"] == len(clamped.ids) == 250
     unsorted = cursor(server, "points_events", params={"sort[order_direction]": "desc"})
     assert unsorted.ids == ids[:250]
-    # per_page turns the cursor off without a word.
+    # per_page silently disables the cursor.
     fallen = cursor(server, "points_events", since_id=ids[99], params={"pagination[per_page]": "5"})
     assert fallen.ids == ids[:5]
     assert "next_since_id" not in fallen.json["links"]
     assert call(server, "/referrals", params={"pagination[since_id]": "x"}).status == 400
 
 
-def test_offset(server: Server, lists: Lists) -> None:
+def test_page_numbers_return_pages_and_links(server: Server, lists: Lists) -> None:
     ids = [row["id"] for row in lists["referrals"]]
     first = call(server, "/referrals")
     assert first.ids == ids[:25]
@@ -106,7 +106,7 @@ def test_offset(server: Server, lists: Lists) -> None:
         assert call(server, "/referrals", params=wrong).status == 400
 
 
-def test_offset_sorts(server: Server) -> None:
+def test_page_numbers_support_sorting(server: Server) -> None:
     params = {"sort[order_type]": "applied_at", "sort[order_direction]": "desc", "pagination[per_page]": 250}
     applied = [
         row["attributes"]["applied_at"][:19]
@@ -115,7 +115,7 @@ def test_offset_sorts(server: Server) -> None:
     assert applied == sorted(applied, reverse=True)
 
 
-def test_filters(server: Server, lists: Lists) -> None:
+def test_filters_restrict_lists(server: Server, lists: Lists) -> None:
     customer_id = lists["points_redemptions"][0]["attributes"]["customer"]["id"]
     for name in ("points_events", "points_redemptions"):
         expected = [row["id"] for row in lists[name] if row["attributes"]["customer"]["id"] == customer_id]
@@ -125,14 +125,14 @@ def test_filters(server: Server, lists: Lists) -> None:
     assert cursor(server, "points_redemptions", params={"filters[unheard_of]": "1"}).status == 200
 
 
-def test_log_of_requests(server: Server) -> None:
+def test_request_log_has_method_path_and_parameters(server: Server) -> None:
     cursor(server, "rewards", 0, 10)
     request = server.requests[-1]
     assert (request.method, request.path, request.status) == ("GET", "/merchant_api/v1/rewards", 200)
     assert request.params == {"pagination[since_id]": "0", "pagination[limit]": "10"}
 
 
-def test_the_clock(program: Program, server: Server) -> None:
+def test_clock_can_be_set_and_advanced(program: Program, server: Server) -> None:
     server.now -= days(100)
     assert (
         walk(server, "points_redemptions") == program.snapshot(DEFAULT_END - days(100))["points_redemptions"]
@@ -148,16 +148,16 @@ def test_the_clock(program: Program, server: Server) -> None:
     assert call(server, "/_sandbox/other").status == 404
 
 
-def test_faults_over_http(server: Server) -> None:
+def test_faults_can_be_set_over_http(server: Server) -> None:
     body = json.dumps({"faults": ["http_500:rewards", {"name": "html", "rate": 0.5}]})
-    told = call(server, "/_sandbox/faults", "POST", key="", body=body).json
-    assert [fault["name"] for fault in told["faults"]] == ["http_500", "html"]
-    assert "truncated" in told["known"]
+    reported = call(server, "/_sandbox/faults", "POST", key="", body=body).json
+    assert [fault["name"] for fault in reported["faults"]] == ["http_500", "html"]
+    assert "truncated" in reported["known"]
     assert call(server, "/rewards").status == 500
     assert call(server, "/_sandbox/faults", "POST", body='["nonsense"]').status == 400
 
 
-def test_rate_limit(program: Program) -> None:
+def test_rate_limit_answers_429_with_retry_after(program: Program) -> None:
     with serve(program, rate_limit=15) as server:
         statuses = [call(server, "/vip_tiers") for _ in range(30)]
         refused = [answer for answer in statuses if answer.status == 429]
@@ -167,7 +167,7 @@ def test_rate_limit(program: Program) -> None:
         assert call(server, "/vip_tiers").status == 200
 
 
-def test_many_connections_that_stay_open(server: Server, lists: Lists) -> None:
+def test_many_open_connections_are_served(server: Server, lists: Lists) -> None:
     host = server.root.removeprefix("http://")
     sizes: list[int] = []
 
@@ -190,8 +190,8 @@ def test_many_connections_that_stay_open(server: Server, lists: Lists) -> None:
     assert sizes == [250] * 80
 
 
-def test_fast_enough(server: Server) -> None:
-    """Sixty pages of 250 events a second are promised: of processor time, whatever else the machine does."""
+def test_store_answers_sixty_pages_a_second(server: Server) -> None:
+    """The store must answer sixty pages of 250 events per second of CPU time."""
     pages = [100 * number for number in range(1, 31)]
     ids = server.program.view(DEFAULT_END).ids("points_events")
     began = time.process_time()
@@ -200,12 +200,12 @@ def test_fast_enough(server: Server) -> None:
     assert len(pages) / (time.process_time() - began) > 60
 
 
-def test_loopback_alone(program: Program) -> None:
+def test_serve_refuses_addresses_other_than_loopback(program: Program) -> None:
     with pytest.raises(ValueError, match="loopback"), serve(program, host="0.0.0.0"):
         pass
 
 
-def test_special_shops_answer() -> None:
+def test_empty_and_small_shops_answer_every_list() -> None:
     for options in (
         ProgramOptions(customers=0),
         ProgramOptions(customers=1),

@@ -1,4 +1,4 @@
-"""`python -m sandbox` as another program runs it."""
+"""The command `python -m sandbox`, run by another program."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def running(*options: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
         process.stdout.close()
 
 
-def test_serves_and_stops() -> None:
+def test_command_serves_until_sigterm() -> None:
     with running("--key", "k", "--now", "2026-09-01T00:00:00Z") as (process, lines):
         assert lines[0] == "RIVO_API_KEY=k"
         url = lines[1].removeprefix("RIVO_API_URL=")
@@ -46,7 +46,7 @@ def test_serves_and_stops() -> None:
         assert process.stdout.read() == ""
 
 
-def test_stops_in_the_middle_of_a_simulation() -> None:
+def test_command_stops_during_a_simulation() -> None:
     process = subprocess.Popen(
         [*COMMAND, "--customers", "30000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -58,7 +58,7 @@ def test_stops_in_the_middle_of_a_simulation() -> None:
         assert process.wait(timeout=60) == 0
 
 
-def test_ends_with_its_parent() -> None:
+def test_command_ends_with_its_parent() -> None:
     script = (
         "import subprocess, sys, time\n"
         f"child = subprocess.Popen({[*COMMAND, '--exit-with-parent']!r}, stdout=subprocess.PIPE)\n"
@@ -77,7 +77,7 @@ def test_ends_with_its_parent() -> None:
     pytest.fail("the sandbox outlived its parent")
 
 
-def test_says_what_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_reports_invalid_options(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--host", "0.0.0.0", "--port", "0", "--customers", "0"]) == 1
     assert "loopback" in capsys.readouterr().err
     for wrong in (["--fault", "nonsense"], ["--now", "yesterday"]):

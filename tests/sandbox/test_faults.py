@@ -1,4 +1,4 @@
-"""Every misbehaviour does what it says."""
+"""Every fault changes answers as described."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .conftest import Lists
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500, 502, 503, 504])
-def test_statuses(server: Server, status: int) -> None:
+def test_http_faults_answer_with_their_status(server: Server, status: int) -> None:
     server.faults = (Fault(f"http_{status}", list="rewards"),)
     answer = call(server, "/rewards")
     assert answer.status == status
@@ -25,7 +25,7 @@ def test_statuses(server: Server, status: int) -> None:
     assert server.requests[-2].faults == (f"http_{status}",)
 
 
-def test_too_many_requests(server: Server) -> None:
+def test_rate_limit_faults_have_each_form_of_retry_after(server: Server) -> None:
     server.faults = (Fault("rate_limited", value=3),)
     answer = call(server, "/rewards")
     assert (answer.status, answer.headers["Retry-After"]) == (429, "3")
@@ -42,14 +42,14 @@ def test_too_many_requests(server: Server) -> None:
     assert "Retry-After" not in answer.headers
 
 
-def test_html_with_status_200(server: Server) -> None:
+def test_html_fault_answers_html_with_status_200(server: Server) -> None:
     server.faults = (Fault("html"),)
     answer = call(server, "/rewards")
     assert answer.status == 200
     assert answer.body.startswith(b"<!DOCTYPE html>")
 
 
-def test_the_wire(server: Server) -> None:
+def test_wire_faults_break_or_delay_the_connection(server: Server) -> None:
     server.faults = (Fault("truncated"),)
     with pytest.raises(IncompleteRead):
         call(server, "/rewards")
@@ -67,14 +67,14 @@ def test_the_wire(server: Server) -> None:
     assert time.monotonic() - began >= 0.2
 
 
-def test_latency(server: Server) -> None:
+def test_latency_delays_every_answer(server: Server) -> None:
     server.latency_ms = 100
     began = time.monotonic()
     assert call(server, "/rewards").status == 200
     assert time.monotonic() - began >= 0.1
 
 
-def test_cursors(server: Server, lists: Lists) -> None:
+def test_paging_faults_change_rows_and_links(server: Server, lists: Lists) -> None:
     ids = [row["id"] for row in lists["referrals"]]
     since = ids[49]
     right = ids[50:60]
@@ -94,7 +94,7 @@ def test_cursors(server: Server, lists: Lists) -> None:
     assert set(links) == {"self"}
 
 
-def test_an_empty_page_passes(server: Server) -> None:
+def test_empty_page_fault_ends_after_its_times(server: Server) -> None:
     server.faults = (Fault("empty_page", list="customers", times=1),)
     assert cursor(server, "customers").ids == []
     assert len(cursor(server, "customers").ids) == 250
@@ -104,7 +104,7 @@ def test_an_empty_page_passes(server: Server) -> None:
     assert "next" not in offset.json["links"]
 
 
-def test_rows(server: Server, lists: Lists) -> None:
+def test_row_faults_change_rows(server: Server, lists: Lists) -> None:
     def ask(fault: Fault) -> list[dict[str, Any]]:
         server.faults = (fault,)
         return cursor(server, fault.list or "points_events").json["data"]
@@ -125,7 +125,7 @@ def test_rows(server: Server, lists: Lists) -> None:
     assert cursor(server, "points_events").json["data"] == lists["points_events"][:250]
 
 
-def test_rates_are_deterministic(server: Server) -> None:
+def test_fault_rates_are_deterministic(server: Server) -> None:
     runs = []
     for _ in range(2):
         server.faults = (Fault("http_503", rate=0.3),)
@@ -134,12 +134,12 @@ def test_rates_are_deterministic(server: Server) -> None:
     assert 4 < runs[0].count(503) < 22
 
 
-def test_times(server: Server) -> None:
+def test_fault_happens_at_most_its_times(server: Server) -> None:
     server.faults = {"name": "http_500", "times": 2}
     assert [call(server, "/vip_tiers").status for _ in range(4)] == [500, 500, 200, 200]
 
 
-def test_reading_a_fault() -> None:
+def test_fault_is_parsed_from_text_and_mapping() -> None:
     assert Fault.parse("http_500") == Fault("http_500")
     assert Fault.parse("slow:customers=0.25@900") == Fault("slow", "customers", 0.25, 900.0)
     assert Fault.parse({"name": "html", "times": 3}) == Fault("html", times=3)
@@ -148,6 +148,6 @@ def test_reading_a_fault() -> None:
             Fault.parse(wrong)
 
 
-def test_the_table_explains_itself() -> None:
+def test_every_fault_has_a_description() -> None:
     assert all(kind.about for kind in KINDS.values())
     assert {kind.stage for kind in KINDS.values()} == {"answer", "wire", "paging", "rows"}

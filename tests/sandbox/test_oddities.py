@@ -1,4 +1,4 @@
-"""Every oddity that the API is known for is met in the default store."""
+"""The default store contains every known oddity of Rivo's API."""
 
 from __future__ import annotations
 
@@ -146,13 +146,15 @@ ODDITIES: list[tuple[str, str, Callable[[Attrs], bool]]] = [
 
 
 @pytest.mark.parametrize(("what", "name", "holds"), ODDITIES, ids=[f"{o[1]}: {o[0]}" for o in ODDITIES])
-def test_oddity(lists: Lists, what: str, name: str, holds: Callable[[Attrs], bool]) -> None:
+def test_default_store_contains_the_oddity(
+    lists: Lists, what: str, name: str, holds: Callable[[Attrs], bool]
+) -> None:
     count = sum(map(holds, attrs_of(lists, name)))
     assert count, what
     assert name in ("rewards", "earning_rules", "vip_tiers") or count < len(lists[name])
 
 
-def test_ids_are_numbers_and_types_are_the_documented(lists: Lists) -> None:
+def test_rows_have_numeric_ids_and_documented_types(lists: Lists) -> None:
     for name, rows in lists.items():
         assert all(type(row["id"]) is int for row in rows)
         assert name != "customers" or all(10**12 < row["id"] < 10**13 for row in rows)
@@ -163,7 +165,7 @@ def test_ids_are_numbers_and_types_are_the_documented(lists: Lists) -> None:
         assert row["id"] == (id[1] if isinstance(id, list) else id)
 
 
-def test_objects_hold_every_documented_attribute(lists: Lists) -> None:
+def test_rows_have_every_documented_attribute(lists: Lists) -> None:
     for name, rows in lists.items():
         met: set[str] = set()
         for row in rows:
@@ -184,23 +186,23 @@ def test_times_are_iso_in_utc(lists: Lists) -> None:
     assert all(pattern.match(moment) for moment in moments(lists))
 
 
-def test_nested_customers_are_stale(lists: Lists) -> None:
+def test_nested_customers_keep_old_values(lists: Lists) -> None:
     now = {row["id"]: row["attributes"]["points_tally"] for row in lists["customers"]}
     nested = [attrs["customer"] for attrs in attrs_of(lists, "points_events")]
     assert any(card["points_tally"] != now.get(card["id"]) for card in nested)
 
 
-def test_back_dated_rows_come_with_new_ids(lists: Lists) -> None:
+def test_back_dated_rows_have_new_ids(lists: Lists) -> None:
     applied = [attrs["applied_at"] for attrs in attrs_of(lists, "points_events")]
     assert applied != sorted(applied)
 
 
-def test_some_rows_are_dated_ahead(program: Program) -> None:
+def test_some_rows_are_dated_in_the_future(program: Program) -> None:
     ahead = [entry for entry in program.truth.ledger() if entry.applied_at > entry.visible_at]
     assert len(ahead) > 5
 
 
-def test_staff_change_the_programme(program: Program) -> None:
+def test_staff_change_tiers_rewards_and_rules(program: Program) -> None:
     earlier, later = program.snapshot(JULY), program.snapshot(DEFAULT_END)
     names = [
         {row["id"]: row["attributes"]["name"] for row in lists["vip_tiers"]} for lists in (earlier, later)
@@ -216,7 +218,7 @@ def test_staff_change_the_programme(program: Program) -> None:
     assert len(start["earning_rules"]) < len(later["earning_rules"])
 
 
-def test_an_incremental_value_is_in_the_name(lists: Lists) -> None:
+def test_incremental_value_is_in_the_name(lists: Lists) -> None:
     for attrs in attrs_of(lists, "points_redemptions"):
         reward = attrs["reward"]
         if reward["points_type"] == "incremental":
@@ -234,35 +236,35 @@ def shop(**options: Any) -> Lists:
     return Program(ProgramOptions(**{"customers": 150, **options})).snapshot(DEFAULT_END)
 
 
-def test_an_empty_shop() -> None:
+def test_empty_shop_has_no_customers() -> None:
     lists = shop(customers=0)
     assert not any(lists[name] for name in ("customers", "points_events", "points_redemptions", "referrals"))
     assert lists["vip_tiers"]
     assert lists["rewards"]
 
 
-def test_a_shop_of_one() -> None:
+def test_shop_with_one_customer() -> None:
     assert len(shop(customers=1)["customers"]) == 1
 
 
-def test_a_shop_without_tiers() -> None:
+def test_shop_without_tiers() -> None:
     lists = shop(tiers=False)
     assert lists["vip_tiers"] == []
     assert not any(attrs["vip_tier"] or attrs.get("next_vip_tier") for attrs in attrs_of(lists, "customers"))
 
 
-def test_a_shop_of_credits_alone() -> None:
+def test_shop_with_credits_only() -> None:
     lists = shop(credits_only=True)
     assert all(attrs["points_diff"] == 0 for attrs in attrs_of(lists, "points_events"))
     assert any(attrs["credits_amount"] != "0.0" for attrs in attrs_of(lists, "points_redemptions"))
 
 
-def test_an_unknown_source() -> None:
+def test_unknown_source_option_adds_the_source() -> None:
     sources = {attrs["source"] for attrs in attrs_of(shop(unknown_source=True), "points_events")}
     assert "gamification_spin" in sources
 
 
-def test_an_older_version() -> None:
+def test_legacy_keys_option_renames_attributes() -> None:
     for attrs in attrs_of(shop(legacy_keys=True), "customers"):
         assert {"loyalty_points_tally", "loyalty_status_last_updated_at"} <= set(attrs)
         assert not {"points_tally", "loyalty_status_last_changed_at"} & set(attrs)

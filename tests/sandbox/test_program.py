@@ -1,4 +1,4 @@
-"""The programme: the same every time, true at every moment, and lively."""
+"""The simulated programme: deterministic, consistent at every moment, and varied."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SMALL = ProgramOptions(seed=3, customers=120, months=14)
 
 
 def tallies(lists: Lists, rule: str = "b", now: datetime = DEFAULT_END) -> dict[int, tuple[int, Decimal]]:
-    """The stated rule, written a second time and from the API's own objects."""
+    """Compute tallies from the API's objects, independently of the simulation."""
     sums: dict[int, list[Any]] = defaultdict(lambda: [0, Decimal(0)])
     for row in lists["points_events"]:
         attrs = row["attributes"]
@@ -49,17 +49,17 @@ def assert_tallies(lists: Lists, rule: str = "b", now: datetime = DEFAULT_END) -
         assert (attrs["points_tally"], Decimal(attrs["credits_tally"])) == expected, row["id"]
 
 
-def test_same_options_same_bytes(lists: Lists) -> None:
+def test_equal_options_give_equal_bytes(lists: Lists) -> None:
     again = Program().snapshot(DEFAULT_END)
     assert orjson.dumps(again) == orjson.dumps(lists)
 
 
-def test_another_seed_is_another_programme() -> None:
+def test_another_seed_gives_another_programme() -> None:
     one, two = (Program(ProgramOptions(seed=seed, customers=30)).snapshot(DEFAULT_END) for seed in (1, 2))
     assert one["customers"] != two["customers"]
 
 
-def test_simulating_further_changes_nothing() -> None:
+def test_simulating_further_does_not_change_the_past() -> None:
     moments = [SMALL.start + days(100), SMALL.end - days(3.3), SMALL.end]
     stepwise = Program(SMALL)
     seen = [orjson.dumps(stepwise.snapshot(t)) for t in moments]
@@ -72,12 +72,12 @@ def test_simulating_further_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("t", [START + days(1), START + days(200), JULY, DEFAULT_END, DEFAULT_END + days(30)])
-def test_tally_is_ledger_for_everyone(program: Program, t: datetime) -> None:
+def test_tally_equals_ledger_for_every_customer(program: Program, t: datetime) -> None:
     assert_tallies(program.snapshot(t))
 
 
 @pytest.mark.parametrize("rule", ["c", "d"])
-def test_tally_under_the_other_rules(rule: str) -> None:
+def test_tally_equals_ledger_under_the_other_rules(rule: str) -> None:
     program = Program(ProgramOptions(customers=150, tally_rule=rule))
     for t in (DEFAULT_END - days(400), DEFAULT_END - days(20), DEFAULT_END):
         assert_tallies(program.snapshot(t), rule, t)
@@ -88,7 +88,7 @@ _PROGRAM = Program(SMALL)
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, int((SMALL.end - SMALL.start).total_seconds())))
-def test_at_any_moment(seconds: int) -> None:
+def test_tallies_and_ids_are_consistent_at_any_moment(seconds: int) -> None:
     t = SMALL.start + timedelta(seconds=seconds)
     lists = _PROGRAM.snapshot(t)
     assert_tallies(lists, now=t)
@@ -100,7 +100,7 @@ def test_at_any_moment(seconds: int) -> None:
         assert revoked_at is None or datetime.fromisoformat(revoked_at) <= t
 
 
-def test_rows_come_and_stay(program: Program) -> None:
+def test_new_rows_have_higher_ids_and_none_disappear(program: Program) -> None:
     earlier, later = program.snapshot(JULY), program.snapshot(JULY + days(7))
     for name in LISTS:
         before, after = ({row["id"] for row in lists[name]} for lists in (earlier, later))
@@ -109,7 +109,7 @@ def test_rows_come_and_stay(program: Program) -> None:
             assert max(before) < min(after - before), "new rows have new ids"
 
 
-def test_rows_change_late(program: Program) -> None:
+def test_existing_rows_change_later(program: Program) -> None:
     def stamps(lists: Lists, name: str, key: str) -> dict[int, Any]:
         return {row["id"]: row["attributes"].get(key) for row in lists[name]}
 
@@ -137,14 +137,14 @@ def test_some_entries_are_revoked_after_sixty_days(lists: Lists) -> None:
     assert late >= 20
 
 
-def test_the_default_store_is_of_the_promised_size(lists: Lists) -> None:
+def test_default_store_has_the_documented_size(lists: Lists) -> None:
     assert len(lists["customers"]) == 2_000
     assert len(lists["points_events"]) > 20_000
     assert len(lists["points_redemptions"]) > 2_000
     assert len(lists["referrals"]) > 500
 
 
-def test_all_sources_and_statuses(lists: Lists) -> None:
+def test_default_store_has_all_sources_and_statuses(lists: Lists) -> None:
     sources = Counter(row["attributes"]["source"] for row in lists["points_events"])
     expected = {
         "order_placed",
@@ -168,7 +168,7 @@ def test_all_sources_and_statuses(lists: Lists) -> None:
     assert {row["attributes"]["loyalty_status"] for row in lists["customers"]} > {"member", "guest"}
 
 
-def test_tiers_move_both_ways_in_the_last_thirteen_weeks(program: Program) -> None:
+def test_tiers_rise_and_fall_in_the_last_thirteen_weeks(program: Program) -> None:
     since = DEFAULT_END - days(91)
     rank = {None: 0} | {
         row["id"]: row["attributes"]["threshold"] for row in program.snapshot(DEFAULT_END)["vip_tiers"]
@@ -203,13 +203,13 @@ def test_truth_agrees_with_the_snapshot(program: Program) -> None:
         assert sums[row["id"]] == row["attributes"]["points_tally"]
 
 
-def test_every_purchase_has_its_entry(lists: Lists) -> None:
+def test_every_redemption_has_a_ledger_entry(lists: Lists) -> None:
     entries = {row["attributes"]["points_purchases_id"] for row in lists["points_events"]}
     assert entries - {None} == {row["id"] for row in lists["points_redemptions"]}
 
 
-def test_a_tier_is_held_for_points_earned_in_a_year(program: Program) -> None:
-    """Replaying the ledger against the thresholds gives the tiers, but for the last night's falls."""
+def test_tier_follows_from_points_earned_in_a_year(program: Program) -> None:
+    """Tiers computed from the ledger and the thresholds agree, except for downgrades planned for the next night."""
     earning = {"points_purchase", "points_expiration", "manual", "import"}
     earned: Counter[int] = Counter()
     for entry in program.truth.ledger():
@@ -230,16 +230,16 @@ def test_a_tier_is_held_for_points_earned_in_a_year(program: Program) -> None:
     assert agree / members > 0.98
 
 
-def test_new_customers_appear_late(program: Program) -> None:
+def test_new_customers_appear_with_a_delay(program: Program) -> None:
     rows = program.view(DEFAULT_END).rows("customers")
     delays = [(row.at - row.log[0].at) / 1000 for row in rows if row.at > program.options.start_ms]
     assert 30 <= min(delays) <= max(delays) <= 60
 
 
-# -- by hand ------------------------------------------------------------------------------------------
+# -- changes made by tests ----------------------------------------------------------------------------
 
 
-def test_a_rename_shows_in_the_nested_tier(small: Program) -> None:
+def test_override_of_a_tier_changes_the_nested_tier(small: Program) -> None:
     t = DEFAULT_END - days(2)
     tier_id = next(
         c["attributes"]["vip_tier"]["id"]
@@ -256,7 +256,7 @@ def test_a_rename_shows_in_the_nested_tier(small: Program) -> None:
     assert "Argent" not in json.dumps(small.snapshot(t - timedelta(seconds=1)))
 
 
-def test_a_late_event_counts_from_its_arrival(small: Program) -> None:
+def test_inserted_event_counts_from_its_insertion(small: Program) -> None:
     t = DEFAULT_END - days(5)
     before = small.snapshot(t)
     customer = before["customers"][0]
@@ -278,7 +278,7 @@ def test_a_late_event_counts_from_its_arrival(small: Program) -> None:
     assert_tallies(small.snapshot(DEFAULT_END + days(20)))
 
 
-def test_a_row_goes_and_comes_back(small: Program) -> None:
+def test_removed_row_can_be_restored(small: Program) -> None:
     t = datetime(2026, 9, 1, tzinfo=UTC)
     id = small.snapshot(t)["customers"][3]["id"]
     small.remove("customers", id, at=t)
@@ -290,13 +290,13 @@ def test_a_row_goes_and_comes_back(small: Program) -> None:
     assert present == [True, False, False, True]
 
 
-def test_a_removed_event_no_longer_counts(small: Program) -> None:
+def test_removed_event_does_not_count(small: Program) -> None:
     event = small.snapshot(DEFAULT_END)["points_events"][-1]
     small.remove("points_events", event["id"], at=DEFAULT_END)
     assert_tallies(small.snapshot(DEFAULT_END))
 
 
-def test_by_hand_refuses_what_does_not_exist(small: Program) -> None:
+def test_changes_refuse_unknown_rows_and_lists(small: Program) -> None:
     with pytest.raises(ValueError, match="no row"):
         small.override("customers", 1, at=DEFAULT_END, email="x")
     with pytest.raises(ValueError, match="no list"):

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from cli.terminal.status import look, show
+from cli.terminal.status import show
 from dbt_like_sql.runner import load_project
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
@@ -19,6 +19,7 @@ from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read
+from runs.status import look
 from tests.harness.compare import differences
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]

@@ -2,7 +2,7 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Null where the shop's events carry no approval at all: then none is waiting for one.
+-- Null if no event of the shop has an approval time; then no event is waiting for approval.
 approvals as (
     select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
 ),
@@ -37,8 +37,8 @@ by_unit as (
     where credits_diff <> 0
 ),
 
--- Each rule leaves out what the one before does, and something more. They are summed from the events, not from
--- the ledger's legs, so that they can judge those.
+-- Each rule excludes what the previous one excludes, and more. The sums come from the events, not from the ledger's
+-- legs, so they are an independent check of those.
 ledger as (
     select
         by_unit.customer_id,

@@ -2,7 +2,7 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Null where the shop's events carry no approval at all: then none is waiting for one.
+-- Null if no event of the shop has an approval time; then no event is waiting for approval.
 approvals as (
     select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
 ),
@@ -18,12 +18,12 @@ events as (
     from staging.stg_rivo__points_events as events
     cross join clock
     cross join approvals
-    -- An event that a complete read no longer holds is not in Rivo's balance either.
+    -- An event that a complete read no longer contains is not in Rivo's balance either.
     where not events.is_deleted
 ),
 
--- Points and credits share the list of events but never a sum: one entry for each unit that moved. An event
--- that moved nothing keeps a points entry of 0, so that no event is lost.
+-- One entry per unit that moved, because points and credits must never be added. An event that moved nothing gets a
+-- points entry of 0, so that no event is lost.
 by_unit as (
     select
         event_id,
@@ -60,7 +60,7 @@ by_unit as (
     where credits_diff <> 0
 ),
 
--- Few distinct combinations are matched against the rules, not every entry.
+-- Match the few distinct combinations against the rules instead of every entry.
 combinations as (
     select distinct
         source,
@@ -112,8 +112,8 @@ classified as (
         and matched.has_redemption = if(by_unit.redemption_id is null, 'no', 'yes')
 ),
 
--- A revoked event counted until it was revoked: taking it back is an entry of its own, so that the balance of
--- any past day stays what it was.
+-- A revoked event counted until it was revoked. Its revocation is a separate entry (a second "leg" of the event), so
+-- the balance of any past day does not change.
 legs as (
     select
         event_id,

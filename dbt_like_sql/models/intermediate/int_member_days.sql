@@ -19,7 +19,7 @@ with booked as (
     group by customer_id, entry_date
 ),
 
--- A claim is activity also where no entry of the ledger pays for it.
+-- A claim counts as activity even if no ledger entry pays for it.
 claimed as (
     select distinct
         redemptions.customer_id,

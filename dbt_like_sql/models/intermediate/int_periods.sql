@@ -40,7 +40,7 @@ with_instants as (
     cross join clock
 ),
 
--- A period that began before the first observation is absent: its first state is not known.
+-- Exclude periods that began before the first observation, because the state at their start is not known.
 inside_history as (
     select
         with_instants.period_type,

@@ -2,8 +2,8 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- A day's state is that of its last instant, local midnight, or of the last observation while it runs.
--- An observation at midnight itself still belongs to the day that ends there.
+-- The state of a day is the one at its last instant (local midnight), or at the last observation for the current day.
+-- An observation exactly at midnight belongs to the day that ends then.
 spells as (
     select
         spells.customer_id,

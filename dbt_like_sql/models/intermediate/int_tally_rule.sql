@@ -27,7 +27,8 @@ filled as (
     left join compared on compared.unit = units.unit
 ),
 
--- The rule that most members' tallies agree with. Of equals b, the one that needs no guess; then the next simple.
+-- The rule that most members' tallies agree with. If several agree equally often, prefer b, which needs no assumption,
+-- then the simplest.
 final as (
     select
         unit,

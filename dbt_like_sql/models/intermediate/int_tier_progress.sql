@@ -25,7 +25,7 @@ members as (
         and exists (select 1 from tiers)
 ),
 
--- What was earned by doing something, and what was given by hand: shops differ in whether that counts.
+-- Points earned, with and without points given manually: shops differ in whether these count towards a tier.
 earned as (
     select
         entries.customer_id,
@@ -108,7 +108,7 @@ by_measure as (
     from measured
 ),
 
--- The tier that such progress would earn: the highest one whose threshold it reaches.
+-- The tier that the progress leads to: the one with the highest threshold that it reaches.
 final as (
     select
         by_measure.customer_id,

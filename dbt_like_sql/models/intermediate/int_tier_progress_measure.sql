@@ -14,7 +14,7 @@ agreement as (
     group by measure
 ),
 
--- 'auto' tries every measure; 'points', 'spend' and 'orders' those of that kind; else the one that is named.
+-- 'auto' allows every measure; 'points', 'spend' and 'orders' allow one kind; any other value names one measure.
 allowed as (
     select
         agreement.*,
@@ -24,7 +24,7 @@ allowed as (
     where settings.tier_progress in ('auto', agreement.kind, agreement.measure)
 ),
 
--- Where several fit alike, points before money and orders: most programmes enter tiers by points.
+-- If several measures fit equally well, prefer points to spend and orders: most programmes have tiers by points.
 chosen as (
     select
         arg_min(measure, (place, kind <> 'points', length(measure), measure)) as measure,

@@ -16,7 +16,7 @@ versions as (
     from staging.stg_rivo__customers_history
 ),
 
--- A version continues a spell when the state is the same and nothing lies between; balances may differ.
+-- A version continues the previous spell if the state is the same and there is no gap; balances may differ.
 flagged as (
     select
         customer_id,
@@ -57,7 +57,7 @@ spells as (
     group by customer_id, spell_number, state_kind, tier_id
 ),
 
--- The rank as of the day the spell began; a tier that had left the list keeps its last known rank.
+-- The rank when the spell began. A tier that was no longer listed keeps its last known rank.
 ranked as (
     select
         spells.customer_id,

@@ -1,4 +1,4 @@
--- Moves are seen at observations, and compared over periods: these are the instants to look at.
+-- Moves are observed by syncs and compared over periods, so these are the instants at which thresholds are needed.
 with instants as (
     select observed_at as as_of
     from staging.stg_rivo__sync_log
@@ -32,7 +32,7 @@ listed as (
         and versions.valid_from <= grid.as_of
 ),
 
--- A tier that was never listed has the threshold that its members show now; no other is known.
+-- For a tier that was never listed, only the threshold that its members show now is known.
 final as (
     select * from listed
     union all

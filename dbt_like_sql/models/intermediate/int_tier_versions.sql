@@ -2,7 +2,7 @@ with history as (
     select * from staging.stg_rivo__vip_tiers_history
 ),
 
--- Whenever any tier appears, changes or goes, every tier may get another rank.
+-- When a tier is added, changed or deleted, the rank of every tier may change.
 changes as (
     select valid_from as changed_at from history
     union

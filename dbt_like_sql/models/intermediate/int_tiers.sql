@@ -9,7 +9,7 @@ with listed as (
     group by tier_id
 ),
 
--- Members may hold a tier that the list of tiers does not show (any more).
+-- Members may hold a tier that is not, or no longer, in the list of tiers.
 held as (
     select distinct vip_tier_id as tier_id
     from staging.stg_rivo__customers_history
@@ -20,7 +20,7 @@ known as (
     select tier_id, tier_name from staging.stg_rivo__vip_tiers
 ),
 
--- Those who hold a tier show its name and threshold too; the last ones seen with it know best.
+-- A customer's row includes the name and threshold of the tier held; use the row that was seen last.
 shown as (
     select
         vip_tier_id as tier_id,
@@ -34,7 +34,7 @@ shown as (
 final as (
     select
         coalesce(listed.tier_id, held.tier_id) as tier_id,
-        -- The present name, for history too: a renamed tier is the same tier.
+        -- Use the current name for history too, because a renamed tier is the same tier.
         coalesce(
             listed.tier_name,
             known.tier_name,

@@ -2,7 +2,7 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Entries may be dated before history began, and, where the caller of the API dated them so, after today.
+-- Entries may be dated before history began, and callers of Rivo's API may date them after today.
 ends as (
     select
         least(min(entries.entry_date), min(clock.history_start_date)) as first_day,

@@ -11,7 +11,7 @@ referrals as (
     where not is_deleted
 ),
 
--- Every customer that any list knows, so that no fact lacks its parent.
+-- Every customer in any list, so that each fact has its member.
 known as (
     select customer_id from customers
     union
@@ -86,7 +86,7 @@ final as (
         customers.email,
         customers.loyalty_status,
         coalesce(customers.is_member and not customers.is_deleted, false) as is_member,
-        -- Rivo sends no date of joining; the basis says what stands in for it.
+        -- Rivo sends no date of joining; joined_at_basis names the substitute.
         case
             when ledger.signed_up_at is not null then ledger.signed_up_at
             when customers.is_member and customers.loyalty_status_changed_at is not null

@@ -2,7 +2,7 @@ with intervals as (
     select * from intermediate.int_tier_versions
 ),
 
--- An interval ends when any tier changes; a tier's version goes on until its own name, threshold or rank does.
+-- An interval ends when any tier changes; a version of a tier lasts until its own name, threshold or rank changes.
 compared as (
     select
         *,

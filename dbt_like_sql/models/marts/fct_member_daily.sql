@@ -17,9 +17,9 @@ first_days as (
     group by customer_id
 ),
 
--- Between two days on which something happened a customer's row changes once at most, when 30 days have passed
--- since the last activity. So all days are a few stretches of equal ones.
-stretches as (
+-- Between two days with activity, a customer's values change at most once: 30 days after the last activity. So the
+-- days form a few ranges with equal values.
+day_ranges as (
     select
         customer_id,
         local_day as first_day,
@@ -78,18 +78,18 @@ stretches as (
 
 in_states as (
     select
-        stretches.* exclude (first_day, last_day),
+        day_ranges.* exclude (first_day, last_day),
         spells.state,
         spells.tier_id,
-        greatest(stretches.first_day, spells.first_day) as first_day,
-        -- least() leaves out nulls: the last stretch has no end of its own.
-        least(stretches.last_day, spells.last_day) as last_day
-    from stretches
+        greatest(day_ranges.first_day, spells.first_day) as first_day,
+        -- The last range has no end (null), which least() ignores.
+        least(day_ranges.last_day, spells.last_day) as last_day
+    from day_ranges
     inner join spells
-        on spells.customer_id = stretches.customer_id
-        and spells.last_day >= stretches.first_day
-        and (stretches.last_day is null or spells.first_day <= stretches.last_day)
-    where stretches.last_day is null or stretches.last_day >= stretches.first_day
+        on spells.customer_id = day_ranges.customer_id
+        and spells.last_day >= day_ranges.first_day
+        and (day_ranges.last_day is null or spells.first_day <= day_ranges.last_day)
+    where day_ranges.last_day is null or day_ranges.last_day >= day_ranges.first_day
 ),
 
 final as (

@@ -44,7 +44,7 @@ final as (
         with_balance.entry_at,
         with_balance.entry_date,
         with_balance.balance_after,
-        -- Null before history began and while the customer was absent.
+        -- Null before the start of history and while the customer was absent.
         if(
             spells.exited_at is null or spells.exited_at > with_balance.entry_at,
             spells.tier_id,

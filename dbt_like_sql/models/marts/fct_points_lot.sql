@@ -16,7 +16,7 @@ expiries as (
     where events.expires_at is not null
 ),
 
--- What was received, in the order in which it is used up: `upto` counts this lot and all before it.
+-- Amounts received, in the order in which they are used. `total` is cumulative and includes this lot.
 lots as (
     select
         entries.entry_id,
@@ -33,13 +33,13 @@ lots as (
             partition by entries.customer_id, entries.unit
             order by entries.entry_at, entries.event_id, entries.leg
             rows between unbounded preceding and current row
-        ))::decimal(18, 4) as upto
+        ))::decimal(18, 4) as total
     from entries
     left join expiries on expiries.event_id = entries.event_id
     where entries.amount > 0
 ),
 
--- What was taken, in the same way, and how much of that was spent, expired or taken back.
+-- Amounts deducted, with the same cumulative total, and its parts that were redeemed and expired.
 debits as (
     select
         customer_id,
@@ -47,7 +47,7 @@ debits as (
         entry_date,
         case entry_class when 'redeem' then 'redeemed' when 'expire' then 'expired' else 'reversed' end as kind,
         -amount as amount,
-        (sum(-amount) over in_order)::decimal(18, 4) as upto,
+        (sum(-amount) over in_order)::decimal(18, 4) as total,
         coalesce(sum(-amount) filter (where entry_class = 'redeem') over in_order, 0)::decimal(18, 4) as redeemed,
         coalesce(sum(-amount) filter (where entry_class = 'expire') over in_order, 0)::decimal(18, 4) as expired,
         min(entry_date) over in_order as first_date,
@@ -61,29 +61,29 @@ debits as (
     )
 ),
 
--- First in, first out: the n-th unit received is the n-th unit taken. So the debits that lie below `upto` are
--- those that used up this lot and the ones before it. The debit found is the one that took the lot's last unit, or
--- the last of all where none has yet.
-used_upto as (
+-- First in, first out: the n-th point received is the n-th point deducted. So the debits below `total` used up this lot
+-- and all earlier ones. The join finds the debit that took the last point of the lot, or the last debit of all if the
+-- lot is not used up.
+used_by_lot as (
     select
         lots.*,
         coalesce(
-            debits.redeemed - if(debits.kind = 'redeemed', debits.upto - least(lots.upto, debits.upto), 0), 0
-        ) as redeemed_upto,
+            debits.redeemed - if(debits.kind = 'redeemed', debits.total - least(lots.total, debits.total), 0), 0
+        ) as redeemed_to_here,
         coalesce(
-            debits.expired - if(debits.kind = 'expired', debits.upto - least(lots.upto, debits.upto), 0), 0
-        ) as expired_upto,
-        if(debits.upto >= lots.upto, debits.entry_date, null) as used_up_on,
-        if(debits.upto > lots.upto, debits.entry_date, debits.next_date) as next_begun_on,
+            debits.expired - if(debits.kind = 'expired', debits.total - least(lots.total, debits.total), 0), 0
+        ) as expired_to_here,
+        if(debits.total >= lots.total, debits.entry_date, null) as used_up_on,
+        if(debits.total > lots.total, debits.entry_date, debits.next_date) as next_lot_first_used_on,
         debits.first_date
     from lots
-    asof left join (select *, upto - amount as before from debits) as debits
+    asof left join (select *, total - amount as before from debits) as debits
         on debits.customer_id = lots.customer_id
         and debits.unit = lots.unit
-        and debits.before < lots.upto
+        and debits.before < lots.total
 ),
 
--- A lot is whole until it is begun and keeps its figures once it is used up.
+-- A lot is untouched until `first_used_on`, and its amounts no longer change after it is used up.
 consumed as (
     select
         entry_id,
@@ -95,15 +95,15 @@ consumed as (
         entry_date,
         expires_on,
         amount,
-        upto,
-        coalesce(lag(redeemed_upto) over in_order, 0)::decimal(18, 4) as redeemed_before,
-        coalesce(lag(expired_upto) over in_order, 0)::decimal(18, 4) as expired_before,
-        (redeemed_upto - coalesce(lag(redeemed_upto) over in_order, 0))::decimal(18, 4) as redeemed,
-        (expired_upto - coalesce(lag(expired_upto) over in_order, 0))::decimal(18, 4) as expired,
-        lag(next_begun_on, 1, first_date) over in_order as begun_on,
+        total,
+        coalesce(lag(redeemed_to_here) over in_order, 0)::decimal(18, 4) as redeemed_before,
+        coalesce(lag(expired_to_here) over in_order, 0)::decimal(18, 4) as expired_before,
+        (redeemed_to_here - coalesce(lag(redeemed_to_here) over in_order, 0))::decimal(18, 4) as redeemed,
+        (expired_to_here - coalesce(lag(expired_to_here) over in_order, 0))::decimal(18, 4) as expired,
+        lag(next_lot_first_used_on, 1, first_date) over in_order as first_used_on,
         used_up_on
-    from used_upto
-    window in_order as (partition by customer_id, unit order by upto)
+    from used_by_lot
+    window in_order as (partition by customer_id, unit order by total)
 ),
 
 months as (
@@ -127,7 +127,7 @@ days_of_debits as (
         customer_id,
         unit,
         entry_date,
-        max(upto) as upto,
+        max(total) as total,
         max(redeemed) as redeemed,
         max(expired) as expired,
         lead(entry_date, 1, date 'infinity') over (partition by customer_id, unit order by entry_date) as next_date
@@ -135,9 +135,9 @@ days_of_debits as (
     group by customer_id, unit, entry_date
 ),
 
--- Of a customer's lots no more than one is begun and not used up. Only for these does it matter how much had been
--- taken by then, so that the many others need no look at the debits of each month.
-begun as (
+-- At any date, at most one lot of a customer is partly used. Only that lot needs a join with the debits of the date,
+-- which keeps the query fast.
+partly_used as (
     select
         instants.as_of_type,
         instants.as_of_date,
@@ -145,7 +145,7 @@ begun as (
     from consumed as lots
     inner join instants
         on instants.as_of_date >= lots.entry_date
-        and instants.as_of_date >= lots.begun_on
+        and instants.as_of_date >= lots.first_used_on
         and (lots.used_up_on is null or instants.as_of_date < lots.used_up_on)
 ),
 
@@ -168,29 +168,33 @@ as_of as (
     from consumed as lots
     inner join instants
         on instants.as_of_date >= lots.entry_date
-        and (lots.begun_on is null or instants.as_of_date < lots.begun_on or instants.as_of_date >= lots.used_up_on)
+        and (
+            lots.first_used_on is null
+            or instants.as_of_date < lots.first_used_on
+            or instants.as_of_date >= lots.used_up_on
+        )
     union all
     select
-        begun.as_of_type,
-        begun.as_of_date,
-        begun.entry_id,
-        begun.event_id,
-        begun.customer_id,
-        begun.unit,
-        begun.entry_class,
-        begun.earn_basis,
-        begun.entry_date,
-        begun.expires_on,
-        begun.amount as issued,
-        begun.upto - taken.upto as remaining,
-        taken.redeemed - begun.redeemed_before as redeemed,
-        taken.expired - begun.expired_before as expired
-    from begun
+        partly_used.as_of_type,
+        partly_used.as_of_date,
+        partly_used.entry_id,
+        partly_used.event_id,
+        partly_used.customer_id,
+        partly_used.unit,
+        partly_used.entry_class,
+        partly_used.earn_basis,
+        partly_used.entry_date,
+        partly_used.expires_on,
+        partly_used.amount as issued,
+        partly_used.total - taken.total as remaining,
+        taken.redeemed - partly_used.redeemed_before as redeemed,
+        taken.expired - partly_used.expired_before as expired
+    from partly_used
     inner join days_of_debits as taken
-        on taken.customer_id = begun.customer_id
-        and taken.unit = begun.unit
-        and taken.entry_date <= begun.as_of_date
-        and taken.next_date > begun.as_of_date
+        on taken.customer_id = partly_used.customer_id
+        and taken.unit = partly_used.unit
+        and taken.entry_date <= partly_used.as_of_date
+        and taken.next_date > partly_used.as_of_date
 ),
 
 final as (

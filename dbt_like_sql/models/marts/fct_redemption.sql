@@ -6,7 +6,7 @@ redemptions as (
     select * from staging.stg_rivo__points_redemptions
 ),
 
--- The terms when the reward was claimed come with the redemption; where they do not, the reward's present ones.
+-- Rivo sends the reward's terms at the time of the claim with the redemption. If it does not, use the current terms.
 with_terms as (
     select
         redemptions.redemption_id,
@@ -64,7 +64,7 @@ final as (
             when valued.type_basis = 'assumed' and valued.assumed_value is not null then 'assumed'
             when valued.type_basis <> 'reward_value' or valued.reward_value is null then 'unknown'
             when valued.points_type = 'fixed' or coalesce(valued.reward_price, 0) = 0 then 'fixed'
-            -- Where the kind of reward is unknown, one that cost exactly its price is a fixed one.
+            -- If points_type is unknown, a reward that cost exactly its price is a fixed one.
             when valued.points_type is null and valued.spent = valued.reward_price then 'fixed'
             else 'incremental'
         end as value_basis,

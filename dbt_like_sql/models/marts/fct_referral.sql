@@ -6,7 +6,7 @@ referrals as (
     select * from staging.stg_rivo__referrals
 ),
 
--- One customer an address: the one that Rivo still lists, else the first.
+-- One customer per address: one that Rivo still lists if possible, then the lowest id.
 addresses as (
     select
         lower(trim(email)) as email,
@@ -22,7 +22,7 @@ with_customers as (
         referrals.status,
         referrals.created_at,
         referrals.claimed_at,
-        -- The last change of a completed referral is its completion.
+        -- The last status change of a completed referral is its completion.
         coalesce(referrals.completed_at, if(referrals.status = 'completed', referrals.status_changed_at, null))
             as completed_at,
         coalesce(referrals.advocate_customer_id, advocates.customer_id) as advocate_customer_id,

@@ -17,7 +17,7 @@ observations as (
     )
 ),
 
--- A move leads from one spell straight into the next; a customer who was absent in between has not moved.
+-- A move leads directly from one spell to the next. A customer who was absent in between has not moved.
 moves as (
     select
         spells.customer_id,
@@ -36,8 +36,8 @@ moves as (
         and previous.exited_at = spells.entered_at
 ),
 
--- Both thresholds as of the move; where the tier just left is gone by then, its last known one. Not the ranks:
--- those of a tier that is gone and of one that is there count different tiers. -1 is below every tier.
+-- Both thresholds at the time of the move; a tier that was deleted by then has its last known threshold. Ranks cannot
+-- be compared, because the ranks of a deleted and an existing tier count different tiers. -1 is below every tier.
 ranked as (
     select
         moves.*,
@@ -52,7 +52,7 @@ ranked as (
         and to_tiers.tier_id = moves.to_tier_id
 ),
 
--- Tiers that appeared, went or got another threshold; a new name changes nobody's tier.
+-- Tiers that were added, deleted or got another threshold. A new name changes no customer's tier.
 tier_list_instants as (
     select valid_from as changed_at
     from (
@@ -83,7 +83,7 @@ tier_list_changes as (
     cross join clock
 ),
 
--- How many moved at each observation, out of how many members, and what is usual for this shop.
+-- The number of moves and of members at each observation, and the usual number of moves in this shop.
 moves_per_observation as (
     select
         observations.observed_at,
@@ -121,7 +121,7 @@ mass_moves as (
     inner join members_per_observation as members on members.observed_at = usual.observed_at
     where usual.moves > 5 * usual.trailing_median
         and usual.moves > 0.02 * members.members
-        -- With fewer observations than this nothing can be called unusual. The first one has no moves by nature.
+        -- With fewer observations there is no usual number. The first observation never has moves.
         and usual.trailing_observations > 4
 ),
 

@@ -2,7 +2,7 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Ledger and tally, of members only.
+-- Ledger and Rivo's balance (the tally), members only.
 reconciled as (
     select
         rules.unit,
@@ -28,11 +28,11 @@ reconciliation_checks as (
         members_reconciled / nullif(members_compared, 0) as share,
         tally_rule as answer,
         'ok' as status,
-        'The ' || unit || ' ledger is read by rule ' || tally_rule || ': ' || case tally_rule
-            when 'a' then 'all entries count, also those revoked since.'
-            when 'b' then 'all entries count but those revoked.'
-            when 'c' then 'neither revoked nor hidden entries count.'
-            else 'neither revoked, hidden, unapproved nor future entries count.'
+        'The ' || unit || ' ledger follows rule ' || tally_rule || ': ' || case tally_rule
+            when 'a' then 'all entries count, including revoked ones.'
+            when 'b' then 'all entries count except revoked ones.'
+            when 'c' then 'all entries count except revoked and hidden ones.'
+            else 'all entries count except revoked, hidden, unapproved and future ones.'
         end as finding
     from reconciled
     union all
@@ -44,10 +44,10 @@ reconciliation_checks as (
         members_reconciled / nullif(members_compared, 0) as share,
         null as answer,
         if(members_reconciled < 0.99 * members_compared, 'attention', 'ok') as status,
-        'The ledger gives Rivo''s ' || unit || ' balance for ' || members_reconciled || ' of ' || members_compared
+        'The ledger equals Rivo''s ' || unit || ' balance for ' || members_reconciled || ' of ' || members_compared
         || ' members.' || if(
             members_reconciled < members_compared,
-            ' The others are in rpt_ledger_reconciliation.',
+            ' See rpt_ledger_reconciliation for the others.',
             ''
         ) as finding
     from reconciled
@@ -90,9 +90,9 @@ entry_checks as (
         if(unclassified > 0, 'attention', 'ok') as status,
         if(
             unclassified > 0,
-            unclassified || ' ledger entries come from sources that no rule knows: ' || sources
-            || '. Add them to the seed entry_class_rules.',
-            'Every source of the ledger is known.'
+            unclassified || ' ledger entries come from sources that no rule matches: ' || sources
+            || '. Add these sources to the seed entry_class_rules.',
+            'A rule matches every source of the ledger.'
         ) as finding
     from entries
     union all
@@ -104,10 +104,10 @@ entry_checks as (
         not_counted / nullif(entries, 0) as share,
         null as answer,
         if(not_counted > 0.5 * entries, 'attention', 'ok') as status,
-        not_counted || ' ledger entries are in no balance and no report, because Rivo''s tally leaves them out too.'
+        not_counted || ' ledger entries are in no balance and no report, because Rivo''s balances exclude them too.'
         || if(
             not_counted > 0.5 * entries,
-            ' That is most of the ledger: look at some members in Rivo before you believe the reports of points.',
+            ' That is most of the ledger: compare some members with Rivo before you use the reports on points.',
             ''
         ) as finding
     from entries
@@ -120,7 +120,7 @@ entry_checks as (
         without_customer / nullif(entries, 0) as share,
         null as answer,
         if(without_customer > 0, 'attention', 'ok') as status,
-        without_customer || ' ledger entries name no customer.' as finding
+        without_customer || ' ledger entries have no customer.' as finding
     from entries
     union all
     select
@@ -131,11 +131,11 @@ entry_checks as (
         in_the_future / nullif(entries, 0) as share,
         null as answer,
         if(in_the_future > 0, 'note', 'ok') as status,
-        in_the_future || ' ledger entries count from a later time than the last sync.' as finding
+        in_the_future || ' ledger entries are dated after the last sync.' as finding
     from entries
 ),
 
--- Only what was paid for: a reward may be free.
+-- Free rewards have no ledger entry, so only paid ones are checked.
 paid as (
     select redemption_id from marts.fct_redemption
     where points_spent > 0 or credits_spent > 0
@@ -169,7 +169,7 @@ link_checks as (
         null as answer,
         if(count(*) filter (where redemptions.redemption_id is null) > 0, 'attention', 'ok') as status,
         count(*) filter (where redemptions.redemption_id is null) || ' of ' || count(*)
-        || ' entries that pay for a redemption, or give it back, lead to none.' as finding
+        || ' ledger entries that pay for or return a redemption refer to no known redemption.' as finding
     from intermediate.int_ledger_entries as entries
     left join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
     where entries.leg = 'original' and entries.entry_class in ('redeem', 'redeem_return')
@@ -185,8 +185,8 @@ date_checks as (
         min(points_expire_text) filter (where points_expire_on is null) as answer,
         if(count(*) filter (where points_expire_on is null) > 0, 'attention', 'ok') as status,
         count(*) filter (where points_expire_on is null) || ' of ' || count(*)
-        || ' expiry dates of customers could not be read' || coalesce(
-            ', as in: ' || min(points_expire_text) filter (where points_expire_on is null), ''
+        || ' expiry dates of customers could not be parsed' || coalesce(
+            ', for example: ' || min(points_expire_text) filter (where points_expire_on is null), ''
         ) || '.' as finding
     from staging.stg_rivo__customers
     where points_expire_text is not null
@@ -215,9 +215,9 @@ sync_checks as (
         max(calendar.local_day) filter (where observed_days.local_day is null)::varchar as answer,
         if(count(*) filter (where observed_days.local_day is null) > 0, 'note', 'ok') as status,
         count(*) filter (where observed_days.local_day is null) || ' of ' || count(*)
-        || ' days since the first sync have no complete reading of the customers' || coalesce(
-            ', the last one ' || max(calendar.local_day) filter (where observed_days.local_day is null), ''
-        ) || '. Moves of those days show at the next sync.' as finding
+        || ' days since the first sync have no complete read of the customers' || coalesce(
+            ', most recently ' || max(calendar.local_day) filter (where observed_days.local_day is null), ''
+        ) || '. Tier moves on those days appear at the next sync.' as finding
     from calendar
     left join observed_days on observed_days.local_day = calendar.local_day
 ),
@@ -241,20 +241,20 @@ list_checks as (
         if(count(*) filter (where not is_complete) > 0, 'attention', 'ok') as status,
         if(
             count(*) filter (where not is_complete) > 0,
-            'Not read at the last try, so older than the rest: '
+            'These lists failed in the last sync and are older than the others: '
             || string_agg(list_name, ', ' order by list_name) filter (where not is_complete)
-            || '. sync_log says why.',
-            'Every list was read to its end at the last try.'
+            || '. See the column error in rivo_raw.sync_log.',
+            'The last read of every list is complete.'
         ) as finding
     from last_reads
 ),
 
--- Rows set apart are asked for at every reading, so the last one knows them all.
+-- Every read requests the quarantined rows again, so the last read counts all of them.
 quarantined as (
     select
         list_name,
         arg_max(rows_quarantined, log_position) as quarantined,
-        -- Of two within a second the larger one: to read again at once changes no figure.
+        -- Of two reads within one second, use the larger one, so that an immediate second sync changes no number.
         arg_max(rows_read, (observed_at, rows_read)) as rows_read
     from staging.stg_rivo__sync_log
     where is_complete
@@ -272,9 +272,9 @@ quarantine_checks as (
         if(sum(quarantined) > 0, 'attention', 'ok') as status,
         if(
             sum(quarantined) > 0,
-            sum(quarantined)::bigint || ' rows could not be loaded and are missing here: '
+            sum(quarantined)::bigint || ' rows are quarantined and missing from all models: '
             || string_agg(list_name, ', ' order by list_name) filter (where quarantined > 0)
-            || '. rivo_raw._quarantine says why.',
+            || '. See the column reason in rivo_raw._quarantine.',
             'Every row that Rivo sent was loaded.'
         ) as finding
     from quarantined
@@ -304,18 +304,18 @@ progress_checks as (
         measure as answer,
         if((is_shown and not is_ambiguous) or members = 0, 'ok', 'attention') as status,
         case
-            when members = 0 then 'rpt_near_next_tier is empty, because there are no members, no tiers or no such measure.'
+            when members = 0 then 'rpt_near_next_tier is empty: there are no members, no tiers or no allowed measure.'
             when is_shown then
-                'Progress to the next tier is measured by ' || measure || ', which gives the tier held for '
+                'Progress to the next tier is measured by ' || measure || ', which leads to the tier held for '
                 || members_agreeing || ' of ' || members || ' members.'
                 || if(
                     is_ambiguous,
-                    ' Measures of another kind do so for as many: say in the seed program_settings what tiers are entered by.',
+                    ' A measure of another kind fits equally well: set tier_progress in the seed program_settings.',
                     ''
                 )
             else
-                'rpt_near_next_tier is empty: the measure that fits best, ' || measure || ', gives the tier held for only '
-                || members_agreeing || ' of ' || members || ' members, and 95 % are needed.'
+                'rpt_near_next_tier is empty: the best measure, ' || measure || ', leads to the tier held for only '
+                || members_agreeing || ' of ' || members || ' members; at least 95 % are required.'
         end as finding
     from intermediate.int_tier_progress_measure
 ),

@@ -34,7 +34,7 @@ final as (
         ledger_balance,
         ledger_balance - tally as diff,
         ledger_balance = tally as is_reconciled,
-        -- The first explanation that makes the numbers fit.
+        -- The first explanation under which the numbers agree.
         case
             when tally is null then 'no_tally'
             when ledger_balance = tally then null

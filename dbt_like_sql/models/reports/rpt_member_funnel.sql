@@ -11,7 +11,7 @@ codes as (
     group by customer_id
 ),
 
--- Each step counts those who took all the steps before it too.
+-- Each step only counts customers who reached all previous steps.
 steps as (
     select
         date_trunc('month', timezone(clock.timezone, members.joined_at))::date as join_month,

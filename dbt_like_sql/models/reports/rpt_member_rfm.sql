@@ -26,7 +26,7 @@ members as (
     where members.is_member
 ),
 
--- The place among all members from the worst upwards; equals share the lowest place of theirs.
+-- The number of members with a worse value. Equal members share the lowest number.
 placed as (
     select
         *,

@@ -7,7 +7,7 @@ with tiers as (
     where is_current
 ),
 
--- No row at all where no measure agrees with the tiers held: a wrong gap is worse than none.
+-- No rows if no measure agrees with the tiers held, because a wrong gap is worse than none.
 progress as (
     select
         progress.customer_id,

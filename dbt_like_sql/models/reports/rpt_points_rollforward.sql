@@ -6,7 +6,7 @@ entries as (
     select * from marts.fct_points_ledger
 ),
 
--- Entries may be dated after today; the tallies that the last closing is held against have them already.
+-- Include entries dated after today, because the tallies that are compared with the last closing include them.
 spans as (
     select
         entries.unit,

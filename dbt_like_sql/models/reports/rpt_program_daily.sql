@@ -12,14 +12,14 @@ calendar as (
     where history_start_date is not null
 ),
 
--- The stretches of days on which somebody was a member, cut at every change of tier.
+-- Ranges of days on which a customer was a member, split at every change of tier.
 member_days as (
     select customer_id, first_day, last_day from intermediate.int_state_days
     where state_kind <> 'not_member'
 ),
 
--- A stretch that begins where no other ended the day before is a member who came; the reverse one who went.
-came as (
+-- A range without another that ends on the day before it is a member who joined; the reverse is a member who left.
+arrivals as (
     select member_days.first_day as local_day, count(*) as joined
     from member_days
     anti join member_days as earlier
@@ -28,7 +28,7 @@ came as (
     group by member_days.first_day
 ),
 
-went as (
+departures as (
     select member_days.last_day + 1 as local_day, count(*) as gone
     from member_days
     anti join member_days as later
@@ -47,13 +47,14 @@ active as (
 members as (
     select
         calendar.local_day,
-        coalesce(came.joined, 0) as joined,
-        coalesce(went.gone, 0) as gone,
-        sum(coalesce(came.joined, 0) - coalesce(went.gone, 0)) over (order by calendar.local_day) as members_end,
+        coalesce(arrivals.joined, 0) as joined,
+        coalesce(departures.gone, 0) as gone,
+        sum(coalesce(arrivals.joined, 0) - coalesce(departures.gone, 0)) over (order by calendar.local_day)
+            as members_end,
         coalesce(active.active_members_30d, 0) as active_members_30d
     from calendar
-    left join came on came.local_day = calendar.local_day
-    left join went on went.local_day = calendar.local_day
+    left join arrivals on arrivals.local_day = calendar.local_day
+    left join departures on departures.local_day = calendar.local_day
     left join active on active.local_day = calendar.local_day
 ),
 
@@ -109,7 +110,7 @@ final as (
     select
         members.local_day,
         units.unit,
-        -- How many there were before the first observation is not known, nor who of them is new.
+        -- The members before the first observation are not known.
         if(
             members.local_day > clock.history_start_date, members.members_end - members.joined + members.gone, null
         )::bigint as members_start,

@@ -1,4 +1,4 @@
--- Periods of one type follow each other without a gap, so that a run of them is a first and a last number.
+-- Periods of one type have no gaps, so a run of consecutive periods is a first and a last number.
 with periods as (
     select
         *,
@@ -16,7 +16,7 @@ spells as (
     select * from intermediate.int_tier_spells
 ),
 
--- Spells begin and end at few instants, those of the syncs: periods are counted once an instant, not once a spell.
+-- Spells begin and end at the few instants of syncs, so count periods once per instant instead of once per spell.
 instants as (
     select entered_at as instant from spells
     union
@@ -53,7 +53,7 @@ spans as (
         and exited.period_type = entered.period_type
 ),
 
--- Who belongs to which segment: everyone to 'all', and everyone known at the start to the tier held then.
+-- Members of segments: every customer is in 'all', and each customer known at the start in the state held then.
 starts as (
     select
         customer_id,
@@ -98,14 +98,14 @@ segments as (
         and periods.period_number between segment_runs.first_number and segment_runs.last_number
 ),
 
--- A code's life: the longest that any code of this shop was given. Codes without an expiry may live as long.
+-- The longest lifetime of any code of this shop. It is assumed for codes without an expiry too.
 code_life as (
     select coalesce(max(expires_at - claimed_at), interval 365 day) as longest
     from marts.fct_redemption
     where expires_at > claimed_at
 ),
 
--- What was booked without a customer counts for 'all'.
+-- Entries without a customer count in 'all'.
 movements as (
     select
         customer_id,
@@ -133,7 +133,7 @@ movements as (
     from marts.fct_redemption
 ),
 
--- What lies before the first period is not inside it, but counts for all that is summed since the beginning.
+-- Days before the first period are in no period, but count in the lifetime columns.
 days as (
     select distinct local_day from movements
 ),
@@ -176,8 +176,8 @@ activity as (
     group by movements.customer_id, period_days.period_type, period_days.period_number, period_days.is_inside
 ),
 
--- Who was active in a period is few rows, who was there is many: a customer's activity counts towards the run of
--- periods that begin while the customer is in the segment, from that of the activity on.
+-- There are few rows of activity and many of membership. So each row of activity counts towards a run of periods:
+-- those that begin while the customer is in the segment, starting with the period of the activity.
 in_segments as (
     select
         activity.*,
@@ -217,7 +217,7 @@ runs_of_activity as (
         sum(redeemed) as redeemed,
         sum(codes_claimed) as codes_claimed,
         sum(codes_used) as codes_used,
-        -- Only who earned can be measured against what was earned.
+        -- The ratio is only defined for customers who earned.
         count(*) filter (where issued > 0) as active_members,
         sum(least(1, greatest(0, redeemed) / issued)) filter (where issued > 0) as capped_redemption_rates
     from in_segments

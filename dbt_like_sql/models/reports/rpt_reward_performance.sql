@@ -3,7 +3,7 @@ with redemptions as (
     where claim_date is not null
 ),
 
--- A reward goes by its present name; one that Rivo does not list any more by the last one it was claimed under.
+-- The current name of the reward. If Rivo no longer lists it, the name at the last claim.
 names as (
     select
         redemptions.reward_id,

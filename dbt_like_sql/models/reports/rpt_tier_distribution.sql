@@ -22,8 +22,8 @@ balances as (
     from intermediate.int_member_days
 ),
 
--- Members and balances change by entering, by leaving, and by what is booked in between: summing those up is
--- the same as looking at every member on every day, without the members x days rows.
+-- Members and balances of a state change when customers enter, leave, or have an entry in between. The running sum of
+-- these changes avoids a table of members x days.
 entering as (
     select
         lasting.state,

@@ -6,7 +6,7 @@ spells as (
     select * from intermediate.int_tier_spells
 ),
 
--- The state at an instant is the one of the last observation at or before it.
+-- The state at an instant is that of the last observation at or before it.
 at_start as (
     select
         periods.period_type,
@@ -106,8 +106,8 @@ with_periods as (
         and periods.period_start = cells.period_start
 ),
 
--- Thresholds as of the period's end, of tiers gone by then the last known ones. Not the ranks: those of a tier
--- that is gone and of one that is there count different tiers. -1 is below every tier.
+-- Both thresholds at the end of the period; a tier that was deleted by then has its last known threshold. Ranks cannot
+-- be compared, because the ranks of a deleted and an existing tier count different tiers. -1 is below every tier.
 with_thresholds as (
     select
         with_periods.*,

@@ -89,8 +89,8 @@ movement as (
         and ins.tier_id is not distinct from outs.tier_id
 ),
 
--- The highest threshold at the end of the month: nobody can be upgraded from there, or where there are no tiers.
-ladders as (
+-- The highest threshold at the end of the month. No upgrade is possible from there, or without tiers.
+top_thresholds as (
     select
         as_of,
         max(threshold) as top_threshold
@@ -103,11 +103,11 @@ with_threshold as (
     select
         movement.*,
         periods.is_complete,
-        ladders.top_threshold,
+        top_thresholds.top_threshold,
         if(movement.tier_id is null, -1, coalesce(tiers.threshold, 0)) as threshold
     from movement
     inner join periods on periods.period_start = movement.month
-    left join ladders on ladders.as_of = periods.ends_at
+    left join top_thresholds on top_thresholds.as_of = periods.ends_at
     left join intermediate.int_tier_thresholds as tiers
         on tiers.as_of = periods.ends_at
         and tiers.tier_id = movement.tier_id

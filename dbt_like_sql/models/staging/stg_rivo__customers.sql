@@ -14,7 +14,7 @@ final as (
         total_spent,
         shopify_tags,
         loyalty_status,
-        -- Any status other than 'member' (guest, opted out, unknown ones) is not a member.
+        -- Every other status (guest, opted out, unknown) is not a member.
         coalesce(loyalty_status = 'member', false) as is_member,
         loyalty_status_last_changed_at as loyalty_status_changed_at,
         vip_tier_id,

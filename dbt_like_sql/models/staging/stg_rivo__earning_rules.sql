@@ -9,7 +9,7 @@ final as (
         name as rule_name,
         description as rule_description,
         status,
-        -- Rivo lists rules that nobody ever set up, with all or most attributes null.
+        -- Rivo also lists rules that the shop never set up, with most attributes null.
         status is not null as is_set_up,
         coalesce(status = 'active', false) as is_active,
         "trigger" as rule_trigger,

@@ -8,7 +8,7 @@ final as (
         customer_id,
         points_diff,
         points_amount,
-        -- Without credits_diff the sign follows the source: what is spent on a reward leaves the balance.
+        -- Without credits_diff, the source determines the sign: amounts spent on a reward reduce the balance.
         coalesce(
             credits_diff,
             case when source = 'points_purchase' then -abs(credits_amount) else credits_amount end,
@@ -16,7 +16,7 @@ final as (
         ) as credits_diff,
         source,
         title,
-        -- An event without any time of its own counts from when it was first seen.
+        -- An event without a time of its own counts from the first sync that saw it.
         coalesce(applied_at, occurred_at, approved_at, _first_seen_at) as entry_at,
         applied_at,
         occurred_at,

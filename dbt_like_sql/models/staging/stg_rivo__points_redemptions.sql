@@ -13,13 +13,13 @@ final as (
         purchase_type,
         coalesce(abs(points_amount), 0) as points_spent,
         coalesce(abs(credits_amount), 0) as credits_spent,
-        -- A redemption without a time of its own counts from when it was first seen.
+        -- A redemption without a time of its own counts from the first sync that saw it.
         coalesce(applied_at, _first_seen_at) as claimed_at,
         expires_at,
         used_at,
         refunded_at,
         revoked_at,
-        -- The reward's terms as they were when it was claimed; the list of rewards shows today's.
+        -- The reward's terms at the time of the claim; the list of rewards has the current terms.
         reward ->> '$.name' as claimed_reward_name,
         reward ->> '$.reward_type' as claimed_reward_type,
         reward ->> '$.points_type' as claimed_points_type,

@@ -1,5 +1,5 @@
 with source as (
-    select *, rowid as log_position from rivo_raw.sync_log
+    select * from rivo_raw.sync_log
 ),
 
 final as (

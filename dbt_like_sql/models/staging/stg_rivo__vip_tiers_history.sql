@@ -2,7 +2,7 @@ with source as (
     select * from rivo_raw.vip_tiers_history
 ),
 
--- A tier that Rivo still lists, but marks as deleted, ends with the first reading after that.
+-- A tier that Rivo still lists but marks as deleted ends with the first read after the deletion.
 deleted as (
     select
         tiers.id,

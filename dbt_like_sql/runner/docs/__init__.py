@@ -1,7 +1,7 @@
-"""The documentation of a project as one HTML page: styles, script and data inline, no server, no network.
+"""Documentation of a project as one self-contained HTML page: no server, no network.
 
-`page.html` is the frame, `page.css` the looks, `page.js` draws what the data says. The data never becomes
-markup: the script sets it as text only.
+`page.html` is the frame, `page.css` the style, `page.js` renders the data. The data is never parsed as markup:
+the script only sets text.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from dbt_like_sql.runner.sql import quoted, tables
 _HERE = Path(__file__).parent
 
 _ABOUT = {
-    "reports": "Answers, ready to chart.",
-    "marts": "Members, tiers and facts to build your own on.",
-    "intermediate": "The steps in between.",
-    "staging": "The raw lists, renamed and typed.",
-    SEEDS: "Small tables kept by hand.",
+    "reports": "Answers to common questions, ready to chart.",
+    "marts": "Members, tiers and facts for your own queries.",
+    "intermediate": "Intermediate steps between staging and marts.",
+    "staging": "Raw tables with clear names and types.",
+    SEEDS: "Small tables maintained by hand.",
 }
 
 
 def page(project: Project, connection: duckdb.DuckDBPyConnection | None, note: str, title: str) -> str:
-    """Write the page. Types, row counts and last results come from `connection`, where there is one.
+    """Return the page as HTML. Types, row counts and last results are read from `connection`, if given.
 
-    `note` says in a sentence from where they are, or why there are none.
+    `note` is a sentence that names their origin, or says why there are none.
     """
     parts = {
         "title": title.replace("&", "&amp;").replace("<", "&lt;"),
@@ -45,7 +45,7 @@ def page(project: Project, connection: duckdb.DuckDBPyConnection | None, note: s
 
 
 def _inline(data: Any) -> str:
-    """JSON that can stand inside a <script>: no `<` of the data can end it or open a comment."""
+    """Return JSON that is safe inside a <script>: no `<` in the data can end it or open a comment."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), default=str)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -68,7 +68,7 @@ def _data(
         "note": note,
         "as_of": f"{max(times):%Y-%m-%d %H:%M} UTC" if times else None,
         "has_results": bool(last.builds),
-        "schemas": [{"name": s, "about": _ABOUT.get(s, "Tables as they were loaded.")} for s in schemas],
+        "schemas": [{"name": s, "about": _ABOUT.get(s, "Raw tables, as loaded.")} for s in schemas],
         "tables": found,
     }
 
@@ -76,12 +76,12 @@ def _data(
 def _contents(
     connection: duckdb.DuckDBPyConnection, project: Project
 ) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
-    """Count the rows of every table there is, and list its columns with their types."""
-    there = tables(connection)
+    """Return the row count of every existing table, and the types of its columns, by relation."""
+    existing = tables(connection)
     rows = {}
     for relation in project.tables:
         schema, _, name = relation.partition(".")
-        if (schema, name) in there:
+        if (schema, name) in existing:
             [[rows[relation]]] = connection.execute(
                 f"select count(*) from {quoted(schema)}.{quoted(name)}"
             ).fetchall()

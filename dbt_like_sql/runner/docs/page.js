@@ -1,5 +1,5 @@
 "use strict";
-// Everything is drawn from the data as text; nothing of it is ever read as markup.
+// The data is only ever set as text, never parsed as markup.
 const data = JSON.parse(document.getElementById("data").textContent);
 const tables = new Map(data.tables.map((table) => [table.id, table]));
 const readers = new Map(data.tables.map((table) => [table.id, []]));
@@ -7,7 +7,7 @@ for (const table of data.tables) for (const read of table.reads) readers.get(rea
 const main = document.getElementById("main");
 const search = document.getElementById("search");
 
-// Makes an element: el("a", {href: "#"}, "text", otherElement, [more, elements]).
+// Creates an element: el("a", {href: "#"}, "text", otherElement, [more, elements]).
 function el(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) if (value != null) node.setAttribute(name, value);
@@ -34,25 +34,25 @@ const state = (status) => el("span", { class: "state " + (status || "none") }, S
 // The pages.
 
 function home() {
-  const asked = data.tables.filter((table) => (table.questions || []).length);
+  const answering = data.tables.filter((table) => (table.questions || []).length);
   const tests = data.tables.flatMap((table) => (table.tests || []).map((test) => ({ ...test, table: table.id })));
-  const amiss = tests.filter((test) => test.status && test.status !== "pass");
+  const notPassed = tests.filter((test) => test.status && test.status !== "pass");
   const passed = tests.filter((test) => test.status === "pass").length;
   return [
     el("h1", {}, data.title),
-    el("p", { class: "lead" }, "Every table of the warehouse: what it holds, where each column comes from, how it is tested."),
+    el("p", { class: "lead" }, "Every table of the warehouse: its content, the origin of each column, and its tests."),
     el("p", { class: "soft small" }, data.note + (data.as_of ? `, as of ${data.as_of}.` : /[.]$/.test(data.note) ? "" : ".")),
     data.has_results &&
       el("p", { class: "small" }, el("span", { class: "state pass" }, "✓ " + plural(passed, "test") + " passed"),
-        amiss.length ? `, ${amiss.length} did not:` : "."),
-    amiss.length &&
-      el("ul", {}, amiss.map((test) => el("li", {}, state(test.status), " ", link(test.table), ` ${test.description || test.name} `, el("span", { class: "soft" }, test.message)))),
-    asked.length && el("h2", {}, "Questions it answers"),
-    asked.length &&
-      el("ul", { class: "plain questions" }, inOrder(asked).flatMap((table) => table.questions.map((question) =>
+        notPassed.length ? `, ${notPassed.length} did not pass:` : "."),
+    notPassed.length &&
+      el("ul", {}, notPassed.map((test) => el("li", {}, state(test.status), " ", link(test.table), ` ${test.description || test.name} `, el("span", { class: "soft" }, test.message)))),
+    answering.length && el("h2", {}, "Questions the warehouse answers"),
+    answering.length &&
+      el("ul", { class: "plain questions" }, inOrder(answering).flatMap((table) => table.questions.map((question) =>
         el("li", {}, el("a", { href: address(table.id) }, question), el("span", { class: "soft small name" }, "  " + table.id))))),
     el("h2", {}, "Lineage"),
-    el("p", { class: "soft small" }, "Data flows from left to right. Point at a table to see what it is made of and what is made of it; choose it to open it."),
+    el("p", { class: "soft small" }, "Data flows from left to right. Point at a table to highlight the tables it is built from and those built from it. Click it to open its page."),
     graph(data.tables.filter((table) => table.reads.length || readers.get(table.id).length).map((table) => table.id)),
     data.schemas.flatMap((schema) => {
       const found = data.tables.filter((table) => schemaOf(table.id) === schema.name);
@@ -68,7 +68,7 @@ function inOrder(found) {
 
 function listing(found) {
   return el("table", { class: "stack" },
-    el("thead", {}, el("tr", {}, el("th", {}, "Table"), el("th", { class: "number" }, "Rows"), el("th", {}, "What it is"))),
+    el("thead", {}, el("tr", {}, el("th", {}, "Table"), el("th", { class: "number" }, "Rows"), el("th", {}, "Description"))),
     el("tbody", {}, found.map((table) => el("tr", {},
       el("td", {}, link(table.id, nameOf(table.id))),
       el("td", { class: "number", "data-unit": "rows" }, table.rows == null ? "" : table.rows.toLocaleString("en")),
@@ -78,7 +78,7 @@ function listing(found) {
 function tablePage(table, column) {
   const facts = [
     ["One row", table.grain && table.grain.length ? "for each " + table.grain.join(", ") : null],
-    ["Rows", table.rows == null ? "unknown: there is no such table in the warehouse yet" : table.rows.toLocaleString("en") + (data.as_of ? `, as of ${data.as_of}` : "")],
+    ["Rows", table.rows == null ? "unknown: the table is not in the warehouse yet" : table.rows.toLocaleString("en") + (data.as_of ? `, as of ${data.as_of}` : "")],
     ["Read from", table.reads.length ? join(table.reads.map((id) => link(id))) : null],
     ["Read by", readers.get(table.id).length ? join(readers.get(table.id).map((id) => link(id))) : null],
     ["Tags", (table.tags || []).length ? table.tags.map((tag) => el("span", { class: "tag" }, tag)) : null],
@@ -89,7 +89,7 @@ function tablePage(table, column) {
   return [
     el("h1", {}, el("small", {}, KINDS[table.kind]), table.id.split(/(?<=[._])/).flatMap((part) => [part, el("wbr")])),
     (table.description || "No description.").split(/\n\s*\n/).map((text) => el("p", { class: "lead" }, text)),
-    broken && el("p", { class: "notice" }, `The last build did not renew it. ${table.built.message}`),
+    broken && el("p", { class: "notice" }, `The last build did not update this table. ${table.built.message}`),
     (table.questions || []).length && [el("h2", {}, "Questions it answers"), el("ul", {}, table.questions.map((question) => el("li", {}, question)))],
     el("dl", { class: "facts" }, facts.flatMap(([title, text]) => [el("dt", {}, title), el("dd", {}, text)])),
     around.length > 1 && [el("h2", {}, "Lineage"), graph(around, table.id)],
@@ -100,12 +100,12 @@ function tablePage(table, column) {
   ].flat();
 }
 
-const KINDS = { raw: "raw table, as it was loaded", seed: "seed, a small table kept by hand", sql: "model", python: "model in Python" };
+const KINDS = { raw: "raw table, as loaded", seed: "seed, a small table maintained by hand", sql: "model", python: "Python model" };
 const join = (nodes) => nodes.flatMap((node, index) => (index ? [", ", node] : [node]));
 
 function columns(table, chosen) {
   return el("table", { class: "stack" },
-    el("thead", {}, el("tr", {}, el("th", {}, "Column"), el("th", {}, "Type"), el("th", {}, "What it is"))),
+    el("thead", {}, el("tr", {}, el("th", {}, "Column"), el("th", {}, "Type"), el("th", {}, "Description"))),
     el("tbody", {}, table.columns.map((column) => el("tr", { class: column.name === chosen ? "here" : null },
       el("td", {}, el("a", { href: address(table.id, column.name), class: "name" }, column.name)),
       el("td", { class: "type name" }, column.type || ""),
@@ -127,16 +127,16 @@ function origins(names) {
 
 function tests(table) {
   return el("table", { class: "stack" },
-    el("thead", {}, el("tr", {}, el("th", {}, "Last result"), el("th", {}, "What is tested"))),
+    el("thead", {}, el("tr", {}, el("th", {}, "Last result"), el("th", {}, "Test"))),
     el("tbody", {}, table.tests.map((test) => el("tr", {},
       el("td", {}, state(test.status)),
       el("td", {}, test.description || test.name,
         test.status && test.status !== "pass" ? el("p", { class: test.status }, test.message) : null,
-        el("details", { class: "small" }, el("summary", {}, test.severity === "error" ? "holds back a build that fails it" : "only warns"),
+        el("details", { class: "small" }, el("summary", {}, test.severity === "error" ? "a failure blocks the new version" : "warns only"),
           el("p", { class: "soft name" }, test.name), el("pre", { tabindex: 0 }, test.sql)))))));
 }
 
-// Search: each table with the places where the words stand, names first.
+// Search: each table with the places where the words occur. Names have the highest weight.
 
 const entries = data.tables.flatMap((table) => [
   { table, weight: 8, what: "", text: table.id },
@@ -161,7 +161,7 @@ function results(query) {
     hit.entries.push({ ...entry, strength });
     found.set(entry.table, hit);
   }
-  // Each word stands somewhere in the table; the places that hold most of them are shown first.
+  // Keep tables in which every word occurs; show the places with most of the words first.
   for (const [table, hit] of found) {
     if (hit.words.size < words.length) found.delete(table);
     hit.entries.sort((a, b) => b.strength - a.strength);
@@ -169,7 +169,7 @@ function results(query) {
   const ranked = inOrder([...found.keys()]).sort((a, b) => found.get(b).score - found.get(a).score);
   return [
     el("h1", {}, el("small", {}, "Search"), query),
-    el("p", { class: "soft", role: "status" }, ranked.length ? `Found in ${plural(ranked.length, "table")}.` : "Nothing holds all of these words. Try fewer, or a part of one."),
+    el("p", { class: "soft", role: "status" }, ranked.length ? `Found in ${plural(ranked.length, "table")}.` : "No table matches all of these words. Try fewer words, or part of a word."),
     ranked.map((table) => el("div", { class: "result" },
       el("a", { href: address(table.id), class: "name" }, marked(table.id, words)),
       found.get(table).entries.filter((entry) => entry.what || entry.text !== table.id).slice(0, 4).map((entry) =>
@@ -197,7 +197,7 @@ function marked(text, words) {
   return [...parts, text.slice(at)];
 }
 
-// The graph: layers side by side, in each as many columns as its tables read one another.
+// The graph: layers from left to right; a layer has several columns if its tables read one another.
 
 function reach(id, step) {
   const found = new Set();
@@ -234,7 +234,7 @@ function layout(ids) {
     }
   }
   stacks.sort((a, b) => LAYERS.indexOf(a.layer === "seeds" ? "raw" : a.layer) - LAYERS.indexOf(b.layer === "seeds" ? "raw" : b.layer) || a.key.localeCompare(b.key, "en", { numeric: true }));
-  // A few sweeps that put each table near the middle of what it reads, and of what reads it.
+  // Reduce crossings: move each table near the middle of the tables it reads, then of those that read it.
   const rank = new Map();
   const number = () => stacks.forEach((stack) => stack.ids.forEach((id, index) => rank.set(id, index - stack.ids.length / 2)));
   number();
@@ -242,8 +242,8 @@ function layout(ids) {
     const near = sweep % 2 ? (id) => readers.get(id) : (id) => tables.get(id).reads;
     for (const stack of sweep % 2 ? [...stacks].reverse() : stacks) {
       const middle = new Map(stack.ids.map((id) => {
-        const beside = near(id).filter((other) => inside.has(other));
-        return [id, beside.length ? beside.reduce((sum, other) => sum + rank.get(other), 0) / beside.length : rank.get(id)];
+        const neighbours = near(id).filter((other) => inside.has(other));
+        return [id, neighbours.length ? neighbours.reduce((sum, other) => sum + rank.get(other), 0) / neighbours.length : rank.get(id)];
       }));
       stack.ids.sort((a, b) => middle.get(a) - middle.get(b));
     }
@@ -284,17 +284,17 @@ function graph(ids, self) {
   const picture = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Lineage: tables and what they read" },
     ...heads, ...edges.map((edge) => edge.node), ...boxes.values());
   const frame = el("div", { class: "graph" }, picture);
-  const light = (id) => {
+  const highlight = (id) => {
     const on = id && new Set([id, ...reach(id, (one) => tables.get(one).reads), ...reach(id, (one) => readers.get(one))]);
     frame.classList.toggle("lit", Boolean(id));
     boxes.forEach((box, one) => box.classList.toggle("on", Boolean(on && on.has(one))));
     edges.forEach((edge) => edge.node.classList.toggle("on", Boolean(on && on.has(edge.from) && on.has(edge.to))));
   };
   boxes.forEach((box, id) => {
-    box.addEventListener("mouseenter", () => light(id));
-    box.addEventListener("mouseleave", () => light(null));
-    box.addEventListener("focus", () => light(id));
-    box.addEventListener("blur", () => light(null));
+    box.addEventListener("mouseenter", () => highlight(id));
+    box.addEventListener("mouseleave", () => highlight(null));
+    box.addEventListener("focus", () => highlight(id));
+    box.addEventListener("blur", () => highlight(null));
   });
   if (self) requestAnimationFrame(() => { frame.scrollLeft = place.get(self).x - frame.clientWidth / 2 + place.get(self).width / 2; });
   return frame;
@@ -312,7 +312,7 @@ function menu(current) {
 }
 
 function decoded(text) {
-  // A link cut off in an e-mail is still a link to somewhere.
+  // A link that was cut off, for example in an e-mail, is not valid encoding.
   try { return decodeURIComponent(text); } catch { return text; }
 }
 
@@ -320,7 +320,7 @@ function show() {
   const [id, column] = location.hash.slice(1).split("/").map(decoded);
   const query = id === "?" ? column || "" : "";
   const table = tables.get(id);
-  const page = query ? results(query) : table ? tablePage(table, column) : id && id !== "?" ? [el("h1", {}, "There is no such table"), el("p", {}, id)] : home();
+  const page = query ? results(query) : table ? tablePage(table, column) : id && id !== "?" ? [el("h1", {}, "No such table"), el("p", {}, id)] : home();
   if (search.value.trim() !== query) search.value = query;
   menu(table && table.id);
   main.replaceChildren(...page.flat(3).filter((node) => node));
@@ -359,7 +359,7 @@ document.addEventListener("keydown", (event) => {
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const button = document.getElementById("theme");
 function remembered(value) {
-  // A page opened from a file may have no storage.
+  // A page opened from a file may have no local storage.
   try { return value ? localStorage.setItem("theme", value) : localStorage.getItem("theme"); } catch { return null; }
 }
 function paint(theme) {

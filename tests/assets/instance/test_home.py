@@ -1,4 +1,4 @@
-"""DAGSTER_HOME: its dagster.yaml is the release's, unless somebody made it his own."""
+"""DAGSTER_HOME: its dagster.yaml follows the releases, unless the user changed it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from assets.instance import home as dagster_instance
+from assets.instance import home
 from assets.instance.home import prepare_dagster_home
 from pipelines.errors import SettingsError
 from pipelines.settings import PROJECT
@@ -20,15 +20,15 @@ SHIPPED = (PROJECT / "dagster.yaml").read_text()
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The dagster.yaml of a DAGSTER_HOME of the test's own."""
+    """The path of dagster.yaml in a DAGSTER_HOME of its own, which does not exist yet."""
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     return tmp_path / "home" / "dagster.yaml"
 
 
-def test_the_file_of_an_older_release_is_renewed(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dagster_yaml_of_an_older_release_is_replaced(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare_dagster_home()
     assert copy.read_text() == SHIPPED
-    # An older release wrote both files.
+    # As an older release left them.
     copy.write_text("telemetry: {enabled: false}\n")
     copy.with_name("dagster.yaml.shipped").write_text("telemetry: {enabled: false}\n")
 
@@ -39,7 +39,7 @@ def test_the_file_of_an_older_release_is_renewed(copy: Path, capsys: pytest.Capt
     assert sorted(path.name for path in copy.parent.iterdir()) == ["dagster.yaml", "dagster.yaml.shipped"]
 
 
-def test_several_may_begin_it_at_the_same_moment(tmp_path: Path) -> None:
+def test_processes_that_create_the_storage_at_the_same_time_all_succeed(tmp_path: Path) -> None:
     program = """
 import os, sys
 import assets.instance.storage
@@ -74,50 +74,108 @@ sys.exit(min(failed, 1))
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_a_file_from_before_the_note_is_known_by_its_sum(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dagster_yaml_from_before_the_note_is_recognised_by_its_digest(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copy.parent.mkdir()
     copy.write_text("nux: {enabled: false}\n")
-    sums = frozenset({dagster_instance._digest("nux: {enabled: false}\n")})
-    monkeypatch.setattr(dagster_instance, "_SHIPPED_BEFORE", sums)
+    sums = frozenset({home._digest("nux: {enabled: false}\n")})
+    monkeypatch.setattr(home, "_SHIPPED_BEFORE", sums)
 
     prepare_dagster_home()
 
     assert copy.read_text() == SHIPPED
 
 
-def test_a_file_that_was_changed_is_left_and_told_of_once(
+def test_changed_dagster_yaml_is_kept_and_reported_once(
     copy: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy.parent.mkdir()
     copy.write_text("telemetry: {enabled: true}\n")
 
     prepare_dagster_home()
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     prepare_dagster_home()
 
     assert copy.read_text() == "telemetry: {enabled: true}\n"
-    assert "was changed by hand and is left as it is" in said
+    assert "was changed by hand" in output
     assert copy.with_name("dagster.yaml.shipped").read_text() == SHIPPED
     assert capsys.readouterr().err == ""
 
 
-def test_postgres_is_a_setting(
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    module: assets.instance_storage\n",
+        "    module: 'assets.instance_storage'  # assets.instance_storage of 0.1.0\r\n",
+        "    {module: assets.instance_storage, class: OpenSqliteStorage}\n",
+    ],
+)
+def test_former_storage_module_is_replaced_in_a_changed_file(
+    copy: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    old = (
+        SHIPPED.replace("    module: assets.instance.storage\n", line)
+        + "# module: assets.instance_storage, \xe9\r\n"
+    )
+    copy.parent.mkdir()
+    copy.with_name("dagster.yaml.shipped").write_text("of 0.1.0")
+    copy.write_bytes(old.encode())
+    copy.chmod(0o640)
+
+    prepare_dagster_home()
+
+    assert copy.read_bytes() == old.replace("assets.instance_storage", "assets.instance.storage", 1).encode()
+    assert copy.stat().st_mode & 0o777 == 0o640
+    [line_of_module, line_of_release] = capsys.readouterr().err.splitlines()
+    assert "the module assets.instance_storage was replaced by its new name" in line_of_module
+    assert "was changed by hand" in line_of_release
+    prepare_dagster_home()
+    assert capsys.readouterr().err == ""
+
+
+def test_other_modules_in_a_changed_file_are_kept(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "storage:\n  custom: {module: assets.instance_storage.mine, class: Mine}\n"
+    copy.parent.mkdir()
+    copy.write_text(text)
+
+    prepare_dagster_home()
+
+    assert copy.read_text() == text
+    assert "replaced by its new name" not in capsys.readouterr().err
+
+
+def test_link_to_a_changed_dagster_yaml_stays_a_link(copy: Path, tmp_path: Path) -> None:
+    target = tmp_path / "configuration.yaml"
+    target.write_text(
+        "storage:\n  custom:\n    module: assets.instance_storage\n    class: OpenSqliteStorage\n"
+    )
+    copy.parent.mkdir()
+    copy.symlink_to(target)
+
+    prepare_dagster_home()
+
+    assert copy.is_symlink()
+    assert "module: assets.instance.storage\n" in target.read_text()
+
+
+def test_postgres_url_replaces_the_sqlite_storage(
     copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare_dagster_home()
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://dagster:secret@db/dagster")
     monkeypatch.setenv("DAGSTER_STORAGE_URL", "")
-    monkeypatch.setattr(dagster_instance, "find_spec", lambda _name: object())
+    monkeypatch.setattr(home, "find_spec", lambda _name: object())
 
     prepare_dagster_home()
 
-    told = yaml.safe_load(copy.read_text())
-    variable = told["storage"]["postgres"]["postgres_url"]["env"]
+    config = yaml.safe_load(copy.read_text())
+    variable = config["storage"]["postgres"]["postgres_url"]["env"]
     assert os.environ[variable] == "postgresql+psycopg2://dagster:secret@db/dagster"
-    assert told["telemetry"] == {"enabled": False}
+    assert config["telemetry"] == {"enabled": False}
     assert "secret" not in copy.read_text()
 
-    monkeypatch.setattr(dagster_instance, "find_spec", lambda _name: None)
+    monkeypatch.setattr(home, "find_spec", lambda _name: None)
     with pytest.raises(SettingsError, match="EXTRAS=postgres"):
         prepare_dagster_home()
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "mysql://dagster:secret@db/dagster")

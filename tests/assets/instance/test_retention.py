@@ -1,4 +1,4 @@
-"""What leaves Dagster's storage, and what stays."""
+"""Deletion of old runs from Dagster's storage."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tests.harness.dagster import DagsterStore
 
 @dg.op
 def speak() -> None:
-    """Of another project."""
+    """An op of another project."""
 
 
 @dg.job
 def theirs() -> None:
-    """Shares the storage."""
+    """A job of another project with the same storage."""
     speak()
 
 
 def aged(store: DagsterStore, days: int) -> list[str]:
-    """All runs that there are, as if they had begun so many days ago; the first one first."""
+    """Set the age of all runs to a number of days, and return their ids, oldest first."""
     with closing(sqlite3.connect(store.folder / "dagster" / "history" / "runs.db")) as runs, runs:
         runs.execute("update runs set create_timestamp = datetime('now', ?)", [f"-{days} days"])
     return [run.run_id for run in reversed(store.instance.get_runs())]
 
 
 def events(store: DagsterStore, run_id: str) -> int:
-    """How much of a run is in the database that all runs share."""
+    """Return the number of rows of a run in the database that all runs share."""
     tables = ("event_logs", "asset_check_executions")
     with closing(sqlite3.connect(store.folder / "dagster" / "history" / "runs" / "index.db")) as index:
         counts = [
@@ -44,7 +44,7 @@ def files(store: DagsterStore, run_id: str) -> list[Path]:
     return list((store.folder / "dagster" / "history" / "runs").glob(f"{run_id}*"))
 
 
-def test_old_runs_go_but_what_they_made_last_stays(store: DagsterStore) -> None:
+def test_old_runs_are_deleted_except_those_with_a_last_materialization(store: DagsterStore) -> None:
     assert theirs.execute_in_process(instance=store.instance).success
     first, second, foreign = aged(store, 91)
     assert events(store, first)
@@ -53,7 +53,7 @@ def test_old_runs_go_but_what_they_made_last_stays(store: DagsterStore) -> None:
     assert not store.instance.get_run_by_id(first)
     assert events(store, first) == 0
     assert files(store, first) == []
-    # The lists were last read in the second one; nobody may delete other projects' runs.
+    # The lists were last read in the second run. The run of another project stays, too.
     assert store.instance.get_run_by_id(second)
     assert events(store, second)
     assert store.instance.get_run_by_id(foreign)
@@ -68,7 +68,7 @@ def test_old_runs_go_but_what_they_made_last_stays(store: DagsterStore) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 92])
-def test_younger_runs_stay(store: DagsterStore, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+def test_younger_runs_are_kept(store: DagsterStore, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     monkeypatch.setenv("RIVO_KEEP_RUNS_DAYS", str(days))
     runs = aged(store, 91)
     assert store.run_job(job="models_only").success

@@ -1,4 +1,4 @@
-"""`rivo backup`, `restore` and `forget` as people call them."""
+"""`rivo backup`, `rivo restore` and `rivo forget` on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assets.instance.home import open_instance
 from pipelines.warehouse import Warehouse
 from tests.cli.conftest import Rivo
 
-PII_KEY = "a-key-that-nobody-can-guess"
+PII_KEY = "a-key-that-cannot-be-guessed"
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -20,14 +20,14 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_a_backup_brings_a_lost_warehouse_back(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
+def test_restore_rebuilds_a_lost_warehouse_from_a_backup(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
     tier_moves = "from reports.rpt_tier_migration order by all"
     before = ask(warehouse, tier_moves)
 
     made = rivo("backup", "saved")
     assert made.returncode == 0, made.stderr
     assert "tables," in made.stdout
-    assert "Back: rivo restore saved" in made.stdout
+    assert "To restore it: rivo restore saved" in made.stdout
     again = rivo("backup", "saved")
     assert (again.returncode, "is there already and not empty" in again.stderr) == (1, True)
 
@@ -37,12 +37,12 @@ def test_a_backup_brings_a_lost_warehouse_back(rivo: Rivo, warehouse: Path, tmp_
     assert "so there is nothing to back up" in rivo("backup", "other").stderr
     back = rivo("restore", "saved")
     assert back.returncode == 0, back.stdout + back.stderr
-    assert "sync reads what happened since then" in back.stdout
+    assert "sync` to read what has changed since the backup" in back.stdout
     assert ask(warehouse, tier_moves) == before
     assert rivo("restore", "nowhere").returncode == 1
 
 
-def test_forget_reaches_dagster_too(
+def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
     rivo: Rivo, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [(id, email)] = ask(
@@ -75,7 +75,7 @@ def test_forget_reaches_dagster_too(
     done = rivo("forget", email.upper(), RIVO_PII_KEY=PII_KEY)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Forgotten. The amounts are kept under the key -" in done.stdout
+    assert "Erased. The amounts are kept under the key -" in done.stdout
     assert "backups and copies made before" in done.stdout
     assert str(id) not in done.stdout
     assert email not in done.stdout
@@ -87,7 +87,7 @@ def test_forget_reaches_dagster_too(
         )
     sample = str(records[0].event)
     assert f"{opaque}" in sample
-    assert f"{id}1" in sample, "another number that begins alike"
+    assert f"{id}1" in sample, "a number with the same first digits must stay"
     assert f"{id}}}" not in sample
     for file in [*warehouse.parent.rglob("*"), *home.rglob("*")]:
         if file.is_file():

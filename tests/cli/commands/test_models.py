@@ -1,4 +1,4 @@
-"""`rivo models` as an analyst uses it, on a warehouse that a sync has filled."""
+"""`rivo models` on the command line, on a warehouse filled by a sync."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Changed = Callable[[dict[str, str]], dict[str, str]]
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Changed:
-    """Give `rivo` the SQL project with some files written anew; returns the environment for it."""
+    """Copy the SQL project with some files replaced; returns the environment in which `rivo` uses the copy."""
 
     def changed(files: dict[str, str]) -> dict[str, str]:
         package = tmp_path / "code" / "dbt_like_sql"
@@ -34,7 +34,7 @@ def changed(tmp_path: Path) -> Changed:
     return changed
 
 
-def test_list_shows_layer_name_rows_tests_and_what_it_is(rivo: Rivo, filled: Path) -> None:
+def test_models_list_shows_layer_name_rows_tests_and_description(rivo: Rivo, filled: Path) -> None:
     result = rivo("models", "list", RIVO_WAREHOUSE=str(filled))
 
     assert result.returncode == 0, result.stderr
@@ -51,7 +51,7 @@ def test_list_shows_layer_name_rows_tests_and_what_it_is(rivo: Rivo, filled: Pat
     assert "There is no warehouse at" in some.stdout
 
 
-def test_build_publishes_what_it_built(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
+def test_models_build_publishes_the_models_it_built(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute("delete from marts.dim_tier")
         connection.execute(
@@ -69,14 +69,14 @@ def test_build_publishes_what_it_built(rivo: Rivo, warehouse: Path, tmp_path: Pa
 
     everything = rivo("models", "build")
     assert everything.returncode == 0
-    assert "marts.dim_old: Dropped, because no file of the project makes it any more." in everything.stdout
+    assert "marts.dim_old: Dropped because no file in the project defines it any more." in everything.stdout
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     assert "dim_old" not in names
     assert sorted(path.name for path in warehouse.parent.iterdir()) == ["rivo.duckdb", "rivo.lock"]
 
 
-def test_what_fails_is_not_published_until_it_is_mended(
+def test_models_build_publishes_nothing_while_a_model_fails(
     rivo: Rivo, warehouse: Path, changed: Changed
 ) -> None:
     before = warehouse.read_bytes()
@@ -88,25 +88,25 @@ def test_what_fails_is_not_published_until_it_is_mended(
     assert result.returncode == 1
     assert re.search(r"marts\.dim_tier +failed", result.stdout)
     assert "marts.dim_tier: " in result.stdout
-    assert "The last good version stays." in result.stdout
+    assert "The last good version is kept." in result.stdout
     assert (
         "was left as it was, because a model or a blocking check failed. What was built is kept"
         in result.stdout
     )
     assert warehouse.read_bytes() == before
 
-    # Another model passes, but readers would see it beside one that does not.
+    # The other model passes, but readers would see it together with the failed one.
     other = rivo("models", "build", "--select", "dim_date", **wrong)
     assert other.returncode == 1
     assert "marts.dim_tier failed or had to be skipped in an earlier run, and were not built" in other.stdout
     assert warehouse.read_bytes() == before
 
-    mended = rivo("models", "build", "--select", "dim_tier")
-    assert mended.returncode == 0, mended.stdout
+    fixed = rivo("models", "build", "--select", "dim_tier")
+    assert fixed.returncode == 0, fixed.stdout
     assert warehouse.read_bytes() != before
 
 
-def test_build_needs_something_to_build_from(rivo: Rivo, tmp_path: Path) -> None:
+def test_models_build_without_a_sync_fails_with_a_hint(rivo: Rivo, tmp_path: Path) -> None:
     result = rivo("models", "build")
 
     assert result.returncode == 1
@@ -115,7 +115,9 @@ def test_build_needs_something_to_build_from(rivo: Rivo, tmp_path: Path) -> None
     assert not (tmp_path / "warehouse" / "rivo.duckdb").exists()
 
 
-def test_test_reads_the_published_file_and_fails_where_it_blocks(rivo: Rivo, warehouse: Path) -> None:
+def test_models_test_reads_the_published_file_and_exits_with_1_if_a_test_fails(
+    rivo: Rivo, warehouse: Path
+) -> None:
     passed = rivo("models", "test", "--select", "dim_tier clock_is_one_row")
     assert passed.returncode == 0, passed.stdout
     count = len(load_project().tests_of("dim_tier")) + 1
@@ -128,26 +130,26 @@ def test_test_reads_the_published_file_and_fails_where_it_blocks(rivo: Rivo, war
     failed = rivo("models", "test", "--select", "dim_tier dim_date")
     assert failed.returncode == 1
     assert re.search(
-        r"^fail  marts\.dim_tier: unique_combination_of_columns_\w+: 1 failing row, as in: ",
+        r"^fail  marts\.dim_tier: unique_combination_of_columns_\w+: 1 failing row, for example: ",
         failed.stdout,
         re.M,
     )
     assert "      select " in failed.stdout
     assert (
-        "marts.dim_date: not_null_dim_date_date_day: Not run, because marts.dim_date has not been built yet."
+        "marts.dim_date: not_null_dim_date_date_day: Not run because marts.dim_date has not been built yet."
         in failed.stdout
     )
     assert warehouse.read_bytes() == before
 
 
-def test_show_tells_all_about_a_table(rivo: Rivo, filled: Path) -> None:
+def test_models_show_prints_columns_tests_code_and_rows_of_a_table(rivo: Rivo, filled: Path) -> None:
     result = rivo("models", "show", "dim_member", RIVO_WAREHOUSE=str(filled))
 
     assert result.returncode == 0, result.stderr
     for text in (
         "marts.dim_member\n",
         "One row per customer known from any Rivo list",
-        "grain      one row a customer_id",
+        "grain      one row per customer_id",
         "file       models/marts/dim_member.sql",
         "(from rivo_raw.customers.email)",
         "not_null_dim_member_customer_id",
@@ -163,7 +165,7 @@ def test_show_tells_all_about_a_table(rivo: Rivo, filled: Path) -> None:
     assert "There is no warehouse at" in without.stdout
 
 
-def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
+def test_models_lineage_and_impact_trace_columns(rivo: Rivo) -> None:
     back = rivo("models", "lineage", "rpt_tier_migration.members")
     assert back.returncode == 0, back.stderr
     assert back.stdout.startswith("reports.rpt_tier_migration.members\n")
@@ -189,7 +191,7 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
         (
             "lineage dim_member",
             1,
-            "dim_member is a table. Name one of its columns too: dim_member.customer_id.",
+            "dim_member is a table, but lineage needs a column. For example: dim_member.customer_id",
         ),
         (
             "lineage dim_member.teir_name",
@@ -205,18 +207,18 @@ def test_lineage_and_impact_follow_columns(rivo: Rivo) -> None:
         (
             "build -s dim_membr",
             1,
-            "Nothing is selected by dim_membr: no model, folder or tag is so called. Did you mean dim_member?",
+            "The selector dim_membr matches no model, seed, folder or tag. Did you mean dim_member?",
         ),
         ("test -s clock_is_one_rwo", 1, "No test is called clock_is_one_rwo. Did you mean clock_is_one_row?"),
         ("test -s dim_tier", 3, "Run `make sync` first"),
         (
             "list --select dim_tier dim_date",
             2,
-            "'dim_date' stands alone. Selectors follow --select or --exclude, and several go into one pair of quotes",
+            "Unexpected argument 'dim_date'. Selectors follow --select or --exclude. Quote several together: --select",
         ),
     ],
 )
-def test_what_is_mistyped_is_told_with_the_nearest_name(
+def test_models_suggests_the_nearest_name_for_a_mistyped_one(
     arguments: str,
     code: int,
     message: str,
@@ -231,13 +233,13 @@ def test_what_is_mistyped_is_told_with_the_nearest_name(
     with pytest.raises(SystemExit) as ended:
         main()
 
-    said = capsys.readouterr()
+    printed = capsys.readouterr()
     assert ended.value.code == code
-    assert message in said.err
-    assert said.out == ""
+    assert message in printed.err
+    assert printed.out == ""
 
 
-def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+def test_models_docs_writes_one_page_that_needs_no_network(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
     page = tmp_path / "new folder" / "docs.html"
     result = rivo("models", "docs", "--output", str(page), RIVO_WAREHOUSE=str(filled))
 
@@ -250,7 +252,7 @@ def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: 
     with duckdb.connect(str(filled), read_only=True) as connection:
         assert [(member["rows"],)] == connection.execute("select count(*) from marts.dim_member").fetchall()
     assert {test["status"] for test in member["tests"]} == {"pass"}
-    # The page may be sent around: no row of the warehouse is in it.
+    # The page may be shared, so it must not contain rows of the warehouse.
     assert "@example" not in html
 
     unwritable = rivo("models", "docs", "-o", "/dev/null/docs.html")
@@ -272,7 +274,7 @@ def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: 
             "models/staging/stg_rivo__vip_tiers.sql",
             "select * from marts.dim_tier\n",
             "models/staging/stg_rivo__vip_tiers.sql, line 1: staging.stg_rivo__vip_tiers reads marts.dim_tier, which "
-            "lies above it.",
+            "is in a higher layer.",
         ),
         (
             "models/reports/dim_tier.sql",
@@ -281,7 +283,7 @@ def test_docs_is_one_page_without_a_network(rivo: Rivo, filled: Path, tmp_path: 
         ),
     ],
 )
-def test_a_project_with_a_mistake_is_told_in_one_sentence_by_every_command(
+def test_an_invalid_project_is_reported_in_one_line_by_build_and_sync(
     rivo: Rivo, changed: Changed, tmp_path: Path, file: str, sql: str, message: str
 ) -> None:
     wrong = changed({file: sql})
@@ -293,7 +295,7 @@ def test_a_project_with_a_mistake_is_told_in_one_sentence_by_every_command(
     assert not (tmp_path / "warehouse" / "rivo.duckdb").exists()
 
 
-def test_a_missing_column_is_told_with_the_nearest_ones(
+def test_models_build_reports_file_line_and_nearest_names_for_a_missing_column(
     rivo: Rivo, warehouse: Path, changed: Changed
 ) -> None:
     sql = (PROJECT / "dbt_like_sql/models/marts/dim_tier.sql").read_text()

@@ -1,4 +1,4 @@
-"""`rivo query`: every format holds what the warehouse holds, nothing can be written, and it behaves in a shell."""
+"""`rivo query`: output formats, the ban on writing and on other files, error messages, pipes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from cli.main import _FORMATS
+from cli.commands.query import FORMATS
 from cli.terminal import query_formats as query
 from cli.terminal.query_errors import sentence
 from cli.terminal.tables import print_result
@@ -31,7 +31,7 @@ select 1 as a, 2 as a, 'x,"y' as "q""z", null as nothing, '' as empty, 1.50::dec
 
 @pytest.fixture
 def reader(warehouse: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """As `rivo query` opens it."""
+    """The warehouse, opened as `rivo query` opens it."""
     with Warehouse(warehouse).read(str(tmp_path / "spill")) as connection:
         yield connection
 
@@ -42,7 +42,7 @@ def written(connection: duckdb.DuckDBPyConnection, sql: str, form: str) -> bytes
     return sink.getvalue()
 
 
-def test_every_format_has_all_rows_and_awkward_values(reader: duckdb.DuckDBPyConnection) -> None:
+def test_every_format_writes_all_rows_and_special_values(reader: duckdb.DuckDBPyConnection) -> None:
     many = "select i, 'n' || i as name from range(50000) as r(i)"
     assert list(csv.reader(io.StringIO(written(reader, many, "csv").decode())))[-1] == ["49999", "n49999"]
     assert json.loads(written(reader, many, "json"))[49_999] == {"i": 49_999, "name": "n49999"}
@@ -63,7 +63,7 @@ def test_every_format_has_all_rows_and_awkward_values(reader: duckdb.DuckDBPyCon
     assert "a b" in line
 
 
-def test_no_rows_are_no_rows_in_every_format(reader: duckdb.DuckDBPyConnection) -> None:
+def test_every_format_writes_an_empty_result(reader: duckdb.DuckDBPyConnection) -> None:
     none = "select 1 as one where false"
     assert written(reader, none, "csv") == b"one\n"
     assert json.loads(written(reader, none, "json")) == []
@@ -71,8 +71,8 @@ def test_no_rows_are_no_rows_in_every_format(reader: duckdb.DuckDBPyConnection) 
     assert len(written(reader, none, "markdown").splitlines()) == 2
 
 
-def test_what_is_offered_can_be_written() -> None:
-    assert set(_FORMATS) == {"table", *query._WRITERS}
+def test_every_format_of_the_option_has_a_writer() -> None:
+    assert set(FORMATS) == {"table", *query._WRITERS}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_offered_can_be_written() -> None:
         "",
     ],
 )
-def test_sql_writes_nothing_and_reads_nothing_else(
+def test_select_refuses_sql_that_writes_or_reads_other_files(
     sql: str, reader: duckdb.DuckDBPyConnection, warehouse: Path, tmp_path: Path
 ) -> None:
     before = warehouse.read_bytes()
@@ -155,31 +155,34 @@ def test_sql_writes_nothing_and_reads_nothing_else(
         "select 'query(1)' as query, count(*) from (select 1) as query -- enable_logging()",
     ],
 )
-def test_whatever_reads_is_let_through(sql: str, reader: duckdb.DuckDBPyConnection) -> None:
+def test_select_accepts_every_statement_that_reads(sql: str, reader: duckdb.DuckDBPyConnection) -> None:
     assert query.select(reader, sql).fetchall()
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
-        ("from dim_member", "It is in a schema: marts.dim_member."),
+        ("from dim_member", "Add its schema: marts.dim_member."),
         ("from marts.dim_membr", "There is no table dim_membr in the warehouse. Nearest: marts.dim_member"),
         ("select poins_balance from marts.dim_member", "no column poins_balance. Nearest: points_balance"),
         ("selct 1", 'syntax error at or near "selct".\n  selct 1\n  ^'),
-        ("select * from read_csv('/etc/passwd')", "reads the warehouse alone: no other file"),
+        (
+            "select * from read_csv('/etc/passwd')",
+            "can only read the warehouse. Access to other files and the network is disabled",
+        ),
         ("select 'x'::integer", "Could not convert string 'x' to INT32"),
     ],
 )
-def test_an_error_is_a_sentence_with_the_nearest_names(
-    sql: str, said: str, reader: duckdb.DuckDBPyConnection
+def test_query_errors_name_the_nearest_tables_and_columns(
+    sql: str, message: str, reader: duckdb.DuckDBPyConnection
 ) -> None:
     with pytest.raises(duckdb.Error) as raised:
         query.select(reader, sql).fetchall()
 
-    assert said in str(sentence(reader, raised.value))
+    assert message in str(sentence(reader, raised.value))
 
 
-def test_a_table_fits_its_terminal() -> None:
+def test_table_output_fits_the_width_of_the_terminal() -> None:
     columns = [f"column_{n}" for n in range(12)]
     rows = [tuple(f"value {n} of a row" for n in range(12))]
     for width in (40, 80, 400):
@@ -192,7 +195,7 @@ def test_a_table_fits_its_terminal() -> None:
         assert ("row 1" in text) == (width < 400)
 
 
-def test_what_would_steer_the_terminal_is_shown_as_text() -> None:
+def test_table_output_replaces_control_characters() -> None:
     console = Console(width=80, color_system=None)
     with console.capture() as captured:
         print_result(console, ["name"], [("\x1b[2Jgone\r\x07",)])
@@ -200,7 +203,7 @@ def test_what_would_steer_the_terminal_is_shown_as_text() -> None:
     assert "gone" in captured.get()
 
 
-def test_files_are_whole_or_not_there(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+def test_output_file_is_complete_or_absent(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
     good = ("query", "--format", "csv", "--output", str(target))
 
@@ -222,7 +225,9 @@ def test_files_are_whole_or_not_there(rivo: Rivo, filled: Path, tmp_path: Path) 
     assert "cannot be written" in nowhere.stderr
 
 
-def test_a_reader_that_has_enough_is_no_error(rivo: Rivo, filled: Path, tmp_path: Path) -> None:
+def test_query_exits_silently_with_141_when_the_pipe_is_closed(
+    rivo: Rivo, filled: Path, tmp_path: Path
+) -> None:
     with subprocess.Popen(
         [RIVO, "query", "--format", "csv", "from range(2000000)"],
         env=environment(tmp_path, RIVO_WAREHOUSE=str(filled)),
@@ -238,7 +243,7 @@ def test_a_reader_that_has_enough_is_no_error(rivo: Rivo, filled: Path, tmp_path
         assert process.wait(timeout=60) == 141
 
 
-def test_sql_comes_from_standard_input_too(filled: Path, tmp_path: Path) -> None:
+def test_query_reads_sql_from_standard_input(filled: Path, tmp_path: Path) -> None:
     result = subprocess.run(
         [RIVO, "query", "-"],
         input="select 'ä→' as text,\n  true as yes, 1234567.5::double as number",

@@ -1,4 +1,4 @@
-"""`rivo status`: what it says of a warehouse, and by which code it can be watched."""
+"""`rivo status`: its lines, its JSON document and its exit codes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ import pytest
 from pydantic import SecretStr
 
 from cli import exits
-from cli.terminal.status import GRACE, Status, look, show
+from cli.terminal.status import exit_code, show
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
+from runs.status import GRACE, Status, look
 from tests.cli.conftest import KEY, Rivo
 
 CRON, ZONE = "30 4 * * *", "America/New_York"
@@ -33,20 +34,20 @@ def observed_at(filled: Path) -> datetime:
     return moment.astimezone(UTC)
 
 
-def test_fresh_until_the_schedule_has_come_round(filled: Path, observed_at: datetime) -> None:
+def test_status_is_stale_two_hours_after_a_missed_sync(filled: Path, observed_at: datetime) -> None:
     fresh = look(settings(filled), now=observed_at + timedelta(minutes=1))
 
-    assert (fresh.exit_code, fresh.problems, fresh.is_stale) == (exits.DONE, (), False)
+    assert (exit_code(fresh), fresh.problems, fresh.is_stale) == (exits.DONE, (), False)
     # 04:30 in New York in summer.
     due = fresh.next_sync_at
     assert (due.hour, due.minute, due.tzinfo) == (8, 30, UTC)
     assert observed_at < due <= observed_at + timedelta(days=1)
     assert fresh.next_full_sweep_at >= observed_at + timedelta(days=7)
-    assert look(settings(filled), now=due + GRACE - timedelta(minutes=1)).exit_code == exits.DONE
-    assert look(settings(filled), now=due + GRACE + timedelta(minutes=1)).exit_code == exits.STALE
+    assert exit_code(look(settings(filled), now=due + GRACE - timedelta(minutes=1))) == exits.DONE
+    assert exit_code(look(settings(filled), now=due + GRACE + timedelta(minutes=1))) == exits.STALE
 
 
-def test_a_sync_dated_in_time_to_come_is_not_fresh(
+def test_status_is_stale_when_the_last_sync_is_dated_in_the_future(
     warehouse: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with duckdb.connect(str(warehouse)) as connection:
@@ -54,12 +55,12 @@ def test_a_sync_dated_in_time_to_come_is_not_fresh(
 
     status = look(settings(warehouse))
 
-    assert status.exit_code == exits.STALE
+    assert exit_code(status) == exits.STALE
     show(status, as_json=False)
     assert "later than this machine's clock" in capsys.readouterr().out
 
 
-def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: datetime) -> None:
+def test_status_reports_a_list_that_failed(warehouse: Path, observed_at: datetime) -> None:
     later = observed_at + timedelta(hours=1)
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute(
@@ -70,35 +71,57 @@ def test_a_list_that_failed_is_what_it_says(warehouse: Path, observed_at: dateti
 
     status = look(settings(warehouse), now=later)
 
-    assert status.exit_code == exits.FAILED
+    assert exit_code(status) == exits.FAILED
     assert status.problems == ("Rewards could not be read.",)
     assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (0, 1)
 
 
-def test_two_syncs_within_a_second_are_not_added_up(warehouse: Path, observed_at: datetime) -> None:
+def test_status_counts_only_the_second_of_two_syncs_within_a_second(
+    warehouse: Path, observed_at: datetime
+) -> None:
     with duckdb.connect(str(warehouse)) as connection:
         connection.execute(
-            "insert into rivo_raw.sync_log select * replace (false as complete, 'No.' as error) from rivo_raw.sync_log"
+            """
+            alter table rivo_raw.sync_log add column if not exists log_position bigint;
+            update rivo_raw.sync_log set log_position = rowid;
+            -- First in the table, to show that the order of rows does not matter.
+            create table rivo_raw.both as
+                select * replace (log_position + 100 as log_position, false as complete, 'No.' as error)
+                from rivo_raw.sync_log
+                union all by name from rivo_raw.sync_log;
+            drop table rivo_raw.sync_log;
+            alter table rivo_raw.both rename to sync_log
+            """
         )
     shutil.copyfile(warehouse, warehouse.with_name("rivo.pending.duckdb"))
 
     status = look(settings(warehouse), now=observed_at)
 
     assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (0, len(ENDPOINTS))
-    assert status.problems[:-1] == ("No.",) * len(ENDPOINTS)
-    assert "was left as it was, because no list could be read." in status.problems[-1]
+    *failures, last = status.problems
+    assert failures == ["No."] * len(ENDPOINTS)
+    assert "was not replaced, because no list could be read." in last
 
 
-def test_what_waits_unpublished_is_told(warehouse: Path, observed_at: datetime) -> None:
+def test_status_reads_a_file_without_log_positions(warehouse: Path, observed_at: datetime) -> None:
+    with duckdb.connect(str(warehouse)) as connection:
+        connection.execute("alter table rivo_raw.sync_log drop column if exists log_position")
+
+    status = look(settings(warehouse), now=observed_at)
+
+    assert (status.last_sync.lists_read, status.last_sync.lists_failed) == (len(ENDPOINTS), 0)
+
+
+def test_status_reports_a_result_that_was_not_published(warehouse: Path, observed_at: datetime) -> None:
     warehouse.with_name("rivo.pending.duckdb").write_bytes(warehouse.read_bytes())
 
     status = look(settings(warehouse), now=observed_at)
 
-    assert status.exit_code == exits.FAILED
-    assert "was left as it was, because a model or a blocking check failed" in status.problems[-1]
+    assert exit_code(status) == exits.FAILED
+    assert "was not replaced, because a model or a blocking check failed" in status.problems[-1]
 
 
-def test_without_models_nothing_is_called_content(
+def test_status_reports_no_trust_before_models_are_built(
     warehouse: Path, observed_at: datetime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert look(settings(warehouse), now=observed_at).trust is not None
@@ -109,12 +132,12 @@ def test_without_models_nothing_is_called_content(
     show(status, as_json=False)
 
     assert status.trust is None
-    told = capsys.readouterr().out
-    assert "no model has been built yet" in told
-    assert "content" not in told
+    printed = capsys.readouterr().out
+    assert "no model has been built yet" in printed
+    assert "trust checks pass" not in printed
 
 
-def test_lists_that_must_be_read_again_are_due_with_the_next_sync(
+def test_status_plans_a_full_sweep_with_the_next_sync_after_a_change_of_rivo_pii(
     warehouse: Path, observed_at: datetime
 ) -> None:
     with duckdb.connect(str(warehouse)) as connection:
@@ -125,7 +148,7 @@ def test_lists_that_must_be_read_again_are_due_with_the_next_sync(
     assert status.next_full_sweep_at == status.next_sync_at
 
 
-def test_a_program_that_writes_into_the_published_file_is_told(
+def test_status_reports_a_program_that_writes_to_the_published_file(
     warehouse: Path, observed_at: datetime
 ) -> None:
     program = (
@@ -150,23 +173,23 @@ def test_a_program_that_writes_into_the_published_file_is_told(
         [problem] = look(settings(warehouse), now=observed_at).problems
         writer.communicate("\n")
 
-    assert problem.startswith("Another program writes into ")
+    assert problem.startswith("Another program is writing to ")
     assert look(settings(warehouse), now=observed_at).problems == ()
 
 
-def test_the_document_has_every_field(filled: Path, rivo: Rivo) -> None:
+def test_status_json_contains_every_field(filled: Path, rivo: Rivo) -> None:
     result = rivo("status", "--json", RIVO_WAREHOUSE=str(filled))
 
-    told = json.loads(result.stdout)
-    assert result.returncode == told["exit_code"]
-    assert told["state"] == {0: "ok", 1: "failed", 4: "stale"}[result.returncode]
+    document = json.loads(result.stdout)
+    assert result.returncode == document["exit_code"]
+    assert document["state"] == {0: "ok", 1: "failed", 4: "stale"}[result.returncode]
     fields = set(Status.__dataclass_fields__)
-    assert set(told) == {"state", "exit_code"} | fields
-    assert told["last_sync"]["lists_read"] == len(ENDPOINTS)
+    assert set(document) == {"state", "exit_code"} | fields
+    assert document["last_sync"]["lists_read"] == len(ENDPOINTS)
     assert KEY not in result.stdout
 
 
-def test_a_person_reads_it_line_by_line(
+def test_status_prints_one_line_per_topic(
     filled: Path, observed_at: datetime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show(look(settings(filled), now=observed_at + timedelta(days=3)), as_json=False)

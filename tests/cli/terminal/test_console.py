@@ -1,4 +1,4 @@
-"""What a terminal shows is what the data says: text that looks like markup is text."""
+"""Result tables show text that looks like markup unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.console import Console
 from cli.terminal.tables import result_table
 
 
-def test_values_that_look_like_markup_are_shown_as_they_are() -> None:
+def test_result_table_shows_values_that_look_like_markup_unchanged() -> None:
     console = Console(width=80)
     with console.capture() as captured:
         console.print(result_table(["[name]"], [("[/x]",), ("[key] a [red]b",)]))

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a sentence, a code, nothing half done."""
+"""Ctrl-C and SIGTERM: message, exit code and an intact warehouse."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.cli.conftest import RIVO, environment
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_sync_that_is_stopped_leaves_everything_whole(
+def test_a_stopped_sync_leaves_the_warehouse_intact(
     number: signal.Signals, code: int, store: Server, tmp_path: Path
 ) -> None:
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
@@ -35,21 +35,21 @@ def test_a_sync_that_is_stopped_leaves_everything_whole(
         while len(store.requests) < 6 and time.monotonic() < deadline:
             time.sleep(0.1)
         assert len(store.requests) >= 6
-        # As a terminal does: to the whole group.
+        # To the whole process group, as a terminal does.
         os.killpg(process.pid, number)
-        said, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=30)
     finally:
         store.latency_ms = 0
         process.kill()
 
-    assert process.returncode == code, said + errors
-    assert "Stopped. Nothing was published: readers keep the warehouse as it was" in said
-    assert "Traceback" not in said + errors
+    assert process.returncode == code, output + errors
+    assert "Stopped. Nothing was published: readers keep the previous data" in output
+    assert "Traceback" not in output + errors
     assert [path.name for path in warehouse.parent.iterdir()] == ["rivo.lock"]
 
 
-def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    """A handler that swallows the signal, as CPython itself may inside a destructor."""
+def test_a_process_that_ignores_a_signal_is_ended(tmp_path: Path) -> None:
+    """The handler swallows the signal, as CPython itself may inside a destructor."""
     program = (
         "import signal, sys, time\n"
         "from cli.terminal.interrupts import heard\n"
@@ -68,4 +68,4 @@ def test_a_process_that_does_not_end_is_ended(tmp_path: Path) -> None:
         _, errors = process.communicate(timeout=20)
 
     assert process.returncode == 130
-    assert errors.startswith("Stopped. The warehouse is whole")
+    assert errors.startswith("Stopped. The warehouse is intact")

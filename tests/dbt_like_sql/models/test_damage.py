@@ -88,6 +88,11 @@ def test_dropped_revoked_row_is_found_though_no_balance_changes(store: Store, tm
     assert "list_id points_events" in found["rows_that_were_read_are_there"]
 
 
+def test_list_that_lost_all_rows_fails_the_check(store: Store, tmp_path: Path) -> None:
+    found = red(store, tmp_path, "delete from rivo_raw.points_redemptions")
+    assert "list_id points_redemptions" in found["rows_that_were_read_are_there"]
+
+
 @pytest.mark.parametrize("id", ["id", "id + 1"], ids=["under_its_id", "under_another"])
 def test_duplicated_redemption_is_found(store: Store, tmp_path: Path, id: str) -> None:
     [redemption] = one(store, "select id from rivo_raw.points_redemptions")

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +94,14 @@ def test_readme_lists_every_report() -> None:
     assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
 
 
+def test_metrics_document_has_a_section_for_every_report() -> None:
+    sections = re.findall(
+        r"^## (rpt_\w+)$", (PROJECT / "docs" / "metrics.md").read_text(), flags=re.MULTILINE
+    )
+
+    assert sorted(sections) == sorted(name for name in project().nodes if name.startswith("rpt_"))
+
+
 def test_last_month_in_queries_is_the_last_complete_month(store: Store) -> None:
     moved = store.dicts(worked_queries()["1. Who moved between tiers last month?"])
     earned = store.dicts(worked_queries()["8. Which way to earn produced most points last month?"])
@@ -124,7 +133,7 @@ def test_burn_ratio_of_query_and_example_equals_the_report(store: Store) -> None
     }
     with Warehouse(store.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
-    queried = store.dicts(worked_queries()["3. How many points are burnt each month?"])
+    queried = store.dicts(worked_queries()["3. How many points are redeemed each month?"])
 
     assert len(reported) == 2
     by_month = {
@@ -162,13 +171,33 @@ def test_example_uses_all_history_without_a_complete_month(
     assert [path.name for path in tmp_path.glob("*.png")] == ["tier_migration.png"]
 
 
-def test_example_without_matplotlib_names_the_install_command(tmp_path: Path) -> None:
+def documented_commands() -> list[str]:
+    """Each line of the example's docstring and of README that runs the example."""
+    text = EXAMPLE.read_text() + (PROJECT / "README.md").read_text()
+    return re.findall(r"^ *(uv run .*examples/tier_migration\.py.*)$", text, flags=re.MULTILINE)
+
+
+def test_example_documented_commands_work(store: Store, tmp_path: Path) -> None:
+    assert len(documented_commands()) == 2
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
+    for command in documented_commands():
+        arguments = command.removeprefix("uv run ").split()
+        while arguments[0] == "--group":
+            assert arguments[1] in groups, f"{command}: pyproject.toml has no such dependency group"
+            arguments = arguments[2:]
+        assert arguments[:3] == ["python", "examples/tier_migration.py", "data/demo.duckdb"]
+        done = run_example(store.path, tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_example_without_matplotlib_names_a_command_that_works(tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("raise ModuleNotFoundError(name='matplotlib')")
 
     done = run_example("any.duckdb", path=tmp_path)
 
     assert done.returncode == 1
-    assert done.stderr.startswith("The pictures need matplotlib: uv run --group examples")
+    assert done.stderr.startswith("matplotlib is not installed here.")
+    assert done.stderr.rstrip().endswith(f"uv run python {EXAMPLE} any.duckdb")
     assert len(done.stderr.splitlines()) == 1
 
 

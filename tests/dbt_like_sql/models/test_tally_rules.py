@@ -33,7 +33,7 @@ def test_tally_rule_is_found_and_named(store: Store) -> None:
     rule = store.program.options.tally_rule
     trust = {row["check_name"]: row for row in store.dicts("from reports.rpt_data_trust")}
     assert trust["ledger_rule_points"]["answer"] == rule
-    assert f"by rule {rule}:" in trust["ledger_rule_points"]["finding"]
+    assert f"follows rule {rule}:" in trust["ledger_rule_points"]["finding"]
     assert trust["members_reconciled_points"]["share"] == trust["balance_reconciled_points"]["share"] == 1
     assert trust["entries_not_counted"]["affected"] > 0
     [b] = store.dicts(

@@ -1,4 +1,4 @@
-"""Building a small project in a test, and looking at what came of it."""
+"""Helpers that build a small project and read the result."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import duckdb
 
 from dbt_like_sql.runner import NodeResult, build, load_project, select
 
-ONE_ROW_A_MEMBER = """
+ONE_ROW_PER_MEMBER = """
     models:
       - name: dim_member
-        description: It's everyone.
+        description: It's every member.
         config: {meta: {grain: [customer_id]}}
         columns:
           - name: customer_id
@@ -37,7 +37,7 @@ def rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[Any, ...
 
 
 def contents(connection: duckdb.DuckDBPyConnection) -> dict[str, list[tuple[Any, ...]]]:
-    """Return every table but the raw ones and the results of builds, with its columns' comments."""
+    """Return the rows and comments of every table except raw tables and stored build results."""
     names = rows(
         connection,
         "select schema_name || '.' || table_name, comment from duckdb_tables() "

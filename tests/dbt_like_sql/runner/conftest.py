@@ -1,4 +1,4 @@
-"""Small projects and real DuckDB files to try the runner on."""
+"""Fixtures: small projects and real DuckDB files for the runner."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ SHOP = {
         balance: Points held.
         amount: Points moved.
         email: The address.
-        members: How many.
+        members: Number of members.
         """,
 }
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write the files of a project, or change some of them."""
+    """Function that writes files of a project and returns its folder."""
 
     def write(files: dict[str, str]) -> Path:
         root = tmp_path / "project"
@@ -76,13 +76,13 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def shop(write: Write) -> Path:
-    """A project of two staging models, two marts and a report."""
+    """Project with two staging models, two marts and a report."""
     return write(SHOP)
 
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A file with the raw tables that the shop reads."""
+    """Connection to a file with the raw tables that the `shop` project reads."""
     with duckdb.connect(str(tmp_path / "working.duckdb")) as connection:
         connection.execute(
             """

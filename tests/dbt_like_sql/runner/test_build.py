@@ -7,11 +7,11 @@ import pytest
 
 from dbt_like_sql.runner import ProjectError, build, load_project
 
-from .building import ONE_ROW_A_MEMBER, contents, rows, run, statuses
+from .building import ONE_ROW_PER_MEMBER, contents, rows, run, statuses
 from .conftest import SHOP, Write
 
 
-def test_a_build_makes_every_table(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
+def test_build_creates_every_table_in_order(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
     results = run(connection, shop)
     assert list(results) == ["stg_customers", "stg_events", "dim_member", "fct_event", "rpt_total"]
     assert set(statuses(results).values()) == {"success"}
@@ -24,11 +24,13 @@ def test_a_build_makes_every_table(connection: duckdb.DuckDBPyConnection, shop: 
     assert (member.schema, member.kind, member.rows) == ("marts", "model", 3)
     assert member.columns == (("customer_id", "INTEGER"), ("email", "VARCHAR"), ("balance", "HUGEINT"))
     assert all(result.seconds > 0 for result in results.values())
-    # Staging has a column without a description: nobody reads it there.
+    # The undescribed staging column is no warning: only marts and reports must be documented.
     assert [t.status for r in results.values() for t in r.tests] == ["pass"] * 5
 
 
-def test_results_come_as_the_tables_are_finished(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
+def test_build_yields_each_result_when_its_table_is_finished(
+    connection: duckdb.DuckDBPyConnection, shop: Path
+) -> None:
     results = build(connection, load_project(shop))
     assert next(results).name == "stg_customers"
     assert rows(connection, "select table_name from duckdb_tables() where schema_name != 'rivo_raw'") == [
@@ -36,18 +38,18 @@ def test_results_come_as_the_tables_are_finished(connection: duckdb.DuckDBPyConn
     ]
 
 
-def test_a_second_build_changes_nothing(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
-    root = write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER, "seeds/rules.csv": "a,b\n1,x\n"})
+def test_second_build_changes_nothing(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+    root = write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER, "seeds/rules.csv": "a,b\n1,x\n"})
     run(connection, root)
     before = contents(connection)
     assert set(statuses(run(connection, root)).values()) == {"success"}
     assert contents(connection) == before
 
 
-def test_documentation_goes_into_the_database(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
-    run(connection, write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER}))
+def test_build_stores_descriptions_as_comments(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+    run(connection, write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER}))
     assert rows(connection, "select comment from duckdb_tables() where table_name = 'dim_member'") == [
-        ("It's everyone.",)
+        ("It's every member.",)
     ]
     assert rows(
         connection, "select column_name, comment from duckdb_columns() where table_name = 'dim_member'"
@@ -58,7 +60,7 @@ def test_documentation_goes_into_the_database(connection: duckdb.DuckDBPyConnect
     ]
 
 
-def test_a_comment_names_three_origins_and_counts_the_others(
+def test_comment_names_three_origins_and_counts_the_rest(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     sql = """
@@ -73,10 +75,10 @@ def test_a_comment_names_three_origins_and_counts_the_others(
     ]
 
 
-def test_a_failed_blocking_test_keeps_the_last_good_version(
+def test_failed_blocking_test_keeps_the_last_good_version(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
-    root = write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER})
+    root = write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER})
     run(connection, root)
     before = contents(connection)
     connection.execute("insert into rivo_raw.customers values (1, 'again@x.org', 5)")
@@ -98,13 +100,13 @@ def test_a_failed_blocking_test_keeps_the_last_good_version(
 
     member = results["dim_member"]
     assert member.message == (
-        "unique_dim_member_customer_id: 1 failing row, as in: customer_id 1. "
-        "expression_is_true_dim_member_balance_0: 1 failing row, as in: customer_id 3. "
-        "The last good version stays."
+        "unique_dim_member_customer_id: 1 failing row, for example: customer_id 1. "
+        "expression_is_true_dim_member_balance_0: 1 failing row, for example: customer_id 3. "
+        "The last good version is kept."
     )
     skipped = results["rpt_total"]
     assert (skipped.message, skipped.blocked_by) == (
-        "Skipped, because marts.dim_member failed.",
+        "Skipped because marts.dim_member failed.",
         ("dim_member",),
     )
     assert skipped.rows is None
@@ -114,20 +116,18 @@ def test_a_failed_blocking_test_keeps_the_last_good_version(
     assert set(statuses(run(connection, root)).values()) == {"success"}
 
 
-def test_a_model_that_fails_at_first_leaves_nothing(
+def test_model_that_fails_in_its_first_build_leaves_no_table(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     connection.execute("insert into rivo_raw.customers values (null, 'x@x.org', 5)")
-    results = run(connection, write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER}))
+    results = run(connection, write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER}))
     assert results["dim_member"].message.endswith("There is no earlier version to keep.")
     assert rows(connection, "select table_name from duckdb_tables() where schema_name = 'marts'") == [
         ("fct_event",)
     ]
 
 
-def test_an_error_in_the_sql_keeps_the_last_good_version(
-    connection: duckdb.DuckDBPyConnection, write: Write
-) -> None:
+def test_sql_error_keeps_the_last_good_version(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     root = write(SHOP)
     run(connection, root)
     before = contents(connection)
@@ -148,12 +148,14 @@ def test_an_error_in_the_sql_keeps_the_last_good_version(
         'models/staging/stg_events.sql, line 2: Referenced column "customer" not found in FROM clause! '
         'Candidate bindings: "customer_id"'
     )
-    # What failed itself is named, not what was skipped in between.
+    # The root cause is named, not the model skipped in between.
     assert results["rpt_total"].blocked_by == ("stg_events",)
     assert contents(connection) == before
 
 
-def test_an_error_while_running_is_one_sentence(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_runtime_error_is_one_line_with_file_and_line(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
     root = write(
         SHOP
         | {"models/marts/dim_member.sql": "select\n  email::int as customer_id\nfrom staging.stg_customers"}
@@ -166,7 +168,7 @@ def test_an_error_while_running_is_one_sentence(connection: duckdb.DuckDBPyConne
     )
 
 
-def test_what_is_missing_is_named(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
+def test_missing_table_is_named_with_the_next_step(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
     result = run(connection, shop, "dim_member")["dim_member"]
     assert result.message == (
         "models/marts/dim_member.sql reads staging.stg_customers, which has not been built yet. "
@@ -176,35 +178,37 @@ def test_what_is_missing_is_named(connection: duckdb.DuckDBPyConnection, shop: P
     result = run(connection, shop)["stg_events"]
     assert result.message == (
         "models/staging/stg_events.sql reads rivo_raw.events, which is not in this database. "
-        "It has not been loaded yet."
+        "Run a sync to load it."
     )
 
 
-@pytest.mark.parametrize("died", ["before the new version", "with the new version", "after renaming back"])
-def test_a_build_that_died_is_tidied_up_by_the_next(
-    connection: duckdb.DuckDBPyConnection, shop: Path, died: str
+@pytest.mark.parametrize(
+    "interrupted", ["before the new version", "with the new version", "after renaming back"]
+)
+def test_build_restores_tables_of_an_interrupted_build(
+    connection: duckdb.DuckDBPyConnection, shop: Path, interrupted: str
 ) -> None:
     run(connection, shop)
     before = contents(connection)
-    if died != "after renaming back":
+    if interrupted != "after renaming back":
         connection.execute("alter table marts.dim_member rename to dim_member__last_good")
-    if died == "with the new version":
+    if interrupted == "with the new version":
         connection.execute("create table marts.dim_member as select 'half' as done")
-    # Another model is built; the one that was left is put back all the same.
+    # Only another model is selected; the interrupted one is restored anyway.
     run(connection, shop, "fct_event")
     assert sorted(contents(connection)["comments"]) == sorted(before["comments"])
     assert contents(connection).keys() == before.keys()
     assert contents(connection)["marts.dim_member"] == before["marts.dim_member"]
 
 
-def test_only_what_is_selected_is_built(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
+def test_build_builds_only_the_selection(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
     assert list(run(connection, shop, "+dim_member")) == ["stg_customers", "stg_events", "dim_member"]
     assert list(run(connection, shop, "dim_member")) == ["dim_member"]
     with pytest.raises(ProjectError, match="Did you mean dim_member"):
         build(connection, load_project(shop), ["dim_membr"])
 
 
-def test_a_failure_reaches_past_what_is_not_selected(
+def test_failure_skips_descendants_beyond_unselected_models(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     root = write(SHOP)

@@ -1,4 +1,4 @@
-"""Builds and their data tests: warnings, seeds, documentation, samples."""
+"""Data tests in a build: warnings, seeds, documented columns, samples of failing rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .building import rows, run, statuses
 from .conftest import SHOP, Write
 
 
-def test_a_warning_does_not_block(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_warning_does_not_block_the_build(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     root = write(
         SHOP
         | {
@@ -68,7 +68,7 @@ def test_seeds_are_loaded_with_their_types(connection: duckdb.DuckDBPyConnection
     assert "rules.csv" in run(connection, root, "rules")["rules"].message
 
 
-def test_the_type_of_a_seeds_column_is_that_of_all_its_rows(
+def test_seed_column_type_is_inferred_from_all_rows(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     numbers = "".join(f"{i}\n" for i in range(25_000))
@@ -76,16 +76,16 @@ def test_the_type_of_a_seeds_column_is_that_of_all_its_rows(
     assert (result.status, result.columns) == ("success", (("code", "VARCHAR"),))
 
 
-def test_a_singular_test_runs_with_the_last_model_it_reads(
+def test_singular_test_runs_with_the_last_model_it_reads(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     root = write(
         SHOP
         | {
             "tests/total_is_right.sql": """
-                -- The report says what the members hold.
+                -- The report has the balances of the members.
                 select * from reports.rpt_total
-                where balance != (select sum(amount) from marts.fct_event); -- cents and all
+                where balance != (select sum(amount) from marts.fct_event); -- a comment after the statement
                 """
         }
     )
@@ -100,9 +100,9 @@ def test_a_singular_test_runs_with_the_last_model_it_reads(
     )
     failed = run(connection, root)["rpt_total"]
     assert failed.status == "failed"
-    assert failed.message == "total_is_right: 1 failing row. The last good version stays."
+    assert failed.message == "total_is_right: 1 failing row. The last good version is kept."
 
-    # A test that cannot be run, since one of the tables it reads was not renewed, does not pass.
+    # A test does not pass if a table it reads could not be updated.
     write({"models/marts/fct_event.sql": "select error('no') as event_id, 1 as customer_id, 1 as amount"})
     results = run(connection, root)
     assert (results["rpt_total"].status, results["rpt_total"].blocked_by) == ("skipped", ("fct_event",))
@@ -112,11 +112,11 @@ def test_a_singular_test_runs_with_the_last_model_it_reads(
     assert results["rpt_total"].tests[1].status == "warn"
     assert (
         results["rpt_total"].tests[1].message
-        == "Not run, because marts.fct_event failed, which it reads too."
+        == "Not run because it also reads marts.fct_event, which failed."
     )
 
 
-def test_what_people_read_is_documented(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_undocumented_column_of_a_report_warns(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     root = write(
         SHOP
         | {"models/reports/rpt_new.sql": "select customer_id, 1 as novel, 2 as other from marts.dim_member"}
@@ -124,11 +124,13 @@ def test_what_people_read_is_documented(connection: duckdb.DuckDBPyConnection, w
     result = run(connection, root)["rpt_new"]
     assert result.status == "success"
     assert [(t.name, t.severity, t.status, t.message) for t in result.tests] == [
-        ("documented_columns", "warn", "warn", "Without a description: novel, other.")
+        ("documented_columns", "warn", "warn", "Columns without a description: novel, other.")
     ]
 
 
-def test_what_is_documented_exists(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_documented_column_that_does_not_exist_fails(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
     root = write(
         SHOP
         | {
@@ -139,12 +141,14 @@ def test_what_is_documented_exists(connection: duckdb.DuckDBPyConnection, write:
     result = run(connection, root, "stg_all")["stg_all"]
     assert result.status == "failed"
     assert result.message == (
-        "documented_columns: Documented, but not there: phone. There is no earlier version to keep."
+        "documented_columns: Documented columns that do not exist: phone. There is no earlier version to keep."
     )
 
 
-def of_notes(connection: duckdb.DuckDBPyConnection, write: Write, grain: str, sql: str) -> TestResult:
-    """The test of a report whose every note is wrong."""
+def failing_notes_test(
+    connection: duckdb.DuckDBPyConnection, write: Write, grain: str, sql: str
+) -> TestResult:
+    """Build a report in which every note is invalid, and return the result of its test."""
     properties = f"""
         models:
           - name: rpt_note
@@ -155,23 +159,21 @@ def of_notes(connection: duckdb.DuckDBPyConnection, write: Write, grain: str, sq
     return run(connection, root, "rpt_note")["rpt_note"].tests[1]
 
 
-def test_a_sample_is_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_sample_shows_ids_and_grain_in_order(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     sql = "select r % 7 as day, 'secret' as note from range(20, 0, -1) as t(r)"
-    test = of_notes(connection, write, "day", sql)
+    test = failing_notes_test(connection, write, "day", sql)
     assert test.failures == 20
     assert test.sample == tuple({"day": day} for day in range(5))
-    assert test.message == "20 failing rows, as in: day 0; day 1; day 2; day 3; day 4."
+    assert test.message == "20 failing rows, for example: day 0; day 1; day 2; day 3; day 4."
 
 
-def test_ids_that_a_failing_row_lacks_are_not_told(
-    connection: duckdb.DuckDBPyConnection, write: Write
-) -> None:
+def test_sample_leaves_out_null_ids(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     sql = "select * from (values (1, null, 'y'), (null, null, 'y')) as t (event_id, order_id, note)"
-    test = of_notes(connection, write, "event_id", sql)
-    assert test.message == "2 failing rows, as in: event_id 1; event_id null, order_id null."
+    test = failing_notes_test(connection, write, "event_id", sql)
+    assert test.message == "2 failing rows, for example: event_id 1; event_id null, order_id null."
 
 
-def test_a_test_that_cannot_run_blocks_as_if_it_failed(
+def test_data_test_that_cannot_run_blocks_like_a_failure(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     entry = (
@@ -180,17 +182,13 @@ def test_a_test_that_cannot_run_blocks_as_if_it_failed(
     result = run(connection, write(SHOP | {"models/m.yml": entry % "{}"}))["dim_member"]
     assert result.status == "failed"
     assert result.tests[0].status == "error"
-    assert result.tests[0].message.startswith(
-        'The test itself cannot run: Referenced column "blance" not found'
-    )
+    assert result.tests[0].message.startswith('The test could not run: Referenced column "blance" not found')
     write({"models/m.yml": entry % "{severity: warn}"})
     result = run(connection, write({}))["dim_member"]
     assert (result.status, result.tests[0].status) == ("success", "error")
 
 
-def test_personal_data_does_not_come_with_a_failure(
-    connection: duckdb.DuckDBPyConnection, write: Write
-) -> None:
+def test_failure_message_holds_no_personal_data(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     root = write(
         SHOP
         | {

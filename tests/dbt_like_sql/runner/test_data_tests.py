@@ -22,7 +22,7 @@ def table() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def made(entry: str, column: str | None = None) -> DataTest:
+def make_test(entry: str, column: str | None = None) -> DataTest:
     def resolve(name: str, where: str) -> tuple[str, str]:
         return name, f"marts.{name}"
 
@@ -77,23 +77,23 @@ def made(entry: str, column: str | None = None) -> DataTest:
             "relationships_t_parent",
             [],
         ),
-        ("not_null: {name: everyone has an id}", "id", "everyone_has_an_id", [(None, "c", None, None)]),
+        ("not_null: {name: every row has an id}", "id", "every_row_has_an_id", [(None, "c", None, None)]),
     ],
 )
-def test_a_test_returns_the_failing_rows(
+def test_generic_test_returns_the_failing_rows(
     table: duckdb.DuckDBPyConnection, entry: str, column: str | None, name: str, failing: list[Any]
 ) -> None:
-    test = made(entry, column)
+    test = make_test(entry, column)
     assert test.name == name
     assert table.execute(test.sql).fetchall() == failing
 
 
-def test_severity_and_what_else_is_read() -> None:
-    assert made("not_null", "id").severity == "error"
-    assert made("not_null: {config: {severity: WARN}}", "id").severity == "warn"
-    assert made("not_null: {severity: warn}", "id").severity == "warn"
-    assert made("relationships: {to: p, field: key}", "parent").depends_on == ("p",)
-    assert made("relationships: {to: t, field: id}", "parent").depends_on == ()
+def test_generic_test_reads_severity_and_dependencies() -> None:
+    assert make_test("not_null", "id").severity == "error"
+    assert make_test("not_null: {config: {severity: WARN}}", "id").severity == "warn"
+    assert make_test("not_null: {severity: warn}", "id").severity == "warn"
+    assert make_test("relationships: {to: p, field: key}", "parent").depends_on == ("p",)
+    assert make_test("relationships: {to: t, field: id}", "parent").depends_on == ()
     assert set(GENERIC_TESTS) == {
         "not_null",
         "unique",
@@ -108,20 +108,20 @@ def test_severity_and_what_else_is_read() -> None:
     ("entry", "column", "message"),
     [
         ("uniqe", "id", r"m.yml, t: there is no test called uniqe. Did you mean unique\?"),
-        ("not_null", None, "the test not_null belongs to a column, not to the whole model."),
+        ("not_null", None, "the test not_null needs a column. Move it to one of the model's columns."),
         ("accepted_values", "id", "the test accepted_values needs the argument 'values'."),
         ("accepted_values: {value: [1]}", "id", "the test accepted_values needs the argument 'values'."),
         ("not_null: {values: [1]}", "id", "the test not_null has no argument 'values'."),
         (
             "unique: {config: {severty: warn}}",
             "id",
-            r"config of unique: the key 'severty' .* Did you mean severity\?",
+            r"config of unique: unknown key 'severty'. Did you mean severity\?",
         ),
         ("unique: {config: {severity: low}}", "id", "severity is 'low', but it must be 'error' or 'warn'."),
-        ("[unique]", "id", "a test is a name, or a name with arguments under it; found"),
+        ("[unique]", "id", "expected the name of a test, or a name with its arguments; found"),
         ("unique: [a]", "id", r"m.yml, t, test unique: expected a mapping"),
     ],
 )
-def test_a_test_written_wrongly_is_refused(entry: str, column: str | None, message: str) -> None:
+def test_invalid_test_entry_is_an_error(entry: str, column: str | None, message: str) -> None:
     with pytest.raises(ProjectError, match=message):
-        made(entry, column)
+        make_test(entry, column)

@@ -1,4 +1,4 @@
-"""The page of documentation: complete, self-contained, and safe whatever the SQL and the descriptions hold."""
+"""The documentation page is complete, self-contained, and safe for any SQL and any description."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import pytest
 from dbt_like_sql.runner import build, load_project
 from dbt_like_sql.runner.docs import page
 
-from .building import ONE_ROW_A_MEMBER
+from .building import ONE_ROW_PER_MEMBER
 from .conftest import SHOP, Write
 
 NASTY = "</script><script>alert(1)</script><!-- & \u2028 <b>x</b>"
 PROPERTIES = """
 models:
   - name: rpt_total
-    description: What all hold. And more.
+    description: Points of all members. And more.
     config:
       tags: [daily]
-      meta: {grain: [day, state], questions: ["How much do all hold?", "How many are they?"]}
+      meta: {grain: [day, state], questions: ["How many points are outstanding?", "How many members are there?"]}
     data_tests:
       - expression_is_true: {expression: members > 5, config: {severity: warn}}
 """
@@ -41,13 +41,11 @@ def tables_of(html: str) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def root(write: Write) -> Path:
-    files = {"models/m.yml": ONE_ROW_A_MEMBER, "models/n.yml": PROPERTIES, "seeds/rules.csv": "a,b\n1,x\n"}
+    files = {"models/m.yml": ONE_ROW_PER_MEMBER, "models/n.yml": PROPERTIES, "seeds/rules.csv": "a,b\n1,x\n"}
     return write(SHOP | files)
 
 
-def test_every_table_is_there_with_all_that_is_known_of_it(
-    connection: duckdb.DuckDBPyConnection, root: Path
-) -> None:
+def test_page_has_every_table_with_its_metadata(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     project = load_project(root)
     list(build(connection, project, as_of=datetime(2026, 10, 5, 6, tzinfo=UTC)))
     html = page(project, connection, "As in the shop's file", "the shop")
@@ -56,11 +54,11 @@ def test_every_table_is_there_with_all_that_is_known_of_it(
     assert set(found) == set(project.tables)
     total = found["reports.rpt_total"]
     assert (total["description"], total["grain"], total["tags"]) == (
-        "What all hold. And more.",
+        "Points of all members. And more.",
         ["day", "state"],
         ["daily"],
     )
-    assert total["questions"] == ["How much do all hold?", "How many are they?"]
+    assert total["questions"] == ["How many points are outstanding?", "How many members are there?"]
     assert total["reads"] == ["marts.dim_member"]
     assert total["rows"] == 1
     assert total["code"] == SHOP["models/reports/rpt_total.sql"]
@@ -78,7 +76,7 @@ def test_every_table_is_there_with_all_that_is_known_of_it(
         "1 failing row.",
     )
     assert (found["rivo_raw.customers"]["kind"], found["rivo_raw.customers"]["rows"]) == ("raw", 3)
-    # A source's columns are those there are, not only those somebody described.
+    # All existing columns of a source are listed, also those without a description.
     assert [c["name"] for c in found["rivo_raw.events"]["columns"]] == ["id", "customer_id", "amount"]
     assert (found["seeds.rules"]["kind"], found["seeds.rules"]["rows"]) == ("seed", 1)
     assert (data_of(html)["as_of"], data_of(html)["note"]) == (
@@ -87,7 +85,7 @@ def test_every_table_is_there_with_all_that_is_known_of_it(
     )
 
 
-def test_without_a_warehouse_what_is_unknown_is_left_open(root: Path) -> None:
+def test_page_without_a_warehouse_leaves_rows_and_types_empty(root: Path) -> None:
     html = page(load_project(root), None, "There is no warehouse yet.", "the shop")
     total = tables_of(html)["reports.rpt_total"]
     assert (total["rows"], total["built"], total["columns"][0]["type"]) == (None, None, None)
@@ -96,7 +94,7 @@ def test_without_a_warehouse_what_is_unknown_is_left_open(root: Path) -> None:
     assert tables_of(html)["rivo_raw.customers"]["columns"][0]["type"] == "bigint"
 
 
-def test_nothing_in_the_project_becomes_markup(write: Write) -> None:
+def test_text_of_the_project_never_becomes_markup(write: Write) -> None:
     files = {
         "models/reports/rpt_nasty.sql": f"select '{NASTY}' as nasty",
         "models/n.yml": f"models: [{{name: rpt_nasty, description: {json.dumps(NASTY)}}}]",
@@ -104,22 +102,22 @@ def test_nothing_in_the_project_becomes_markup(write: Write) -> None:
     html = page(load_project(write(files)), None, NASTY, NASTY)
     assert data_of(html)["note"] == NASTY
     assert tables_of(html)["reports.rpt_nasty"]["code"] == f"select '{NASTY}' as nasty"
-    # One script with the data, one that draws it, and both end where they should.
+    # One script holds the data and one renders it; no other script tag may exist.
     assert len(re.findall("<script", html)) == len(re.findall("</script>", html)) == 2
     assert "alert(1)" not in re.sub(r'id="data">.*?</script>', "", html, flags=re.S).replace(
         "&lt;script>alert(1)", ""
     )
 
 
-def test_the_page_needs_no_network(root: Path) -> None:
+def test_page_needs_no_network(root: Path) -> None:
     html = page(load_project(root), None, "", "the shop")
     frame = html.replace("http://www.w3.org/2000/svg", "")
     assert "http:" not in frame
     assert "https:" not in frame
     assert "@import" not in frame
     assert "url(" not in frame
-    # Said to the browser as well.
+    # The content security policy forbids it too.
     assert "default-src 'none'" in html
-    # The script sets text, never markup.
+    # The script only sets text, never markup.
     for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
         assert name not in html

@@ -1,4 +1,4 @@
-"""Lineage followed back to the raw columns, and forth to all that depends on one."""
+"""Lineage back to the raw columns, and impact on everything that depends on a column."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dbt_like_sql.runner import ProjectError, load_project
-from dbt_like_sql.runner.impact import Step, impact, path_back
+from dbt_like_sql.runner.impact import LineageStep, impact, path_back
 
 from .conftest import SHOP, SOURCES, Write
 
@@ -29,12 +29,12 @@ FILES = SHOP | {
 }
 
 
-def tree(step: Step) -> list[str]:
+def tree(step: LineageStep) -> list[str]:
     lines = [f"{step.origin} {step.note}".strip()]
     return lines + ["  " + line for inner in step.steps for line in tree(inner)]
 
 
-def test_a_column_is_followed_to_the_raw_tables(write: Write) -> None:
+def test_path_back_traces_a_column_to_the_raw_tables(write: Write) -> None:
     project = load_project(write(FILES))
     assert tree(path_back(project, "rpt_total.balance")) == [
         "reports.rpt_total.balance",
@@ -50,16 +50,16 @@ def test_a_column_is_followed_to_the_raw_tables(write: Write) -> None:
     assert tree(path_back(project, "rpt_rule.a"))[1] == "  seeds.rules.a seed seeds/rules.csv"
 
 
-def test_what_is_made_of_no_column_tells_what_decides_its_rows(write: Write) -> None:
+def test_path_back_of_a_count_lists_the_columns_that_determine_its_rows(write: Write) -> None:
     project = load_project(write(FILES))
     assert tree(path_back(project, "rpt_rule.one")) == [
-        "reports.rpt_rule.one a constant or a count; which rows there are is decided by",
+        "reports.rpt_rule.one a constant or a count; its rows are determined by",
         "  seeds.rules.a seed seeds/rules.csv",
     ]
     assert tree(path_back(project, "rpt_rich.rich")) == ["reports.rpt_rich.rich a constant or a count"]
 
 
-def test_impact_lists_columns_and_the_tables_whose_rows_change(write: Write) -> None:
+def test_impact_lists_columns_and_tables_whose_rows_change(write: Write) -> None:
     project = load_project(write(FILES))
     found = impact(project, "rivo_raw.customers.points")
     assert [str(column) for column in found.columns] == [
@@ -81,7 +81,7 @@ def test_impact_lists_columns_and_the_tables_whose_rows_change(write: Write) -> 
     assert (nothing.columns, nothing.tables) == ((), ())
 
 
-def test_an_attribute_nobody_described_can_be_asked_for_where_it_is_read(write: Write) -> None:
+def test_impact_finds_an_undescribed_column_that_a_model_reads(write: Write) -> None:
     project = load_project(
         write(SHOP | {"models/staging/stg_new.sql": "select novel from rivo_raw.customers"})
     )
@@ -100,7 +100,7 @@ def test_an_attribute_nobody_described_can_be_asked_for_where_it_is_read(write: 
         ("dim_membr", "No table is called dim_membr. Did you mean marts.dim_member?"),
     ],
 )
-def test_what_is_not_there_is_told_with_the_nearest_name(shop: Path, name: str, message: str) -> None:
+def test_unknown_name_is_an_error_with_the_closest_name(shop: Path, name: str, message: str) -> None:
     project = load_project(shop)
     with pytest.raises(ProjectError) as error:
         impact(project, name)
@@ -111,10 +111,10 @@ def test_what_is_not_there_is_told_with_the_nearest_name(shop: Path, name: str, 
         assert str(error.value) == message
 
 
-def test_lineage_wants_a_column(shop: Path) -> None:
+def test_path_back_of_a_table_is_an_error(shop: Path) -> None:
     with pytest.raises(ProjectError) as error:
         path_back(load_project(shop), "marts.dim_member")
     assert (
         str(error.value)
-        == "marts.dim_member is a table. Name one of its columns too: marts.dim_member.customer_id."
+        == "marts.dim_member is a table, but lineage needs a column. For example: marts.dim_member.customer_id"
     )

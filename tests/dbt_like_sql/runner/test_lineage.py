@@ -22,7 +22,7 @@ def read(sql: str) -> set[str]:
 
 
 def read_by_duckdb(sql: str) -> set[str]:
-    # It says them as it would write them: `S."A b" AS x`.
+    # DuckDB returns names as it would write them: `S."A b" AS x`.
     names = duckdb.get_table_names(sql, qualified=True)
     return {name.lower().partition(" as ")[0].replace('"', "") for name in names}
 
@@ -58,7 +58,7 @@ def read_by_duckdb(sql: str) -> set[str]:
         "select * from c.s.t positional join s.u",
     ],
 )
-def test_tables_are_those_of_duckdbs_own_parser(sql: str) -> None:
+def test_references_equal_those_of_duckdbs_parser(sql: str) -> None:
     assert read(sql) == read_by_duckdb(sql)
 
 
@@ -70,18 +70,18 @@ def test_tables_are_those_of_duckdbs_own_parser(sql: str) -> None:
         ("select * from s.a as t, unnest(t.l), range(t.n), read_csv('x.csv')", {"s.a"}),
     ],
 )
-def test_tables_where_duckdb_wants_them_to_exist(sql: str, expected: set[str]) -> None:
+def test_references_of_sql_that_duckdb_cannot_check_without_the_tables(sql: str, expected: set[str]) -> None:
     assert read(sql) == expected
 
 
-def test_a_reference_tells_its_line() -> None:
+def test_reference_has_its_line() -> None:
     query = lineage.parse(
         "-- one\nwith a as (\n  select * from s.a\n)\nselect * from a join s.b using (id)", FILE
     )
     assert [(r.name, r.line) for r in lineage.references(query)] == [("s.a", 3), ("s.b", 5)]
 
 
-# Few names, so that CTEs shadow tables and each other all the time.
+# Few names, so that CTEs often shadow tables and each other.
 NAMES = st.sampled_from(["a", "b", "c"])
 TABLES = st.one_of(NAMES, st.sampled_from(["s.a", "s.b", "s.c", '"S"."b"', "A"]))
 
@@ -91,7 +91,7 @@ def from_item(draw: st.DrawFn, depth: int) -> str:
     deep = ["table", "subquery", "lateral", "join", "using"] if depth else []
     kind = draw(st.sampled_from(["table", "function", *deep]))
     if kind == "function":
-        # Its name and its alias may be those of tables.
+        # The alias may equal the name of a table.
         return draw(st.sampled_from(["range(3)", "generate_series(1, 2)"])) + f" as {draw(NAMES)}(i)"
     if kind == "using":
         left, right = (f"(select 1 as i from {draw(from_item(depth - 1))})" for _ in range(2))
@@ -131,10 +131,10 @@ def query(draw: st.DrawFn, depth: int) -> str:
                 body = f"select 1 as i union all ({draw(select(depth - 1))})"
             bodies.append(f"{name} as ({body})")
         sql = f"with {recursive}" + ", ".join(bodies)
-        # DuckDB does not look into a CTE that nobody reads.
+        # DuckDB ignores a CTE that is never read.
         sql += f" select 1 as i from {', '.join(names)} union all "
     body = draw(select(depth))
-    # One operator a chain: sqlglot reads `a union b intersect c` from left to right.
+    # One operator per chain: sqlglot reads `a union b intersect c` from left to right.
     operator = draw(st.sampled_from(["union all", "union", "except", "intersect"]))
     for _ in range(draw(st.integers(0, 2)) if depth else 0):
         body += f" {operator} {draw(st.one_of(select(depth - 1), query(depth - 1).map('({})'.format)))}"
@@ -143,7 +143,7 @@ def query(draw: st.DrawFn, depth: int) -> str:
 
 @settings(max_examples=200)
 @given(query(2))
-def test_tables_of_any_query_are_those_of_duckdbs_own_parser(sql: str) -> None:
+def test_references_of_any_query_equal_those_of_duckdbs_parser(sql: str) -> None:
     assert read(sql) == read_by_duckdb(sql)
 
 
@@ -151,8 +151,8 @@ PROJECT = load_project()
 
 
 @pytest.fixture(scope="module")
-def judge() -> duckdb.DuckDBPyConnection:
-    """DuckDB with every table of the project, empty: its binder needs their columns."""
+def binder() -> duckdb.DuckDBPyConnection:
+    """DuckDB with every table of the project, empty, because the binder needs their columns."""
     connection = duckdb.connect(config={"python_enable_replacements": False})
     for schema in dict.fromkeys(relation.partition(".")[0] for relation in PROJECT.tables):
         connection.execute(f"create schema {schema}")
@@ -165,48 +165,50 @@ def judge() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def binds_without(judge: duckdb.DuckDBPyConnection, sql: str, tables: set[str]) -> bool:
-    """Whether DuckDB can bind a query where some tables are not there."""
-    judge.execute("begin")
+def binds_without(binder: duckdb.DuckDBPyConnection, sql: str, tables: set[str]) -> bool:
+    """Whether DuckDB can bind a query after some tables are dropped."""
+    binder.execute("begin")
     try:
         for table in tables:
-            judge.execute(f"drop table {table}")
-        judge.execute(f"explain {sql}")
+            binder.execute(f"drop table {table}")
+        binder.execute(f"explain {sql}")
     except duckdb.CatalogException:
         return False
     else:
         return True
     finally:
-        judge.execute("rollback")
+        binder.execute("rollback")
 
 
-def judged(judge: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
-    """Name the tables without which DuckDB cannot bind a query."""
-    return {table for table in PROJECT.tables if not binds_without(judge, sql, {table})}
+def tables_needed(binder: duckdb.DuckDBPyConnection, sql: str) -> set[str]:
+    """Return the tables without which DuckDB cannot bind a query."""
+    return {table for table in PROJECT.tables if not binds_without(binder, sql, {table})}
 
 
 @pytest.mark.parametrize("name", [model.name for model in PROJECT.models if model.language == "sql"])
-def test_what_every_model_reads_is_what_duckdb_says(judge: duckdb.DuckDBPyConnection, name: str) -> None:
+def test_dependencies_of_every_model_equal_those_of_duckdb(
+    binder: duckdb.DuckDBPyConnection, name: str
+) -> None:
     model = next(model for model in PROJECT.models if model.name == name)
     relations = {PROJECT.node(n).relation for n in model.depends_on} | set(model.sources)
-    assert relations == judged(judge, model.code)
+    assert relations == tables_needed(binder, model.code)
 
 
 @pytest.mark.parametrize("test", PROJECT.singular_tests, ids=lambda test: test.name)
-def test_what_every_singular_test_reads_is_what_duckdb_says(
-    judge: duckdb.DuckDBPyConnection, test: DataTest
+def test_dependencies_of_every_singular_test_equal_those_of_duckdb(
+    binder: duckdb.DuckDBPyConnection, test: DataTest
 ) -> None:
     relations = {PROJECT.node(n).relation for n in (test.node, *test.depends_on)}
-    # Of sources a test knows nothing: they are there before anything is built.
-    assert relations == {name for name in judged(judge, test.sql) if name not in PROJECT.sources}
+    # A test does not depend on sources; they exist before anything is built.
+    assert relations == {name for name in tables_needed(binder, test.sql) if name not in PROJECT.sources}
 
 
-def test_the_columns_of_every_model_are_traced_to_the_raw_tables() -> None:
+def test_columns_of_every_model_are_traced_to_sources_and_seeds() -> None:
     ends = {*PROJECT.sources, *(seed.relation for seed in PROJECT.seeds)}
     for model in PROJECT.models:
         assert not model.is_open, model.name
         assert {origin.relation for column in model.columns for origin in column.origins} <= ends
-        # Made of no column are only literals and counts of rows: never an id, a date or the most of a table.
+        # Only literals and row counts have no origin: never an id or a date, nor all columns of a table.
         untraced = [column.name for column in model.columns if not column.origins]
         assert not [name for name in untraced if name.endswith(("_id", "_at", "_date"))], model.name
         assert len(untraced) < len(model.columns), model.name
@@ -214,7 +216,7 @@ def test_the_columns_of_every_model_are_traced_to_the_raw_tables() -> None:
     assert tally.comment.endswith("(from rivo_raw.customers.points_tally)")
 
 
-def test_sqlglot_is_used_behind_one_module() -> None:
+def test_only_one_module_imports_sqlglot() -> None:
     folder = Path(dbt_like_sql.__file__).parent
     using = [
         path.name
@@ -287,7 +289,7 @@ def columns(sql: str, tables: dict[str, lineage.Relation] = TABLES_KNOWN) -> dic
         ),
     ],
 )  # fmt: skip
-def test_columns_and_what_they_come_from(sql: str, expected: dict[str, str]) -> None:
+def test_output_columns_have_their_origins(sql: str, expected: dict[str, str]) -> None:
     assert columns(sql) == expected
 
 
@@ -303,12 +305,12 @@ def test_columns_and_what_they_come_from(sql: str, expected: dict[str, str]) -> 
         ("select x, id from s.a", set()),
     ],
 )
-def test_what_decides_which_rows_there_are(sql: str, expected: set[str]) -> None:
+def test_conditions_are_the_columns_that_determine_the_rows(sql: str, expected: set[str]) -> None:
     relation = lineage.output_columns(lineage.parse(sql, FILE), TABLES_KNOWN)
     assert {str(origin) for origin in relation.conditions} == expected
 
 
-def test_a_table_of_which_columns_are_unknown_gives_what_is_asked_of_it() -> None:
+def test_open_table_provides_columns_that_are_not_listed() -> None:
     tables = {"r.a": lineage.table("r.a", ["id"], is_open=True), "s.b": TABLES_KNOWN["s.b"]}
     sql = "with t as (select * from r.a) select id, new, y from t join s.b using (id)"
     assert columns(sql, tables) == {"id": "r.a.id", "new": "r.a.new", "y": "s.b.y"}
@@ -327,7 +329,7 @@ def test_a_table_of_which_columns_are_unknown_gives_what_is_asked_of_it() -> Non
         "from (pivot s.a on id in (1) using sum(x))",
     ],
 )
-def test_columns_that_depend_on_data_leave_the_relation_open(sql: str) -> None:
+def test_columns_that_depend_on_data_make_the_relation_open(sql: str) -> None:
     assert lineage.output_columns(lineage.parse(sql, FILE), TABLES_KNOWN).is_open
 
 
@@ -336,7 +338,7 @@ COLUMN_NAMES = {"s.a": ("id", "x"), "s.b": ("id", "y")}
 
 @st.composite
 def two_columns(draw: st.DrawFn, depth: int) -> str:
-    """Draw a query that returns p and q."""
+    """Generate a query that returns the columns p and q."""
     if depth and draw(st.booleans()):
         inner = two_columns(depth - 1)
         kind = draw(st.sampled_from(["cte", "subquery", "union", "join", "scalar"]))
@@ -360,7 +362,7 @@ def two_columns(draw: st.DrawFn, depth: int) -> str:
 
 @settings(max_examples=60)
 @given(two_columns(3))
-def test_columns_agree_with_sqlglots_own_slow_lineage(sql: str) -> None:
+def test_output_columns_agree_with_sqlglots_lineage(sql: str) -> None:
     schema = {"s": {"a": {"id": "int", "x": "int"}, "b": {"id": "int", "y": "int"}}}
     ours = columns(sql)
     for name in ("p", "q"):

@@ -9,13 +9,13 @@ from dbt_like_sql.runner import ProjectError, load_project
 from .conftest import SHOP, Write
 
 
-def refused(root: Path) -> str:
+def load_error(root: Path) -> str:
     with pytest.raises(ProjectError) as error:
         load_project(root)
     return str(error.value)
 
 
-def test_a_project_knows_what_reads_what(shop: Path) -> None:
+def test_project_has_dependencies_in_build_order(shop: Path) -> None:
     project = load_project(shop)
     assert [m.relation for m in project.models] == [
         "staging.stg_customers",
@@ -36,7 +36,7 @@ def test_a_project_knows_what_reads_what(shop: Path) -> None:
         project.node("dim_membr")
 
 
-def test_columns_are_inferred_described_and_traced(shop: Path) -> None:
+def test_columns_have_descriptions_and_origins(shop: Path) -> None:
     member = load_project(shop).node("dim_member")
     assert [(c.name, c.description) for c in member.columns] == [
         ("customer_id", "The member."),
@@ -51,7 +51,7 @@ def test_columns_are_inferred_described_and_traced(shop: Path) -> None:
     assert [str(o) for o in total.origins] == ["rivo_raw.events.amount"]
 
 
-def test_properties_are_dbts(write: Write) -> None:
+def test_property_files_have_dbts_format(write: Write) -> None:
     root = write(
         SHOP
         | {
@@ -59,13 +59,13 @@ def test_properties_are_dbts(write: Write) -> None:
                 version: 2
                 models:
                   - name: dim_member
-                    description: "  One row a member.  "
+                    description: "  One row per member.  "
                     config:
                       tags: daily
                       meta: {grain: customer_id}
                     columns:
                       - name: balance
-                        description: Its own words.
+                        description: Own description.
                         data_tests: [not_null]
                 """,
             "tests/_tests.yml": """
@@ -81,11 +81,11 @@ def test_properties_are_dbts(write: Write) -> None:
     project = load_project(root)
     member = project.node("dim_member")
     assert (member.description, member.tags, member.meta) == (
-        "One row a member.",
+        "One row per member.",
         ("daily",),
         {"grain": "customer_id"},
     )
-    assert member.columns[2].description == "Its own words."
+    assert member.columns[2].description == "Own description."
     assert [t.name for t in project.tests_of("dim_member")] == [
         "documented_columns",
         "not_null_dim_member_balance",
@@ -99,7 +99,7 @@ def test_properties_are_dbts(write: Write) -> None:
     assert project.sources["rivo_raw.customers"].columns[0].description == "Rivo's id."
 
 
-def test_seeds_are_read_like_models(write: Write) -> None:
+def test_seed_is_loaded_like_a_model(write: Write) -> None:
     root = write(
         SHOP
         | {
@@ -114,7 +114,7 @@ def test_seeds_are_read_like_models(write: Write) -> None:
     assert [str(o) for o in project.node("int_rules").columns[0].origins] == ["seeds.rules.pattern"]
 
 
-def test_two_tests_of_one_kind_have_two_names(write: Write) -> None:
+def test_two_tests_with_the_same_default_name_get_different_names(write: Write) -> None:
     root = write(
         SHOP
         | {
@@ -133,7 +133,7 @@ def test_two_tests_of_one_kind_have_two_names(write: Write) -> None:
     ]
 
 
-def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
+def test_relationships_test_orders_its_parent_first(write: Write) -> None:
     root = write(
         SHOP
         | {
@@ -180,8 +180,8 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ),
         (
             {"models/staging/x.sql": "-- up\nselect * from marts.dim_member"},
-            "models/staging/x.sql, line 2: staging.x reads marts.dim_member, which lies above it. "
-            "A model reads its own layer or a lower one (staging < intermediate < marts < reports).",
+            "models/staging/x.sql, line 2: staging.x reads marts.dim_member, which is in a higher layer. "
+            "A model can only read its own layer or a lower one (staging < intermediate < marts < reports).",
         ),
         (
             {
@@ -189,7 +189,7 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
                 "models/marts/b.sql": "select * from marts.c",
                 "models/marts/c.sql": "select *\nfrom marts.a",
             },
-            "These read each other in a circle, so none can be built first:\n"
+            "These models form a cycle. Remove one of the references:\n"
             "  marts.a reads marts.b (models/marts/a.sql, line 1)\n"
             "  marts.b reads marts.c (models/marts/b.sql, line 1)\n"
             "  marts.c reads marts.a (models/marts/c.sql, line 2).",
@@ -205,32 +205,36 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
                             data_tests: [relationships: {to: ref('a'), field: customer_id}]
                     """,
             },
-            "These read each other in a circle, so none can be built first:\n"
+            "These models form a cycle. Remove one of the references:\n"
             "  marts.a reads marts.dim_member (models/marts/a.sql, line 1)\n"
             "  marts.dim_member is tested against marts.a (models/marts/m.yml, dim_member, column customer_id).",
         ),
         (
             {"models/reports/dim_member.sql": "select 1 as one"},
-            "models/marts/dim_member.sql and models/reports/dim_member.sql have the same name: dim_member.",
+            "models/marts/dim_member.sql and models/reports/dim_member.sql have the same name: dim_member. "
+            "Rename one of them.",
         ),
         (
             {"seeds/dim_member.csv": "a,b\n"},
-            "seeds/dim_member.csv and models/marts/dim_member.sql have the same name: dim_member.",
+            "seeds/dim_member.csv and models/marts/dim_member.sql have the same name: dim_member. Rename one of them.",
         ),
         (
             {"models/marts/x.sql": "select 1 as a; select 2 as b"},
-            "models/marts/x.sql holds 2 statements: it must hold exactly one SELECT.",
+            "models/marts/x.sql holds 2 statements. Write exactly one SELECT.",
         ),
         (
             {"models/marts/x.sql": "create table y as select 1"},
-            "models/marts/x.sql holds a CREATE statement: it must be a plain SELECT.",
+            "models/marts/x.sql holds a CREATE statement. Write a plain SELECT instead.",
         ),
         (
             {"models/marts/x.sql": "insert into y select 1"},
-            "models/marts/x.sql holds an INSERT statement: it must be a plain SELECT.",
+            "models/marts/x.sql holds an INSERT statement. Write a plain SELECT instead.",
         ),
-        ({"models/marts/x.sql": "describe marts.dim_member"}, "models/marts/x.sql must be a plain SELECT."),
-        ({"models/marts/x.sql": "-- later\n"}, "models/marts/x.sql is empty: it must hold one SELECT."),
+        (
+            {"models/marts/x.sql": "describe marts.dim_member"},
+            "models/marts/x.sql is not a plain SELECT. Write one SELECT.",
+        ),
+        ({"models/marts/x.sql": "-- later\n"}, "models/marts/x.sql is empty. Write one SELECT."),
         (
             {"models/marts/x.sql": "select\n  'é' as e,\n  1 as a from from b\n"},
             'models/marts/x.sql, line 3, column 15: syntax error at or near "from", in: 1 as a from from b',
@@ -245,12 +249,13 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ),
         (
             {"models/finance/x.sql": "select 1 as a"},
-            "models/finance/x.sql must lie in one of the folders staging, intermediate, marts, reports of models.",
+            "models/finance/x.sql is not in a layer. "
+            "Move it to models/ and one of: staging, intermediate, marts, reports.",
         ),
         (
             {"models/marts/My Model.sql": "select 1 as a"},
-            "models/marts/My Model.sql: the file's name becomes a name in SQL, "
-            "so it must be lower-case letters, digits and underscores.",
+            "models/marts/My Model.sql: the file name becomes a name in SQL. "
+            "Use only lower-case letters, digits and underscores, and begin with a letter or an underscore.",
         ),
         (
             {"models/m.yml": "models: [{name: dim_membr}]"},
@@ -262,7 +267,7 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ),
         (
             {"models/m.yml": "models: [{name: dim_member}]", "models/n.yml": "models: [{name: dim_member}]"},
-            "models/n.yml, dim_member is described already in models/m.yml, dim_member.",
+            "models/n.yml, dim_member is already described in models/m.yml, dim_member.",
         ),
         (
             {"models/m.yml": "models: [{name: dim_member, columns: [{name: email, data_tests: [not_nul]}]}]"},
@@ -270,7 +275,7 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ),
         (
             {"models/m.yml": "models: [{name: dim_member, colums: []}]"},
-            "models/m.yml, dim_member: the key 'colums' is not known here. Did you mean columns?",
+            "models/m.yml, dim_member: unknown key 'colums'. Did you mean columns?",
         ),
         (
             {"models/m.yml": "models:\n  - name: dim_member\n    columns: [\n"},
@@ -289,11 +294,11 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
                 "seeds/rules.csv": "pattern\n",
                 "seeds/s.yml": "seeds: [{name: rules, config: {column_types: {patern: int}}}]",
             },
-            "seeds/s.yml, rules: column_types names patern, which the CSV has not. Did you mean pattern?",
+            "seeds/s.yml, rules: column_types names patern, but the CSV has no such column. Did you mean pattern?",
         ),
         (
             {"tests/t.sql": "select * from rivo_raw.customers"},
-            "tests/t.sql reads no model and no seed, so there is nothing that it could test.",
+            "tests/t.sql reads no model or seed, so it tests nothing. Read the table it is meant to test.",
         ),
         (
             {"tests/t.sql": "select * from marts.dim_membr"},
@@ -305,7 +310,9 @@ def test_a_relationships_test_puts_its_parent_first(write: Write) -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_plain_words(write: Write, files: dict[str, str], message: str) -> None:
-    said = refused(write(SHOP | files))
-    assert said.startswith(message)
-    assert said == message or not message.endswith((".", "?"))
+def test_error_in_a_project_is_reported_with_its_place(
+    write: Write, files: dict[str, str], message: str
+) -> None:
+    error = load_error(write(SHOP | files))
+    assert error.startswith(message)
+    assert error == message or not message.endswith((".", "?"))

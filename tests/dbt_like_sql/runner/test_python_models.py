@@ -1,4 +1,4 @@
-"""Models written in Python: read without being run, built, tested, swapped and selected like any other."""
+"""Python models: loaded without being run; built, tested, replaced and selected like SQL models."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .building import rows, run, statuses
 from .conftest import SHOP, Write
 
 SURVIVAL = '''
-"""How long members keep earning."""
+"""Survival of members."""
 
 import pandas as pd
 
@@ -31,7 +31,7 @@ def model(dim_member: pd.DataFrame, fct_event: pd.DataFrame, rivo_raw__customers
 PROPERTIES = """
 models:
   - name: rpt_survival
-    description: One row a member who earned.
+    description: One row per member who earned.
     config: {meta: {grain: [customer_id]}, tags: [python]}
     columns:
       - name: customer_id
@@ -49,21 +49,21 @@ PROJECT = SHOP | {
 }
 
 
-def test_a_python_model_reads_the_tables_its_parameters_name(write: Write) -> None:
+def test_python_model_reads_the_tables_that_its_parameters_name(write: Write) -> None:
     project = load_project(write(PROJECT))
     survival = project.node("rpt_survival")
     assert isinstance(survival, Model)
-    assert (survival.language, survival.description) == ("python", "One row a member who earned.")
+    assert (survival.language, survival.description) == ("python", "One row per member who earned.")
     assert survival.depends_on == ("dim_member", "fct_event")
     assert survival.sources == ("rivo_raw.customers",)
     assert project.node("rpt_top").depends_on == ("rpt_survival",)
-    # What it makes of its tables cannot be told, so the lineage of columns ends there.
+    # Its code is not analysed, so column lineage ends at its columns.
     assert [c.name for c in survival.columns] == ["customer_id", "events", "known"]
     assert {c.inputs for c in survival.columns} == {()}
     assert project.node("rpt_top").columns[1].comment == "(from reports.rpt_survival.events)"
 
 
-def test_loading_a_project_runs_no_python(write: Write, tmp_path: Path) -> None:
+def test_loading_a_project_runs_no_python_model(write: Write, tmp_path: Path) -> None:
     mark = tmp_path / "was_run"
     load_project(
         write(SHOP | {"models/reports/rpt_x.py": f"open({str(mark)!r}, 'w')\ndef model(dim_member): ..."})
@@ -71,7 +71,7 @@ def test_loading_a_project_runs_no_python(write: Write, tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_python_model_is_built_tested_and_documented(
+def test_python_model_is_built_tested_and_documented(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     result = run(connection, write(PROJECT))["rpt_survival"]
@@ -86,7 +86,7 @@ def test_a_python_model_is_built_tested_and_documented(
     ) == [("Number of events.",)]
 
 
-def test_a_python_model_is_selected_like_any_other(
+def test_python_model_is_selected_like_an_sql_model(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     root = write(PROJECT)
@@ -100,7 +100,7 @@ def test_a_python_model_is_selected_like_any_other(
     assert list(run(connection, root, "models/reports/rpt_survival.py")) == ["rpt_survival"]
 
 
-def test_a_python_model_that_fails_its_test_keeps_its_last_good_version(
+def test_python_model_that_fails_its_test_keeps_the_last_good_version(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     root = write(PROJECT)
@@ -143,7 +143,8 @@ def test_a_python_model_that_fails_its_test_keeps_its_last_good_version(
         ),
         (
             "def model(dim_member):\n    return dim_member.rename(columns={'email': 'Balance'})\n",
-            "models/reports/rpt_x.py: `model` returned columns of one name: Balance, balance.",
+            "models/reports/rpt_x.py: `model` returned several columns with the same name: Balance, balance. "
+            "Names in SQL ignore case. Rename or drop one.",
         ),
         (
             "import lifelinez\n\ndef model(dim_member):\n    return dim_member\n",
@@ -155,7 +156,7 @@ def test_a_python_model_that_fails_its_test_keeps_its_last_good_version(
         ),
     ],
 )
-def test_an_error_of_the_function_is_a_sentence_with_its_line(
+def test_error_in_the_function_is_reported_with_its_line(
     connection: duckdb.DuckDBPyConnection, write: Write, code: str, message: str
 ) -> None:
     results = run(connection, write(SHOP | {"models/reports/rpt_x.py": code}))
@@ -163,7 +164,7 @@ def test_an_error_of_the_function_is_a_sentence_with_its_line(
     assert results["rpt_total"].status == "success"
 
 
-def test_a_value_that_does_not_fit_its_documented_type_is_told(
+def test_value_that_does_not_fit_its_documented_type_is_an_error(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     root = write(
@@ -187,28 +188,28 @@ def test_a_value_that_does_not_fit_its_documented_type_is_told(
         ),
         (
             "def model(rpt_total):\n    return 1\n",
-            "models/marts/x.py, line 1: marts.x reads reports.rpt_total, which lies above it. "
-            "A model reads its own layer or a lower one (staging < intermediate < marts < reports).",
+            "models/marts/x.py, line 1: marts.x reads reports.rpt_total, which is in a higher layer. "
+            "A model can only read its own layer or a lower one (staging < intermediate < marts < reports).",
         ),
         (
             "def model(x):\n    return x\n",
-            "These read each other in a circle, so none can be built first:\n"
+            "These models form a cycle. Remove one of the references:\n"
             "  marts.x reads marts.x (models/marts/x.py, line 1).",
         ),
         (
             "def modle(dim_member):\n    return 1\n",
-            "models/marts/x.py has no function `model`. A Python model is a function `def model(dim_member)` that "
-            "takes the tables it names as DataFrames and returns one.",
+            "models/marts/x.py has no function `model`. Define one, for example `def model(dim_member)`. It "
+            "receives the tables that its parameters name as DataFrames and returns a DataFrame.",
         ),
         (
             "def model(dbt, session):\n    return 1\n",
-            "models/marts/x.py, line 1: dbt's `model(dbt, session)` is written here with the tables themselves as "
-            "parameters: `def model(dim_member)` for dbt.ref('dim_member').",
+            "models/marts/x.py, line 1: dbt's `model(dbt, session)` is not supported. Use the tables as "
+            "parameters: `def model(dim_member)` instead of dbt.ref('dim_member').",
         ),
         (
             "def model(*tables):\n    return 1\n",
-            "models/marts/x.py, line 1: the parameters of `model` are names of tables, so there can be no *, / or "
-            "default values among them.",
+            "models/marts/x.py, line 1: the parameters of `model` must be names of tables, without *, / or "
+            "default values.",
         ),
         (
             "def model(dim_member)\n    return 1\n",
@@ -216,7 +217,7 @@ def test_a_value_that_does_not_fit_its_documented_type_is_told(
         ),
     ],
 )
-def test_what_is_wrong_with_a_python_model_is_said_before_anything_is_built(
+def test_invalid_python_model_is_an_error_when_the_project_is_loaded(
     write: Write, code: str, message: str
 ) -> None:
     with pytest.raises(ProjectError) as error:
@@ -224,11 +225,13 @@ def test_what_is_wrong_with_a_python_model_is_said_before_anything_is_built(
     assert str(error.value) == message
 
 
-def test_lineage_through_a_python_model_is_at_table_level(write: Write) -> None:
+def test_lineage_through_a_python_model_is_per_table(write: Write) -> None:
     project = load_project(write(PROJECT))
     found = impact(project, "rivo_raw.events.id")
     assert [str(c) for c in found.columns] == ["staging.stg_events.event_id", "marts.fct_event.event_id"]
     assert found.tables == ("reports.rpt_survival", "reports.rpt_top")
     back = path_back(project, "rpt_top.most")
     assert [str(step.origin) for step in back.steps] == ["reports.rpt_survival.events"]
-    assert back.steps[0].note == "made in Python from marts.dim_member, marts.fct_event, rivo_raw.customers"
+    assert (
+        back.steps[0].note == "computed in Python from marts.dim_member, marts.fct_event, rivo_raw.customers"
+    )

@@ -1,4 +1,4 @@
-"""What the warehouse itself keeps of builds: last results, and which tables the runner made."""
+"""Build results stored in the warehouse, tables that are dropped, and the memory limit of a build."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from dbt_like_sql.runner import build, load_project, select
 from dbt_like_sql.runner.last_results import read
 
-from .building import ONE_ROW_A_MEMBER, rows, run, statuses
+from .building import ONE_ROW_PER_MEMBER, rows, run, statuses
 from .conftest import SHOP, Write
 
 AS_OF = datetime(2026, 10, 5, 6, tzinfo=UTC)
 
 
-def test_a_build_keeps_its_results(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
-    project = load_project(write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER}))
+def test_build_stores_its_results(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+    project = load_project(write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER}))
     list(build(connection, project, as_of=AS_OF))
     assert rows(connection, "select * exclude (data_as_of) from meta.build_results where kind = 'model'") == [
         ("staging", "stg_customers", "model", "success", 3, ""),
@@ -40,10 +40,10 @@ def test_a_build_keeps_its_results(connection: duckdb.DuckDBPyConnection, write:
     ) == [(0,)]
 
 
-def test_a_failure_is_kept_beside_the_rows_of_the_last_good_version(
+def test_failure_is_stored_with_the_row_count_of_the_last_good_version(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
-    root = write(SHOP | {"models/m.yml": ONE_ROW_A_MEMBER})
+    root = write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER})
     run(connection, root)
     connection.execute("insert into rivo_raw.customers values (1, 'again@x.org', 5)")
     run(connection, root)
@@ -52,15 +52,15 @@ def test_a_failure_is_kept_beside_the_rows_of_the_last_good_version(
         "failed",
         3,
     )
-    assert found.builds["reports.rpt_total"]["message"] == "Skipped, because marts.dim_member failed."
+    assert found.builds["reports.rpt_total"]["message"] == "Skipped because marts.dim_member failed."
     assert found.tests["marts.dim_member"]["unique_dim_member_customer_id"]["message"] == (
-        "1 failing row, as in: customer_id 1."
+        "1 failing row, for example: customer_id 1."
     )
-    # What was not run keeps what it said last.
+    # A test that was not run keeps its last result.
     assert found.tests["reports.rpt_total"]["documented_columns"]["status"] == "pass"
 
 
-def test_a_build_of_some_leaves_the_results_of_the_others(
+def test_partial_build_keeps_the_results_of_other_models(
     connection: duckdb.DuckDBPyConnection, shop: Path
 ) -> None:
     project = load_project(shop)
@@ -70,13 +70,13 @@ def test_a_build_of_some_leaves_the_results_of_the_others(
     assert (days["marts.dim_member"], days["marts.fct_event"]) == (6, 5)
 
 
-def test_nothing_is_there_before_the_first_build(connection: duckdb.DuckDBPyConnection) -> None:
+def test_results_are_empty_before_the_first_build(connection: duckdb.DuckDBPyConnection) -> None:
     assert read(connection).builds == read(connection).tests == {}
 
 
 @pytest.fixture
 def renamed(connection: duckdb.DuckDBPyConnection, write: Write) -> Path:
-    """A project that was built, and of which a model and a seed were then renamed."""
+    """Project in which a model and a seed were renamed after a build."""
     root = write(SHOP | {"seeds/rules.csv": "a\n1\n"})
     run(connection, root)
     (root / "models/reports/rpt_total.sql").rename(root / "models/reports/rpt_all.sql")
@@ -94,16 +94,16 @@ def names(connection: duckdb.DuckDBPyConnection) -> set[str]:
     }
 
 
-def test_tables_that_no_file_makes_any_more_are_dropped(
+def test_build_drops_tables_that_no_file_defines_any_more(
     connection: duckdb.DuckDBPyConnection, renamed: Path
 ) -> None:
     before = names(connection)
     results = run(connection, renamed)
     assert [(r.relation, r.kind, r.message) for r in results.values() if r.status == "dropped"] == [
-        ("reports.rpt_total", "model", "Dropped, because no file of the project makes it any more."),
-        ("seeds.rules", "seed", "Dropped, because no file of the project makes it any more."),
+        ("reports.rpt_total", "model", "Dropped because no file in the project defines it any more."),
+        ("seeds.rules", "seed", "Dropped because no file in the project defines it any more."),
     ]
-    # Only what the runner made goes: not a table of somebody's own, wherever it stands, and nothing raw.
+    # Tables that users created are kept in every schema, and so are raw tables.
     assert before - names(connection) == {"reports.rpt_total", "seeds.rules"}
     assert names(connection) >= {"marts.my_own", "reports.rpt_old", "mine.rpt_total", "rivo_raw.customers"}
     assert not {"reports.rpt_total", "seeds.rules"} & read(connection).builds.keys()
@@ -111,12 +111,12 @@ def test_tables_that_no_file_makes_any_more_are_dropped(
     assert "dropped" not in statuses(run(connection, renamed)).values()
 
 
-def test_a_build_of_some_drops_nothing(connection: duckdb.DuckDBPyConnection, renamed: Path) -> None:
+def test_partial_build_drops_nothing(connection: duckdb.DuckDBPyConnection, renamed: Path) -> None:
     assert list(run(connection, renamed, "rpt_all")) == ["rpt_all"]
     assert {"reports.rpt_total", "seeds.rules"} <= names(connection)
 
 
-def test_a_build_that_fails_drops_nothing(
+def test_failed_build_drops_nothing(
     connection: duckdb.DuckDBPyConnection, renamed: Path, write: Write
 ) -> None:
     write({"models/reports/rpt_all.sql": "select error('no') as members, 1 as balance"})
@@ -124,7 +124,9 @@ def test_a_build_that_fails_drops_nothing(
     assert {"reports.rpt_total", "seeds.rules"} <= names(connection)
 
 
-def test_a_build_larger_than_its_memory_finishes(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+def test_build_larger_than_its_memory_limit_spills_and_finishes(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
     connection.execute("set memory_limit = '123MB'; set threads = 2")
     sql = """
         with numbers as (select range as i, hash(range)::varchar as h from range(3000000))
@@ -134,12 +136,12 @@ def test_a_build_larger_than_its_memory_finishes(connection: duckdb.DuckDBPyConn
     project = load_project(write({"models/marts/fct_large.sql": sql}))
     [result] = list(build(connection, project, memory="150MB"))
     assert (result.status, result.rows) == ("success", 3_000_000), result.message
-    # Nothing but the build has the build's memory.
+    # The connection's own limit is restored after the build.
     [[after]] = rows(connection, "select current_setting('memory_limit')")
     assert float(after.split()[0]) == pytest.approx(117.3, abs=0.2)
 
 
-def test_a_build_that_cannot_spill_says_what_it_lacks(
+def test_build_that_cannot_spill_reports_the_memory_limit(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     connection.execute("set max_temp_directory_size = '1KB'; set threads = 2")
@@ -147,12 +149,10 @@ def test_a_build_that_cannot_spill_says_what_it_lacks(
     project = load_project(write({"models/marts/fct_large.sql": sql}))
     [result] = list(build(connection, project, memory="100MB"))
     assert result.status == "error"
-    assert result.message.startswith(
-        "models/marts/fct_large.sql: It needs more memory than a build may take (95."
-    )
+    assert result.message.startswith("models/marts/fct_large.sql: the build ran out of memory (limit 95.")
 
 
-def test_a_build_takes_no_more_than_half_of_the_machine(
+def test_build_uses_at_most_half_of_the_machines_memory(
     connection: duckdb.DuckDBPyConnection, write: Write
 ) -> None:
     asked = "select current_setting('memory_limit') as allowed"

@@ -13,8 +13,9 @@ from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.rivo import client as client_module
 from pipelines.rivo import paging
 from pipelines.rivo.client import Client
+from pipelines.rivo.decode import resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.paging import read_list, resource_id
+from pipelines.rivo.paging import read_list
 from pipelines.warehouse import Warehouse
 from tests.harness.settings import make_settings
 from tests.harness.store import Store
@@ -34,9 +35,9 @@ def test_attribute_missing_from_a_list_does_not_end_every_tier(open_store: OpenS
     store.wait()
     result = store.sync("customers", faults=["missing_attribute:customers@vip_tier"])["customers"]
     assert result.error == (
-        f"Customers was refused: of the {len(store.objects('customers')):,} rows that Rivo returned none has "
-        f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading that would write into the history "
-        "that all of them ended. If Rivo has really given the attribute up, run "
+        f"Customers was refused: none of the {len(store.objects('customers')):,} rows that Rivo returned has "
+        f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading them would end all of these values "
+        "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
     assert tiers_held(store) == before
@@ -137,7 +138,7 @@ def test_row_slipping_to_an_earlier_page_is_found_by_rereading() -> None:
         return page(ids[start : start + 250], next="more" if start + 250 < len(ids) else None)
 
     with answering(by_page) as stub:
-        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, ENDPOINTS["customers"], 0, lambda _: None, list(range(1, 701)))
         read = [resource_id(row) for rows in reading for row in rows]
     assert sorted(filter(None, read)) == list(range(1, 701)), (

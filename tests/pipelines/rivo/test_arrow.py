@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo import arrow, types
+from pipelines.rivo import arrow
 from pipelines.rivo.arrow import Rejected, batch, to_table, undeclared
 from pipelines.rivo.columns import Column, ColumnType
+from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.types import ARROW_TYPES, natural_type
+from pipelines.rivo.types import TYPES, natural_type
 from sandbox import Program
 
 ID = Column("id", "id", "", required=True)
@@ -25,12 +26,12 @@ ID = Column("id", "id", "", required=True)
 
 def typed(columns: Sequence[Column], rows: list[Any]) -> tuple[pa.Table, list[Rejected]]:
     """Return the table and the rejected rows made from these rows."""
-    return to_table(columns, batch(rows))
+    return to_table(columns, batch(Page.of(rows)))
 
 
 def new_columns(columns: Sequence[Column], rows: list[Any]) -> list[Column]:
     """Return the columns for undeclared attributes of these rows."""
-    return undeclared(columns, batch(rows))
+    return undeclared(columns, batch(Page.of(rows)))
 
 
 def one(kind: ColumnType, value: Any, **more: Any) -> tuple[Any, str | None]:
@@ -147,7 +148,7 @@ def test_invalid_values_quarantine_the_row_with_a_reason(kind: ColumnType, value
     assert said.startswith(f"x {reason}"), said
 
 
-@pytest.mark.parametrize("kind", ARROW_TYPES)
+@pytest.mark.parametrize("kind", TYPES)
 def test_null_and_absent_values_are_null_in_every_type(kind: ColumnType) -> None:
     assert one(kind, None) == (None, None)
     table, rejected = typed([ID, Column("x", kind, "")], [{"id": 1, "attributes": {}}])
@@ -341,12 +342,12 @@ KINDS = tuple(LIKELY)
 @given(data=st.data())
 def test_column_conversion_equals_value_conversion(kind: ColumnType, data: st.DataObject) -> None:
     column = data.draw(st.lists(LIKELY[kind], max_size=4), label="column")
-    fast = types._at_once(kind, column, verbatim=False)
+    fast = arrow._at_once(kind, column, verbatim=False)
     if fast is not None and kind != "json":
-        slow, bad = types._one_by_one(kind, column)
+        slow, bad = arrow._one_by_one(kind, column)
         assert not bad
         assert fast.to_pylist() == slow.to_pylist()
-        assert fast.type == slow.type == ARROW_TYPES[kind]
+        assert fast.type == slow.type == TYPES[kind].arrow
 
 
 @settings(max_examples=120)

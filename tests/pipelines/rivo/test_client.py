@@ -23,7 +23,7 @@ NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)
 
 
 def connect(url: str, key: str = KEY, **settings: Any) -> Client:
-    return Client(make_settings(api_key=key, api_url=url, **settings))
+    return Client.of_settings(make_settings(api_key=key, api_url=url, **settings))
 
 
 def get(client: Client) -> list[Any]:

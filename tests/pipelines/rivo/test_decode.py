@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.rivo.arrow import Batch, Rejected, batch, to_table, undeclared
 from pipelines.rivo.columns import Column
-from pipelines.rivo.decode import PageDecoder, TypedRow, attribute_values, json_text, resource_ids
+from pipelines.rivo.decode import Page, PageDecoder, TypedRow, attribute_values, json_text, resource_ids
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Program
 from tests.pipelines.rivo.test_arrow import ID, LIKELY, scalars
@@ -89,7 +89,7 @@ def test_typed_and_generic_decoders_agree(pages: list[list[Any]]) -> None:
     plain = [row for rows in pages for row in orjson.loads(page(rows))["data"]]
 
     assert resource_ids(typed) == resource_ids(plain)
-    one, other = batch(typed), batch(plain)
+    one, other = batch(Page.of(typed)), batch(Page.of(plain))
     assert filled(one) == filled(other)
     assert undeclared(COLUMNS, one) == undeclared(COLUMNS, other)
     table, rejected = to_table(COLUMNS, one)
@@ -127,13 +127,13 @@ def test_invalid_json_is_refused_in_any_place(text: bytes, attribute: bytes) -> 
 
 def test_surrogate_pairs_are_decoded_as_characters() -> None:
     body = rb'{"data": [{"id": 1, "attributes": {"points": 1, "tags": ["\ud83d\ude00"]}}]}'
-    table, rejected = to_table(COLUMNS, batch(PageDecoder(COLUMNS)(body)["data"]))
+    table, rejected = to_table(COLUMNS, batch(Page.of(PageDecoder(COLUMNS)(body)["data"])))
     assert (table["tags"].to_pylist(), rejected) == (['["😀"]'], [])
 
 
 def test_number_beyond_doubles_within_json_is_kept() -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "tags": [1e999], "reward": {"x": 1e999}}}]}'
-    table, rejected = to_table(COLUMNS, batch(PageDecoder(COLUMNS)(body)["data"]))
+    table, rejected = to_table(COLUMNS, batch(Page.of(PageDecoder(COLUMNS)(body)["data"])))
     assert (table["tags"].to_pylist(), table["reward"].to_pylist()) == (["[1e999]"], ['{"x": 1e999}'])
     assert not rejected
 

@@ -37,7 +37,7 @@ def server(program: Program) -> Iterator[Server]:
 
 def read(url: str, since_id: int = 0, name: str = "points_events") -> tuple[list[Any], list[str], Client]:
     """Return the ids of a list in order, the warnings, and the client that read it."""
-    client = Client(make_settings(api_key="sandbox-key", api_url=url))
+    client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=url))
     warnings: list[str] = []
     ids = [
         likely_id(row)
@@ -164,7 +164,7 @@ def test_transient_empty_page_does_not_end_a_list(server: Server) -> None:
         server.faults = [{"name": "slow", "value": 1}]
         server.requests.clear()
         # The fault hits the request after `place` good ones.
-        client = Client(make_settings(api_key="sandbox-key", api_url=server.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=server.url))
         pages = read_list(client, EVENTS, 0, pytest.fail)
         ids = []
         for _ in range(place):

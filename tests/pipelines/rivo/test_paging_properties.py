@@ -120,7 +120,7 @@ def test_paging_reads_every_row_once_and_whole(
     with pytest.MonkeyPatch.context() as patch, answering(store.answer) as stub:
         patch.setattr(paging, "PAGE_SIZE", page_size)
         patch.setattr(ranges, "PAGE_SIZE", page_size)
-        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         rows = [
             row
             for page in read_list(client, CUSTOMERS, since_id, pytest.fail, known, workers=workers)

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rivo.ranges import PAGE_SIZE, Plan, Range, plan_ranges
+from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
 
 
-def run(plan: Plan, ids: list[int], workers: int, seed: int, arriving: list[int]) -> tuple[list[int], int]:
+def run(
+    plan: ReadPlan, ids: list[int], workers: int, seed: int, arriving: list[int]
+) -> tuple[list[int], int]:
     """What the workers hand over, and how many requests they made.
 
     A worker's request is answered when chance has it be its turn; `arriving` ids are added meanwhile.

@@ -34,7 +34,7 @@ def answer(asked: Asked, number: int) -> Reply:
 
 
 def read(url: str, known: list[int] | None, since_id: int = 0) -> tuple[list[int | None], Client]:
-    client = Client(make_settings(api_key="sandbox-key", api_url=url))
+    client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=url))
     reading = read_list(client, EVENTS, since_id, pytest.fail, known)
     return [resource_id(row) for rows in reading for row in rows], client
 
@@ -72,7 +72,7 @@ def test_failing_worker_ends_the_list_with_its_error() -> None:
 
 def test_reader_that_stops_early_leaves_no_worker() -> None:
     with answering(answer) as stub:
-        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, pytest.fail, IDS)
         next(reading)
         reading.close()  # type: ignore[attr-defined]
@@ -91,7 +91,7 @@ def test_cursor_ignored_once_leads_to_page_numbers_without_duplicates() -> None:
 
     warnings: list[str] = []
     with answering(forgetful) as stub:
-        client = Client(make_settings(api_key="sandbox-key", api_url=stub.url))
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, warnings.append, IDS)
         ids = [resource_id(row) for rows in reading for row in rows]
 

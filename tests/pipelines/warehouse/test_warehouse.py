@@ -232,7 +232,7 @@ from pipelines.warehouse import Warehouse
 
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
-    with building(Path({str(path)!r})) as work:
+    with Warehouse(Path({str(path)!r})).build() as work:
         for n in range(40):
             work.connection.execute("create table t%d as select md5(i::varchar) as x from range(1000) r(i)" % n)
         work.publish()

@@ -1,0 +1,61 @@
+"""`rivo dev` and `rivo serve`: start Dagster's own programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option("--port", default=3000, show_default=True, help="Port of the Dagster UI.")
+def dev(port: int) -> None:
+    """Start the Dagster UI and its daemon on this machine.
+
+    The UI listens on 127.0.0.1 only. The schedule daily_sync is active while this command runs. On a server, use
+    `rivo serve`.
+    """
+    _become("dagster", "dev", "-w", _workspace(None), "-h", "127.0.0.1", "-p", str(port))
+
+
+@click.command()
+@click.argument("part", type=click.Choice(["webserver", "daemon", "code"]))
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address that webserver and code listen on."
+)
+@click.option("--port", type=int, help="Port to listen on. Default: 3000 for webserver, 4000 for code.")
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Dagster's workspace file. Default: workspace.yaml of the project.",
+)
+def serve(part: str, host: str, port: int | None, workspace: Path | None) -> None:
+    """Start one of Dagster's processes on a server.
+
+    webserver, daemon and code (the code location) are the processes that systemd or Docker keeps running:
+    docs/deploying.md. On your own machine, `rivo dev` starts all of them.
+    """
+    if part == "webserver":
+        _become("dagster-webserver", "-w", _workspace(workspace), "-h", host, "-p", str(port or 3000))
+    elif part == "daemon":
+        _become("dagster-daemon", "run", "-w", _workspace(workspace))
+    else:
+        _become("dagster", "api", "grpc", "-m", "assets.definitions", "-h", host, "-p", str(port or 4000))
+
+
+def _workspace(path: Path | None) -> str:
+    from pipelines.settings import PROJECT
+
+    return str((path or PROJECT / "workspace.yaml").resolve())
+
+
+def _become(program: str, *arguments: str) -> None:
+    """Replace this process by a program installed beside this Python, in DAGSTER_HOME."""
+    from assets.instance.home import prepare_dagster_home
+
+    prepare_dagster_home()
+    os.chdir(os.environ["DAGSTER_HOME"])
+    path = str(Path(sys.executable).parent / program)
+    os.execv(path, [path, *arguments])  # noqa: S606

@@ -1,0 +1,71 @@
+"""What a run is asked to do, and what it reports while it does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from dbt_like_sql.runner import NodeResult
+from pipelines.load.sync import ListResult, SyncOptions
+from pipelines.warehouse import Build, Warehouse
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: `lists` to read (with which options), `models` and seeds to build, and whether to publish.
+
+    `prepare` changes the working copy before anything else; with `is_fresh` that copy starts empty.
+    """
+
+    lists: SyncOptions | None
+    models: Collection[str]
+    publish: bool
+    with_pages: bool = False
+    """Whether to report what the page of each table shows: a few rows, a picture."""
+    prepare: Callable[[Build], object] | None = None
+    is_fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """A sentence on what begins now; 'models' when the models do."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ListsRead:
+    """The end of reading: all lists asked for have been read or have failed."""
+
+    observed_at: datetime | None
+    """Observation time of the last complete read of any list."""
+    log_rows: int
+    """Number of rows in `rivo_raw.sync_log`."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page of a table shows besides figures, in Markdown; empty where there is nothing to show."""
+
+    relation: str
+    sample: str
+    picture: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How the run ended. `published` is false when models or blocking checks failed or no list could be read."""
+
+    warehouse: Warehouse
+    published: bool
+    is_demo: bool
+    observed_at: datetime | None
+    size_bytes: int
+    problems: tuple[str, ...]
+    """Sentences on what went wrong; the run has failed when there is one."""
+    findings: tuple[str, ...] = ()
+    """Sentences on why some figures cannot be trusted, from `reports.rpt_data_trust`."""
+
+
+Event = Step | ListResult | ListsRead | Page | NodeResult | Finished

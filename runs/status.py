@@ -1,0 +1,214 @@
+"""State of a warehouse: last sync, freshness, trust, quarantine and the next sync, read from the warehouse itself."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+from croniter import croniter
+
+from pipelines.errors import NoWarehouse
+from pipelines.load.read_ahead import last_sweep
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.settings import Settings
+from pipelines.warehouse import RAW, Warehouse
+from runs.shop import Shop, shop_to_read
+
+GRACE = timedelta(hours=2)
+"""Time for a sync to run, or to be retried, before the warehouse counts as stale."""
+
+# A file published by an older release has no column log_position.
+NEWEST_READS = f"""
+from (from {RAW}.sync_log union all by name select null::bigint as log_position where false)
+where observed_at = (select max(observed_at) from {RAW}.sync_log)
+qualify row_number() over (partition by list order by log_position desc nulls last) = 1
+"""
+"""The rows of `sync_log` written by the last sync. Of two syncs within one second, those of the second one."""
+
+
+@dataclass(frozen=True)
+class LastSync:
+    """Totals of the last sync, from the sync log."""
+
+    observed_at: datetime
+    kind: str
+    """'full' if every list was read completely, else 'incremental'."""
+    lists_read: int
+    lists_failed: int
+    requests: int
+    rows_read: int
+    rows_new: int
+    rows_changed: int
+    rows_deleted: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of a warehouse, as `rivo status` shows it."""
+
+    warehouse: Warehouse
+    is_demo: bool
+    size_bytes: int
+    is_running: bool
+    """Whether a sync or a build is running on it now."""
+    last_sync: LastSync
+    problems: tuple[str, ...]
+    """What failed in the last sync, and why its result is not published."""
+    oldest_list: str
+    oldest_read_at: datetime | None
+    """When the list whose last complete read is the oldest was read."""
+    is_stale: bool
+    trust: tuple[str, ...] | None
+    """Why some figures cannot be trusted; None before any model has been built."""
+    quarantine: dict[str, int]
+    """Number of quarantined rows by list."""
+    next_sync_at: datetime
+    next_full_sweep_at: datetime
+    sync_cron: str
+    timezone: str
+
+
+def look(settings: Settings, now: datetime | None = None) -> Status:
+    """Read the state of the warehouse at `now` (default: this machine's clock).
+
+    Raises:
+        NoWarehouse: nothing has been synced yet.
+    """
+    now = now or datetime.now(UTC)
+    shop = shop_to_read(settings)
+    published = shop.warehouse
+    base = published.base
+    with ExitStack() as stack:
+        shown = stack.enter_context(published.read())
+        findings = _column(
+            shown, "select if(status = 'attention', finding, null) from reports.rpt_data_trust"
+        )
+        connection = shown if base == published else stack.enter_context(base.read())
+        if not _is_synced(connection):
+            raise NoWarehouse(
+                f"Nothing has been synced into {published} yet. Run `make sync` first, or check RIVO_WAREHOUSE."
+            )
+        failures = _failures(connection)
+        last_sync = _last_sync(connection)
+        read_at = _last_reads(connection)
+        quarantine = dict(
+            connection.execute(
+                f"select list, count(*) from {RAW}._quarantine group by all order by all"
+            ).fetchall()
+        )
+        sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
+    oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
+    next_sync_at = _tick(settings, now, "get_next")
+    sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
+    return Status(
+        warehouse=published,
+        is_demo=shop.is_demo,
+        size_bytes=published.size_bytes,
+        is_running=published.is_being_built,
+        last_sync=last_sync,
+        problems=(*failures, *_publishing_problems(published, last_sync)),
+        oldest_list=oldest,
+        oldest_read_at=read_at.get(oldest),
+        is_stale=_is_stale(shop, read_at.get(oldest), next_sync_at, now),
+        trust=tuple(filter(None, findings)) if findings else None,
+        quarantine=quarantine,
+        next_sync_at=next_sync_at,
+        next_full_sweep_at=_tick(settings, max(min(sweeps_due), now), "get_next"),
+        sync_cron=settings.sync_cron,
+        timezone=settings.timezone,
+    )
+
+
+def _failures(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Return the errors of lists, models and blocking checks in the last sync."""
+    return [
+        *_column(connection, f"select error from ({NEWEST_READS}) where error is not null"),
+        *_column(
+            connection,
+            "select table_schema || '.' || table_name || ': ' || coalesce(message, status) "
+            "from meta.build_results where status in ('error', 'failed')",
+        ),
+    ]
+
+
+def _publishing_problems(published: Warehouse, last_sync: LastSync) -> list[str]:
+    """Return why readers do not see the result of the last sync, or see what another program wrote."""
+    problems = []
+    if published.base != published and not last_sync.lists_read:
+        problems.append(f"{published} was not replaced, because no list could be read.")
+    elif published.base != published:
+        problems.append(
+            f"{published} was not replaced, because a model or a blocking check failed. What was read is kept and "
+            "will be published by the next run that passes."
+        )
+    if published.has_foreign_writes:
+        problems.append(
+            f"Another program is writing to {published}, or was when it crashed. Readers see its changes until the "
+            "next sync. Close that program, and have it open the warehouse read-only."
+        )
+    return problems
+
+
+def _is_stale(shop: Shop, read_at: datetime | None, next_sync_at: datetime, now: datetime) -> bool:
+    """Return whether the oldest data is older than the schedule allows, or dated after the next sync."""
+    # A demo's clock is simulated.
+    known_at = now if shop.is_demo else read_at
+    if known_at is None or known_at < _tick(shop.settings, now - GRACE, "get_prev"):
+        return True
+    return not shop.is_demo and known_at > next_sync_at
+
+
+def _is_synced(connection: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return bool(connection.execute(f"select exists (from {RAW}.sync_log)").fetchall()[0][0])
+    except duckdb.CatalogException:
+        return False
+
+
+def _tick(settings: Settings, moment: datetime, direction: str) -> datetime:
+    """Return the schedule's time before (`get_prev`) or after (`get_next`) a moment."""
+    local = croniter(settings.sync_cron, moment.astimezone(ZoneInfo(settings.timezone)))
+    found: datetime = getattr(local, direction)(datetime)
+    return found.astimezone(UTC)
+
+
+def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:
+    try:
+        return [value for (value,) in connection.execute(sql).fetchall()]
+    except duckdb.CatalogException:
+        # No model has been built yet.
+        return []
+
+
+def _last_sync(connection: duckdb.DuckDBPyConnection) -> LastSync:
+    row = connection.execute(
+        f"""
+        select
+            max(observed_at) as observed_at,
+            if(bool_and(kind = 'full'), 'full', 'incremental') as kind,
+            count(*) filter (where complete) as lists_read,
+            count(*) filter (where not complete) as lists_failed,
+            sum(requests)::bigint as requests,
+            sum(rows_read)::bigint as rows_read,
+            sum(rows_new)::bigint as rows_new,
+            sum(rows_changed)::bigint as rows_changed,
+            sum(rows_deleted)::bigint as rows_deleted,
+            sum(seconds) as seconds
+        from ({NEWEST_READS})
+        """
+    ).fetchone()
+    assert row is not None
+    return LastSync(*row)
+
+
+def _last_reads(connection: duckdb.DuckDBPyConnection) -> dict[str, datetime]:
+    return dict(
+        connection.execute(
+            f"select list, max(observed_at) from {RAW}.sync_log where complete group by list"
+        ).fetchall()
+    )
