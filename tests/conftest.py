@@ -1,4 +1,4 @@
-"""No test reads the settings of whoever runs it, neither the environment's nor those of a `.env` file."""
+"""For all tests: no setting of the machine reaches them, neither from the environment nor from a `.env` file."""
 
 import os
 
@@ -9,26 +9,35 @@ os.environ["RIVO_ENV_FILE"] = os.devnull
 for _name in [name for name in os.environ if name.startswith("RIVO_") and name != "RIVO_ENV_FILE"]:
     del os.environ[_name]
 
-# A busy machine is no reason to fail.
+# A busy machine must not fail a test.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
 
-_LONG = tuple(
-    f"tests/{name}"
-    for name in (
-        "ui",
-        "postgres",
-        "torture",
-        "pipelines/privacy",
-        "cli",
-        "pipelines/load/test_thirty",
-        "assets",
-        "dbt_like_sql/models",
-    )
+_LONG = (
+    "tests/ui",
+    "tests/postgres",
+    "tests/torture",
+    "tests/dbt_like_sql/models",
+    "tests/pipelines/privacy",
+    "tests/assets",
+    "tests/cli",
+    "tests/pipelines/load/test_thirty",
 )
+_ONE_WORKER = ("tests/ui", "tests/postgres", "tests/dbt_like_sql/models", "tests/torture/test_judge")
+"""Files whose stores are expensive and shared by many tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that no worker waits for another one at the end."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_LONG))
+    """Start with the longest tests, and keep those that share a store in one worker of pytest-xdist."""
+    items.sort(key=lambda item: next((n for n, name in enumerate(_LONG) if item.nodeid.startswith(name)), 99))
+    for item in items:
+        if item.nodeid.startswith(_ONE_WORKER):
+            parameters = (
+                item.callspec.params
+                if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+                else {}
+            )
+            store = parameters.get("store", "")
+            group = f"{item.path.stem}-{getattr(store, 'name', store)}"
+            item.add_marker(pytest.mark.xdist_group(group))

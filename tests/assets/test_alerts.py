@@ -12,7 +12,8 @@ import dagster as dg
 import pytest
 
 from assets.alerts import alert_on_run_failure, slack_message
-from tests.assets.conftest import KEY, House
+from tests.assets.conftest import KEY
+from tests.harness.dagster import DagsterStore
 
 
 class Webhook:
@@ -48,16 +49,16 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     thread.join()
 
 
-def log_of(house: House, run_id: str) -> str:
-    return "\n".join(str(r.event_log_entry) for r in house.instance.get_records_for_run(run_id).records)
+def log_of(store: DagsterStore, run_id: str) -> str:
+    return "\n".join(str(r.event_log_entry) for r in store.instance.get_records_for_run(run_id).records)
 
 
 def test_alert_of_a_refused_key_is_a_plain_sentence(
-    house: House, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
 
-    result = house.run()
+    result = store.run_job()
 
     assert not result.success
     [posted] = webhook.posted
@@ -76,19 +77,19 @@ def test_alert_of_a_refused_key_is_a_plain_sentence(
 
 
 def test_alert_is_not_sent_again_by_the_sensor(
-    house: House, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
-    result = house.run("rivo_raw/vip_tiers")
+    result = store.run_job("rivo_raw/vip_tiers")
     assert len(webhook.posted) == 1
-    run = house.instance.get_run_by_id(result.run_id)
+    run = store.instance.get_run_by_id(result.run_id)
     assert run
 
     def sensor(seen: dg.DagsterRun) -> Any:
         context = dg.build_run_status_sensor_context(
             sensor_name="alert_on_run_failure",
             dagster_event=result.get_run_failure_event(),
-            dagster_instance=house.instance,
+            dagster_instance=store.instance,
             dagster_run=seen,
         ).for_run_failure()
         return alert_on_run_failure(context)
@@ -97,7 +98,7 @@ def test_alert_is_not_sent_again_by_the_sensor(
     assert len(webhook.posted) == 1
 
     # A run whose process was killed has not sent an alert.
-    killed = house.instance.create_run_for_job(_nothing, tags={})
+    killed = store.instance.create_run_for_job(_nothing, tags={})
     sensor(killed)
     assert len(webhook.posted) == 2
 
@@ -108,20 +109,20 @@ def _nothing() -> None:
 
 
 def test_failed_alert_is_logged_without_the_url(
-    house: House, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "another-key-987654")
     webhook.status = 500
 
-    result = house.run("rivo_raw/vip_tiers")
+    result = store.run_job("rivo_raw/vip_tiers")
 
-    log = log_of(house, result.run_id)
+    log = log_of(store, result.run_id)
     assert "RIVO_ALERT_URL answered with HTTP status 500" in log
     assert "secret-path" not in log
 
 
-def test_successful_run_sends_no_alert(house: House, webhook: Webhook) -> None:
-    assert house.run("rivo_raw/vip_tiers").success
+def test_successful_run_sends_no_alert(store: DagsterStore, webhook: Webhook) -> None:
+    assert store.run_job("rivo_raw/vip_tiers").success
     assert webhook.posted == []
 
 

@@ -10,17 +10,17 @@ import duckdb
 import pytest
 
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.warehouse import Warehouse
 from runs.pictures import PICTURES
-from tests.assets.conftest import KEY, House
+from tests.assets.conftest import KEY
+from tests.harness.dagster import DagsterStore
 
 RESUME = "dagster/is_resume_retry"
 """The tag that the UI sets for Re-execute > From failure."""
 
 
-def metadata(house: House, key: str) -> dict[str, Any]:
+def metadata(store: DagsterStore, key: str) -> dict[str, Any]:
     """Return the metadata of an asset's last materialization."""
-    event = house.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
+    event = store.instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
     assert event
     assert event.asset_materialization
     return {name: value.value for name, value in event.asset_materialization.metadata.items()}
@@ -41,13 +41,13 @@ def checks(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluati
     }
 
 
-def test_list_materialization_has_the_counts_of_the_sync_log(house: House) -> None:
-    figures = metadata(house, "rivo_raw/customers")
+def test_list_materialization_has_the_counts_of_the_sync_log(store: DagsterStore) -> None:
+    figures = metadata(store, "rivo_raw/customers")
 
-    [[rows, largest]] = house.query(
+    [[rows, largest]] = store.query(
         "select count(*), max(id) from rivo_raw.customers where _deleted_at is null"
     )
-    [[read, new, changed, requests]] = house.query(
+    [[read, new, changed, requests]] = store.query(
         "select rows_read, rows_new, rows_changed, requests from rivo_raw.sync_log where list = 'customers' "
         "order by observed_at desc limit 1"
     )
@@ -55,105 +55,105 @@ def test_list_materialization_has_the_counts_of_the_sync_log(house: House) -> No
     assert (figures["rows_read"], figures["rows_new"], figures["rows_changed"]) == (read, new, changed)
     assert (figures["requests"], figures["columns_added"]) == (requests, 0)
     assert figures["seconds"] > 0
-    [[versions]] = house.query("select count(*) from rivo_raw.customers_history")
-    assert metadata(house, "rivo_raw/customers_history")["dagster/row_count"] == versions
+    [[versions]] = store.query("select count(*) from rivo_raw.customers_history")
+    assert metadata(store, "rivo_raw/customers_history")["dagster/row_count"] == versions
 
 
-def test_reports_have_a_picture(house: House) -> None:
+def test_reports_have_a_picture(store: DagsterStore) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        picture = metadata(house, f"reports/{report}")["picture"]
+        picture = metadata(store, f"reports/{report}")["picture"]
         assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
         assert len(picture) < 60_000
 
 
-def test_samples_show_rows_without_personal_data(house: House) -> None:
+def test_samples_show_rows_without_personal_data(store: DagsterStore) -> None:
     samples = [
-        metadata(house, "/".join(row))["sample"]
-        for row in house.query(
+        metadata(store, "/".join(row))["sample"]
+        for row in store.query(
             "select table_schema, table_name from information_schema.tables where table_schema in ('marts', 'reports')"
         )
     ]
     shown = "\n".join(samples)
 
     assert len(samples) == len([s for s in samples if s.startswith("| ")])
-    assert "Silver" in metadata(house, "marts/dim_tier")["sample"]
-    people = house.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
+    assert "Silver" in metadata(store, "marts/dim_tier")["sample"]
+    people = store.query("select email, first_name, last_name, referral_code from rivo_raw.customers")
     words = {str(value) for row in people for value in row if value} - {"Silver", "Gold"}
     assert [word for word in words if re.search(rf"\b{re.escape(word)}\b", shown)] == []
     codes = [
-        code for (code,) in house.query("select code from rivo_raw.points_redemptions where code is not null")
+        code for (code,) in store.query("select code from rivo_raw.points_redemptions where code is not null")
     ]
     assert codes
     assert [code for code in codes if code in shown] == []
 
 
-def test_events_of_a_run_stay_small(house: House) -> None:
+def test_events_of_a_run_stay_small(store: DagsterStore) -> None:
     """Each day adds a run to Dagster's storage, and a year of runs must fit on a small disk."""
-    [run] = house.instance.get_runs(limit=1)
-    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+    [run] = store.instance.get_runs(limit=1)
+    database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert database.stat().st_size < 4_000_000
 
 
-def test_model_materialization_has_numbers(house: House) -> None:
-    figures = metadata(house, "marts/dim_member")
+def test_model_materialization_has_numbers(store: DagsterStore) -> None:
+    figures = metadata(store, "marts/dim_member")
 
-    [[rows]] = house.query("select count(*) from marts.dim_member")
+    [[rows]] = store.query("select count(*) from marts.dim_member")
     assert figures["dagster/row_count"] == rows
     assert isinstance(figures["seconds"], float)
     assert figures["tests"] > 5
 
 
-def test_list_alone_is_loaded_but_not_published(house: House) -> None:
-    before = house.warehouse.stat().st_mtime_ns
+def test_list_alone_is_loaded_but_not_published(store: DagsterStore) -> None:
+    before = store.path.stat().st_mtime_ns
 
-    result = house.run("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
+    result = store.run_job("rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history")
 
     assert result.success
     assert materialized(result) == {"rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history"}
-    assert {request.path.rsplit("/", 1)[-1] for request in house.server.requests} == {"vip_tiers"}
-    assert house.warehouse.stat().st_mtime_ns == before
-    assert house.pending.exists()
+    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {"vip_tiers"}
+    assert store.path.stat().st_mtime_ns == before
+    assert store.pending.exists()
 
 
-def test_published_file_alone_fails_until_models_are_built(house: House) -> None:
-    assert house.run("rivo_raw/vip_tiers").success
-    before = house.warehouse.stat().st_mtime_ns
+def test_published_file_alone_fails_until_models_are_built(store: DagsterStore) -> None:
+    assert store.run_job("rivo_raw/vip_tiers").success
+    before = store.path.stat().st_mtime_ns
 
-    result = house.run("published/warehouse")
+    result = store.run_job("published/warehouse")
 
     assert not result.success
-    assert house.warehouse.stat().st_mtime_ns == before
+    assert store.path.stat().st_mtime_ns == before
     [failure] = result.get_step_failure_events()
     assert "were not built since lists were last read" in str(failure.step_failure_data.error)
     # A run that builds the models publishes.
-    assert house.run(job="models_only").success
-    assert house.warehouse.stat().st_mtime_ns > before
+    assert store.run_job(job="models_only").success
+    assert store.path.stat().st_mtime_ns > before
 
 
-def test_selected_models_are_built_without_requests(house: House) -> None:
-    result = house.run("marts/dim_member", "reports/rpt_advocates")
+def test_selected_models_are_built_without_requests(store: DagsterStore) -> None:
+    result = store.run_job("marts/dim_member", "reports/rpt_advocates")
 
     assert result.success
     assert materialized(result) == {"marts/dim_member", "reports/rpt_advocates"}
-    assert house.server.requests == []
+    assert store.server.requests == []
 
 
-def test_resumed_run_reads_only_the_failed_list(house: House) -> None:
-    house.server.faults = ["http_404:rewards"]
-    failed = house.run()
+def test_resumed_run_reads_only_the_failed_list(store: DagsterStore) -> None:
+    store.server.faults = ["http_404:rewards"]
+    failed = store.run_job()
     assert not failed.success
     check = checks(failed)["rivo_raw/rewards:read_completely"]
     assert not check.passed
     assert "RIVO_API_URL" in str(check.description)
     assert "From failure" in str(check.metadata["next_step"].value)
-    house.server.faults = []
-    asked = len(house.server.requests)
+    store.server.faults = []
+    asked = len(store.server.requests)
 
-    result = house.run(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
+    result = store.run_job(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
 
     assert result.success
-    lists = {request.path.rsplit("/", 1)[-1] for request in house.server.requests[asked:]}
+    lists = {request.path.rsplit("/", 1)[-1] for request in store.server.requests[asked:]}
     assert lists == {"rewards"}
     raw = {
         key for key in materialized(result) if key.startswith("rivo_raw/") and key.split("/")[1] in ENDPOINTS
@@ -162,18 +162,18 @@ def test_resumed_run_reads_only_the_failed_list(house: House) -> None:
     assert "published/warehouse" in materialized(result)
 
 
-def test_re_executed_run_reads_all_its_lists(house: House) -> None:
-    failed = house.run("rivo_raw/vip_tiers", "published/warehouse")
-    asked = len(house.server.requests)
+def test_re_executed_run_reads_all_its_lists(store: DagsterStore) -> None:
+    failed = store.run_job("rivo_raw/vip_tiers", "published/warehouse")
+    asked = len(store.server.requests)
 
-    house.run("rivo_raw/vip_tiers", tags={"dagster/parent_run_id": failed.run_id})
+    store.run_job("rivo_raw/vip_tiers", tags={"dagster/parent_run_id": failed.run_id})
 
-    assert len(house.server.requests) > asked
+    assert len(store.server.requests) > asked
 
 
-def test_second_sync_at_the_same_time_fails_with_a_message(house: House) -> None:
-    with Warehouse(house.warehouse).build() as work:
-        result = house.run()
+def test_second_sync_at_the_same_time_fails_with_a_message(store: DagsterStore) -> None:
+    with store.warehouse.build() as work:
+        result = store.run_job()
         work.keep()
 
     assert not result.success
@@ -181,19 +181,19 @@ def test_second_sync_at_the_same_time_fails_with_a_message(house: House) -> None
     assert "Another sync is working on" in str(failure.step_failure_data.error)
 
 
-def test_queue_runs_one_run_at_a_time(house: House) -> None:
-    config = house.instance.get_concurrency_config().pool_config
+def test_queue_runs_one_run_at_a_time(store: DagsterStore) -> None:
+    config = store.instance.get_concurrency_config().pool_config
     assert (config.default_pool_limit, str(config.pool_granularity)) == (1, "PoolGranularity.RUN")
 
 
-def test_failing_checks_have_a_description_and_a_next_step(house: House) -> None:
-    [[event]] = house.query("select min(id) from rivo_raw.points_events where points_diff > 0")
-    house.server.program.override(
-        "points_events", event, at=house.server.now, customer=None, applied_at=None, occurred_at=None
+def test_failing_checks_have_a_description_and_a_next_step(store: DagsterStore) -> None:
+    [[event]] = store.query("select min(id) from rivo_raw.points_events where points_diff > 0")
+    store.program.override(
+        "points_events", event, at=store.now, customer=None, applied_at=None, occurred_at=None
     )
-    house.wait(1)
+    store.wait(1)
 
-    result = house.run(run_config={"ops": {"sync": {"config": {"full": True}}}})
+    result = store.run_job(run_config={"ops": {"sync": {"config": {"full": True}}}})
 
     failing = {name: check for name, check in checks(result).items() if not check.passed}
     assert failing
@@ -203,22 +203,22 @@ def test_failing_checks_have_a_description_and_a_next_step(house: House) -> None
 
 
 @pytest.mark.parametrize("text", [KEY, "@shop", "@example"])
-def test_event_log_holds_no_secret_and_no_address(house: House, text: str) -> None:
-    [run] = house.instance.get_runs(limit=1)
-    database = house.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
+def test_event_log_holds_no_secret_and_no_address(store: DagsterStore, text: str) -> None:
+    [run] = store.instance.get_runs(limit=1)
+    database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
     assert text.encode() not in database.read_bytes()
 
 
-def test_sync_succeeds_if_a_picture_fails(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sync_succeeds_if_a_picture_fails(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_font(_: duckdb.DuckDBPyConnection) -> str:
         raise KeyError("glyph")
 
     monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
-    house.wait(1)
-    assert house.run().success
+    store.wait(1)
+    assert store.run_job().success
     key = dg.AssetKey(["reports", "rpt_tier_migration"])
-    event = house.instance.get_latest_materialization_event(key)
+    event = store.instance.get_latest_materialization_event(key)
     assert event
     assert event.asset_materialization
     picture = event.asset_materialization.metadata["picture"].value

@@ -18,7 +18,8 @@ from pipelines.warehouse import Warehouse
 from runs.recent_events import POINTS_EARNED
 from runs.recent_events import recent_events as find_recent_events
 from sandbox import Program, serve
-from tests.assets.conftest import KEY, OPTIONS, House
+from tests.assets.conftest import KEY, OPTIONS
+from tests.harness.dagster import DagsterStore
 
 NAMES = ("points_earned", "points_redeemed", "vip_tier_changed")
 
@@ -26,14 +27,14 @@ NAMES = ("points_earned", "points_redeemed", "vip_tier_changed")
 class Ticks:
     """A sensor and its cursor between ticks."""
 
-    def __init__(self, house: House, name: str) -> None:
-        self.house = house
+    def __init__(self, store: DagsterStore, name: str) -> None:
+        self.store = store
         self.sensor = defs.resolve_sensor_def(name)
         self.cursor: str | None = None
 
     def evaluate(self) -> dict[str, Any] | str:
         """Return the metadata of the materialization, or the reason why there is none."""
-        context = dg.build_sensor_context(instance=self.house.instance, cursor=self.cursor)
+        context = dg.build_sensor_context(instance=self.store.instance, cursor=self.cursor)
         data = self.sensor.evaluate_tick(context)
         self.cursor = data.cursor or self.cursor
         if not data.asset_events:
@@ -54,45 +55,45 @@ def test_sensors_are_off_by_default(name: str) -> None:
         ("points_redeemed", "points_redemptions", "true"),
     ],
 )
-def test_sensor_reports_new_rows_once(house: House, name: str, table: str, condition: str) -> None:
-    ticks = Ticks(house, name)
-    before = house.warehouse.read_bytes()
-    [[known]] = house.query(f"select max(id) from rivo_raw.{table}")
+def test_sensor_reports_new_rows_once(store: DagsterStore, name: str, table: str, condition: str) -> None:
+    ticks = Ticks(store, name)
+    before = store.path.read_bytes()
+    [[known]] = store.query(f"select max(id) from rivo_raw.{table}")
 
     found = ticks.evaluate()
 
     assert isinstance(found, dict)
-    assert len(house.server.requests) == found["requests"] <= 2
+    assert len(store.server.requests) == found["requests"] <= 2
     assert found["since_id"] == known
     assert ticks.evaluate() == "No new rows."
-    assert house.warehouse.read_bytes() == before
-    assert not house.pending.exists()
+    assert store.path.read_bytes() == before
+    assert not store.pending.exists()
     # The next sync loads the same rows.
-    assert house.run(f"rivo_raw/{table}").success
-    with duckdb.connect(str(house.pending), read_only=True) as connection:
+    assert store.run_job(f"rivo_raw/{table}").success
+    with duckdb.connect(str(store.pending), read_only=True) as connection:
         rows = connection.execute(
             f"select id from rivo_raw.{table} where id > {known} and {condition} order by id"
         ).fetchall()
     assert found["events"] == len(rows)
     assert found["ids"] == [row_id for (row_id,) in rows][:50]
     own = "select id, points_diff, applied_at, (customer ->> 'id')::bigint, _first_seen_at is not null"
-    with duckdb.connect(str(house.pending), read_only=True) as connection:
+    with duckdb.connect(str(store.pending), read_only=True) as connection:
         new = connection.execute(f"{own} from rivo_raw.{table} where id > {known} order by id").fetchall()
-    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
+    with duckdb.connect(str(store.warehouse.recent_events.path), read_only=True) as connection:
         loaded = connection.execute(f"{own} from rivo_raw.{table} order by id").fetchall()
     assert loaded == new
     assert found["rows_loaded"] == len(new)
 
 
-def test_sensor_reports_tier_changes_after_a_sync(house: House) -> None:
-    ticks = Ticks(house, "vip_tier_changed")
+def test_sensor_reports_tier_changes_after_a_sync(store: DagsterStore) -> None:
+    ticks = Ticks(store, "vip_tier_changed")
     first = ticks.evaluate()
-    house.wait(20)
-    assert house.run().success
+    store.wait(20)
+    assert store.run_job().success
 
     found = ticks.evaluate()
 
-    [[moves]] = house.query(
+    [[moves]] = store.query(
         "select count(*) from marts.fct_tier_change "
         "where changed_by = (select max(changed_by) from marts.fct_tier_change)"
     )
@@ -105,27 +106,27 @@ def test_sensor_reports_tier_changes_after_a_sync(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sensors_skip_while_a_sync_is_running(house: House, name: str) -> None:
-    with Warehouse(house.warehouse).build():
-        found = Ticks(house, name).evaluate()
+def test_sensors_skip_while_a_sync_is_running(store: DagsterStore, name: str) -> None:
+    with store.warehouse.build():
+        found = Ticks(store, name).evaluate()
 
     assert "A sync is using the rate limit" in found
-    assert house.server.requests == []
+    assert store.server.requests == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_sensors_skip_without_a_key_or_a_warehouse(
-    house: House, name: str, monkeypatch: pytest.MonkeyPatch
+    store: DagsterStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RIVO_WAREHOUSE", str(house.folder / "none.duckdb"))
-    assert "Run a sync first" in Ticks(house, name).evaluate()
+    monkeypatch.setenv("RIVO_WAREHOUSE", str(store.folder / "none.duckdb"))
+    assert "Run a sync first" in Ticks(store, name).evaluate()
     monkeypatch.delenv("RIVO_API_KEY")
-    assert "RIVO_API_KEY is not set" in Ticks(house, name).evaluate()
+    assert "RIVO_API_KEY is not set" in Ticks(store, name).evaluate()
 
 
-def test_sensor_catches_up_page_by_page(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sensor_catches_up_page_by_page(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_events, "MOST_PAGES", 1)
-    ticks = Ticks(house, "points_earned")
+    ticks = Ticks(store, "points_earned")
     ticks.cursor = "1"
 
     found = ticks.evaluate()
@@ -136,9 +137,9 @@ def test_sensor_catches_up_page_by_page(house: House, monkeypatch: pytest.Monkey
     later = ticks.evaluate()
     assert isinstance(later, dict)
     assert later["since_id"] == found["until_id"]
-    with duckdb.connect(str(Warehouse(house.warehouse).recent_events.path), read_only=True) as connection:
+    with duckdb.connect(str(store.warehouse.recent_events.path), read_only=True) as connection:
         [[oldest]] = connection.execute("select min(id) from rivo_raw.points_events").fetchall()
-    [[known]] = house.query("select max(id) from rivo_raw.points_events")
+    [[known]] = store.query("select max(id) from rivo_raw.points_events")
     assert oldest is None or oldest > known, "rows that a sync has loaded are not kept twice"
 
 

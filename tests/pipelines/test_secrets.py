@@ -1,4 +1,4 @@
-"""The key leaves no trace, whatever becomes of a sync; staff notes stay in `rivo_raw`."""
+"""The API key leaves no trace, however a sync ends; staff notes stay in `rivo_raw`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipelines.errors import RivoError
 from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import Warehouse
 from sandbox import Program, Server, serve
-from tests.pipelines.shop import make_settings
+from tests.harness.settings import make_settings
 
 KEY = "rv-live-3vX9qLm27TzKp48RbWd61YcN"
 PARTS = [KEY[n : n + 10].encode() for n in range(0, len(KEY) - 9, 2)]
 
 
 def traces(folder: Path) -> list[str]:
-    """The files below a folder that hold ten characters of the key in a row."""
+    """Return the files below a folder that contain ten consecutive characters of the key."""
     return [
         str(file)
         for file in folder.rglob("*")
@@ -28,7 +28,7 @@ def traces(folder: Path) -> list[str]:
 
 
 def traces_in_tables(path: Path) -> list[str]:
-    """The tables that hold a part of the key: the file's own bytes may be compressed."""
+    """Return the tables that contain a part of the key: the file's own bytes may be compressed."""
     connection = Warehouse(path).read()
     try:
         tables = connection.execute(
@@ -51,7 +51,7 @@ def store(quiet_program: Program) -> Iterator[Server]:
 
 
 @pytest.mark.parametrize("fault", [None, "http_403:rewards", "http_500:rewards", "http_401:rewards"])
-def test_the_key_leaves_no_trace(
+def test_api_key_leaves_no_trace(
     store: Server,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -87,7 +87,7 @@ def test_the_key_leaves_no_trace(
     assert all(KEY not in str(request) for request in store.requests)
 
 
-def test_staff_notes_stay_in_the_raw_tables(first_load: Path) -> None:
+def test_staff_notes_stay_in_raw_tables(first_load: Path) -> None:
     connection = Warehouse(first_load).read()
     try:
         columns = connection.execute(

@@ -1,4 +1,4 @@
-"""A Postgres server of one's own, by the programs that the system has, stopped and gone at the end."""
+"""A Postgres server for these tests, run with the system's programs and deleted at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Postgres:
-    """A running server: its address as a user writes it, and all that it holds as text."""
+    """A running Postgres server."""
 
     port: int
 
@@ -32,7 +32,7 @@ class Postgres:
 
     @contextmanager
     def connection(self) -> Iterator[sa.Connection]:
-        """A transaction."""
+        """Open a transaction."""
         engine = sa.create_engine(self.url.replace("postgresql", "postgresql+psycopg2"))
         try:
             with engine.begin() as connection:
@@ -41,13 +41,13 @@ class Postgres:
             engine.dispose()
 
     def sessions(self) -> int:
-        """How many connections there have been."""
+        """Return the number of connections made so far."""
         with self.connection() as connection:
             asked = connection.execute(sa.text("select sum(sessions) from pg_stat_database"))
             return int(asked.scalar_one())
 
     def dump(self) -> str:
-        """Every row of every table."""
+        """Return every row of every table as text."""
         with self.connection() as connection:
             # Not the rows' own text: SQLAlchemy shortens it.
             return "\n".join(
@@ -85,7 +85,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def _programs() -> Path:
-    """Where initdb is: Debian keeps it away from the PATH."""
+    """Return the folder of initdb: Debian keeps it off the PATH."""
     found = shutil.which("initdb")
     places = [Path(found).parent] if found else sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     assert places, (

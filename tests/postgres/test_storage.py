@@ -1,4 +1,4 @@
-"""Runs and events in Postgres: a sync is recorded there without secrets, and a person can be forgotten there."""
+"""Dagster's storage in Postgres: a sync is recorded without secrets, and a person can be erased."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def store() -> Iterator[Server]:
 
 @pytest.fixture
 def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str]:
-    """The command, which must succeed; what it says."""
+    """Run `rivo`, which must succeed, and return its output."""
     settings = environment(
         tmp_path,
         RIVO_API_URL=store.url,
@@ -44,7 +44,7 @@ def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str
     return run
 
 
-def test_a_sync_is_recorded_there_and_a_person_forgotten(
+def test_postgres_storage_records_a_sync_and_erases_a_person(
     postgres: Postgres, rivo: Callable[..., str], tmp_path: Path
 ) -> None:
     before = postgres.sessions()
@@ -75,9 +75,9 @@ def test_a_sync_is_recorded_there_and_a_person_forgotten(
     assert os.environ.get("DAGSTER_POSTGRES_URL") is None
 
 
-def test_old_runs_leave_it(postgres: Postgres, rivo: Callable[..., str]) -> None:
+def test_postgres_storage_deletes_old_runs(postgres: Postgres, rivo: Callable[..., str]) -> None:
     def counts() -> list[int]:
-        """Runs, their events, and what became of checks, of the run that is made old."""
+        """Count the rows of the old run, of its events and of its checks."""
         with postgres.connection() as connection:
             tables = ("runs", "event_logs", "asset_check_executions")
             asked = [f"select count(*) from {table} where run_id = '{old}'" for table in tables]

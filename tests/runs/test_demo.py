@@ -1,4 +1,4 @@
-"""Without a key a demo, in a file of its own, that never meets the shop's."""
+"""Without a key a sync is a demo, whose file is never that of the shop."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pipelines.rivo.client import Client
 from pipelines.settings import PROJECT
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.shop import shop_to_sync
-from tests.pipelines.shop import make_settings
+from tests.harness.settings import make_settings
 
 DEMO = PROJECT / "data/demo.duckdb"
 NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)
 
 
-def test_without_a_key_the_demo_whatever_the_warehouse() -> None:
+def test_sync_without_key_uses_the_demo_for_any_warehouse() -> None:
     for warehouse in ("data/rivo.duckdb", "/srv/shop.duckdb", "postgres://host/db"):
         shop = shop_to_sync(make_settings(warehouse=warehouse))
         assert (shop.warehouse.path, shop.is_demo) == (DEMO, True)
 
 
-def test_with_a_key_the_warehouse(tmp_path: Path) -> None:
+def test_sync_with_key_uses_the_warehouse(tmp_path: Path) -> None:
     shop = shop_to_sync(make_settings(api_key="k", warehouse=str(tmp_path / "shop.duckdb")))
     assert (shop.warehouse.path, shop.is_demo) == (tmp_path / "shop.duckdb", False)
 
 
-def test_real_data_does_not_go_into_the_file_of_the_demo(tmp_path: Path) -> None:
+def test_real_data_is_refused_in_the_demo_file(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(PROJECT / "data")
     for warehouse in (
@@ -45,12 +45,12 @@ def test_real_data_does_not_go_into_the_file_of_the_demo(tmp_path: Path) -> None
             shop_to_sync(make_settings(api_key="k", warehouse=warehouse))
 
 
-def test_the_demo_does_not_go_into_the_file_of_the_shop() -> None:
+def test_demo_file_without_key_is_the_demo() -> None:
     shop = shop_to_sync(make_settings(warehouse="data/demo.duckdb"))
     assert shop.is_demo
 
 
-def test_thirteen_weeks_at_first_then_a_day_each_time() -> None:
+def test_demo_replays_thirteen_weeks_then_one_day_each() -> None:
     times = demo_times(NOW, None)
     assert len(times) == DEMO_SYNCS == 13
     assert times[-1] == NOW
@@ -58,7 +58,7 @@ def test_thirteen_weeks_at_first_then_a_day_each_time() -> None:
     assert demo_times(NOW, NOW) == [NOW + timedelta(days=1)]
 
 
-def test_the_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIVO_API_KEY", "a real key")
     with demo_store() as store:
         assert store.key not in ("", "a real key")
@@ -74,7 +74,7 @@ def test_the_store_starts_has_a_clock_and_ends(monkeypatch: pytest.MonkeyPatch) 
         gone.get("/vip_tiers", {}, "VIP Tiers")
 
 
-def test_a_store_that_is_gone_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_demo_store_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with demo_store() as store:
         assert store.now

@@ -1,4 +1,4 @@
-"""Torture: syncs that are killed, starved, lied to and raced, and a judge who knows the truth.
+"""Torture: syncs under kills, faults, full disks, wrong clocks and races, judged against the store itself.
 
 `python -m tests.torture` runs all of it for minutes and prints one table; the tests here run a few rounds of each.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.torture [KIND ...]`: all of it, and one table of figures; exit status 1 when a promise broke."""
+"""`python -m tests.torture [KIND ...]` runs all kinds and prints one table; exit status 1 when a promise broke."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.harness.store import Store
 from tests.torture.big import big
 from tests.torture.clock import clock
 from tests.torture.disk import disk
 from tests.torture.faults import faults
 from tests.torture.figures import Figures, table
-from tests.torture.ground import Ground, ground
 from tests.torture.kill import kill
 from tests.torture.readers import readers
+from tests.torture.stores import torture_store
 from tests.torture.two_at_once import two_at_once
 
-KINDS: dict[str, Callable[[Ground, int], Figures]] = {
+KINDS: dict[str, Callable[[Store, int], Figures]] = {
     "kill": kill,
-    "faults": lambda at, _: faults(at),
-    "readers": lambda at, _: readers(at, syncs=20),
-    "two_at_once": lambda at, _: two_at_once(at, times=10),
-    "disk": lambda at, _: disk(at, rounds=6),
-    "clock": lambda at, _: clock(at, rounds=5),
-    "big": lambda at, _: big(at, page_mb=100),
+    "faults": lambda store, _: faults(store),
+    "readers": lambda store, _: readers(store, syncs=20),
+    "two_at_once": lambda store, _: two_at_once(store, times=10),
+    "disk": lambda store, _: disk(store, rounds=6),
+    "clock": lambda store, _: clock(store, rounds=5),
+    "big": lambda store, _: big(store, page_mb=100),
 }
 
 
 def main() -> int:
-    """Run the kinds that were asked for."""
+    """Run the kinds of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "kinds",
@@ -42,7 +43,10 @@ def main() -> int:
         help=f"default: {', '.join(KINDS)}",
     )
     parser.add_argument(
-        "--seed", type=int, default=7, help="the same seed, the same shop, the same order of blows (7)"
+        "--seed",
+        type=int,
+        default=7,
+        help="the same seed gives the same store and the same order of events (7)",
     )
     parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
     options = parser.parse_args()
@@ -53,8 +57,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="torture-") as folder:
         for name in options.kinds or KINDS:
             customers = 300 if name == "big" else 40
-            with ground(Path(folder) / name, options.seed, customers) as at:
-                rows.append(KINDS[name](at, options.kills))
+            with torture_store(Path(folder) / name, options.seed, customers) as store:
+                rows.append(KINDS[name](store, options.kills))
             print(
                 f"{name}: {rows[-1].seconds:.0f} s, {len(rows[-1].problems)} broken promises", file=sys.stderr
             )

@@ -1,4 +1,4 @@
-"""Files and folders that do not do: a full disk, no right to write, files that are none of ours or half of one."""
+"""Unusable files and folders: a full disk, no permission, foreign and damaged files."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.torture.children import Child
+from tests.harness.store import Store
 from tests.torture.figures import Figures
-from tests.torture.ground import Ground
 from tests.torture.judge import judge
 
 _HEADER = 4096
 
 
 def with_turned_bit(file: bytes, place: int) -> bytes:
-    """A file in which one bit is not what it was."""
+    """Return a file with one bit flipped."""
     return file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :]
 
 
 def from_newer_duckdb(file: bytes) -> bytes:
-    """The file as a DuckDB to come would write it: storage version 999 behind the letters DUCK, checksum right."""
+    """Return the file as a future DuckDB would write it: storage version 999, with the right checksum."""
     header = file[8:12] + struct.pack("<Q", 999) + file[20:_HEADER]
     checksum = 5381
     for (word,) in struct.iter_unpack("<Q", header):
@@ -33,38 +32,39 @@ def from_newer_duckdb(file: bytes) -> bytes:
     return struct.pack("<Q", checksum) + header + file[_HEADER:]
 
 
-def disk(at: Ground, rounds: int, *, models: bool = True) -> Figures:
-    """So many sizes of a disk that fills up, and each of the other troubles once, with recovery."""
+def disk(store: Store, rounds: int, *, models: bool = True) -> Figures:
+    """Sync onto disks of `rounds` sizes that fill up, and into each other unusable place once, and recover."""
     figures = Figures("disk", "a clear sentence, last good state still served, the next good sync recovers")
-    path = at.path("disk")
-    figures.must(at.sync(path, models=models) is None, "the first sync failed")
+    store = store.with_warehouse("disk")
+    path = store.path
+    figures.must(store.sync_in_child(models=models) is None, "the first sync failed")
     for number in range(rounds):
-        at.wait()
-        _limited(at, figures, path, models=models and number % 2 == 0)
+        store.wait()
+        _limited(store, figures, models=models and number % 2 == 0)
     if os.geteuid() == 0:
-        _small_disk(at, figures, path, rounds, models=models)
+        _small_disk(store, figures, rounds, models=models)
     with _read_only(path.parent):
-        _fails(at, figures, path, "cannot be written", "read-only folder", models=False)
-    _files(at, figures, path)
-    at.wait()
-    figures.must(at.sync(path, models=models, full=True) is None, "the sync at the end failed")
-    figures.add(judge(path, at.program, models=models, observations=0), "at the end")
+        _fails(store, figures, "cannot be written", "read-only folder", models=False)
+    _files(store, figures)
+    store.wait()
+    figures.must(store.sync_in_child(models=models, full=True) is None, "the sync at the end failed")
+    figures.add(judge(path, store.program, models=models, observations=0), "at the end")
     return figures.end()
 
 
 def _fails(
-    at: Ground,
+    store: Store,
     figures: Figures,
-    path: Path,
     sentence: str,
     where: str,
     *,
     models: bool,
     limit: int | None = None,
 ) -> str | None:
-    """A sync that must fail with this sentence, or succeed where it may; nothing of it shows."""
+    """Sync; a failure must have this error and leave the published file unchanged."""
+    path = store.path
     before = path.read_bytes() if path.is_file() else None
-    said = Child(at.job(path, models=models, file_limit=limit)).end()
+    said = store.start(models=models, file_limit=limit).end()
     figures.runs += 1
     if said:
         figures.seen[said] += 1
@@ -75,13 +75,12 @@ def _fails(
     return said
 
 
-def _limited(at: Ground, figures: Figures, path: Path, *, models: bool) -> None:
-    """No file may grow beyond a limit, at whatever moment that strikes."""
-    limit = int(path.stat().st_size * at.chance.uniform(0.3, 1.0))
+def _limited(store: Store, figures: Figures, *, models: bool) -> None:
+    """Sync under a limit on the size of files, which may be hit at any moment."""
+    limit = int(store.path.stat().st_size * store.random.uniform(0.3, 1.0))
     _fails(
-        at,
+        store,
         figures,
-        path,
         "cannot be written|no space|full",
         f"files up to {limit:,} bytes",
         models=models,
@@ -89,10 +88,11 @@ def _limited(at: Ground, figures: Figures, path: Path, *, models: bool) -> None:
     )
 
 
-def _small_disk(at: Ground, figures: Figures, path: Path, rounds: int, *, models: bool) -> None:
-    folder = at.folder / "small"
+def _small_disk(store: Store, figures: Figures, rounds: int, *, models: bool) -> None:
+    small = store.with_warehouse("small")
+    folder = small.path.parent
     folder.mkdir()
-    size = path.stat().st_size
+    size = store.path.stat().st_size
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size * 2}", "tmpfs", str(folder)],
         capture_output=True,
@@ -104,25 +104,26 @@ def _small_disk(at: Ground, figures: Figures, path: Path, rounds: int, *, models
         )
         return
     try:
-        small = folder / path.name
-        shutil.copyfile(path, small)
+        shutil.copyfile(store.path, small.path)
         for number in range(rounds):
-            at.wait()
-            room = size + int(size * at.chance.uniform(0.2, 1.3))
+            store.wait()
+            room = size + int(size * store.random.uniform(0.2, 1.3))
             subprocess.run(["mount", "-o", f"remount,size={room}", str(folder)], check=True)
             what = f"a disk of {room:,} bytes"
-            _fails(at, figures, small, "cannot be written", what, models=models and number % 2 == 0)
+            _fails(small, figures, "cannot be written", what, models=models and number % 2 == 0)
         subprocess.run(["mount", "-o", f"remount,size={size * 20}", str(folder)], check=True)
-        at.wait()
-        figures.must(at.sync(small, models=models, full=True) is None, "no recovery when there is room again")
-        figures.add(judge(small, at.program, models=models, observations=0), "room again")
+        store.wait()
+        figures.must(
+            small.sync_in_child(models=models, full=True) is None, "no recovery when there is room again"
+        )
+        figures.add(judge(small.path, store.program, models=models, observations=0), "room again")
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
 
 @contextmanager
 def _read_only(folder: Path) -> Iterator[None]:
-    """Root may write wherever the file system lets it: then the folder is mounted read-only."""
+    """Make a folder read-only; for root, which permissions do not stop, by mounting it so."""
     if os.geteuid() != 0:
         folder.chmod(0o555)
         yield
@@ -136,7 +137,8 @@ def _read_only(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-def _files(at: Ground, figures: Figures, path: Path) -> None:
+def _files(store: Store, figures: Figures) -> None:
+    path = store.path
     good = path.read_bytes()
     for what, content, sentence in (
         ("no database", b"Dear diary,\n" * 5000, "is not a DuckDB database"),
@@ -146,14 +148,14 @@ def _files(at: Ground, figures: Figures, path: Path) -> None:
         ("a newer DuckDB", from_newer_duckdb(good), "was written by a newer DuckDB"),
     ):
         path.write_bytes(content)
-        said = _fails(at, figures, path, sentence, what, models=False)
+        said = _fails(store, figures, sentence, what, models=False)
         figures.must(said is not None, f"{what}: the sync did not mind")
         path.write_bytes(good)
     for name in ("rivo.build.duckdb", "rivo.build.duckdb.wal"):
         (path.parent / name).write_bytes(good[: len(good) // 3])
     (path.parent / "rivo.scratch" / "dlt").mkdir(parents=True)
-    at.wait()
+    store.wait()
     figures.runs += 1
-    said = at.sync(path)
+    said = store.sync_in_child()
     figures.must(said is None, f"half a build file: {said}")
-    figures.add(judge(path, at.program, models=False), "half a build file")
+    figures.add(judge(path, store.program, models=False), "half a build file")

@@ -1,4 +1,4 @@
-"""Every HTTP misbehaviour at growing rates: a sync succeeds, or fails clean with the reason."""
+"""Every HTTP fault at growing rates: a sync succeeds, or fails with a clear error and changes nothing."""
 
 from __future__ import annotations
 
@@ -8,72 +8,70 @@ from datetime import datetime
 import pytest
 
 from pipelines.errors import ApiError
-from pipelines.rivo import client
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox.faults import KINDS
-from tests.pipelines.shop import Shop
+from tests.harness.settings import shorten_retries
+from tests.harness.store import Store
 from tests.torture.figures import Figures
-from tests.torture.ground import Ground
 from tests.torture.judge import judge
 
 RATES = (0.05, 0.2, 0.5)
 LATE = frozenset({"empty_page"})
-"""A server that says falsely that a list ends: what is behind comes with the next sync."""
+"""Faults by which a list seems to end early: the rest comes with the next sync."""
 VALUES = {"rate_limited": "@0.1", "rate_limited_date": "@0.1", "slow": "@20", "hang": "@0.05"}
-"""Waits that a server asks for are kept short."""
+"""Values of faults, so that the waits a server asks for are short."""
 
 
-def faults(at: Ground, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
-    """One sync a kind and rate; after each kind a complete sync without faults, judged whole."""
+def faults(store: Store, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
+    """Sync once a kind and rate, and after each kind completely without faults; judge each result."""
     figures = Figures(
         "faults", "complete lists equal the store; the others have their reason and yesterday's rows"
     )
-    shop = Shop(at.server, at.path("faults"), {"lookback_days": 36_500, "patience_seconds": 2.0})
-    shop.sync()
+    store = store.with_warehouse("faults")
+    store.options = store.options | {"patience_seconds": 2.0}
+    store.sync()
     failed = 0
     spoilt: set[datetime] = set()
     with pytest.MonkeyPatch.context() as patch:
-        unhurried = client._wait
-        patch.setattr(client, "_wait", lambda state: unhurried(state) / 10)
+        shorten_retries(patch)
         for kind in kinds:
             for rate in rates:
-                shop.wait()
+                store.wait()
                 figures.runs += 1
-                failed += _one(at, shop, figures, kind, rate)
+                failed += _one(store, figures, kind, rate)
                 if KINDS[kind].stage == "rows":
-                    spoilt.add(shop.now)
-            shop.wait()
-            results = shop.sync(full=True)
+                    spoilt.add(store.now)
+            store.wait()
+            results = store.sync(full=True)
             figures.must(
                 all(r.complete for r in results.values()), f"after {kind}: the clean sync is not complete"
             )
-            figures.add(judge(shop.path, at.program, models=False, spoilt=spoilt), f"after {kind}")
-    figures.add(judge(shop.path, at.program, models=False, observations=0, spoilt=spoilt), "at the end")
+            figures.add(judge(store.path, store.program, models=False, spoilt=spoilt), f"after {kind}")
+    figures.add(judge(store.path, store.program, models=False, observations=0, spoilt=spoilt), "at the end")
     figures.notes.append(
         f"{figures.runs} syncs with {len(tuple(kinds))} kinds of faults, {failed} lists failed clean"
     )
     return figures.end()
 
 
-def _one(at: Ground, shop: Shop, figures: Figures, kind: str, rate: float) -> int:
-    """How many lists failed."""
+def _one(store: Store, figures: Figures, kind: str, rate: float) -> int:
+    """Sync with one fault and return the number of failed lists."""
     where = f"{kind} at {rate:.0%}"
-    before = shop.path.read_bytes()
+    before = store.path.read_bytes()
     try:
-        results = shop.sync(faults=[f"{kind}={rate}{VALUES.get(kind, '')}"])
+        results = store.sync(faults=[f"{kind}={rate}{VALUES.get(kind, '')}"])
     except ApiError as error:
-        shop.server.faults = ()
         figures.seen[str(error)] += 1
         figures.must(kind == "http_401", f"{where}: {error}")
-        figures.must(shop.path.read_bytes() == before, f"{where}: the published file was touched")
+        figures.must(store.path.read_bytes() == before, f"{where}: the published file was touched")
         return len(ENDPOINTS)
     said = [result.error for result in results.values() if result.error]
     figures.seen.update(said)
     for sentence in said:
         figures.must(is_sentence(sentence), f"{where}: not a sentence: {sentence}")
-    # Rows that were spoilt are set apart and counted; the judge knows them.
+    # Rows with invalid values are quarantined and counted; the judge skips them.
     if KINDS[kind].stage != "rows" and kind not in LATE:
-        figures.add(judge(shop.path, at.program, models=False, observations=1), where)
+        figures.add(judge(store.path, store.program, models=False, observations=1), where)
     return len(said)
 
 

@@ -1,4 +1,4 @@
-"""What a kind of torture came to: one row of the table."""
+"""The result of a kind of torture: one row of the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Figures:
-    """One row: how often, what was looked at, and what was found. `problems` must be empty."""
+    """One row of the table. `problems` must be empty."""
 
     kind: str
     checked: str
@@ -18,34 +18,34 @@ class Figures:
     lost: int = 0
     doubled: int = 0
     problems: list[str] = field(default_factory=list)
-    """Whatever is not as promised, in words; lost and doubled rows included."""
+    """Broken promises, in words; lost and duplicated rows included."""
     seen: Counter[str] = field(default_factory=Counter)
-    """The sentences that users were shown, and how often."""
+    """The errors that users were shown, with their numbers."""
     notes: list[str] = field(default_factory=list)
     """Other figures worth a line."""
     seconds: float = 0.0
     _started: float = field(default_factory=time.monotonic)
 
     def add(self, verdict: Verdict, where: str) -> None:
-        """Take in what the judge found."""
+        """Add a verdict of the judge."""
         self.lost += verdict.lost
         self.doubled += verdict.doubled
         self.problems += [f"{where}: {said}"[:400] for said in verdict.said]
 
     def must(self, holds: bool, otherwise: str) -> None:
-        """Something promised."""
+        """Note a broken promise unless it holds."""
         if not holds:
             self.problems.append(otherwise[:400])
 
     def end(self) -> Figures:
-        """The clock stops."""
+        """Stop the clock."""
         self.seconds = time.monotonic() - self._started
         return self
 
 
 @dataclass
 class Verdict:
-    """What a judge found wrong with one file."""
+    """The judge's findings on one file."""
 
     lost: int = 0
     doubled: int = 0
@@ -53,7 +53,7 @@ class Verdict:
 
 
 def table(rows: Iterable[Figures]) -> str:
-    """The rows as Markdown, and below it what was found wrong."""
+    """Format the rows as a Markdown table, followed by notes and broken promises."""
     rows = list(rows)
     lines = [
         "| kind | runs | checked | lost | doubled | errors seen | broken promises | seconds |",

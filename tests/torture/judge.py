@@ -1,4 +1,4 @@
-"""Is a published file one of the consistent states? It is held against the store itself, row by row."""
+"""The judge: compares a published file with the store itself, row by row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
 from sandbox import Program
-from tests.pipelines.shop import differences, expected
+from tests.harness.compare import differences, expected
 from tests.torture.figures import Verdict
 
 AGREEMENT = """
@@ -57,11 +57,11 @@ select
     built.oldest = sync_log.observed_at and built.newest = sync_log.observed_at as models_and_log
 from sync_log, raw, last_read, marts, ledger, events, built
 """
-"""One row: when, and whether raw tables, marts and the log of syncs agree with each other."""
+"""A query of one row: the time, and whether raw tables, marts and sync log agree with each other."""
 
 
 def agrees(connection: duckdb.DuckDBPyConnection) -> tuple[datetime, list[str]]:
-    """The time of the state that this connection sees, and what in it does not agree."""
+    """Return the time of the state that this connection sees, and what in it disagrees."""
     relation = connection.execute(AGREEMENT)
     names = [column[0] for column in relation.description or ()]
     row = relation.fetchone()
@@ -72,7 +72,7 @@ def agrees(connection: duckdb.DuckDBPyConnection) -> tuple[datetime, list[str]]:
 def judge(
     path: Path, program: Program, *, models: bool, observations: int = 2, spoilt: Collection[datetime] = ()
 ) -> Verdict:
-    """Hold a published file against the store: its last state whole, and its last observations in the histories.
+    """Compare a published file with the store: its last state, and the last observations in its histories.
 
     Args:
         path: the file; where there is none, there is nothing to be wrong.

@@ -1,4 +1,4 @@
-"""Eight readers in other processes query the published file without pause while syncs replace it."""
+"""Readers in other processes query the published file continuously while syncs replace it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pathlib import Path
 
 import duckdb
 
-from tests.torture.children import Child
+from tests.harness.store import Store
 from tests.torture.figures import Figures
-from tests.torture.ground import Ground
 from tests.torture.judge import agrees, judge
 
 _processes = multiprocessing.get_context("forkserver")
 
 
-def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
-    """Half of them open the file for each query, half keep it open through several syncs."""
+def readers(store: Store, syncs: int, count: int = 8) -> Figures:
+    """Sync under `count` readers: half open the file for each query, half keep it open through several syncs."""
     figures = Figures("readers", "raw, marts and sync_log agree in every answer; no error; no sync waits")
-    path = at.path("readers")
-    figures.must(at.sync(path, models=True) is None, "the first sync failed")
+    store = store.with_warehouse("readers")
+    path = store.path
+    figures.must(store.sync_in_child(models=True) is None, "the first sync failed")
     stop = _processes.Event()
     started = []
     counts = [_processes.Value(c_uint64, 0) for _ in range(count)]
@@ -40,14 +40,13 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
     figures.must(_all_answer(counts), "a reader did not begin")
     publishing = []
     for number in range(syncs):
-        at.wait()
-        # Once nobody moves: every reader sleeps with the file in its hands, and the sync must end all the same.
+        store.wait()
+        # Once, all readers are stopped with the file open, and the sync must end all the same.
         frozen = number == syncs // 2
         for process, _ in started if frozen else ():
             os.kill(process.pid or 0, signal.SIGSTOP)
-        child = Child(at.job(path, models=True))
-        while child.phase not in ("publishing", "done") and child.hear(120):
-            pass
+        child = store.start(models=True)
+        child.wait_for_publishing()
         began = time.monotonic()
         said = child.end()
         publishing.append(time.monotonic() - began)
@@ -66,7 +65,7 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
         figures.problems += problems[:3]
         process.join(10)
     figures.must(len(states) == syncs + 1, f"of {syncs + 1} states the readers met {len(states)}")
-    figures.add(judge(path, at.program, models=True, observations=0), "at the end")
+    figures.add(judge(path, store.program, models=True, observations=0), "at the end")
     figures.notes.append(
         f"{count} readers, {answers:,} answers, {len(states)} states seen; publishing took {max(publishing):.2f} s at "
         "most, also while all readers stood still with the file open"
@@ -75,7 +74,7 @@ def readers(at: Ground, syncs: int, count: int = 8) -> Figures:
 
 
 def _all_answer(counts: Collection[Synchronized[int]], seconds: float = 60) -> bool:
-    """Wait until each reader has asked and been answered anew: of two more answers the second one began just now."""
+    """Wait for two more answers of each reader: the query of the second one began after this call."""
     wanted = [count.value + 2 for count in counts]
     until = time.monotonic() + seconds
     while any(count.value < least for count, least in zip(counts, wanted, strict=True)):

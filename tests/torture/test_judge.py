@@ -1,4 +1,4 @@
-"""The judge of torture finds what is wrong: else its silence would mean nothing."""
+"""The judge of torture finds every harm; otherwise its silence would mean nothing."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.torture.ground import Ground, ground
+from tests.harness.store import Store
 from tests.torture.judge import agrees, judge
+from tests.torture.stores import torture_store
 
 
 @pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    with ground(tmp_path_factory.mktemp("judge"), seed=11, customers=25, months=3) as place:
-        path = place.path("good")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with torture_store(tmp_path_factory.mktemp("judge"), seed=11, customers=25, months=3) as store:
         for _ in range(2):
-            assert place.sync(path, models=True) is None
-            place.wait()
-        yield place
+            store.sync(models=True)
+            store.wait()
+        yield store
 
 
-def test_a_good_file_is_good(at: Ground) -> None:
-    verdict = judge(at.path("good"), at.program, models=True, observations=0)
+def test_judge_accepts_a_good_file(store: Store) -> None:
+    verdict = judge(store.path, store.program, models=True, observations=0)
     assert (verdict.lost, verdict.doubled, verdict.said) == (0, 0, [])
 
 
@@ -42,20 +42,20 @@ def test_a_good_file_is_good(at: Ground) -> None:
         ("update meta.build_results set data_as_of = '2020-01-01' where table_name = 'dim_member'", "models_and_log"),
     ],
 )  # fmt: skip
-def test_harm_is_found(at: Ground, tmp_path: Path, harm: str, said: str) -> None:
+def test_judge_finds_harm(store: Store, tmp_path: Path, harm: str, said: str) -> None:
     path = tmp_path / "rivo.duckdb"
-    shutil.copyfile(at.path("good"), path)
+    shutil.copyfile(store.path, path)
     with duckdb.connect(str(path)) as connection:
         connection.execute(harm)
         problems = agrees(connection)[1]
     if "disagree" not in said and "models" not in said:
-        verdict = judge(path, at.program, models=False, observations=0)
+        verdict = judge(path, store.program, models=False, observations=0)
         assert verdict.lost + verdict.doubled > 0 or "instead of" in said
         problems = verdict.said
     assert any(said in problem for problem in problems), problems
 
 
-def test_a_damaged_file_is_found(at: Ground, tmp_path: Path) -> None:
+def test_judge_finds_a_damaged_file(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "rivo.duckdb"
-    path.write_bytes(at.path("good").read_bytes()[:100_000])
-    assert "does not open" in judge(path, at.program, models=False).said[0]
+    path.write_bytes(store.path.read_bytes()[:100_000])
+    assert "does not open" in judge(path, store.program, models=False).said[0]

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from tests.torture.children import Child
+from tests.harness.store import Store
 from tests.torture.figures import Figures
-from tests.torture.ground import Ground
 from tests.torture.judge import judge
 
 REFUSAL = "Another sync is working on "
 
 
-def two_at_once(at: Ground, times: int, *, rivo: bool = True) -> Figures:
-    """So often; the last time as two `rivo sync`, Dagster included."""
+def two_at_once(store: Store, times: int, *, rivo: bool = True) -> Figures:
+    """Start two syncs at once, `times` times; the last time as two `rivo sync`, Dagster included."""
     figures = Figures(
         "two at once", "one wins, the other leaves with one sentence or syncs after it; equals the store"
     )
-    path = at.path("two")
+    store = store.with_warehouse("two")
     both = 0
     for number in range(times):
-        at.wait()
+        store.wait()
         is_command = rivo and number == times - 1
         if is_command:
-            commands = [at.rivo(path, "sync") for _ in range(2)]
+            commands = [store.start_rivo("sync") for _ in range(2)]
             texts = [command.communicate(timeout=300)[0] for command in commands]
             said = [
                 None if command.returncode == 0 else text
                 for command, text in zip(commands, texts, strict=True)
             ]
         else:
-            children = [Child(at.job(path, models=number % 3 == 0)) for _ in range(2)]
+            children = [store.start(models=number % 3 == 0) for _ in range(2)]
             said = [child.end() or None for child in children]
         figures.runs += 1
         both += said == [None, None]
@@ -39,6 +38,8 @@ def two_at_once(at: Ground, times: int, *, rivo: bool = True) -> Figures:
                 figures.must(
                     REFUSAL in sentence and "Traceback" not in sentence, f"time {number + 1}: {sentence}"
                 )
-        figures.add(judge(path, at.program, models=is_command or number % 3 == 0), f"time {number + 1}")
+        figures.add(
+            judge(store.path, store.program, models=is_command or number % 3 == 0), f"time {number + 1}"
+        )
     figures.notes.append(f"{times} times; {both} times the second one began after the first had ended")
     return figures.end()

@@ -1,4 +1,4 @@
-"""A running `rivo dev` after a sync of the sandbox store, and a headless Chromium that looks at it."""
+"""A running `rivo dev` after syncs of the sandbox store, and a headless Chromium."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ class Cockpit:
     pictures: Path
 
     def use_key(self, key: str) -> None:
-        """Let the runs that begin from now on have this key."""
+        """Set the key for the runs that begin from now on."""
         lines = [
             line for line in self.settings.read_text().splitlines() if not line.startswith("RIVO_API_KEY")
         ]
         self.settings.write_text("\n".join([*lines, f"RIVO_API_KEY={key}", ""]))
 
     def ask(self, query: str, **variables: Any) -> Any:
-        """Ask Dagster's GraphQL API, which the pages themselves use."""
+        """Query Dagster's GraphQL API, which the pages themselves use."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(
             f"{self.url}/graphql", body, headers={"Content-Type": "application/json"}
@@ -148,7 +148,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def _open(request: urllib.request.Request) -> Any:
-    # No proxy of the machine can reach its own loopback.
+    # A proxy of the machine cannot reach this loopback.
     return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
 
 

@@ -1,4 +1,4 @@
-"""Somebody opens the UI after a sync: what they came for is there, and what they start works."""
+"""The Dagster UI after a sync: pages show lineage, pictures and checks, and runs can be started."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def keep(cockpit: Cockpit, page: Page, name: str) -> None:
 
 
 def run_started_by(cockpit: Cockpit, page: Page) -> str:
-    """Press Materialize, and wait for the end of the run that this starts."""
+    """Press Materialize, wait for the end of the run, and return its id."""
     before = {run["runId"] for run in runs(cockpit)}
     page.locator("button", has_text=re.compile(r"^Materialize$")).first.click()
     until = time.monotonic() + RUN_SECONDS
@@ -49,7 +49,7 @@ def status(cockpit: Cockpit, run_id: str) -> str:
     return next(str(run["status"]) for run in runs(cockpit) if run["runId"] == run_id)
 
 
-def test_the_graph_shows_every_layer_at_one_glance(cockpit: Cockpit, page: Page) -> None:
+def test_asset_graph_shows_every_layer(cockpit: Cockpit, page: Page) -> None:
     show(cockpit, page, "/asset-groups")
 
     graph = page.locator("svg foreignObject")
@@ -58,7 +58,7 @@ def test_the_graph_shows_every_layer_at_one_glance(cockpit: Cockpit, page: Page)
     keep(cockpit, page, "graph")
 
 
-def test_the_page_of_a_list_leads_to_its_documentation(cockpit: Cockpit, page: Page) -> None:
+def test_list_page_links_to_its_documentation(cockpit: Cockpit, page: Page) -> None:
     show(cockpit, page, "/assets/rivo/customers")
 
     expect(
@@ -67,7 +67,7 @@ def test_the_page_of_a_list_leads_to_its_documentation(cockpit: Cockpit, page: P
     keep(cockpit, page, "list")
 
 
-def test_the_page_of_a_report_has_its_picture(cockpit: Cockpit, page: Page) -> None:
+def test_report_page_shows_its_picture(cockpit: Cockpit, page: Page) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
         show(cockpit, page, f"/assets/reports/{report}?view=events")
 
@@ -79,7 +79,7 @@ def test_the_page_of_a_report_has_its_picture(cockpit: Cockpit, page: Page) -> N
         keep(cockpit, page, report)
 
 
-def test_the_checks_of_a_table_have_passed(cockpit: Cockpit, page: Page) -> None:
+def test_checks_of_a_table_have_passed(cockpit: Cockpit, page: Page) -> None:
     show(cockpit, page, "/assets/marts/dim_member?view=checks")
 
     expect(page.get_by_text("not_null", exact=True).first).to_be_visible()
@@ -88,7 +88,7 @@ def test_the_checks_of_a_table_have_passed(cockpit: Cockpit, page: Page) -> None
     keep(cockpit, page, "checks")
 
 
-def test_the_schedule_is_on(cockpit: Cockpit, page: Page) -> None:
+def test_schedule_is_running(cockpit: Cockpit, page: Page) -> None:
     show(cockpit, page, "/locations/rivo_warehouse/schedules/daily_sync")
 
     expect(page.get_by_text(re.compile("At 03:00 AM")).first).to_be_visible()
@@ -96,7 +96,7 @@ def test_the_schedule_is_on(cockpit: Cockpit, page: Page) -> None:
     keep(cockpit, page, "schedule")
 
 
-def test_the_sensors_of_events_are_off(cockpit: Cockpit, page: Page) -> None:
+def test_event_sensors_are_stopped(cockpit: Cockpit, page: Page) -> None:
     for name in ("points_earned", "points_redeemed", "vip_tier_changed"):
         show(cockpit, page, f"/locations/rivo_warehouse/sensors/{name}")
 
@@ -104,7 +104,7 @@ def test_the_sensors_of_events_are_off(cockpit: Cockpit, page: Page) -> None:
     keep(cockpit, page, "sensor")
 
 
-def test_a_part_can_be_materialized(cockpit: Cockpit, page: Page) -> None:
+def test_part_of_the_graph_can_be_materialized(cockpit: Cockpit, page: Page) -> None:
     show(cockpit, page, "/assets/reports/rpt_advocates")
 
     run_id = run_started_by(cockpit, page)
@@ -115,7 +115,7 @@ def test_a_part_can_be_materialized(cockpit: Cockpit, page: Page) -> None:
     keep(cockpit, page, "run")
 
 
-def test_a_wrong_key_is_told_in_a_plain_sentence(cockpit: Cockpit, page: Page) -> None:
+def test_wrong_key_is_reported_in_a_plain_sentence(cockpit: Cockpit, page: Page) -> None:
     cockpit.use_key("a-wrong-key")
     try:
         show(cockpit, page, "/assets/rivo_raw/vip_tiers")
@@ -131,7 +131,7 @@ def test_a_wrong_key_is_told_in_a_plain_sentence(cockpit: Cockpit, page: Page) -
     keep(cockpit, page, "wrong_key")
 
 
-def test_no_page_tells_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Path) -> None:
+def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Path) -> None:
     location = "/locations/rivo_warehouse"
     # What a page must show before it counts as seen, so that something is proved.
     pages = {
@@ -172,7 +172,7 @@ def test_no_page_tells_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Pat
 
 
 def _answers(record: Path) -> Iterator[str]:
-    """What the browser was sent, headers and bodies, by a HAR file."""
+    """Return all headers and bodies that the browser received, from a HAR file."""
     for entry in json.loads(record.read_text())["log"]["entries"]:
         answer = entry["response"]
         text = answer["content"].get("text", "")

@@ -1,4 +1,4 @@
-"""The warehouse of the first release, and its store a week later, from files: neither can be made again."""
+"""The warehouse of the first release, and its store a week later, from files that cannot be made again."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from pipelines.settings import Settings
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
 def lists() -> dict[str, list[dict[str, Any]]]:
-    """Every list, whole, as the store answered it on 5 October 2026."""
+    """Every complete list as the store answered it on 5 October 2026."""
     found: dict[str, list[dict[str, Any]]] = json.loads(
         lzma.decompress((HERE / "lists_a_week_later.json.xz").read_bytes())
     )
@@ -41,7 +41,7 @@ def warehouse(_first_release: bytes, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(lists: dict[str, list[dict[str, Any]]], warehouse: Path) -> Iterator[Settings]:
-    """Settings for the store, which pages by cursor."""
+    """Settings for a stub of the store, which pages by cursor."""
 
     def answer(asked: Asked, _: int) -> Reply:
         rows = lists[asked.path.rsplit("/", 1)[-1]]

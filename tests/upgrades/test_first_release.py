@@ -1,4 +1,4 @@
-"""Today's code on top of the first release's warehouse: it migrates, and the histories go on where they were."""
+"""Today's code on the first release's warehouse: it is migrated, and its histories continue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, hist
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read
 from runs.status import look
-from tests.pipelines.shop import differences
+from tests.harness.compare import differences
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
 Versions = dict[tuple[Any, ...], Any]
@@ -45,7 +45,7 @@ def columns(path: Path, table: str) -> list[str]:
 
 
 def versions(path: Path, table: str, names: list[str]) -> Versions:
-    """What each version says -> when it ended."""
+    """Return the end of each version by its content."""
     listed = ", ".join(f'"{name}"' for name in names)
     return {
         tuple(row[:-1]): row[-1] for row in query(path, f"select {listed}, valid_to from rivo_raw.{table}")
@@ -65,12 +65,12 @@ def sync(path: Path, settings: Settings) -> list[ListResult]:
 
 
 def assert_goes_on(before: Versions, after: Versions) -> None:
-    """Every version is still there; one that had ended ended then."""
+    """Assert that every version is still there, with the same end if it had ended."""
     assert before.keys() <= after.keys()
     assert {version: end for version, end in before.items() if end is not None}.items() <= after.items()
 
 
-def test_a_sync_on_top_of_the_first_release(
+def test_sync_continues_the_first_release(
     warehouse: Path, settings: Settings, lists: dict[str, list[dict[str, Any]]]
 ) -> None:
     names = {table: tracked(warehouse, table) for table in HISTORIES}
@@ -99,7 +99,7 @@ def test_a_sync_on_top_of_the_first_release(
         assert differences(endpoint, rows, {row["id"]: row for row in lists[name]}) == []
 
 
-def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: Path) -> None:
+def test_read_only_commands_accept_the_first_release(settings: Settings, tmp_path: Path) -> None:
     status = look(settings)
     show(status, as_json=False)
     assert status.last_sync.rows_read == 221
@@ -110,7 +110,7 @@ def test_what_only_reads_takes_the_file_as_it_is(settings: Settings, tmp_path: P
     assert made.rows > 221
 
 
-def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
+def test_newly_tracked_column_begins_a_version_and_keeps_earlier_ones(
     warehouse: Path, settings: Settings
 ) -> None:
     change(warehouse, "alter table rivo_raw.customers_history drop column points_tally")
@@ -127,7 +127,7 @@ def test_a_column_that_is_newly_tracked_begins_a_version_and_ends_none_before(
     assert without == 0
 
 
-def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settings) -> None:
+def test_columns_no_longer_declared_stay(warehouse: Path, settings: Settings) -> None:
     for table in ("customers", "customers_history"):
         change(
             warehouse,
@@ -143,7 +143,7 @@ def test_columns_that_are_no_longer_known_stay(warehouse: Path, settings: Settin
 
 
 @pytest.mark.parametrize("table", ["customers", "customers_history"])
-def test_a_column_whose_type_changed_is_converted(warehouse: Path, settings: Settings, table: str) -> None:
+def test_column_with_changed_type_is_converted(warehouse: Path, settings: Settings, table: str) -> None:
     names = tracked(warehouse, table)
     before = versions(warehouse, "customers_history", tracked(warehouse, "customers_history"))
     change(warehouse, f"alter table rivo_raw.{table} alter column points_tally type varchar")
@@ -156,7 +156,7 @@ def test_a_column_whose_type_changed_is_converted(warehouse: Path, settings: Set
     assert_goes_on(before, versions(warehouse, "customers_history", tracked(warehouse, "customers_history")))
 
 
-def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Settings) -> None:
+def test_column_that_cannot_be_converted_is_reported(warehouse: Path, settings: Settings) -> None:
     change(
         warehouse,
         "alter table rivo_raw.customers_history alter column points_tally type varchar; "
@@ -179,7 +179,7 @@ def test_a_column_that_cannot_be_converted_is_told(warehouse: Path, settings: Se
     assert kept > 0
 
 
-def test_every_declared_column_is_there_afterwards(warehouse: Path) -> None:
+def test_sync_adds_every_declared_column(warehouse: Path) -> None:
     with Warehouse(warehouse).build() as work:
         ensure_tables(work.connection)
         existing = existing_columns(work.connection)

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.assets.conftest import House
+from tests.harness.dagster import DagsterStore
 
 
 @dg.op
@@ -23,54 +23,54 @@ def theirs() -> None:
     speak()
 
 
-def aged(house: House, days: int) -> list[str]:
+def aged(store: DagsterStore, days: int) -> list[str]:
     """Set the age of all runs to a number of days, and return their ids, oldest first."""
-    with closing(sqlite3.connect(house.folder / "dagster" / "history" / "runs.db")) as runs, runs:
+    with closing(sqlite3.connect(store.folder / "dagster" / "history" / "runs.db")) as runs, runs:
         runs.execute("update runs set create_timestamp = datetime('now', ?)", [f"-{days} days"])
-    return [run.run_id for run in reversed(house.instance.get_runs())]
+    return [run.run_id for run in reversed(store.instance.get_runs())]
 
 
-def events(house: House, run_id: str) -> int:
+def events(store: DagsterStore, run_id: str) -> int:
     """Return the number of rows of a run in the database that all runs share."""
     tables = ("event_logs", "asset_check_executions")
-    with closing(sqlite3.connect(house.folder / "dagster" / "history" / "runs" / "index.db")) as index:
+    with closing(sqlite3.connect(store.folder / "dagster" / "history" / "runs" / "index.db")) as index:
         counts = [
             index.execute(f"select count(*) from {table} where run_id = ?", [run_id]) for table in tables
         ]
         return sum(count.fetchone()[0] for count in counts)
 
 
-def files(house: House, run_id: str) -> list[Path]:
-    return list((house.folder / "dagster" / "history" / "runs").glob(f"{run_id}*"))
+def files(store: DagsterStore, run_id: str) -> list[Path]:
+    return list((store.folder / "dagster" / "history" / "runs").glob(f"{run_id}*"))
 
 
-def test_old_runs_are_deleted_except_those_with_a_last_materialization(house: House) -> None:
-    assert theirs.execute_in_process(instance=house.instance).success
-    first, second, foreign = aged(house, 91)
-    assert events(house, first)
-    assert house.run(job="models_only").success
+def test_old_runs_are_deleted_except_those_with_a_last_materialization(store: DagsterStore) -> None:
+    assert theirs.execute_in_process(instance=store.instance).success
+    first, second, foreign = aged(store, 91)
+    assert events(store, first)
+    assert store.run_job(job="models_only").success
 
-    assert not house.instance.get_run_by_id(first)
-    assert events(house, first) == 0
-    assert files(house, first) == []
+    assert not store.instance.get_run_by_id(first)
+    assert events(store, first) == 0
+    assert files(store, first) == []
     # The lists were last read in the second run. The run of another project stays, too.
-    assert house.instance.get_run_by_id(second)
-    assert events(house, second)
-    assert house.instance.get_run_by_id(foreign)
+    assert store.instance.get_run_by_id(second)
+    assert events(store, second)
+    assert store.instance.get_run_by_id(foreign)
 
-    house.wait(1)
-    assert house.run().success
-    assert house.instance.get_run_by_id(second)
-    assert house.run().success
-    assert not house.instance.get_run_by_id(second)
-    assert files(house, second) == []
-    assert house.instance.get_run_by_id(foreign)
+    store.wait(1)
+    assert store.run_job().success
+    assert store.instance.get_run_by_id(second)
+    assert store.run_job().success
+    assert not store.instance.get_run_by_id(second)
+    assert files(store, second) == []
+    assert store.instance.get_run_by_id(foreign)
 
 
 @pytest.mark.parametrize("days", [0, 92])
-def test_younger_runs_are_kept(house: House, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
+def test_younger_runs_are_kept(store: DagsterStore, monkeypatch: pytest.MonkeyPatch, days: int) -> None:
     monkeypatch.setenv("RIVO_KEEP_RUNS_DAYS", str(days))
-    runs = aged(house, 91)
-    assert house.run(job="models_only").success
-    assert all(map(house.instance.get_run_by_id, runs))
-    assert len(house.instance.get_runs()) == len(runs) + 1
+    runs = aged(store, 91)
+    assert store.run_job(job="models_only").success
+    assert all(map(store.instance.get_run_by_id, runs))
+    assert len(store.instance.get_runs()) == len(runs) + 1

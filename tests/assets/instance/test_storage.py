@@ -8,15 +8,15 @@ from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
 from assets.instance.storage import OpenSqliteEventLogStorage, OpenSqliteStorage
-from tests.assets.conftest import House
+from tests.harness.dagster import DagsterStore
 
 
-def test_dagsters_own_storage_reads_the_same_events(house: House) -> None:
-    [run] = house.instance.get_runs(limit=1)
-    assert isinstance(house.instance.event_log_storage, OpenSqliteEventLogStorage)
-    events = [record.event_log_entry for record in house.instance.get_records_for_run(run.run_id).records]
+def test_dagsters_own_storage_reads_the_same_events(store: DagsterStore) -> None:
+    [run] = store.instance.get_runs(limit=1)
+    assert isinstance(store.instance.event_log_storage, OpenSqliteEventLogStorage)
+    events = [record.event_log_entry for record in store.instance.get_records_for_run(run.run_id).records]
 
-    plain = SqliteEventLogStorage(str(house.folder / "dagster" / "history" / "runs"))
+    plain = SqliteEventLogStorage(str(store.folder / "dagster" / "history" / "runs"))
 
     assert [record.event_log_entry for record in plain.get_records_for_run(run.run_id).records] == events
     assert len(events) > 500

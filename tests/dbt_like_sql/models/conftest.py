@@ -1,4 +1,4 @@
-"""Three small stores with a past, synced often enough to have a history, each judged by many tests."""
+"""Three small stores with a history of several syncs, each judged by many tests."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 
 from sandbox import Program, ProgramOptions
 from tests.dbt_like_sql.models.facts import World
-from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop
+from tests.dbt_like_sql.models.stores import LEDGER, STATES, open_observed_store
+from tests.harness.store import Store
 
-JUDGED = (*STATES, "points_events", "points_redemptions", "referrals")
+JUDGED = (*LEDGER, "referrals")
 BRONZE, SILVER = 552_270, 552_288
 
 
 @dataclass(frozen=True)
 class Case:
-    """Which store is synced when. The last sync reads what is judged, those before what must be seen on the day."""
+    """A store and the times of its syncs. The last one reads what is judged, those before only STATES."""
 
     name: str
     seed: int
@@ -26,7 +27,7 @@ class Case:
     times: tuple[datetime, ...]
     timezone: str
     is_whole: bool = False
-    """Whether the first and the last sync read all seven lists, so that the last one merges into the first."""
+    """Whether the first and the last sync read all lists, so that the last one merges into the first."""
 
 
 def _days(first: datetime, *offsets: int) -> tuple[datetime, ...]:
@@ -34,7 +35,7 @@ def _days(first: datetime, *offsets: int) -> tuple[datetime, ...]:
 
 
 CASES = (
-    # First seen long before the weekly syncs: periods old enough that all their codes have run out.
+    # First seen long before the weekly syncs, so that all codes of the old periods have expired.
     Case(
         "weekly",
         7,
@@ -46,9 +47,9 @@ CASES = (
         "UTC",
         is_whole=True,
     ),
-    # 02:30 in the night of the next local day, over the end of a quarter.
+    # At 02:30 of the next local day, across the end of a quarter.
     Case("daily", 11, 7, _days(datetime(2026, 6, 21, 21, tzinfo=UTC), *range(11)), "Asia/Kolkata"),
-    # Midnight itself until the clocks change on 8 March, one in the night from then on.
+    # At midnight until the clocks change on 8 March, at 01:00 afterwards.
     Case(
         "new_york",
         23,
@@ -60,24 +61,24 @@ CASES = (
 
 
 @pytest.fixture(scope="session", params=CASES, ids=lambda case: case.name)
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     case: Case = request.param
     program = Program(ProgramOptions(seed=case.seed, customers=220, months=case.months, end=case.times[-1]))
     _unsettle(program, case.times)
-    with open_shop(program, tmp_path_factory.mktemp(case.name), case.timezone) as shop:
+    with open_observed_store(program, tmp_path_factory.mktemp(case.name), case.timezone) as store:
         for at in case.times[:-1]:
-            shop.sync(at, only=() if case.is_whole and at == case.times[0] else STATES)
-        shop.sync(case.times[-1], only=() if case.is_whole else JUDGED, models=True)
-        yield shop
+            store.sync(*(() if case.is_whole and at == case.times[0] else STATES), at=at)
+        store.sync(*(() if case.is_whole else JUDGED), at=case.times[-1], models=True)
+        yield store
 
 
 @pytest.fixture(scope="session")
-def world(shop: Shop) -> World:
-    return World.of(shop)
+def world(store: Store) -> World:
+    return World.of(store)
 
 
 def _unsettle(program: Program, times: tuple[datetime, ...]) -> None:
-    """Have happen what the simulation does not: customers vanish and return, a tier is given up."""
+    """Add what the simulation does not do: customers vanish and return, a tier is removed."""
     middle = len(times) // 2
     before, after = times[middle - 1] + timedelta(hours=1), times[middle] + timedelta(hours=1)
     customers = program.snapshot(before)["customers"]
@@ -89,7 +90,7 @@ def _unsettle(program: Program, times: tuple[datetime, ...]) -> None:
     program.override("customers", ids[13], at=after, vip_tier=None, loyalty_status="member")
     for id in ids[14:17]:
         program.override("customers", id, at=before, loyalty_status="guest")
-    # Bronze is given up; some of those who held it rise, the others fall.
+    # Bronze is removed; some of its members rise, the others fall.
     tiers = {row["id"]: row["attributes"] for row in program.snapshot(after)["vip_tiers"]}
     held = [r["id"] for r in customers[20:] if (r["attributes"]["vip_tier"] or {}).get("id") == BRONZE]
     for id in held[:3]:

@@ -1,4 +1,4 @@
-"""The store's answers as plain facts, and the definitions that every judge needs. No SQL, only loops."""
+"""The store's answers as plain facts, and the definitions that all judges share. No SQL, only loops."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tests.dbt_like_sql.models.shop import Observation, Shop
+from tests.harness.store import Observation, Store
 
 Attributes = dict[str, Any]
 
 
 class State(NamedTuple):
-    """What a customer is: 'not_member', 'no_tier', or 'tier' with the tier's id."""
+    """A customer's state: 'not_member', 'no_tier', or 'tier' with the tier's id."""
 
     kind: str
     tier_id: int | None = None
@@ -53,7 +53,7 @@ class Event(NamedTuple):
 
 
 class Code(NamedTuple):
-    """A redemption and the reward as it was when it was claimed."""
+    """A redemption, with the reward as it was when it was claimed."""
 
     id: int
     customer_id: int
@@ -69,7 +69,7 @@ class Code(NamedTuple):
 
     @property
     def stands(self) -> bool:
-        """Neither revoked nor refunded, as known now."""
+        """Whether it is neither revoked nor refunded, as known now."""
         return self.revoked_at is None and self.refunded_at is None
 
 
@@ -83,7 +83,7 @@ def certain(value: datetime | None) -> datetime:
 
 
 class Referral(NamedTuple):
-    """A friend referred; advocate and friend are found by id, else by address."""
+    """A referral; advocate and friend are found by id, else by email address."""
 
     id: int
     status: str
@@ -99,19 +99,19 @@ def month_of(day: date) -> date:
 
 @dataclass
 class World:
-    """What the store has shown: every observation of the customers, and all lists at the last one."""
+    """All that the API showed: every observation of the customers, and all lists at the last one."""
 
     observations: list[Observation]
     zone: ZoneInfo
     rule: str = "b"
-    """What the shop's tallies hold: see sandbox.ProgramOptions."""
+    """The rule by which the shop's tallies are counted: see sandbox.ProgramOptions."""
     events: list[Event] = field(init=False)
     codes: list[Code] = field(init=False)
     referrals: list[Referral] = field(init=False)
     people: dict[int, Attributes] = field(init=False)
     """Every customer ever seen, as last seen."""
     present: set[int] = field(init=False)
-    """Those who are there at the last observation."""
+    """The customers listed at the last observation."""
     _states: dict[datetime, dict[int, State]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -130,8 +130,8 @@ class World:
         }
 
     @classmethod
-    def of(cls, shop: Shop) -> World:
-        return cls(shop.observations, shop.zone, shop.program.options.tally_rule)
+    def of(cls, store: Store) -> World:
+        return cls(store.observations, ZoneInfo(store.settings.timezone), store.program.options.tally_rule)
 
     # -- time ---------------------------------------------------------------------------------------
 
@@ -144,11 +144,11 @@ class World:
         return self.observations[0].at
 
     def day(self, at: datetime) -> date:
-        """The shop's local day of a moment."""
+        """Return the shop's local day of a moment."""
         return at.astimezone(self.zone).date()
 
     def midnight(self, day: date) -> datetime:
-        """The first instant of a local day."""
+        """Return the first instant of a local day."""
         return datetime.combine(day, time(0), self.zone).astimezone(UTC)
 
     def days(self) -> Iterator[date]:
@@ -159,7 +159,7 @@ class World:
             day += timedelta(days=1)
 
     def periods(self) -> list[Period]:
-        """Weeks, months and quarters that begin inside history, and the whole of it."""
+        """Return the weeks, months and quarters that begin within history, and all of history."""
         found = []
         for day in self.days():
             starts_at = self.midnight(day)
@@ -184,16 +184,16 @@ class World:
     # -- tiers --------------------------------------------------------------------------------------
 
     def states_at(self, at: datetime) -> dict[int, State]:
-        """Everybody's state by the last observation at or before a moment."""
+        """Return each customer's state by the last observation at or before a moment."""
         times = [seen.at for seen in self.observations if seen.at <= at]
         return self._states[times[-1]] if times else {}
 
     def thresholds_on(self, seen: Observation) -> dict[int, Any]:
-        """The thresholds of the tiers that an observation showed."""
+        """Return the thresholds of the tiers in an observation."""
         return {row["id"]: row["attributes"]["threshold"] for row in seen.lists["vip_tiers"]}
 
     def thresholds_at(self, at: datetime) -> dict[int, Any]:
-        """The thresholds of all tiers known by a moment; of vanished ones the last."""
+        """Return the thresholds of all tiers known by a moment; for removed tiers the last one."""
         known: dict[int, Any] = {}
         for seen in self.observations:
             if seen.at <= at:
@@ -201,7 +201,7 @@ class World:
         return known
 
     def state_name(self, state: State) -> str:
-        """A state as reports show it: tiers by their present or last known name."""
+        """Return a state as reports show it: tiers by their present or last known name."""
         if state.tier_id is None:
             return state.kind
         names = {
@@ -212,7 +212,7 @@ class World:
         return str(names[state.tier_id])
 
     def direction(self, before: State, after: State, at: datetime) -> str:
-        """What kind of move this is, by the thresholds known at a moment."""
+        """Return the direction of a move, by the thresholds known at a moment."""
         if before == NOT_MEMBER:
             return "enter"
         if after == NOT_MEMBER:

@@ -46,7 +46,7 @@ class Entry(NamedTuple):
 
 
 def entries(world: World) -> list[Entry]:
-    """Every leg, in the order in which it counts."""
+    """Return every leg in the order in which it counts."""
     found = []
     for event in world.events:
         if not _is_held(event, world):
@@ -64,7 +64,7 @@ def entries(world: World) -> list[Entry]:
 
 
 def _is_held(event: Event, world: World) -> bool:
-    """Whether the shop's tallies hold an event until it is revoked."""
+    """Return whether the shop's tallies count an event until it is revoked."""
     if world.rule == "b":
         return True
     is_settled = event.at <= world.now and event.approved_at is not None and event.approved_at <= world.now
@@ -163,7 +163,7 @@ def _status(code: Code, world: World) -> str:
 
 
 def members(world: World) -> dict[int, dict[str, Any]]:
-    """The columns of `dim_member` that the store itself can tell, by customer id, for those who exist."""
+    """Return the columns of `dim_member` that follow from the API alone, by id of the listed customers."""
     sums: dict[int, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     first_earned: dict[int, Any] = {}
     for entry in entries(world):
@@ -204,7 +204,7 @@ def members(world: World) -> dict[int, dict[str, Any]]:
 
 
 def _tier_entries(world: World) -> dict[int, Any]:
-    """When a customer was first seen in the tier held now, if it was seen without it before."""
+    """Return when a customer was first seen in the present tier, if it was seen without it before."""
     entered: dict[int, Any] = {}
     for earlier, later in pairwise(world.observations):
         before = world.states_at(earlier.at)

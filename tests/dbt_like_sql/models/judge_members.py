@@ -96,7 +96,7 @@ def advocates(world: World) -> Rows:
 
 
 def joined(world: World) -> dict[int, datetime]:
-    """When everybody joined: by the sign-up, else the last change of status, else the first entry."""
+    """Return when each member joined: at the sign-up, else the last change of status, else the first entry."""
     found: dict[int, datetime] = {}
     first: dict[int, datetime] = {}
     for entry in entries(world):
@@ -174,7 +174,7 @@ def funnel(world: World) -> Rows:
 
 
 def rfm(world: World) -> Rows:
-    """`rpt_member_rfm` by customer: fifths of all members, counting how many are worse."""
+    """`rpt_member_rfm` by customer: fifths of all members, by the number of members that are worse."""
     bought = _activity(world)["buy"]
     people = {id: world.people[id] for id in world.present if world.people[id]["loyalty_status"] == "member"}
     last_day = {id: max((world.day(entry.at) for entry in bought[id]), default=date.min) for id in people}

@@ -31,7 +31,7 @@ Rows = dict[Any, dict[str, Any]]
 
 
 def counts(event: Event, rule: str, world: World) -> bool:
-    """Whether a tally holds an event, by a rule's own words."""
+    """Return whether a tally counts an event under a rule."""
     if rule == "a":
         return True
     if event.revoked_at is not None:
@@ -45,7 +45,7 @@ def counts(event: Event, rule: str, world: World) -> bool:
 
 
 def reconciliation(world: World) -> Rows:
-    """`rpt_ledger_reconciliation` by customer and unit, for those that the store lists."""
+    """`rpt_ledger_reconciliation` by customer and unit, for the listed customers."""
     found = {}
     by_customer: dict[int, list[Event]] = defaultdict(list)
     for event in world.events:

@@ -71,7 +71,7 @@ def _burned(ledger: list[Entry]) -> tuple[int, int]:
 
 
 def _used(world: World, period: Period, codes: list[Code]) -> dict[str, Any]:
-    """The share of codes used; unknown until no code claimed in the period can live any longer."""
+    """Return the share of codes used; None while a code claimed in the period can still be used."""
     row = _ratio(
         "codes_used",
         "codes_claimed",
@@ -86,7 +86,7 @@ def _used(world: World, period: Period, codes: list[Code]) -> dict[str, Any]:
 
 
 def _capped(inside: list[Entry]) -> dict[str, Any]:
-    """The mean of min(1, redeemed / earned) over those who earned anything."""
+    """Return the mean of min(1, redeemed / earned) over the members who earned anything."""
     by_customer: dict[int, list[Entry]] = defaultdict(list)
     for entry in inside:
         by_customer[entry.event.customer_id].append(entry)

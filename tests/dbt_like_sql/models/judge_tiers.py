@@ -15,7 +15,7 @@ Cell = tuple[str, date, str, int | None, str, int | None]
 
 
 def changes(world: World) -> dict[tuple[int, Any], dict[str, Any]]:
-    """`fct_tier_change` by customer and `changed_by`: those seen in two states one after the other."""
+    """`fct_tier_change` by customer and `changed_by`: customers seen in two consecutive states."""
     found = {}
     # Those who were there when history began may have been in their state for long.
     since: dict[int, Any] = dict.fromkeys(world.states_at(world.beginning))

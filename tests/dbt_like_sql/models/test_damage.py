@@ -1,4 +1,4 @@
-"""Raw rows changed by hand: each damage turns a blocking check red, and the check's text leads to the row."""
+"""Raw rows changed by hand: each damage fails a blocking check, whose message names the row."""
 
 from __future__ import annotations
 
@@ -12,51 +12,54 @@ import pytest
 
 from dbt_like_sql.runner import TestResult, build, select
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.dbt_like_sql.models.shop import Shop, open_shop, project
+from tests.dbt_like_sql.models.stores import open_observed_store
+from tests.harness.store import Store, project
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     program = Program(ProgramOptions(seed=5, customers=40, months=7))
-    with open_shop(program, tmp_path_factory.mktemp("damage")) as shop:
-        shop.sync(DEFAULT_END, models=True)
-        yield shop
+    with open_observed_store(program, tmp_path_factory.mktemp("damage")) as store:
+        store.sync(at=DEFAULT_END, models=True)
+        yield store
 
 
-def one(shop: Shop, query: str) -> tuple[int, ...]:
-    """The first row of a query."""
-    return tuple(shop.rows(f"{query} limit 1")[0].values())
+def one(store: Store, query: str) -> tuple[int, ...]:
+    """Return the first row of a query."""
+    return tuple(store.dicts(f"{query} limit 1")[0].values())
 
 
-def results(shop: Shop, folder: Path, damage: str) -> list[TestResult]:
-    """The checks of a copy of the warehouse to which this was done."""
+def results(store: Store, folder: Path, damage: str) -> list[TestResult]:
+    """Damage a copy of the warehouse, build the models again, and return their checks."""
     copy = folder / "damaged.duckdb"
-    shutil.copy(shop.path, copy)
+    shutil.copy(store.path, copy)
     with duckdb.connect(str(copy)) as connection:
         connection.execute(damage)
         nodes = list(build(connection, project(), select(project(), CHECKED)))
     return [test for node in nodes for test in node.tests]
 
 
-def red(shop: Shop, folder: Path, damage: str) -> dict[str, str]:
-    """Name and message of the blocking checks that fail after this was done to a copy of the warehouse."""
-    return {test.name: test.message for test in results(shop, folder, damage) if test.blocks}
+def red(store: Store, folder: Path, damage: str) -> dict[str, str]:
+    """Damage a copy of the warehouse; return name and message of the blocking checks that fail."""
+    return {test.name: test.message for test in results(store, folder, damage) if test.blocks}
 
 
-# Enough of the models for all checks of raw rows.
+# The models that have checks of raw rows, with all that they read.
 CHECKED = "+rpt_ledger_reconciliation +fct_redemption +fct_points_ledger stg_rivo__customers_history"
 STANDING = "_deleted_at is null and revoked_at is null and points_diff <> 0"
 
 
-def test_an_undamaged_copy_is_green(shop: Shop, tmp_path: Path) -> None:
-    assert red(shop, tmp_path, "select 1") == {}
+def test_undamaged_copy_passes_all_blocking_checks(store: Store, tmp_path: Path) -> None:
+    assert red(store, tmp_path, "select 1") == {}
 
 
-def test_what_is_allowed_warns_of_nothing(shop: Shop, tmp_path: Path) -> None:
+def test_allowed_oddities_give_no_warning(store: Store, tmp_path: Path) -> None:
     """A refund that staff took back adds points; an expiry date that is not set may come as an empty text."""
-    [event] = one(shop, f"select id from rivo_raw.points_events where source = 'order_placed' and {STANDING}")
+    [event] = one(
+        store, f"select id from rivo_raw.points_events where source = 'order_placed' and {STANDING}"
+    )
     found = results(
-        shop,
+        store,
         tmp_path,
         "update rivo_raw.points_events set points_diff = -points_diff, revoked_at = applied_at + interval 1 hour "
         f"where id = {event}; update rivo_raw.customers set points_expire_at = ' ' where points_expire_at is null",
@@ -72,65 +75,63 @@ def test_what_is_allowed_warns_of_nothing(shop: Shop, tmp_path: Path) -> None:
         pytest.param(f"source = 'points_purchase' and points_diff < 0 and {STANDING}", id="spent"),
     ],
 )
-def test_a_ledger_row_that_is_dropped(shop: Shop, tmp_path: Path, which: str) -> None:
-    event, customer = one(shop, f"select id, customer_id from rivo_raw.points_events where {which}")
-    found = red(shop, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
+def test_dropped_ledger_row_is_found(store: Store, tmp_path: Path, which: str) -> None:
+    event, customer = one(store, f"select id, customer_id from rivo_raw.points_events where {which}")
+    found = red(store, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
     message = found["rows_that_were_read_are_there"]
     assert f"list_id points_events, customer_id {customer}" in message
 
 
-def test_a_revoked_row_that_is_dropped_is_missed_though_no_balance_changes(
-    shop: Shop, tmp_path: Path
-) -> None:
-    [event] = one(shop, "select id from rivo_raw.points_events where revoked_at is not null")
-    found = red(shop, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
+def test_dropped_revoked_row_is_found_though_no_balance_changes(store: Store, tmp_path: Path) -> None:
+    [event] = one(store, "select id from rivo_raw.points_events where revoked_at is not null")
+    found = red(store, tmp_path, f"delete from rivo_raw.points_events where id = {event}")
     assert "list_id points_events" in found["rows_that_were_read_are_there"]
 
 
-def test_list_that_lost_all_rows_fails_the_check(shop: Shop, tmp_path: Path) -> None:
-    found = red(shop, tmp_path, "delete from rivo_raw.points_redemptions")
+def test_list_that_lost_all_rows_fails_the_check(store: Store, tmp_path: Path) -> None:
+    found = red(store, tmp_path, "delete from rivo_raw.points_redemptions")
     assert "list_id points_redemptions" in found["rows_that_were_read_are_there"]
 
 
 @pytest.mark.parametrize("id", ["id", "id + 1"], ids=["under_its_id", "under_another"])
-def test_a_redemption_that_is_doubled(shop: Shop, tmp_path: Path, id: str) -> None:
-    [redemption] = one(shop, "select id from rivo_raw.points_redemptions")
+def test_duplicated_redemption_is_found(store: Store, tmp_path: Path, id: str) -> None:
+    [redemption] = one(store, "select id from rivo_raw.points_redemptions")
     damage = (
         f"insert into rivo_raw.points_redemptions select * replace ({id} as id) "
         f"from rivo_raw.points_redemptions where id = {redemption}"
     )
-    found = red(shop, tmp_path, damage)
+    found = red(store, tmp_path, damage)
     assert any(f"redemption_id {redemption}" in message for message in found.values()), found
 
 
 @pytest.mark.parametrize(
     "tables", [("customers",), ("customers_history",), ("customers", "customers_history")]
 )
-def test_a_tier_that_is_moved(shop: Shop, tmp_path: Path, tables: tuple[str, ...]) -> None:
+def test_changed_tier_of_a_customer_is_found(store: Store, tmp_path: Path, tables: tuple[str, ...]) -> None:
     customer, other = one(
-        shop,
+        store,
         "select customers.id as customer_id, tiers.id as tier_id from rivo_raw.customers as customers "
         "inner join rivo_raw.vip_tiers as tiers on tiers.id <> customers.vip_tier_id",
     )
     damage = ";".join(
         f"update rivo_raw.{name} set vip_tier_id = {other} where id = {customer}" for name in tables
     )
-    message = red(shop, tmp_path, damage)["customers_are_their_open_version"]
+    message = red(store, tmp_path, damage)["customers_are_their_open_version"]
     assert f"customer_id {customer}" in message
 
 
-def test_a_lost_row_holds_back_publishing_until_it_is_read_again(shop: Shop) -> None:
+def test_lost_row_blocks_publishing_until_it_is_read_again(store: Store) -> None:
     event, customer = one(
-        shop, f"select id, customer_id from rivo_raw.points_events where {STANDING} order by id"
+        store, f"select id, customer_id from rivo_raw.points_events where {STANDING} order by id"
     )
-    with duckdb.connect(str(shop.path)) as connection:
+    with duckdb.connect(str(store.path)) as connection:
         connection.execute(f"delete from rivo_raw.points_events where id = {event}")
-    # A shop of the tests insists on being published.
+    # `sync` requires that the warehouse is published.
     with pytest.raises(AssertionError, match="rows_that_were_read_are_there"):
-        shop.sync(DEFAULT_END + timedelta(days=1), models=True)
-    shop.sync(DEFAULT_END + timedelta(days=9), models=True)
-    assert shop.rows(f"from marts.fct_points_ledger where event_id = {event}")
-    [row] = shop.rows(
+        store.sync(at=DEFAULT_END + timedelta(days=1), models=True)
+    store.sync(at=DEFAULT_END + timedelta(days=9), models=True)
+    assert store.dicts(f"from marts.fct_points_ledger where event_id = {event}")
+    [row] = store.dicts(
         f"from reports.rpt_ledger_reconciliation where customer_id = {customer} and unit = 'points'"
     )
     assert row["is_reconciled"]

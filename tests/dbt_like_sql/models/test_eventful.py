@@ -1,4 +1,4 @@
-"""Four weeks of one small shop in which everything happens that must not bend the past.
+"""Four weeks of one small store with every kind of event that must not change the past.
 
 The customers cannot be read in the second week; one of them is gone in the third and back in the fourth.
 Bronze is renamed in the first. In the last week an entry is booked that counts from the first one on, and
@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from sandbox import DEFAULT_END, Program, ProgramOptions
-from tests.dbt_like_sql.models.shop import STATES, Row, Shop, open_shop
+from tests.dbt_like_sql.models.stores import LEDGER, STATES, open_observed_store
+from tests.harness.compare import Row
+from tests.harness.store import Store
 
-LISTS = (*STATES, "points_events", "points_redemptions")
 WEEKS = tuple(DEFAULT_END - timedelta(weeks=3 - number) for number in range(4))
 LATE_AT = WEEKS[0] + timedelta(days=2)
 REVOKED_AT = WEEKS[2] + timedelta(days=2)
@@ -27,9 +28,9 @@ Tables = dict[str, list[Row]]
 
 @dataclass
 class Story:
-    """The shop after the third and after the fourth week, and who it was about."""
+    """The store's tables after the third and after the fourth week, and the ids of the rows that change."""
 
-    shop: Shop
+    store: Store
     before: Tables
     after: Tables
     vanished: int
@@ -59,22 +60,22 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         at=WEEKS[2] + timedelta(days=3),
     )
     program.override("points_events", revoked, at=REVOKED_AT, revoked_at=REVOKED_AT)
-    with open_shop(program, tmp_path_factory.mktemp("story")) as shop:
-        shop.sync(WEEKS[0], only=STATES)
-        shop.sync(WEEKS[1], only=STATES, faults=["http_500:customers=1"])
-        failed = tuple(result.name for result in shop.results if not result.complete)
-        shop.sync(WEEKS[2], only=LISTS, models=True)
-        before = tables(shop)
-        shop.sync(WEEKS[3], only=LISTS, models=True)
-        yield Story(shop, before, tables(shop), vanished, booked, late, revoked, failed)
+    with open_observed_store(program, tmp_path_factory.mktemp("story")) as store:
+        store.sync(*STATES, at=WEEKS[0])
+        store.sync(*STATES, at=WEEKS[1], faults=["http_500:customers=1"])
+        failed = tuple(result.name for result in store.results.values() if not result.complete)
+        store.sync(*LEDGER, at=WEEKS[2], models=True)
+        before = tables(store)
+        store.sync(*LEDGER, at=WEEKS[3], models=True)
+        yield Story(store, before, tables(store), vanished, booked, late, revoked, failed)
 
 
-def tables(shop: Shop, *, with_raw: bool = False) -> Tables:
-    """All marts and reports; with the raw tables too, but for the log of syncs and dlt's own."""
+def tables(store: Store, *, with_raw: bool = False) -> Tables:
+    """Return all marts and reports, and on request the raw tables except the sync log and dlt's own."""
     schemas = ["marts", "reports", *(["rivo_raw"] if with_raw else [])]
-    names = shop.rows("select table_schema, table_name from information_schema.tables")
+    names = store.dicts("select table_schema, table_name from information_schema.tables")
     return {
-        f"{row['table_schema']}.{row['table_name']}": shop.rows(
+        f"{row['table_schema']}.{row['table_name']}": store.dicts(
             f'from {row["table_schema"]}."{row["table_name"]}"'
         )
         for row in names
@@ -90,7 +91,7 @@ def outstanding(found: Tables, day: date) -> int:
     )
 
 
-def test_a_list_that_fails_is_no_exit(story: Story) -> None:
+def test_failed_customers_list_makes_no_member_leave(story: Story) -> None:
     assert story.failed == ("customers",)
     days = {WEEKS[1].date() + timedelta(days=shift) for shift in (-1, 0, 1)}
     rows = [row for row in story.after["reports.rpt_tier_distribution"] if row["local_day"] in days]
@@ -103,7 +104,7 @@ def test_a_list_that_fails_is_no_exit(story: Story) -> None:
     assert WEEKS[1] not in {row["changed_by"] for row in moves} | {row["changed_after"] for row in moves}
 
 
-def test_who_was_deleted_has_left_and_returns_as_the_same(story: Story) -> None:
+def test_deleted_customer_leaves_and_returns_as_the_same_member(story: Story) -> None:
     def row_of(found: Tables) -> Row:
         [row] = [row for row in found["marts.dim_member"] if row["customer_id"] == story.vanished]
         return row
@@ -120,7 +121,7 @@ def test_who_was_deleted_has_left_and_returns_as_the_same(story: Story) -> None:
     assert story.vanished not in {row["customer_id"] for row in story.after["marts.fct_tier_change"]}
 
 
-def test_a_renamed_tier_moves_nobody_and_shows_its_present_name(story: Story) -> None:
+def test_renamed_tier_moves_no_member_and_shows_its_present_name(story: Story) -> None:
     for found in (story.before, story.after):
         moves = found["marts.fct_tier_change"]
         assert not [row for row in moves if row["from_tier_id"] == row["to_tier_id"] == BRONZE]
@@ -137,7 +138,7 @@ def test_a_renamed_tier_moves_nobody_and_shows_its_present_name(story: Story) ->
             assert "Copper" in names or table == "marts.fct_tier_change", table
 
 
-def test_a_late_entry_changes_its_day_and_those_after(story: Story) -> None:
+def test_late_entry_changes_balances_from_its_day_on(story: Story) -> None:
     day = WEEKS[0].date()
     while day < WEEKS[2].date():
         more = outstanding(story.after, day) - outstanding(story.before, day)
@@ -159,7 +160,7 @@ def test_a_late_entry_changes_its_day_and_those_after(story: Story) -> None:
     assert (entry["entry_at"], entry["leg"], entry["amount"]) == (LATE_AT, "original", 70)
 
 
-def test_a_revocation_is_a_second_leg_and_keeps_the_first(story: Story) -> None:
+def test_revocation_adds_a_leg_and_keeps_the_original(story: Story) -> None:
     def legs(found: Tables) -> list[Row]:
         return [row for row in found["marts.fct_points_ledger"] if row["event_id"] == story.revoked]
 
@@ -173,14 +174,14 @@ def test_a_revocation_is_a_second_leg_and_keeps_the_first(story: Story) -> None:
 
 
 @pytest.fixture(scope="module")
-def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The same shop in a second warehouse that is begun in the fourth week."""
-    with open_shop(story.shop.program, tmp_path_factory.mktemp("at_once")) as shop:
-        shop.sync(WEEKS[3], only=LISTS, models=True)
-        yield shop
+def at_once(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The same store in a second warehouse, first synced in the fourth week."""
+    with open_observed_store(story.store.program, tmp_path_factory.mktemp("at_once")) as store:
+        store.sync(*LEDGER, at=WEEKS[3], models=True)
+        yield store
 
 
-def test_week_by_week_is_all_at_once(story: Story, at_once: Shop) -> None:
+def test_weekly_syncs_equal_one_late_first_sync(story: Story, at_once: Store) -> None:
     for table in (
         "marts.fct_points_ledger",
         "marts.fct_redemption",
@@ -197,15 +198,15 @@ def test_week_by_week_is_all_at_once(story: Story, at_once: Shop) -> None:
             in_order(
                 {name: value for name, value in row.items() if name != "tier_id_at_entry"} for row in rows
             )
-            for rows in (story.after[table], at_once.rows(f"from {table}"))
+            for rows in (story.after[table], at_once.dicts(f"from {table}"))
         )
         assert one
         assert one == other, table
 
 
-def test_a_second_sync_of_the_same_moment_changes_no_row(at_once: Shop) -> None:
+def test_second_sync_at_the_same_time_changes_no_row(at_once: Store) -> None:
     before = tables(at_once, with_raw=True)
-    at_once.sync(WEEKS[3], only=LISTS, models=True)
+    at_once.sync(*LEDGER, at=WEEKS[3], models=True)
     after = tables(at_once, with_raw=True)
     assert before.keys() == after.keys() >= {"rivo_raw.customers", "rivo_raw.customers_history"}
     changed = [name for name in before if in_order(before[name]) != in_order(after[name])]

@@ -1,4 +1,4 @@
-"""Every model of the first release, held against a naive computation from the store's own answers."""
+"""Each mart and report equals a naive computation from the API's own answers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 from tests.dbt_like_sql.models import judge_ledger, judge_members, judge_points, judge_rates, judge_tiers
 from tests.dbt_like_sql.models.facts import World
-from tests.dbt_like_sql.models.shop import Shop
+from tests.harness.store import Store
 
 Expected = dict[Any, dict[str, Any]]
 
 
-def compare(shop: Shop, table: str, key: tuple[str, ...], expected: Expected) -> None:
-    """The table has exactly these keys, and every column that is given has these values."""
-    rows = shop.rows(f"select * from {table}")
+def compare(store: Store, table: str, key: tuple[str, ...], expected: Expected) -> None:
+    """Assert that a table has exactly these keys, and these values in the given columns."""
+    rows = store.dicts(f"select * from {table}")
     single = len(key) == 1
     got = {row[key[0]] if single else tuple(row[name] for name in key): row for row in rows}
     assert len(got) == len(rows), f"{table}: rows share a key"
@@ -41,55 +41,55 @@ def _same(got: Any, expected: Any) -> bool:
     return bool(got == expected)
 
 
-def test_the_ledger(shop: Shop, world: World) -> None:
+def test_fct_points_ledger_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.ledger(world)
     assert expected
-    compare(shop, "marts.fct_points_ledger", ("event_id", "unit", "leg"), expected)
+    compare(store, "marts.fct_points_ledger", ("event_id", "unit", "leg"), expected)
 
 
-def test_the_redemptions(shop: Shop, world: World) -> None:
+def test_fct_redemption_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.redemptions(world)
     assert {row["status"] for row in expected.values()} >= {"revoked", "used", "open"}
-    compare(shop, "marts.fct_redemption", ("redemption_id",), expected)
+    compare(store, "marts.fct_redemption", ("redemption_id",), expected)
 
 
-def test_the_tier_changes(shop: Shop, world: World) -> None:
+def test_fct_tier_change_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.changes(world)
     assert {row["direction"] for row in expected.values()} >= {"upgrade", "downgrade", "leave"}
-    compare(shop, "marts.fct_tier_change", ("customer_id", "changed_by"), expected)
+    compare(store, "marts.fct_tier_change", ("customer_id", "changed_by"), expected)
 
 
-def test_moves_are_structural_when_the_tiers_changed(shop: Shop, world: World) -> None:
+def test_tier_changes_are_structural_when_thresholds_changed(store: Store, world: World) -> None:
     changed = {
         later.at
         for earlier, later in pairwise(world.observations)
         if world.thresholds_on(earlier) != world.thresholds_on(later)
     }
-    rows = [row for row in shop.rows("from marts.fct_tier_change") if row["changed_by"] in changed]
+    rows = [row for row in store.dicts("from marts.fct_tier_change") if row["changed_by"] in changed]
     assert rows
     assert all(row["is_structural"] for row in rows)
 
 
-def test_the_migration_matrix(shop: Shop, world: World) -> None:
+def test_rpt_tier_migration_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.migration(world)
     key = ("period_type", "period_start", "from_state", "from_tier_id", "to_state", "to_tier_id")
-    compare(shop, "reports.rpt_tier_migration", key, expected)
+    compare(store, "reports.rpt_tier_migration", key, expected)
 
 
-def test_the_distribution(shop: Shop, world: World) -> None:
+def test_rpt_tier_distribution_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.distribution(world)
-    compare(shop, "reports.rpt_tier_distribution", ("local_day", "state", "tier_id"), expected)
+    compare(store, "reports.rpt_tier_distribution", ("local_day", "state", "tier_id"), expected)
 
 
-def test_the_redemption_rates(shop: Shop, world: World) -> None:
+def test_rpt_redemption_rates_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_rates.rates(world)
     known = [row["reward_use_rate"] for row in expected.values() if row["reward_use_rate"] is not None]
     assert bool(known) == (len(list(world.days())) > 200)
     key = ("period_type", "period_start", "segment", "segment_tier_id")
-    compare(shop, "reports.rpt_redemption_rates", key, expected)
+    compare(store, "reports.rpt_redemption_rates", key, expected)
 
 
-def test_the_members(shop: Shop, world: World) -> None:
+def test_dim_member_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_ledger.members(world)
     known = {row["id"] for seen in world.observations for row in seen.lists["customers"]}
     gone = known - expected.keys()
@@ -97,21 +97,21 @@ def test_the_members(shop: Shop, world: World) -> None:
         expected.get(id, {})["joined_at"] = at
     assert gone
     expected |= {id: {"is_deleted": True, "tier_id": None} for id in gone}
-    compare(shop, "marts.dim_member", ("customer_id",), expected)
+    compare(store, "marts.dim_member", ("customer_id",), expected)
 
 
-def test_the_movement(shop: Shop, world: World) -> None:
+def test_rpt_tier_movement_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_tiers.movement(world)
-    compare(shop, "reports.rpt_tier_movement", ("month", "tier_id"), expected)
+    compare(store, "reports.rpt_tier_movement", ("month", "tier_id"), expected)
 
 
-def test_the_reconciliation(shop: Shop, world: World) -> None:
+def test_rpt_ledger_reconciliation_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.reconciliation(world)
     for row in expected.values():
         row |= {"tally_rule": "b", "ledger_balance": row["tally"], "diff": 0, "reason": None}
     table = "(from reports.rpt_ledger_reconciliation where tally is not null)"
-    compare(shop, table, ("customer_id", "unit"), expected)
-    trust = {row["check_name"]: row for row in shop.rows("from reports.rpt_data_trust")}
+    compare(store, table, ("customer_id", "unit"), expected)
+    trust = {row["check_name"]: row for row in store.dicts("from reports.rpt_data_trust")}
     members = sum(row["is_member"] for (_, unit), row in expected.items() if unit == "points")
     assert trust["members_reconciled_points"]["affected"] == members
     assert trust["ledger_rule_points"]["answer"] == trust["ledger_rule_credits"]["answer"] == "b"
@@ -121,73 +121,73 @@ def test_the_reconciliation(shop: Shop, world: World) -> None:
     assert attention <= {"near_next_tier"}
 
 
-def test_the_rollforward(shop: Shop, world: World) -> None:
+def test_rpt_points_rollforward_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.rollforward(world)
-    compare(shop, "reports.rpt_points_rollforward", ("month", "unit"), expected)
+    compare(store, "reports.rpt_points_rollforward", ("month", "unit"), expected)
 
 
-def test_the_days_of_members(shop: Shop, world: World) -> None:
+def test_fct_member_daily_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.member_daily(world)
-    compare(shop, "marts.fct_member_daily", ("customer_id", "local_day"), expected)
+    compare(store, "marts.fct_member_daily", ("customer_id", "local_day"), expected)
 
 
-def test_the_days_of_the_programme(shop: Shop, world: World) -> None:
+def test_rpt_program_daily_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.program_daily(world)
-    compare(shop, "reports.rpt_program_daily", ("local_day", "unit"), expected)
+    compare(store, "reports.rpt_program_daily", ("local_day", "unit"), expected)
 
 
-def test_the_lots(shop: Shop, world: World) -> None:
+def test_fct_points_lot_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.lots(world)
     assert {row["remaining"] == row["issued"] for row in expected.values()} == {True, False}
     table = "(select *, split_part(entry_id, '-', 3) as leg from marts.fct_points_lot)"
-    compare(shop, table, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
+    compare(store, table, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
 
 
-def test_the_rewards(shop: Shop, world: World) -> None:
+def test_rpt_reward_performance_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.rewards(world)
-    compare(shop, "reports.rpt_reward_performance", ("month", "reward_id"), expected)
+    compare(store, "reports.rpt_reward_performance", ("month", "reward_id"), expected)
 
 
-def test_the_earning_rules(shop: Shop, world: World) -> None:
+def test_rpt_earning_rule_performance_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.earning_rules(world)
     key = ("month", "earning_rule_id", "source")
-    compare(shop, "reports.rpt_earning_rule_performance", key, expected)
+    compare(store, "reports.rpt_earning_rule_performance", key, expected)
 
 
-def test_the_referrals(shop: Shop, world: World) -> None:
+def test_referral_models_equal_the_judge(store: Store, world: World) -> None:
     expected = judge_members.referrals(world)
     for row in expected.values():
-        # Where the store withholds it, the time of the last change stands in for it.
+        # Where the store omits it, the models take the time of the last change.
         if row["completed_at"] is None:
             del row["completed_at"], row["days_to_complete"]
-    compare(shop, "marts.fct_referral", ("referral_id",), expected)
-    compare(shop, "reports.rpt_referral_funnel", ("month",), judge_members.referral_funnel(world))
-    compare(shop, "reports.rpt_advocates", ("customer_id",), judge_members.advocates(world))
+    compare(store, "marts.fct_referral", ("referral_id",), expected)
+    compare(store, "reports.rpt_referral_funnel", ("month",), judge_members.referral_funnel(world))
+    compare(store, "reports.rpt_advocates", ("customer_id",), judge_members.advocates(world))
 
 
-def test_the_cohorts_and_their_funnel(shop: Shop, world: World) -> None:
+def test_cohort_reports_equal_the_judge(store: Store, world: World) -> None:
     key = ("join_month", "months_since")
-    compare(shop, "reports.rpt_member_cohort_retention", key, judge_members.cohorts(world))
-    compare(shop, "reports.rpt_member_funnel", ("join_month",), judge_members.funnel(world))
+    compare(store, "reports.rpt_member_cohort_retention", key, judge_members.cohorts(world))
+    compare(store, "reports.rpt_member_funnel", ("join_month",), judge_members.funnel(world))
 
 
-def test_the_fifths(shop: Shop, world: World) -> None:
-    compare(shop, "reports.rpt_member_rfm", ("customer_id",), judge_members.rfm(world))
+def test_rpt_member_rfm_equals_the_judge(store: Store, world: World) -> None:
+    compare(store, "reports.rpt_member_rfm", ("customer_id",), judge_members.rfm(world))
 
 
-def test_the_next_tier(shop: Shop, world: World) -> None:
+def test_next_tier_models_equal_the_judge(store: Store, world: World) -> None:
     progress = judge_members.tier_progress(world)
-    compare(shop, "intermediate.int_tier_progress", ("customer_id", "measure"), progress)
+    compare(store, "intermediate.int_tier_progress", ("customer_id", "measure"), progress)
     measures = {measure for _, measure in progress}
     members = len(progress) / len(measures)
     agreeing = {
         name: sum(row["agrees"] for (_, measure), row in progress.items() if measure == name)
         for name in measures
     }
-    [chosen] = shop.rows("from intermediate.int_tier_progress_measure")
+    [chosen] = store.dicts("from intermediate.int_tier_progress_measure")
     assert agreeing[chosen["measure"]] == max(agreeing.values())
     share = max(agreeing.values()) / members
     assert chosen["share_agreeing"] == pytest.approx(share)
     assert chosen["is_shown"] == (share >= 0.95)
     expected = judge_members.near_next_tier(world, chosen["measure"]) if share >= 0.95 else {}
-    compare(shop, "reports.rpt_near_next_tier", ("customer_id",), expected)
+    compare(store, "reports.rpt_near_next_tier", ("customer_id",), expected)

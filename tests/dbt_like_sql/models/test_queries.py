@@ -1,4 +1,4 @@
-"""The queries that the documents give, and the example for pandas, on a store with two whole months of history."""
+"""The documented queries and the pandas example, on a store with two complete months of history."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions
-from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
+from tests.dbt_like_sql.models.stores import STATES, open_observed_store
+from tests.harness.store import Store, project
 
 EXAMPLE = PROJECT / "examples" / "tier_migration.py"
 PICTURES = ("tier_migration.png", "points_burn_ratio.png")
@@ -30,18 +31,18 @@ SILVER = 552_288
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """Small, and seen twice: enough for every question to have an answer. One member falls from Gold."""
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A small store synced twice, so that every query has an answer. One member falls from Gold."""
     program = Program(ProgramOptions(seed=7, customers=80, months=9, end=LAST))
     lists = program.snapshot(FIRST)
     silver = next(row["attributes"] for row in lists["vip_tiers"] if row["id"] == SILVER)
     tiers = {row["id"]: row["attributes"]["vip_tier"] or {} for row in lists["customers"]}
     golden = next(id for id, tier in tiers.items() if tier.get("name") == "Gold")
     program.override("customers", golden, at=datetime(2026, 9, 10, tzinfo=UTC), vip_tier=silver)
-    with open_shop(program, tmp_path_factory.mktemp("queries")) as shop:
-        shop.sync(FIRST, only=STATES)
-        shop.sync(LAST, models=True)
-        yield shop
+    with open_observed_store(program, tmp_path_factory.mktemp("queries")) as store:
+        store.sync(*STATES, at=FIRST)
+        store.sync(at=LAST, models=True)
+        yield store
 
 
 def blocks(document: str) -> list[str]:
@@ -51,14 +52,14 @@ def blocks(document: str) -> list[str]:
 
 
 def worked_queries() -> dict[str, str]:
-    """Question and SQL of each section."""
+    """Return the SQL of each section by its question."""
     sections = re.split(r"^## ", (PROJECT / "docs" / "queries.md").read_text(), flags=re.MULTILINE)[1:]
     questions = [section.splitlines()[0] for section in sections]
     return dict(zip(questions, blocks("docs/queries.md"), strict=True))
 
 
 def run_example(*arguments: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The example in a process of its own; `path` is searched for modules before all others."""
+    """Run the example in a process of its own; modules are searched in `path` first."""
     return subprocess.run(
         [sys.executable, EXAMPLE, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(path or "")},
@@ -69,25 +70,25 @@ def run_example(*arguments: object, path: Path | None = None) -> subprocess.Comp
 
 
 @pytest.mark.parametrize("question", worked_queries())
-def test_every_question_has_an_answer(shop: Shop, question: str) -> None:
-    rows = shop.rows(worked_queries()[question])
+def test_documented_query_returns_rows(store: Store, question: str) -> None:
+    rows = store.dicts(worked_queries()[question])
 
     assert rows
     assert any(value is not None for value in rows[0].values())
 
 
-def test_there_are_ten() -> None:
+def test_documented_queries_are_numbered_one_to_ten() -> None:
     assert [int(question.split(".")[0]) for question in worked_queries()] == list(range(1, 11))
 
 
 @pytest.mark.parametrize(
     "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
 )
-def test_the_queries_of_the_readme(shop: Shop, query: str) -> None:
-    assert shop.rows(query)
+def test_readme_query_returns_rows(store: Store, query: str) -> None:
+    assert store.dicts(query)
 
 
-def test_the_readme_lists_every_report() -> None:
+def test_readme_lists_every_report() -> None:
     listed = re.findall(r"^\| `(rpt_\w+)` \|", (PROJECT / "README.md").read_text(), flags=re.MULTILINE)
 
     assert sorted(listed) == sorted(name for name in project().nodes if name.startswith("rpt_"))
@@ -101,15 +102,15 @@ def test_metrics_document_has_a_section_for_every_report() -> None:
     assert sorted(sections) == sorted(name for name in project().nodes if name.startswith("rpt_"))
 
 
-def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
-    moved = shop.rows(worked_queries()["1. Who moved between tiers last month?"])
-    earned = shop.rows(worked_queries()["8. Which way to earn produced most points last month?"])
+def test_last_month_in_queries_is_the_last_complete_month(store: Store) -> None:
+    moved = store.dicts(worked_queries()["1. Who moved between tiers last month?"])
+    earned = store.dicts(worked_queries()["8. Which way to earn produced most points last month?"])
     september = (
         "select sum({what}) as n from reports.{table} where {month} = date '2026-09-01' and {more}"
     ).format
 
     # The last sync was on 5 October.
-    assert [{"n": sum(row["members"] for row in moved)}] == shop.rows(
+    assert [{"n": sum(row["members"] for row in moved)}] == store.dicts(
         september(
             what="members",
             table="rpt_tier_migration",
@@ -117,22 +118,22 @@ def test_last_month_is_the_last_one_that_had_ended(shop: Shop) -> None:
             more="period_type = 'month'",
         )
     )
-    assert [{"n": sum(row["points_issued"] for row in earned)}] == shop.rows(
+    assert [{"n": sum(row["points_issued"] for row in earned)}] == store.dicts(
         september(what="points_issued", table="rpt_earning_rule_performance", month="month", more="true")
     )
 
 
-def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> None:
+def test_burn_ratio_of_query_and_example_equals_the_report(store: Store) -> None:
     reported = {
         row["period_start"]: row["points_burn_ratio"]
-        for row in shop.rows(
+        for row in store.dicts(
             "select period_start, points_burn_ratio from reports.rpt_redemption_rates"
             " where period_type = 'month' and segment = 'all' and is_complete"
         )
     }
-    with Warehouse(shop.path).read() as warehouse:
+    with Warehouse(store.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
-    queried = shop.rows(worked_queries()["3. How many points are redeemed each month?"])
+    queried = store.dicts(worked_queries()["3. How many points are redeemed each month?"])
 
     assert len(reported) == 2
     by_month = {
@@ -143,8 +144,8 @@ def test_the_burn_ratio_of_both_documents_is_that_of_the_report(shop: Shop) -> N
     assert {month: told[month] for month in reported} == pytest.approx(reported, abs=1e-4)
 
 
-def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
-    done = run_example(shop.path, tmp_path / "pictures")
+def test_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:
+    done = run_example(store.path, tmp_path / "pictures")
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.split() == [str(tmp_path / "pictures" / name) for name in PICTURES]
@@ -152,13 +153,13 @@ def test_the_example_draws_both_pictures(shop: Shop, tmp_path: Path) -> None:
         assert image.imread(tmp_path / "pictures" / name).std() > 0.05
 
 
-def test_the_example_takes_all_history_where_no_month_is_complete(
-    shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_example_uses_all_history_without_a_complete_month(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with Warehouse(shop.path).read() as warehouse:
+    with Warehouse(store.path).read() as warehouse:
         assert set(migration(warehouse).period_type) == {"month"}
     young = tmp_path / "young.duckdb"
-    shutil.copy(shop.path, young)
+    shutil.copy(store.path, young)
     with duckdb.connect(str(young)) as warehouse:
         warehouse.execute("delete from reports.rpt_tier_migration where is_complete")
         assert set(migration(warehouse).period_type) == {"to_date"}
@@ -176,7 +177,7 @@ def documented_commands() -> list[str]:
     return re.findall(r"^ *(uv run .*examples/tier_migration\.py.*)$", text, flags=re.MULTILINE)
 
 
-def test_example_documented_commands_work(shop: Shop, tmp_path: Path) -> None:
+def test_example_documented_commands_work(store: Store, tmp_path: Path) -> None:
     assert len(documented_commands()) == 2
     groups = tomllib.loads((PROJECT / "pyproject.toml").read_text())["dependency-groups"]
     for command in documented_commands():
@@ -185,7 +186,7 @@ def test_example_documented_commands_work(shop: Shop, tmp_path: Path) -> None:
             assert arguments[1] in groups, f"{command}: pyproject.toml has no such dependency group"
             arguments = arguments[2:]
         assert arguments[:3] == ["python", "examples/tier_migration.py", "data/demo.duckdb"]
-        done = run_example(shop.path, tmp_path)
+        done = run_example(store.path, tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -203,7 +204,7 @@ def test_example_without_matplotlib_names_a_command_that_works(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "said"), [(None, "There is no warehouse at"), ("text", "cannot be read")]
 )
-def test_a_warehouse_that_cannot_be_read_takes_one_sentence(
+def test_example_reports_unreadable_warehouse_in_one_sentence(
     tmp_path: Path, content: str | None, said: str
 ) -> None:
     if content:

@@ -1,4 +1,4 @@
-"""Shops whose tallies leave out more than revoked entries, or less: the data decides, and everything follows."""
+"""Shops whose tallies leave out more, or less, than revoked entries: the data decides the rule, all balances follow."""
 
 from __future__ import annotations
 
@@ -15,63 +15,64 @@ from sandbox import DEFAULT_END, Program, ProgramOptions
 from tests.dbt_like_sql.models import judge_points
 from tests.dbt_like_sql.models.facts import World
 from tests.dbt_like_sql.models.judge_ledger import ledger
-from tests.dbt_like_sql.models.shop import STATES, Shop, open_shop, project
+from tests.dbt_like_sql.models.stores import LEDGER, open_observed_store
 from tests.dbt_like_sql.models.test_judged import compare
+from tests.harness.store import Store, project
 
 
 @pytest.fixture(scope="module", params=["c", "d"])
-def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     rule: str = request.param
     program = Program(ProgramOptions(seed=4, customers=60, months=7, tally_rule=rule))
-    with open_shop(program, tmp_path_factory.mktemp(rule)) as shop:
-        shop.sync(DEFAULT_END, only=(*STATES, "points_events", "points_redemptions"), models=True)
-        yield shop
+    with open_observed_store(program, tmp_path_factory.mktemp(rule)) as store:
+        store.sync(*LEDGER, at=DEFAULT_END, models=True)
+        yield store
 
 
-def test_the_rule_is_found_and_named(shop: Shop) -> None:
-    rule = shop.program.options.tally_rule
-    trust = {row["check_name"]: row for row in shop.rows("from reports.rpt_data_trust")}
+def test_tally_rule_is_found_and_named(store: Store) -> None:
+    rule = store.program.options.tally_rule
+    trust = {row["check_name"]: row for row in store.dicts("from reports.rpt_data_trust")}
     assert trust["ledger_rule_points"]["answer"] == rule
     assert f"follows rule {rule}:" in trust["ledger_rule_points"]["finding"]
     assert trust["members_reconciled_points"]["share"] == trust["balance_reconciled_points"]["share"] == 1
     assert trust["entries_not_counted"]["affected"] > 0
-    [b] = shop.rows(
+    [b] = store.dicts(
         "select members_b < members_compared as differs from intermediate.int_tally_rule where unit = 'points'"
     )
     assert b["differs"]
 
 
-def test_every_balance_follows_the_rule(shop: Shop) -> None:
-    world = World.of(shop)
+def test_balances_follow_the_tally_rule(store: Store) -> None:
+    world = World.of(store)
     points = "unit = 'points'"
     compare(
-        shop,
+        store,
         f"(from marts.fct_points_ledger where {points})",
         ("event_id", "unit", "leg"),
         {key: row for key, row in ledger(world).items() if key[1] == "points"},
     )
     tallies = {id: world.people[id]["points_tally"] for id in world.present}
-    balances = {row["customer_id"]: row["points_balance"] for row in shop.rows("from marts.dim_member")}
+    balances = {row["customer_id"]: row["points_balance"] for row in store.dicts("from marts.dim_member")}
     assert balances == tallies
-    [row] = shop.rows(
+    [row] = store.dicts(
         f"select arg_max(closing, month) as closing from reports.rpt_points_rollforward where {points}"
     )
     assert row["closing"] == sum(tallies.values())
     months = {key: row for key, row in judge_points.rollforward(world).items() if key[1] == "points"}
-    compare(shop, f"(from reports.rpt_points_rollforward where {points})", ("month", "unit"), months)
+    compare(store, f"(from reports.rpt_points_rollforward where {points})", ("month", "unit"), months)
     lots = f"(select *, split_part(entry_id, '-', 3) as leg from marts.fct_points_lot where {points})"
     expected = {key: row for key, row in judge_points.lots(world).items() if key[3] == "points"}
-    compare(shop, lots, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
+    compare(store, lots, ("as_of_type", "as_of_date", "event_id", "unit", "leg"), expected)
     days = {
         key: {name: value for name, value in row.items() if name != "credits_balance"}
         for key, row in judge_points.member_daily(world).items()
     }
-    compare(shop, "marts.fct_member_daily", ("customer_id", "local_day"), days)
+    compare(store, "marts.fct_member_daily", ("customer_id", "local_day"), days)
 
 
-def test_where_revoked_entries_still_count(shop: Shop, tmp_path: Path) -> None:
+def test_tally_rule_counting_revoked_entries_is_found(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "a.duckdb"
-    shutil.copy(shop.path, copy)
+    shutil.copy(store.path, copy)
     sums = "select sum(points_diff) from rivo_raw.points_events as events where events.customer_id = customers.id"
     with duckdb.connect(str(copy)) as connection:
         connection.execute(f"update rivo_raw.customers as customers set points_tally = coalesce(({sums}), 0)")
@@ -93,10 +94,10 @@ def test_where_revoked_entries_still_count(shop: Shop, tmp_path: Path) -> None:
         assert wrong == (0,)
 
 
-def test_a_shop_that_sends_no_approvals_has_approved_everything(shop: Shop, tmp_path: Path) -> None:
-    """Most balances went to 0 without an entry: a rule by which nothing counts would fit those best."""
+def test_entries_of_a_shop_without_approvals_all_count(store: Store, tmp_path: Path) -> None:
+    """Most balances went to 0 without an entry, so a rule that counts nothing would fit them best."""
     copy = tmp_path / "approvals.duckdb"
-    shutil.copy(shop.path, copy)
+    shutil.copy(store.path, copy)
     sums = (
         "select sum(points_diff) from rivo_raw.points_events as events "
         "where events.customer_id = customers.id and revoked_at is null"
@@ -123,9 +124,9 @@ def test_a_shop_that_sends_no_approvals_has_approved_everything(shop: Shop, tmp_
     assert kept == [(True,)]
 
 
-def test_a_ledger_of_which_most_counts_nowhere_wants_a_look(shop: Shop, tmp_path: Path) -> None:
+def test_trust_report_warns_when_most_entries_do_not_count(store: Store, tmp_path: Path) -> None:
     copy = tmp_path / "hidden.duckdb"
-    shutil.copy(shop.path, copy)
+    shutil.copy(store.path, copy)
     with duckdb.connect(str(copy)) as connection:
         connection.execute("update rivo_raw.points_events set hidden = true")
         for table in ("customers", "customers_history"):

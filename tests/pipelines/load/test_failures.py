@@ -1,4 +1,4 @@
-"""Lists that fail: the others land, the log says so, nothing of the failed one stays; and the shrink guard."""
+"""Lists that fail: the others are loaded, the failed one is logged and stays unchanged. And the shrink guard."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 from pipelines.errors import ApiError, command
 from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import Warehouse
-from tests.pipelines.conftest import OpenShop
-from tests.pipelines.shop import Shop, make_settings
-from tests.pipelines.stub import Asked, Reply, answering
+from tests.harness.settings import make_settings
+from tests.harness.store import Store
+from tests.harness.stub import Asked, Reply, answering
+from tests.pipelines.conftest import OpenStore
 
 
-def state(shop: Shop, name: str) -> object:
-    """The list's table, its history and its columns."""
-    contents = shop.contents()
-    columns = shop.query(
+def state(store: Store, name: str) -> object:
+    """Return the list's table, its history and its columns."""
+    contents = store.contents()
+    columns = store.query(
         "select column_name, data_type from duckdb_columns() "
         "where schema_name = 'rivo_raw' and table_name = ? order by 1",
         name,
@@ -41,56 +42,56 @@ def state(shop: Shop, name: str) -> object:
         ),
     ],
 )
-def test_a_list_that_fails_leaves_the_others_landed(
-    open_shop: OpenShop, fault: str, name: str, sentence: str
+def test_failing_list_does_not_stop_the_others(
+    open_store: OpenStore, fault: str, name: str, sentence: str
 ) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"patience_seconds": 0.3}
-    before = state(shop, name)
-    now = shop.wait()
+    store = open_store(loaded=True)
+    store.options = {"patience_seconds": 0.3}
+    before = state(store, name)
+    now = store.wait()
     lists = {"vip_tiers", "earning_rules", "points_redemptions", name}
-    results = shop.sync(*lists, faults=[fault])
+    results = store.sync(*lists, faults=[fault])
     assert [result.name for result in results.values() if not result.complete] == [name]
-    assert state(shop, name) == before
+    assert state(store, name) == before
     for other in lists - {name}:
-        assert shop.rows(other).keys() == shop.objects(other).keys()
+        assert store.table(other).keys() == store.objects(other).keys()
     log = {
         row["list"]: row
-        for row in shop.dicts("from rivo_raw.sync_log where observed_at = ? and not complete", now)
+        for row in store.dicts("from rivo_raw.sync_log where observed_at = ? and not complete", now)
     }
     assert log.keys() == {name}
     assert log[name]["error"].startswith(sentence)
     assert log[name]["error"] == results[name].error
     assert (log[name]["rows_read"], log[name]["rows_deleted"]) == (0, 0)
     assert log[name]["requests"] >= 1
-    assert shop.sync(name)[name].complete, "and the next sync mends it"
-    assert shop.rows(name).keys() == shop.objects(name).keys()
+    assert store.sync(name)[name].complete, "and the next sync mends it"
+    assert store.table(name).keys() == store.objects(name).keys()
 
 
 @pytest.mark.parametrize("chunk", [100, 25_000])
-def test_a_list_that_fails_midway_leaves_nothing(
-    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch, chunk: int
+def test_list_failing_midway_changes_nothing(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch, chunk: int
 ) -> None:
-    # With small chunks part of the list is inside dlt already when the second page fails.
+    # With small chunks dlt already holds part of the list when the second page fails.
     monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", chunk)
     monkeypatch.setattr("pipelines.load.landing._BATCH_ROWS", 100, raising=False)
-    shop = open_shop(customers=60, months=6)
-    shop.settings = {"patience_seconds": 0.3}
-    shop.sync("points_events")
-    objects = shop.objects("points_events")
+    store = open_store(customers=60, months=6)
+    store.options = {"patience_seconds": 0.3}
+    store.sync("points_events")
+    objects = store.objects("points_events")
     assert len(objects) > 300
-    before = state(shop, "points_events")
+    before = state(store, "points_events")
     for id in objects:
-        shop.program.override("points_events", id, at=shop.now, title="changed", new_attribute="new")
-    shop.wait(0.1)
-    settings = make_settings(shop.server, **shop.settings)
+        store.program.override("points_events", id, at=store.now, title="changed", new_attribute="new")
+    store.wait(0.1)
+    settings = make_settings(store.server, **store.options)
     failing: list[object] = []
 
     def fail_after_the_first_page(name: str, rows: int) -> None:
         failing.append(rows)
-        shop.server.faults = ["http_500:points_events"]
+        store.server.faults = ["http_500:points_events"]
 
-    with Warehouse(shop.path).build() as work:
+    with Warehouse(store.path).build() as work:
         options = SyncOptions(only=("points_events",), full=True, progress=fail_after_the_first_page)
         (result,) = sync_lists(work, settings, options)
         assert not result.complete
@@ -98,48 +99,46 @@ def test_a_list_that_fails_midway_leaves_nothing(
         assert result.error.startswith("Points Events could not be read: the server returned status 500")
         assert result.new_columns == ()
         # The same build goes on to a second sync, as the first demo does.
-        shop.server.faults = ()
+        store.server.faults = ()
         (again,) = sync_lists(work, settings, SyncOptions(only=("rewards",)))
         assert again.complete
         work.publish()
     assert failing == [250]
-    assert state(shop, "points_events") == before
-    result = shop.sync("points_events", full=True)["points_events"]
+    assert state(store, "points_events") == before
+    result = store.sync("points_events", full=True)["points_events"]
     assert (result.counts.rows_changed, result.new_columns) == (len(objects), ("new_attribute",))
-    rows = shop.rows("points_events")
+    rows = store.table("points_events")
     assert {rows[id]["title"] for id in objects} == {"changed"}
 
 
 @pytest.mark.parametrize("days", [-3000, 30_000])
-def test_failures_before_the_api_tells_the_time_are_in_order_whatever_this_clock_says(
-    open_shop: OpenShop, days: int
-) -> None:
-    shop = open_shop()
-    shop.settings["patience_seconds"] = 1
-    shop.server.date_offset = timedelta(days=days)
-    first = shop.sync("rewards", "vip_tiers")
-    failed = shop.sync("rewards", "vip_tiers", faults=["dropped"])
+def test_failures_before_the_first_answer_are_logged_in_order(open_store: OpenStore, days: int) -> None:
+    store = open_store()
+    store.options["patience_seconds"] = 1
+    store.server.date_offset = timedelta(days=days)
+    first = store.sync("rewards", "vip_tiers")
+    failed = store.sync("rewards", "vip_tiers", faults=["dropped"])
     newest = "from rivo_raw.sync_log where observed_at = (select max(observed_at) from rivo_raw.sync_log)"
     assert len({result.observed_at for result in failed.values()}) == 1, "one sync, one time"
-    assert shop.query(f"select complete {newest}") == [(False,), (False,)]
-    shop.wait(0.01)
-    again = shop.sync("rewards", "vip_tiers")
+    assert store.query(f"select complete {newest}") == [(False,), (False,)]
+    store.wait(0.01)
+    again = store.sync("rewards", "vip_tiers")
     assert all(result.complete for result in (*first.values(), *again.values()))
-    assert shop.query(f"select complete {newest}") == [(True,), (True,)]
-    assert shop.query("select count(*) from rivo_raw.sync_log") == [(6,)]
+    assert store.query(f"select complete {newest}") == [(True,), (True,)]
+    assert store.query("select count(*) from rivo_raw.sync_log") == [(6,)]
 
 
-def test_a_key_refused_halfway_ends_the_sync_and_nothing_is_published(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    before = shop.contents()
-    shop.wait()
+def test_key_refused_between_lists_ends_the_sync_unpublished(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    before = store.contents()
+    store.wait()
     with pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
-        shop.sync(faults=["http_401:earning_rules"])
-    assert shop.contents() == before
-    assert {file.name for file in shop.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
+        store.sync(faults=["http_401:earning_rules"])
+    assert store.contents() == before
+    assert {file.name for file in store.path.parent.iterdir()} == {"rivo.duckdb", "rivo.lock"}
 
 
-def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -> None:
+def test_key_refused_within_a_list_is_reported_as_refused_key(tmp_path: Path) -> None:
     def answer(asked: Asked, _: int) -> Reply:
         since_id, limit = (int(asked.params[f"pagination[{name}]"]) for name in ("since_id", "limit"))
         if since_id >= 500:
@@ -156,58 +155,58 @@ def test_a_key_refused_in_the_middle_of_a_list_is_told_as_such(tmp_path: Path) -
     assert not path.exists()
 
 
-def test_an_empty_answer_does_not_empty_a_table(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    before = state(shop, "customers")
-    shop.wait()
-    result = shop.sync("customers", faults=["empty_page:customers"])["customers"]
-    count = len(shop.objects("customers"))
+def test_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    before = state(store, "customers")
+    store.wait()
+    result = store.sync("customers", faults=["empty_page:customers"])["customers"]
+    count = len(store.objects("customers"))
     assert not result.complete
     assert result.error == (
         f"Customers was refused: Rivo returned 0 rows where the warehouse holds {count}. A list that shrinks by more "
         "than a fifth at once is more often a fault than a deletion. If the rows are really gone, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
-    assert state(shop, "customers") == before
+    assert state(store, "customers") == before
 
 
 @pytest.mark.parametrize(("share", "refused"), [(0.2, False), (0.25, True), (1.0, True)])
-def test_a_list_may_shrink_by_a_fifth(open_shop: OpenShop, share: float, refused: bool) -> None:
-    shop = open_shop(loaded=True)
-    ids = list(shop.rows("customers"))
+def test_shrink_guard_allows_a_fifth(open_store: OpenStore, share: float, refused: bool) -> None:
+    store = open_store(loaded=True)
+    ids = list(store.table("customers"))
     gone = ids[: int(len(ids) * share)]
     for id in gone:
-        shop.program.remove("customers", id, at=shop.now)
-    result = shop.sync("customers")["customers"]
+        store.program.remove("customers", id, at=store.now)
+    result = store.sync("customers")["customers"]
     assert result.complete is not refused
     assert result.counts.rows_deleted == (0 if refused else len(gone))
     if refused:
-        result = shop.sync("customers", allow_shrink=["rewards"])["customers"]
+        result = store.sync("customers", allow_shrink=["rewards"])["customers"]
         assert not result.complete
-        result = shop.sync("customers", allow_shrink=["customers"])["customers"]
+        result = store.sync("customers", allow_shrink=["customers"])["customers"]
         assert (result.complete, result.counts.rows_deleted) == (True, len(gone))
-    assert shop.rows("customers").keys() == shop.objects("customers").keys()
-    assert shop.sync("customers")["customers"].complete, "the smaller list is the measure from now on"
+    assert store.table("customers").keys() == store.objects("customers").keys()
+    assert store.sync("customers")["customers"].complete, "the smaller list is the measure from now on"
 
 
-def test_the_guard_holds_for_sweeps_and_not_for_incremental_reads(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    ids = list(shop.rows("points_events"))
+def test_shrink_guard_applies_to_full_reads_only(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    ids = list(store.table("points_events"))
     for id in ids[: len(ids) // 2]:
-        shop.program.remove("points_events", id, at=shop.now)
-    assert shop.sync("earning_rules", "points_events")["points_events"].complete
-    result = shop.sync("points_events", full=True)["points_events"]
+        store.program.remove("points_events", id, at=store.now)
+    assert store.sync("earning_rules", "points_events")["points_events"].complete
+    result = store.sync("points_events", full=True)["points_events"]
     assert not result.complete
     assert "--allow-shrink points_events" in str(result.error)
 
 
-def test_a_full_list_read_by_page_number_is_whole_and_says_so(open_shop: OpenShop) -> None:
-    shop = open_shop(customers=300, months=1)
+def test_list_read_by_page_number_is_complete_and_noted(open_store: OpenStore) -> None:
+    store = open_store(customers=300, months=1)
     for _ in range(2):
-        result = shop.sync("customers", faults=["cursor_ignored"])["customers"]
+        result = store.sync("customers", faults=["cursor_ignored"])["customers"]
         assert result.complete
         assert len(result.warnings) == 1
         assert result.warnings[0].startswith("Customers: the server does not page by since_id")
         assert result.counts.rows_deleted == 0
-        assert shop.rows("customers").keys() == shop.objects("customers").keys()
+        assert store.table("customers").keys() == store.objects("customers").keys()
     assert (result.counts.rows_new, result.counts.rows_changed) == (0, 0)

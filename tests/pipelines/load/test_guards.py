@@ -1,4 +1,4 @@
-"""What would be written into a history for ever is looked at twice; a server that is down is not waited for by each."""
+"""Guards of histories against answers that lack an attribute; patience with a server that is down."""
 
 from __future__ import annotations
 
@@ -17,114 +17,115 @@ from pipelines.rivo.decode import resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list
 from pipelines.warehouse import Warehouse
-from tests.pipelines.conftest import OpenShop
-from tests.pipelines.shop import Shop, make_settings
-from tests.pipelines.stub import Asked, Reply, answering, page
+from tests.harness.settings import make_settings
+from tests.harness.store import Store
+from tests.harness.stub import Asked, Reply, answering, page
+from tests.pipelines.conftest import OpenStore
 
 
-def tiers_held(shop: Shop) -> dict[int, int | None]:
-    return {id: row["vip_tier_id"] for id, row in shop.rows("customers").items()}
+def tiers_held(store: Store) -> dict[int, int | None]:
+    return {id: row["vip_tier_id"] for id, row in store.table("customers").items()}
 
 
-def test_an_attribute_that_vanishes_from_a_list_does_not_end_every_tier(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    before = tiers_held(shop)
+def test_attribute_missing_from_a_list_does_not_end_every_tier(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    before = tiers_held(store)
     held = sum(tier is not None for tier in before.values())
     assert held > 3
-    shop.wait()
-    result = shop.sync("customers", faults=["missing_attribute:customers@vip_tier"])["customers"]
+    store.wait()
+    result = store.sync("customers", faults=["missing_attribute:customers@vip_tier"])["customers"]
     assert result.error == (
-        f"Customers was refused: none of the {len(shop.objects('customers')):,} rows that Rivo returned has "
+        f"Customers was refused: none of the {len(store.objects('customers')):,} rows that Rivo returned has "
         f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading them would end all of these values "
         "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
-    assert tiers_held(shop) == before
-    result = shop.sync(
+    assert tiers_held(store) == before
+    result = store.sync(
         "customers", allow_shrink=["customers"], faults=["missing_attribute:customers@vip_tier"]
     )["customers"]
     assert result.complete
-    assert set(tiers_held(shop).values()) == {None}
+    assert set(tiers_held(store).values()) == {None}
 
 
-def test_a_tier_in_a_form_that_tells_no_id_is_refused_too(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    for id in shop.objects("customers"):
-        shop.program.override("customers", id, at=shop.now, vip_tier={"name": "Gold"})
-    result = shop.sync("customers")["customers"]
+def test_tier_without_readable_id_is_refused(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    for id in store.objects("customers"):
+        store.program.override("customers", id, at=store.now, vip_tier={"name": "Gold"})
+    result = store.sync("customers")["customers"]
     assert "none has vip_tier_id in a form that can be read" in str(result.error)
 
 
 @pytest.mark.parametrize(
     ("nested", "tier_id"), [(None, None), ({}, None), ({"id": 5, "name": "Five"}, 5), (5, 5), ("5", 5)]
 )
-def test_tiers_that_are_really_null_or_given_otherwise_are_believed(
-    open_shop: OpenShop, nested: object, tier_id: int | None
+def test_null_tier_and_tier_id_are_accepted(
+    open_store: OpenStore, nested: object, tier_id: int | None
 ) -> None:
-    shop = open_shop(loaded=True)
-    ids = list(shop.objects("customers"))
+    store = open_store(loaded=True)
+    ids = list(store.objects("customers"))
     for id in ids:
-        shop.program.override("customers", id, at=shop.now, vip_tier=nested)
-    # One at least says clearly that it has none.
-    shop.program.override("customers", ids[0], at=shop.now, vip_tier=None)
-    shop.program.override("customers", ids[1], at=shop.now, vip_tier=None, vip_tier_id=77)
-    assert shop.sync("customers")["customers"].complete
-    assert tiers_held(shop) == {**dict.fromkeys(ids, tier_id), ids[0]: None, ids[1]: 77}
+        store.program.override("customers", id, at=store.now, vip_tier=nested)
+    # At least one row has an explicit null.
+    store.program.override("customers", ids[0], at=store.now, vip_tier=None)
+    store.program.override("customers", ids[1], at=store.now, vip_tier=None, vip_tier_id=77)
+    assert store.sync("customers")["customers"].complete
+    assert tiers_held(store) == {**dict.fromkeys(ids, tier_id), ids[0]: None, ids[1]: 77}
 
 
-def test_names_of_an_older_api_are_no_loss(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    for id, row in shop.objects("customers").items():
+def test_legacy_attribute_names_do_not_count_as_missing(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    for id, row in store.objects("customers").items():
         tally = row["attributes"].get("points_tally", row["attributes"].get("loyalty_points_tally"))
-        shop.program.override("customers", id, at=shop.now, loyalty_points_tally=tally)
-    result = shop.sync("customers", faults=["missing_attribute:customers@points_tally"])["customers"]
+        store.program.override("customers", id, at=store.now, loyalty_points_tally=tally)
+    result = store.sync("customers", faults=["missing_attribute:customers@points_tally"])["customers"]
     assert result.complete, result.error
 
 
-def test_many_rows_set_apart_long_ago_are_read_in_one_go(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"lookback_days": 1}
-    old = sorted(shop.rows("points_events"))[3:60]
+def test_many_old_quarantined_rows_are_read_in_few_requests(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    store.options = {"lookback_days": 1}
+    old = sorted(store.table("points_events"))[3:60]
     for id in old:
-        shop.program.override("points_events", id, at=shop.now, points_diff=None)
-    shop.sync("points_events", full=True)
+        store.program.override("points_events", id, at=store.now, points_diff=None)
+    store.sync("points_events", full=True)
     for id in old:
-        shop.program.override("points_events", id, at=shop.now, points_diff=9)
-    result = shop.sync("earning_rules", "points_events")["points_events"]
+        store.program.override("points_events", id, at=store.now, points_diff=9)
+    result = store.sync("earning_rules", "points_events")["points_events"]
     assert result.kind == "incremental"
-    assert next(sent["pagination[since_id]"] for sent in shop.sent("points_events")) == str(old[0] - 1)
+    assert next(sent["pagination[since_id]"] for sent in store.sent("points_events")) == str(old[0] - 1)
     assert result.requests < 10
-    assert {row["points_diff"] for id, row in shop.rows("points_events").items() if id in old} == {9}
-    assert shop.query("from rivo_raw._quarantine") == []
+    assert {row["points_diff"] for id, row in store.table("points_events").items() if id in old} == {9}
+    assert store.query("from rivo_raw._quarantine") == []
 
 
-def test_a_server_that_is_down_is_waited_for_once(
-    open_shop: OpenShop, monkeypatch: pytest.MonkeyPatch
+def test_server_that_is_down_is_waited_for_once(
+    open_store: OpenStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_NOTICE_AFTER_SECONDS", 0.0)
-    shop = open_shop(loaded=True)
+    store = open_store(loaded=True)
     said: list[str] = []
-    shop.server.faults = ["http_503"]
+    store.server.faults = ["http_503"]
     started = time.monotonic()
-    with Warehouse(shop.path).build() as work:
-        settings = make_settings(shop.server, patience_seconds=2)
+    with Warehouse(store.path).build() as work:
+        settings = make_settings(store.server, patience_seconds=2)
         results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
-    assert [result.complete for result in results] == [False] * 7
-    assert time.monotonic() - started < 13, "not two seconds for each of the seven"
+    assert [result.complete for result in results] == [False] * len(ENDPOINTS)
+    assert time.monotonic() - started < 13, "not two seconds for each of the lists"
     assert said[0].startswith("VIP Tiers: the server returned status 503. Retrying for up to ")
 
 
-def test_one_list_that_is_down_gets_the_whole_patience_each_time(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"patience_seconds": 0.8}
+def test_single_failing_lists_each_get_the_whole_patience(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    store.options = {"patience_seconds": 0.8}
     faults = ["http_503:vip_tiers", "http_503:earning_rules"]
-    results = shop.sync("vip_tiers", "rewards", "earning_rules", faults=faults)
+    results = store.sync("vip_tiers", "rewards", "earning_rules", faults=faults)
     assert results["rewards"].complete
-    # More tries than the three that a server gets which was down for everybody.
+    # More tries than the three for a server that was down for all lists.
     assert min(results[name].requests for name in ("vip_tiers", "earning_rules")) > 3
 
 
-def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> None:
+def test_row_slipping_to_an_earlier_page_is_found_by_rereading() -> None:
     ids = list(range(1, 701))
 
     def by_page(asked: Asked, number: int) -> Reply:
@@ -146,7 +147,7 @@ def test_a_row_that_slips_to_a_page_read_before_is_found_by_reading_again() -> N
 
 
 @pytest.mark.parametrize("pages", [2, 20], ids=["one after the other", "side by side"])
-def test_a_refused_key_ends_the_sync_although_the_next_list_is_being_waited_for(
+def test_refused_key_ends_the_sync_while_next_list_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     monkeypatch.setattr(paging, "_LATENCY_PER_WORKER", 1e-9)

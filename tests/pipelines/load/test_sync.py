@@ -1,4 +1,4 @@
-"""Whole syncs: the raw tables equal the store, a second sync changes nothing, a day brings that day's changes."""
+"""Whole syncs: raw tables equal the store, a second sync changes nothing, the next day brings that day's changes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import pytest
 
 from pipelines.errors import ApiError
 from pipelines.rivo.endpoints import ENDPOINTS
-from tests.pipelines.conftest import OpenShop
-from tests.pipelines.shop import DAY, Shop, differences, expected, found
+from tests.harness.compare import differences, expected, found
+from tests.harness.store import DAY, Store
+from tests.pipelines.conftest import OpenStore
 
 LISTS = set(ENDPOINTS)
 CURSOR_LISTS = {name for name, endpoint in ENDPOINTS.items() if endpoint.reading == "cursor"}
 
 
-def all_differences(shop: Shop) -> list[str]:
+def all_differences(store: Store) -> list[str]:
     return [
         said
         for name, endpoint in ENDPOINTS.items()
-        for said in differences(endpoint, shop.rows(name), shop.objects(name))
+        for said in differences(endpoint, store.table(name), store.objects(name))
     ]
 
 
 def changed_ids(name: str, before: dict[int, Any], after: dict[int, Any]) -> set[int]:
-    """The rows in which a declared column that is no nested snapshot differs between two answers."""
+    """Return the rows that differ between two answers in a declared column, nested snapshots aside."""
     own = [column for column in ENDPOINTS[name].columns if not column.volatile]
     return {
         id
@@ -34,28 +35,28 @@ def changed_ids(name: str, before: dict[int, Any], after: dict[int, Any]) -> set
     }
 
 
-def test_a_first_sync_holds_every_attribute_of_every_row(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    assert all_differences(shop) == []
-    log = {row["list"]: row for row in shop.dicts("from rivo_raw.sync_log")}
+def test_first_sync_loads_every_attribute_of_every_row(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    assert all_differences(store) == []
+    log = {row["list"]: row for row in store.dicts("from rivo_raw.sync_log")}
     assert log.keys() == LISTS
     for name, row in log.items():
-        count = len(shop.objects(name))
-        assert row["observed_at"] == shop.now
+        count = len(store.objects(name))
+        assert row["observed_at"] == store.now
         assert (row["kind"], row["complete"], row["error"]) == ("full", True, None)
         assert (row["rows_read"], row["rows_new"]) == (count, count)
         assert (row["rows_changed"], row["rows_deleted"], row["rows_quarantined"]) == (0, 0, 0)
         assert row["requests"] >= 1
         assert row["seconds"] > 0
-        seen = shop.query(f"select distinct _first_seen_at, _last_seen_at, _deleted_at from rivo_raw.{name}")
-        assert seen == [(shop.now, shop.now, None)]
+        seen = store.query(f"select distinct _first_seen_at, _last_seen_at, _deleted_at from rivo_raw.{name}")
+        assert seen == [(store.now, store.now, None)]
 
 
-def test_a_second_sync_at_the_same_time_changes_nothing(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    before = shop.contents()
-    results = shop.sync()
-    after = shop.contents()
+def test_second_sync_at_the_same_time_changes_nothing(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    before = store.contents()
+    results = store.sync()
+    after = store.contents()
     assert before.keys() == after.keys()
     assert len(after.pop("sync_log")) == len(before.pop("sync_log")) + len(LISTS)
     for name, rows in before.items():
@@ -67,74 +68,74 @@ def test_a_second_sync_at_the_same_time_changes_nothing(open_shop: OpenShop) -> 
         assert result.kind == ("incremental" if name in CURSOR_LISTS else "full")
 
 
-def test_a_sync_a_day_later_brings_exactly_that_day(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    yesterday = {name: shop.objects(name) for name in LISTS}
-    first = shop.now
-    now = shop.wait()
-    results = shop.sync()
-    assert all_differences(shop) == []
+def test_next_day_sync_counts_exactly_the_changes_of_that_day(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    yesterday = {name: store.objects(name) for name in LISTS}
+    first = store.now
+    now = store.wait()
+    results = store.sync()
+    assert all_differences(store) == []
     for name in LISTS:
-        today, rows = shop.objects(name), shop.rows(name)
+        today, rows = store.objects(name), store.table(name)
         new, changed = today.keys() - yesterday[name].keys(), changed_ids(name, yesterday[name], today)
         counts = results[name].counts
         assert (counts.rows_new, counts.rows_changed, counts.rows_deleted) == (len(new), len(changed), 0)
         assert {id for id, row in rows.items() if row["_first_seen_at"] == now} == new
         assert {row["_first_seen_at"] for row in rows.values()} <= {first, now}
-        since = min((int(p["pagination[since_id]"]) for p in shop.sent(name)), default=0)
+        since = min((int(p["pagination[since_id]"]) for p in store.sent(name)), default=0)
         for id, row in rows.items():
             assert row["_last_seen_at"] == (now if id > since else first)
 
 
-def test_daily_syncs_with_sweeps_end_equal_to_the_store(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"full_sweep_days": 3, "lookback_days": 5}
+def test_daily_syncs_with_full_sweeps_end_equal_to_the_store(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    store.options = {"full_sweep_days": 3, "lookback_days": 5}
     kinds = []
     lists = ("points_events", "referrals")
     for _ in range(6):
-        shop.wait()
-        kinds.append(shop.sync(*lists)["points_events"].kind)
+        store.wait()
+        kinds.append(store.sync(*lists)["points_events"].kind)
     assert kinds == ["incremental", "incremental", "full"] * 2
-    # A sweep has just been: everything is as the store has it.
-    assert [said for said in all_differences(shop) if said.startswith(lists)] == []
+    # After a full sweep everything equals the store.
+    assert [said for said in all_differences(store) if said.startswith(lists)] == []
 
 
-def test_sweeps_can_be_asked_for_and_be_always(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    assert shop.sync("referrals", full=True)["referrals"].kind == "full"
-    assert shop.sync("referrals")["referrals"].kind == "incremental"
-    shop.settings = {"full_sweep_days": 0}
-    assert shop.sync("referrals")["referrals"].kind == "full"
+def test_full_sweep_can_be_requested_and_be_the_rule(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    assert store.sync("referrals", full=True)["referrals"].kind == "full"
+    assert store.sync("referrals")["referrals"].kind == "incremental"
+    store.options = {"full_sweep_days": 0}
+    assert store.sync("referrals")["referrals"].kind == "full"
 
 
-def first_since_id(shop: Shop, name: str) -> int:
-    return int(shop.sent(name)[0]["pagination[since_id]"])
+def first_since_id(store: Store, name: str) -> int:
+    return int(store.sent(name)[0]["pagination[since_id]"])
 
 
 @pytest.mark.parametrize("lookback", [0, 1, 10, 30])
-def test_events_are_read_from_the_smallest_id_of_the_lookback_on(open_shop: OpenShop, lookback: int) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"lookback_days": lookback}
-    held = {id: row["applied_at"] for id, row in shop.rows("points_events").items()}
-    shop.wait(0.5)
-    shop.sync("earning_rules", "points_events")
-    recent = [id for id, applied_at in held.items() if applied_at >= shop.now - lookback * DAY]
-    assert first_since_id(shop, "points_events") == (min(recent) - 1 if recent else max(held))
-    assert {p["pagination[limit]"] for p in shop.sent("points_events")} == {"250"}
+def test_events_are_read_from_smallest_id_of_lookback(open_store: OpenStore, lookback: int) -> None:
+    store = open_store(loaded=True)
+    store.options = {"lookback_days": lookback}
+    held = {id: row["applied_at"] for id, row in store.table("points_events").items()}
+    store.wait(0.5)
+    store.sync("earning_rules", "points_events")
+    recent = [id for id, applied_at in held.items() if applied_at >= store.now - lookback * DAY]
+    assert first_since_id(store, "points_events") == (min(recent) - 1 if recent else max(held))
+    assert {p["pagination[limit]"] for p in store.sent("points_events")} == {"250"}
 
 
-def test_redemptions_and_referrals_are_read_from_the_smallest_open_id_on(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    redemptions, referrals = shop.rows("points_redemptions"), shop.rows("referrals")
-    shop.wait()
-    shop.sync("earning_rules", "points_redemptions", "referrals")
-    floor = shop.now - 180 * DAY
+def test_redemptions_and_referrals_are_read_from_smallest_open_id(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    redemptions, referrals = store.table("points_redemptions"), store.table("referrals")
+    store.wait()
+    store.sync("earning_rules", "points_redemptions", "referrals")
+    floor = store.now - 180 * DAY
     open_redemptions = [
         id
         for id, row in redemptions.items()
         if row["used_at"] is None
         and row["revoked_at"] is None
-        and (row["expires_at"] is None or row["expires_at"] >= shop.now)
+        and (row["expires_at"] is None or row["expires_at"] >= store.now)
         and row["applied_at"] >= floor
     ]
     open_referrals = [
@@ -142,78 +143,80 @@ def test_redemptions_and_referrals_are_read_from_the_smallest_open_id_on(open_sh
         for id, row in referrals.items()
         if row["status"] in ("unclaimed", "pending") and row["created_at"] >= floor
     ]
-    assert first_since_id(shop, "points_redemptions") == min(open_redemptions) - 1 > 0
-    assert first_since_id(shop, "referrals") == min(open_referrals, default=max(referrals) + 1) - 1
+    assert first_since_id(store, "points_redemptions") == min(open_redemptions) - 1 > 0
+    assert first_since_id(store, "referrals") == min(open_referrals, default=max(referrals) + 1) - 1
 
 
-def test_a_late_revocation_is_seen_inside_the_lookback_and_by_the_sweep_outside(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    held = sorted(shop.rows("points_events").items())
-    old = next(id for id, row in held if row["applied_at"] < shop.now - 40 * DAY)
-    recent = next(id for id, row in held if row["applied_at"] > shop.now - 20 * DAY)
-    later = shop.wait()
+def test_late_revocation_is_seen_within_lookback_or_by_full_sweep(
+    open_store: OpenStore,
+) -> None:
+    store = open_store(loaded=True)
+    held = sorted(store.table("points_events").items())
+    old = next(id for id, row in held if row["applied_at"] < store.now - 40 * DAY)
+    recent = next(id for id, row in held if row["applied_at"] > store.now - 20 * DAY)
+    later = store.wait()
     for id in (old, recent):
-        shop.program.override("points_events", id, at=later, revoked_at=later)
-    result = shop.sync("earning_rules", "points_events")["points_events"]
+        store.program.override("points_events", id, at=later, revoked_at=later)
+    result = store.sync("earning_rules", "points_events")["points_events"]
     assert result.kind == "incremental"
-    assert shop.rows("points_events")[recent]["revoked_at"] == later
-    assert shop.rows("points_events")[old]["revoked_at"] is None
-    shop.wait(6)
-    assert shop.sync("earning_rules", "points_events")["points_events"].kind == "full", (
+    assert store.table("points_events")[recent]["revoked_at"] == later
+    assert store.table("points_events")[old]["revoked_at"] is None
+    store.wait(6)
+    assert store.sync("earning_rules", "points_events")["points_events"].kind == "full", (
         "seven days after the last one"
     )
-    assert shop.rows("points_events")[old]["revoked_at"] == later
+    assert store.table("points_events")[old]["revoked_at"] == later
 
 
-def test_back_dated_events_arrive_with_their_new_ids(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    customer = next(iter(shop.rows("customers")))
-    now = shop.wait()
-    id = shop.program.insert(
+def test_backdated_events_arrive_with_their_new_ids(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    customer = next(iter(store.table("customers")))
+    now = store.wait()
+    id = store.program.insert(
         "points_events",
         {"customer": {"id": customer}, "points_diff": 50, "applied_at": now - 300 * DAY},
         at=now,
     )
-    shop.sync("earning_rules", "points_events")
-    assert shop.rows("points_events")[id]["applied_at"] == now - 300 * DAY
+    store.sync("earning_rules", "points_events")
+    assert store.table("points_events")[id]["applied_at"] == now - 300 * DAY
 
 
-def test_an_empty_shop_has_all_tables_and_no_rows(open_shop: OpenShop) -> None:
-    shop = open_shop(customers=0)
-    results = shop.sync("customers", "points_events", "points_redemptions", "referrals")
+def test_empty_store_has_all_tables_and_no_rows(open_store: OpenStore) -> None:
+    store = open_store(customers=0)
+    results = store.sync("customers", "points_events", "points_redemptions", "referrals")
     assert all(result.complete and result.counts.rows_read == 0 for result in results.values())
-    contents = shop.contents()
+    contents = store.contents()
     assert LISTS | {"customers_history", "sync_log", "settings", "_quarantine"} <= contents.keys()
     assert [name for name, rows in contents.items() if rows] == ["settings", "sync_log"]
-    shop.wait()
-    assert shop.sync("points_events")["points_events"].complete
+    store.wait()
+    assert store.sync("points_events")["points_events"].complete
 
 
-def test_the_time_of_a_sync_of_one_cursor_list_is_the_apis(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    now = shop.wait()
-    result = shop.sync("points_events")["points_events"]
+def test_observed_at_of_one_cursor_list_is_the_api_time(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    now = store.wait()
+    result = store.sync("points_events")["points_events"]
     assert (result.observed_at, result.kind) == (now, "incremental")
-    assert result.requests == len(shop.server.requests)
-    assert shop.query("select max(_last_seen_at) from rivo_raw.points_events") == [(now,)]
+    assert result.requests == len(store.server.requests)
+    assert store.query("select max(_last_seen_at) from rivo_raw.points_events") == [(now,)]
 
 
 @pytest.mark.parametrize("back", [1, 3600])
-def test_a_clock_that_runs_backwards_is_refused(open_shop: OpenShop, back: int) -> None:
-    shop = open_shop(loaded=True)
-    before = shop.contents()
-    shop.server.now -= timedelta(seconds=back)
+def test_clock_running_backwards_is_refused(open_store: OpenStore, back: int) -> None:
+    store = open_store(loaded=True)
+    before = store.contents()
+    store.server.now -= timedelta(seconds=back)
     for name in ("customers", "points_events"):
         with pytest.raises(ApiError, match="histories cannot run backwards"):
-            shop.sync(name)
-    assert shop.contents() == before
+            store.sync(name)
+    assert store.contents() == before
 
 
-def test_names_of_an_older_api_land_in_the_present_columns(open_shop: OpenShop) -> None:
-    shop = open_shop(customers=12, legacy_keys=True)
-    objects = shop.objects("customers")
-    result = shop.sync("customers")["customers"]
-    rows = shop.rows("customers")
+def test_legacy_attribute_names_land_in_present_columns(open_store: OpenStore) -> None:
+    store = open_store(customers=12, legacy_keys=True)
+    objects = store.objects("customers")
+    result = store.sync("customers")["customers"]
+    rows = store.table("customers")
     assert result.new_columns == ()
     assert rows.keys() == objects.keys()
     for id, row in rows.items():
@@ -223,16 +226,16 @@ def test_names_of_an_older_api_land_in_the_present_columns(open_shop: OpenShop) 
             assert found(column, row) == expected(column, obj)
 
 
-def test_ids_beyond_53_bits_stay_exact(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
+def test_ids_beyond_53_bits_stay_exact(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
     id, customer = 2**53 + 1, 2**62 + 1
-    now = shop.wait()
-    shop.program.insert(
+    now = store.wait()
+    store.program.insert(
         "points_events", {"customer": {"id": customer}, "points_diff": 10**12 - 1}, at=now, id=id
     )
     for _ in range(2):
-        result = shop.sync("points_events")["points_events"]
-        row = shop.rows("points_events")[id]
+        result = store.sync("points_events")["points_events"]
+        row = store.table("points_events")[id]
         assert (row["customer_id"], row["points_diff"]) == (customer, 10**12 - 1)
         assert f'"id":{customer}' in row["customer"]
     assert result.counts.rows_changed == 0

@@ -1,20 +1,21 @@
-"""Thirty daily syncs with a store that misbehaves in every way it can: the raw tables end equal to the store's."""
+"""Thirty daily syncs with every kind of fault: at the end the raw tables equal the store."""
 
 from __future__ import annotations
 
 from pipelines.errors import ApiError
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox.faults import KINDS
-from tests.pipelines.conftest import OpenShop
-from tests.pipelines.shop import Shop, differences
+from tests.harness.compare import differences
+from tests.harness.store import Store
+from tests.pipelines.conftest import OpenStore
 
-# One request in ten, in the ways that pass by themselves; what a server asks to wait for is short.
+# Transient faults for one request in ten; the waits that a server asks for are short.
 PASSING = (
     *("rate_limited=0.012@0.1", "rate_limited_date=0.012@0.1", "rate_limited_bare=0.004"),
     *("http_500=0.012", "http_502=0.012", "http_503=0.012", "http_504=0.012"),
     *("html=0.012", "truncated=0.012", "dropped=0.012"),
 )
-# Thirty days, each with a list, or with all of them, that does not do as it should at all; then one without.
+# Thirty days, each with one fault in a list or in all of them; then a day without.
 DAYS = (
     *("http_401", "http_403:customers", "http_404:rewards", "http_500:points_events", "http_502:vip_tiers"),
     *("http_503:referrals", "http_504:customers", "html:earning_rules", "truncated:points_events"),
@@ -32,32 +33,32 @@ DAYS = (
 )
 
 
-def all_differences(shop: Shop) -> list[str]:
+def all_differences(store: Store) -> list[str]:
     return [
         said
         for name, endpoint in ENDPOINTS.items()
-        for said in differences(endpoint, shop.rows(name), shop.objects(name))
+        for said in differences(endpoint, store.table(name), store.objects(name))
     ]
 
 
-def test_every_misbehaviour_has_its_day() -> None:
+def test_every_kind_of_fault_has_its_day() -> None:
     assert {day.split(":")[0].split("=")[0].split("@")[0] for day in DAYS} == KINDS.keys()
 
 
-def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_shop: OpenShop) -> None:
-    shop = open_shop(loaded=True)
-    shop.settings = {"patience_seconds": 1.0, "full_sweep_days": 7}
+def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: OpenStore) -> None:
+    store = open_store(loaded=True)
+    store.options = {"patience_seconds": 1.0, "full_sweep_days": 7}
     incomplete, requests, set_apart = 0, 0, 0
     for day in range(len(DAYS) + 1):
-        shop.wait()
-        # Turned day by day, so that it is not always the same requests that fail.
+        store.wait()
+        # Rotated day by day, so that different requests fail.
         passing = [*PASSING[day % len(PASSING) :], *PASSING[: day % len(PASSING)]]
         faults = [*passing, *DAYS[day : day + 1]]
         is_last = day == len(DAYS)
         if is_last:
-            shop.settings["patience_seconds"] = 20
+            store.options["patience_seconds"] = 20
         try:
-            results = shop.sync(full=is_last, faults=faults)
+            results = store.sync(full=is_last, faults=faults)
         except ApiError:
             assert DAYS[day] == "http_401"
             continue
@@ -66,11 +67,11 @@ def test_thirty_days_of_every_misbehaviour_end_equal_to_the_store(open_shop: Ope
         set_apart += sum(result.counts.rows_quarantined for result in results.values())
         requests += sum(result.requests for result in results.values())
         for name in ENDPOINTS:
-            ids = [row["id"] for row in shop.dicts(f"from rivo_raw.{name}")]
+            ids = [row["id"] for row in store.dicts(f"from rivo_raw.{name}")]
             assert len(ids) == len(set(ids)), f"{name} has a row twice after day {day}"
 
-    assert all_differences(shop) == []
-    assert shop.query("from rivo_raw._quarantine") == []
+    assert all_differences(store) == []
+    assert store.query("from rivo_raw._quarantine") == []
     # They were there, all those days.
     assert incomplete >= 5
     assert set_apart > 50

@@ -4,48 +4,50 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipelines.load.sync import SyncOptions
-from sandbox import Program, ProgramOptions, serve
-from tests.pipelines.privacy.store import Store
+from sandbox import ProgramOptions
+from tests.harness.prepared import prepare_once
+from tests.harness.store import Store
+from tests.harness.store import open_store as serve_store
+from tests.pipelines.privacy.traces import KEY
 
 OpenStore = Callable[..., Store]
-OPTIONS: dict[str, Any] = {"seed": 7, "customers": 50, "months": 5}
+OPTIONS = ProgramOptions(seed=7, customers=50, months=5)
+SETTINGS: dict[str, Any] = {"pii_key": KEY}
 
 
 @pytest.fixture(scope="session")
 def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The warehouse after two syncs, a week apart, with all models."""
-    path = tmp_path_factory.mktemp("synced") / "rivo.duckdb"
-    with serve(Program(ProgramOptions(**OPTIONS)), rate_limit=0) as server:
-        store = Store(server, path)
-        server.now -= timedelta(days=7)
-        store.sync()
-        store.wait(7)
-        store.build(SyncOptions())
-    return path
+
+    def make(folder: Path) -> None:
+        with serve_store(folder / "rivo.duckdb", OPTIONS, options=SETTINGS, must_complete=True) as store:
+            store.wait(-7)
+            store.sync()
+            store.wait(7)
+            store.sync(models=True)
+
+    return prepare_once(tmp_path_factory, "privacy", make) / "rivo.duckdb"
 
 
 @pytest.fixture
-def open_store(tmp_path: Path, synced: Path) -> Iterator[OpenStore]:
-    """Open stores, each with a warehouse of its own: empty, or `loaded` with the two syncs."""
-    closing = []
+def open_store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpenStore]:
+    """Open stores with an empty warehouse, or `loaded` with the two syncs; keyword arguments are settings."""
+    with ExitStack() as closing:
+        opened: list[Store] = []
 
-    def open_one(loaded: bool = False, **values: Any) -> Store:
-        context = serve(Program(ProgramOptions(**OPTIONS)), rate_limit=0)
-        server = context.__enter__()
-        closing.append(context)
-        path = tmp_path / f"store{len(closing)}" / "rivo.duckdb"
-        path.parent.mkdir()
-        if loaded:
-            shutil.copyfile(synced, path)
-        return Store(server, path, **values)
+        def open_one(loaded: bool = False, **settings: Any) -> Store:
+            path = tmp_path / f"store{len(opened)}" / "rivo.duckdb"
+            path.parent.mkdir()
+            if loaded:
+                shutil.copyfile(request.getfixturevalue("synced"), path)
+            served = serve_store(path, OPTIONS, options=SETTINGS | settings, must_complete=True)
+            opened.append(closing.enter_context(served))
+            return opened[-1]
 
-    yield open_one
-    for context in closing:
-        context.__exit__(None, None, None)
+        yield open_one

@@ -13,11 +13,13 @@ import pytest
 from pipelines.errors import NoWarehouse, RivoError, WarehouseError
 from pipelines.privacy.erasure import erase, erase_again, erased_identifiers
 from pipelines.privacy.redaction import apply_setting
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.backup import MANIFEST, Backup, backup, load_backup, read_backup, refuse_to_replace
 from pipelines.warehouse.raw_tables import ensure_tables
+from tests.harness.store import Store
 from tests.pipelines.privacy.conftest import OpenStore
-from tests.pipelines.privacy.store import Store
+from tests.pipelines.privacy.traces import traces
 
 
 def restore(store: Store, made: Backup) -> list[str]:
@@ -38,7 +40,7 @@ def test_restore_gives_back_a_lost_warehouse(open_store: OpenStore, tmp_path: Pa
     for store in (lucky, unlucky):
         [(gone,)] = store.query("select max(id) from rivo_raw.customers")
         store.wait()
-        store.server.program.remove("customers", gone, at=store.server.now)
+        store.program.remove("customers", gone, at=store.now)
         store.sync()
     made = backup(unlucky.warehouse, unlucky.server.url, tmp_path / "backups" / "monday")
     shutil.rmtree(unlucky.path.parent)
@@ -51,7 +53,7 @@ def test_restore_gives_back_a_lost_warehouse(open_store: OpenStore, tmp_path: Pa
         results = store.sync()
         assert all(result.complete for result in results.values())
     names = [name for name in made.tables if name not in ("sync_log", "settings")]
-    assert unlucky.raw(*names) == lucky.raw(*names)
+    assert unlucky.contents(*names) == lucky.contents(*names)
     log = "select list, observed_at, kind, rows_read, rows_new, rows_changed, rows_deleted from rivo_raw.sync_log"
     assert unlucky.query(f"{log} order by all") == lucky.query(f"{log} order by all")
     moves = "select count(*), count(distinct valid_from) from rivo_raw.customers_history"
@@ -105,7 +107,9 @@ def test_backup_is_written_completely_or_not_at_all(
 
 def test_restore_refuses_to_replace_a_warehouse_with_data(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
-    with pytest.raises(WarehouseError, match=r"already holds the log of 14 list reads.*add --replace"):
+    with pytest.raises(
+        WarehouseError, match=rf"already holds the log of {2 * len(ENDPOINTS)} list reads.*add --replace"
+    ):
         refuse_to_replace(store.warehouse)
     store.path.write_bytes(b"not a database")
     with pytest.raises(WarehouseError, match="is not empty, and cannot be opened"):
@@ -152,9 +156,9 @@ def test_restore_erases_again_people_erased_after_the_backup(open_store: OpenSto
         apply_setting(work, store.settings)
         erase_again(work, store.settings, known)
         work.publish()
-    assert store.traces([str(id), email]) == []
+    assert traces(store, [str(id), email]) == []
     store.sync(full=True)
-    assert store.traces([str(id), email]) == []
+    assert traces(store, [str(id), email]) == []
 
 
 def test_backup_during_syncs_is_consistent(open_store: OpenStore, tmp_path: Path) -> None:
@@ -169,7 +173,7 @@ def test_backup_during_syncs_is_consistent(open_store: OpenStore, tmp_path: Path
             try:
                 made = backup(store.warehouse, store.server.url, tmp_path / f"b{number}")
                 rows = json.loads((made.folder / MANIFEST).read_text())["tables"]["sync_log"]["rows"]
-                failed.extend([f"{rows} rows of the log"] * (rows % 7 != 0))
+                failed.extend([f"{rows} rows of the log"] * (rows % len(ENDPOINTS) != 0))
             except RivoError as error:
                 failed.append(str(error))
 

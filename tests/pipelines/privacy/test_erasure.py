@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from pipelines.errors import RivoError, SettingsError
-from pipelines.load.sync import SyncOptions
 from pipelines.privacy.erasure import Person, delete_unrecognisable, erase
 from pipelines.warehouse import Build
+from tests.harness.store import Store
 from tests.pipelines.privacy.conftest import OpenStore
-from tests.pipelines.privacy.store import Store
+from tests.pipelines.privacy.traces import totals, traces
 
 CUSTOMER_IN_EVERY_LIST = """
     select c.id, c.email, c.referral_code
@@ -31,13 +31,13 @@ def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_st
     id, email, code = store.query(CUSTOMER_IN_EVERY_LIST)[0]
     words = [str(id), email, code]
     versions = store.query(f"select count(*) from rivo_raw.customers_history where id = {id}")
-    assert len(store.traces(words)) >= 5, "in the tables and in the bytes of the file"
-    before = store.totals()
+    assert len(traces(store, words)) >= 5, "in the tables and in the bytes of the file"
+    before = totals(store)
 
     store.build(prepare=erasing(store, id))
 
-    assert store.traces(words) == []
-    assert store.totals() == before
+    assert traces(store, words) == []
+    assert totals(store) == before
     [(key,)] = store.query("select distinct customer_key from rivo_raw._forgotten")
     assert key < 0
     assert versions == store.query(f"select count(*) from rivo_raw.customers_history where id = {key}")
@@ -48,9 +48,9 @@ def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_st
 
     # Rivo still lists the person, with a new address and new events, and names the person in unexpected places.
     for each in (store, twin):
-        program = each.server.program
+        program = each.program
         each.wait(7)
-        now = each.server.now
+        now = each.now
         program.override("customers", id, at=now, email="new.address@example.com", nickname=email)
         program.insert(
             "points_events",
@@ -64,27 +64,29 @@ def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_st
             "referrals", {"advocate_email": "New.Address@example.com", "status": "pending"}, at=now
         )
     for each in (store, twin):
-        each.build(SyncOptions(full=True))
+        each.sync(full=True, models=True)
     words.append("new.address@example.com")
-    assert store.traces(words) == []
-    assert twin.traces(words)
+    assert traces(store, words) == []
+    assert traces(twin, words)
     counted = (
         "select list, kind, rows_new, rows_deleted, rows_quarantined from rivo_raw.sync_log order by all"
     )
     assert store.query(counted) == twin.query(counted)
-    assert {n: t for n, t in store.totals().items() if n != "rpt_reward_performance"} == {
-        n: t for n, t in twin.totals().items() if n != "rpt_reward_performance"
+    assert {n: t for n, t in totals(store).items() if n != "rpt_reward_performance"} == {
+        n: t for n, t in totals(twin).items() if n != "rpt_reward_performance"
     }
-    # The opaque key has the figures that the id has in a warehouse without an erasure.
-    totals = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
-    assert store.query(totals.format(key)) == twin.query(totals.format(id)) != [(None, 0)]
+    # The opaque key has the same figures as the id in the warehouse without an erasure.
+    segment = "select segment, tier_name, points_balance from reports.rpt_member_rfm where customer_id = {}"
+    assert store.query(segment.format(key)) == twin.query(segment.format(id)) != []
+    ledger = "select sum(amount), count(*) from marts.fct_points_ledger where customer_id = {}"
+    assert store.query(ledger.format(key)) == twin.query(ledger.format(id)) != [(None, 0)]
     sent = "select count(*) from marts.fct_referral where advocate_customer_id = {}"
     assert store.query(sent.format(key)) == twin.query(sent.format(id))
 
-    # Reading the same rows again changes none of them.
+    # Reading the same rows again changes nothing.
     changed = {n: r.counts.rows_changed for n, r in store.sync(full=True).items()}
     assert not any(changed.values())
-    assert store.traces(words) == []
+    assert traces(store, words) == []
 
 
 def test_erasure_replaces_the_person_in_texts_of_histories_without_new_versions(
@@ -93,49 +95,49 @@ def test_erasure_replaces_the_person_in_texts_of_histories_without_new_versions(
     store = open_store()
     store.sync()
     id, email, _ = store.query(CUSTOMER_IN_EVERY_LIST)[0]
-    program = store.server.program
-    reward = program.snapshot(store.server.now)["rewards"][0]["id"]
+    program = store.program
+    reward = program.snapshot(store.now)["rewards"][0]["id"]
     for name in (f"For {id}", f"A gift for {email.upper()}"):
         store.wait()
-        program.override("rewards", reward, at=store.server.now, name=name)
+        program.override("rewards", reward, at=store.now, name=name)
         store.sync()
     versions = f"select valid_from, valid_to from rivo_raw.rewards_history where id = {reward} order by all"
     before = store.query(versions)
     assert len(before) == 3
 
     store.change(erasing(store, id))
-    assert store.traces([str(id), email]) == []
+    assert traces(store, [str(id), email]) == []
     store.wait()
     store.sync()
 
-    assert store.traces([str(id), email]) == []
+    assert traces(store, [str(id), email]) == []
     assert store.query(versions) == before
 
 
 def test_erasure_of_a_short_id_leaves_equal_numbers_alone(open_store: OpenStore) -> None:
     id = 1001
     store = open_store(loaded=True)
-    program, now = store.server.program, store.server.now
+    program, now = store.program, store.now
     program.insert("customers", {"email": "ada@example.com", "loyalty_status": "member"}, at=now, id=id)
     event = {"points_diff": id, "customer": {"id": id, "email": "ada@example.com"}, "title": f"{id} points"}
     program.insert("points_events", event, at=now, id=id)
     other = next(row["id"] for row in program.snapshot(now)["customers"] if row["id"] != id)
     program.insert("points_events", {"points_diff": id, "customer": {"id": other}}, at=now, id=id + 1)
-    store.build(SyncOptions(full=True))
-    before = store.totals()
+    store.sync(full=True, models=True)
+    before = totals(store)
     columns = "id, points_diff, title, customer_id"
     events = f"select {columns} from rivo_raw.points_events where id in ({id}, {id + 1}) order by id"
 
     store.build(prepare=erasing(store, id))
     left = store.query(events)
-    store.build(SyncOptions(full=True))
+    store.sync(full=True, models=True)
 
     assert left == store.query(events)
     key = left[0][3]
     assert key < 0
     assert left == [(id, id, f"{id} points", key), (id + 1, id, "By hand", other)]
-    assert store.totals() == before
-    assert store.traces(["ada@example.com"]) == []
+    assert totals(store) == before
+    assert traces(store, ["ada@example.com"]) == []
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
@@ -144,30 +146,30 @@ def test_erasure_lasts_when_rivo_pii_changes(open_store: OpenStore, mode: str) -
     id, email, code = open_store(loaded=True).query(CUSTOMER_IN_EVERY_LIST)[0]
     store.sync()
     store.change(erasing(store, email if mode == "hash" else id))
-    assert store.traces([str(id)]) == []
+    assert traces(store, [str(id)]) == []
     results = store.sync(full=True)
-    assert store.traces([str(id)]) == []
+    assert traces(store, [str(id)]) == []
     assert sum(r.counts.rows_changed + r.counts.rows_new for r in results.values()) == 0
-    store.pii = "keep"
+    store.options["pii"] = "keep"
     store.wait(0.01)
     store.sync()
-    assert store.traces([str(id), email, code]) == []
+    assert traces(store, [str(id), email, code]) == []
 
 
 def test_erasure_of_an_address_that_only_referrals_know(open_store: OpenStore) -> None:
     store = open_store()
-    store.server.program.insert(
-        "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.server.now
+    store.program.insert(
+        "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.now
     )
     store.sync()
     store.change(erasing(store, " Friend@example.com"))
     store.sync(full=True)
-    assert store.traces(["friend@example.com"]) == []
+    assert traces(store, ["friend@example.com"]) == []
 
 
 def test_erasure_refuses_a_shared_address_and_leaves_the_other_customer_alone(open_store: OpenStore) -> None:
     store = open_store()
-    program, now = store.server.program, store.server.now
+    program, now = store.program, store.now
     first, second, *_ = [row["id"] for row in program.snapshot(now)["customers"]]
     for id in (first, second):
         program.override("customers", id, at=now, email="both@example.com")
@@ -180,7 +182,7 @@ def test_erasure_refuses_a_shared_address_and_leaves_the_other_customer_alone(op
     store.sync()
     emails = f"select count(*) from rivo_raw.customers where email = 'both@example.com' and id = {second}"
     assert store.query(emails) == [(1,)]
-    assert store.traces([str(first)]) == []
+    assert traces(store, [str(first)]) == []
 
 
 def test_erasure_refuses_an_unknown_customer_or_a_missing_key(open_store: OpenStore) -> None:
@@ -197,7 +199,7 @@ def test_erasure_refuses_an_unknown_customer_or_a_missing_key(open_store: OpenSt
     for part in (str(id)[3:6], str(id)[:-1]):
         with pytest.raises(RivoError, match=f"There is no customer {part} in the warehouse"):
             store.change(erasing(store, part))
-    store.key = None
+    store.options["pii_key"] = None
     with pytest.raises(SettingsError, match=r"RIVO_PII_KEY is not set, .*openssl rand"):
         store.change(erasing(store, id))
 
@@ -220,7 +222,7 @@ def test_sync_refuses_another_key_until_the_lost_one_is_given_up(open_store: Ope
     [(id,)] = store.query("select min(id) from rivo_raw.customers")
     store.change(erasing(store, id))
     for key in (None, "another key, just as long"):
-        store.key = key
+        store.options["pii_key"] = key
         with pytest.raises(
             SettingsError, match="RIVO_PII_KEY differs from the key under which 1 person was erased"
         ):

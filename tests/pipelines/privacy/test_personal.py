@@ -13,7 +13,7 @@ from pipelines.privacy.erased import ErasedPeople, address_of
 from pipelines.privacy.personal import redact_row
 from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.endpoints import ENDPOINTS
-from tests.pipelines.privacy.store import KEY
+from tests.pipelines.privacy.traces import KEY
 
 SECRET = "Zoë Geheim"
 ADDRESS = "Zoe.Geheim@Example.com"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from pipelines.errors import SettingsError
-from pipelines.load.sync import SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
+from tests.harness.store import Store
 from tests.pipelines.privacy.conftest import OpenStore
-from tests.pipelines.privacy.store import Store, personal_words
+from tests.pipelines.privacy.traces import personal_words, traces, values
 
 LEAK = "Wanda Tattle"
 LISTS = tuple(ENDPOINTS)
@@ -45,16 +45,16 @@ def test_keep_stores_all_personal_data(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
     store.sync()
-    values = store.values()
-    assert [word for word in words if word not in values] == []
+    kept = values(store)
+    assert [word for word in words if word not in kept] == []
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_hash_and_drop_let_no_personal_data_in_and_all_models_pass(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
     words = _leak(store)
-    store.build(SyncOptions())
-    assert store.traces(words) == []
+    store.sync(models=True)
+    assert traces(store, words) == []
     assert store.query("select count(*) from rivo_raw._quarantine") == [(1,)]
 
     # A second sync of the same rows sees no change.
@@ -78,26 +78,26 @@ def test_changed_setting_converts_the_stored_rows(open_store: OpenStore) -> None
     store = open_store()
     words = _leak(store)
     store.sync()
-    kept = store.raw(*CONTENT)
-    assert store.traces(words)
+    kept = store.contents(*CONTENT)
+    assert traces(store, words)
 
-    store.pii = "hash"
-    results = store.sync(only=("vip_tiers",))
-    assert store.traces(words) == [], "neither in tables nor in free blocks of the file"
+    store.options["pii"] = "hash"
+    results = store.sync("vip_tiers")
+    assert traces(store, words) == [], "neither in tables nor in free blocks of the file"
     assert results["vip_tiers"].complete
-    hashed = store.raw(*CONTENT)
+    hashed = store.contents(*CONTENT)
     again = store.sync()
     assert sum(result.counts.rows_changed for result in again.values()) == 0, (
         "converted rows equal rows read under the new setting"
     )
-    assert store.raw(*CONTENT) == hashed
+    assert store.contents(*CONTENT) == hashed
 
-    store.pii = "drop"
-    store.sync(only=("vip_tiers",))
+    store.options["pii"] = "drop"
+    store.sync("vip_tiers")
     assert store.query("select count(email) + count(referral_code) from rivo_raw.customers") == [(0,)]
     assert store.query("select count(advocate_email) from rivo_raw.referrals") == [(0,)]
 
-    store.pii = "keep"
+    store.options["pii"] = "keep"
     store.wait(0.01)
     results = store.sync()
     assert {result.kind for result in results.values()} == {"full"}, (
@@ -106,11 +106,13 @@ def test_changed_setting_converts_the_stored_rows(open_store: OpenStore) -> None
     emails = "select id, email from rivo_raw.customers order by id"
     notes = "select id, internal_note from rivo_raw.points_events order by id"
     addresses = "select id, advocate_email, additional_details from rivo_raw.referrals order by id"
-    fresh = Store(store.server, store.path.with_name("fresh.duckdb"))
+    fresh = Store(store.server, store.path.with_name("fresh.duckdb"), store.options)
     fresh.sync()
     for sql in (emails, notes, addresses):
         assert store.query(sql) == fresh.query(sql)
-    assert [row[0] for row in kept["customers"]] == [row[0] for row in store.raw("customers")["customers"]]
+    assert [row[0] for row in kept["customers"]] == [
+        row[0] for row in store.contents("customers")["customers"]
+    ]
     store.wait(1)
     assert {result.kind for result in store.sync().values()} == {"full", "incremental"}
 
@@ -118,12 +120,12 @@ def test_changed_setting_converts_the_stored_rows(open_store: OpenStore) -> None
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_changed_setting_converts_histories_without_new_versions(open_store: OpenStore, mode: str) -> None:
     store = open_store()
-    program = store.server.program
-    reward = program.snapshot(store.server.now)["rewards"][0]["id"]
+    program = store.program
+    reward = program.snapshot(store.now)["rewards"][0]["id"]
     versions = f"select count(*), count(valid_to) from rivo_raw.rewards_history where id = {reward}"
     for name in ("By first@staff.example", "By second@staff.example"):
         store.wait()
-        program.override("rewards", reward, at=store.server.now, name=name)
+        program.override("rewards", reward, at=store.now, name=name)
         store.sync()
     store.change(
         lambda work: work.connection.execute(
@@ -135,11 +137,11 @@ def test_changed_setting_converts_histories_without_new_versions(open_store: Ope
     tracked = "select id, valid_from, valid_to from rivo_raw.customers_history order by all"
     before = store.query(tracked)
 
-    store.pii = mode
+    store.options["pii"] = mode
     store.wait(0.01)
     store.sync(full=True)
 
-    assert store.traces([LEAK, "first@staff.example", "second@staff.example"]) == []
+    assert traces(store, [LEAK, "first@staff.example", "second@staff.example"]) == []
     assert store.query(versions) == [(2, 1)], "a converted version is not a new version"
     assert store.query(tracked) == before
 
@@ -148,7 +150,7 @@ def test_changed_key_hashes_all_personal_data_again(open_store: OpenStore) -> No
     store = open_store(pii="hash")
     store.sync()
     before = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
-    store.key = "another key, just as long"
+    store.options["pii_key"] = "another key, just as long"
     store.wait(0.01)
     store.sync()
     after = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")

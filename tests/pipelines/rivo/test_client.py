@@ -15,8 +15,8 @@ from pipelines.errors import ApiError, ListError, RivoError
 from pipelines.rivo import client as client_module
 from pipelines.rivo.client import Client, _retry_after
 from sandbox import Server
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import DATE, Asked, Reply, answering, page
+from tests.harness.settings import make_settings
+from tests.harness.stub import DATE, Asked, Reply, answering, page
 
 KEY = "rv-k3y-0123456789-abcdefghij"
 NOW = datetime(2026, 10, 5, 6, tzinfo=UTC)

@@ -10,8 +10,8 @@ import pytest
 from pipelines.errors import ApiError, SettingsError
 from pipelines.rivo.doctor import Finding, examine
 from sandbox import Server
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering, page
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering, page
 
 
 def texts(findings: list[Finding], good: bool = True) -> list[str]:

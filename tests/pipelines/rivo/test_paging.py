@@ -15,8 +15,8 @@ from pipelines.rivo.decode import likely_id, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list
 from sandbox import Program, ProgramOptions, Server, paging, serve
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering, page
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering, page
 
 EVENTS = ENDPOINTS["points_events"]
 CURSOR = {"pagination[since_id]", "pagination[limit]"}

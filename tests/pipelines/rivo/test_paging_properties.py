@@ -19,8 +19,8 @@ from pipelines.rivo.decode import attribute_values, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list
 from pipelines.warehouse import Warehouse
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering
 
 CUSTOMERS = ENDPOINTS["customers"]
 FIRST = 7_000_000_000_000

@@ -13,8 +13,8 @@ from pipelines.rivo.client import Client
 from pipelines.rivo.decode import resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_list
-from tests.pipelines.shop import make_settings
-from tests.pipelines.stub import Asked, Reply, answering, page
+from tests.harness.settings import make_settings
+from tests.harness.stub import Asked, Reply, answering, page
 
 EVENTS = ENDPOINTS["points_events"]
 IDS = [7_000_000_000 + n * 330 - n * n // 100 + (10**7 if n > 2_000 else 0) for n in range(6_000)]

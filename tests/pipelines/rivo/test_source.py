@@ -16,7 +16,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from pipelines.errors import SettingsError
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.source import QUARANTINE, rivo
-from tests.pipelines.stub import Asked, Reply, answering
+from tests.harness.stub import Asked, Reply, answering
 
 Load = Callable[[Any], None]
 

@@ -1,4 +1,4 @@
-"""A real HTTP server that answers what a test wrote down: for answers that the sandbox store never gives."""
+"""A stub HTTP server that answers what a test defines: for answers that the sandbox store never gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DATE = "Mon, 05 Oct 2026 06:00:00 GMT"
 
 @dataclass
 class Reply:
-    """An answer: a body that is not bytes is sent as JSON."""
+    """An answer. A body that is not bytes is sent as JSON."""
 
     body: Any = None
     status: int = 200
@@ -27,7 +27,7 @@ class Reply:
 
 @dataclass
 class Asked:
-    """A request as it arrived."""
+    """A request as received."""
 
     path: str
     params: dict[str, str]
@@ -35,7 +35,7 @@ class Asked:
 
 
 class Stub:
-    """Where the server is, and what it was asked."""
+    """The address of the server and the requests it has received."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -48,7 +48,7 @@ def answering(answer: Callable[[Asked, int], Reply]) -> Iterator[Stub]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        # Head and body in one go: a client that acknowledges late would add 40 ms to every answer.
+        # Head and body in one write: a client that acknowledges late would add 40 ms to every answer.
         wbufsize = -1
 
         def do_GET(self) -> None:
@@ -86,5 +86,5 @@ def answering(answer: Callable[[Asked, int], Reply]) -> Iterator[Stub]:
 
 
 def page(ids: list[Any], **links: Any) -> Reply:
-    """A page of rows that hold nothing but an id."""
+    """Return a page of rows with only an id."""
     return Reply({"links": links, "data": [{"id": id, "type": "x", "attributes": {"id": id}} for id in ids]})

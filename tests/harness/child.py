@@ -1,6 +1,6 @@
-"""Syncs in processes of their own, each the head of a process group that can be killed whole.
+"""Syncs in child processes, each the head of a process group that can be killed as a whole.
 
-They are forked from a process that has imported everything already: a hundred of them cost no hundred imports.
+Children are forked from a process that has already imported everything, so a hundred of them cost no hundred imports.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from dbt_like_sql.runner import load_project
 from pipelines.errors import RivoError
@@ -25,36 +24,23 @@ from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, Step, run
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.torture.children"])
-PATIENCE_SECONDS = 3.0
+_processes.set_forkserver_preload(["tests.harness.child"])
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a child does: one sync of all lists into `path`, with the models or without."""
+    """The work of a child: one sync of all lists into `path`, with the models or without."""
 
     path: Path
-    url: str
-    key: str
+    settings: Settings
     models: bool = False
     full: bool = False
     file_limit: int | None = None
-    """No file may grow beyond so many bytes."""
-
-    def settings(self) -> Settings:
-        """Fast and impatient; every row counts as one that can still change, so that each sync is exact."""
-        given: dict[str, Any] = {"api_key": self.key, "api_url": self.url, "warehouse": str(self.path)}
-        return Settings(
-            **given,
-            rate_limit=5000,
-            patience_seconds=PATIENCE_SECONDS,
-            lookback_days=36_500,
-            full_sweep_days=7,
-        )
+    """Largest size of a file in bytes."""
 
 
 class Child:
-    """A running sync. `phase` is what it said last: start, lists, models, publishing, done."""
+    """A running sync. `phase` is the last one it reported: start, lists, models, publishing, done."""
 
     def __init__(self, job: Job) -> None:
         self._pipe, theirs = _processes.Pipe(duplex=False)
@@ -64,10 +50,10 @@ class Child:
         self.phase = "start"
         self.error: str | None = None
         self.peak_mb = 0
-        self.hear(30)
+        self.next_phase(30)
 
-    def hear(self, seconds: float) -> bool:
-        """Wait for its next word; False where none comes in that time, or ever."""
+    def next_phase(self, seconds: float) -> bool:
+        """Wait for the next phase; return whether one was reported in time."""
         try:
             if not self._pipe.poll(seconds):
                 return False
@@ -77,14 +63,19 @@ class Child:
         except EOFError:
             return False
 
+    def wait_for_publishing(self, seconds: float = 120) -> None:
+        """Return when the child publishes, or has ended."""
+        while self.phase not in ("publishing", "done") and self.next_phase(seconds):
+            pass
+
     def catch_up(self) -> str:
-        """The phase it is in now."""
-        while self.hear(0):
+        """Return the phase that the child is in now."""
+        while self.next_phase(0):
             pass
         return self.phase
 
     def kill(self) -> bool:
-        """SIGKILL to its whole group; whether it was still at work."""
+        """Send SIGKILL to the whole process group; return whether the child was still running."""
         self.catch_up()
         alive = self.phase != "done" and self.process.is_alive()
         with suppress(ProcessLookupError):
@@ -94,8 +85,8 @@ class Child:
         return alive and self.phase != "done"
 
     def end(self, seconds: float = 120) -> str | None:
-        """Let it end; the sentence it failed with, None where it did not."""
-        while self.phase != "done" and self.hear(seconds):
+        """Wait until the child ends; return its error, None on success."""
+        while self.phase != "done" and self.next_phase(seconds):
             pass
         self.process.join(seconds)
         return (
@@ -111,44 +102,44 @@ def _work(job: Job, pipe: Connection) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_limit, job.file_limit))
     publish = Build.publish
 
-    def say(phase: str, error: str | None = None) -> None:
+    def report(phase: str, error: str | None = None) -> None:
         pipe.send((phase, error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024))
 
-    def telling(build: Build) -> None:
-        say("publishing")
+    def reporting(build: Build) -> None:
+        report("publishing")
         publish(build)
 
-    Build.publish = telling  # type: ignore[method-assign, assignment]
-    say("start")
+    Build.publish = reporting  # type: ignore[method-assign, assignment]
+    report("start")
     try:
-        problems = _with_models(job, say) if job.models else _lists(job, say)
+        problems = _sync_with_models(job, report) if job.models else _sync_lists(job, report)
     except RivoError as error:
         problems = [str(error)]
     except BaseException as error:
         problems = [f"Traceback: {type(error).__name__}: {error}"]
-    say("done", "\n".join(problems))
+    report("done", "\n".join(problems))
 
 
-def _lists(job: Job, say: Callable[[str], None]) -> list[str]:
-    settings = job.settings()
+def _sync_lists(job: Job, report: Callable[[str], None]) -> list[str]:
     with Warehouse(job.path).build() as work:
         ensure_tables(work.connection)
-        write_settings(work.connection, settings.timezone)
-        say("lists")
-        results = list(sync_lists(work, settings, SyncOptions(full=job.full)))
+        write_settings(work.connection, job.settings.timezone)
+        report("lists")
+        results = list(sync_lists(work, job.settings, SyncOptions(full=job.full)))
         if any(result.complete for result in results):
             work.publish()
     return [result.error for result in results if result.error]
 
 
-def _with_models(job: Job, say: Callable[[str], None]) -> list[str]:
+def _sync_with_models(job: Job, report: Callable[[str], None]) -> list[str]:
     project = load_project()
     problems: list[str] = []
-    for event in run(Plan(SyncOptions(full=job.full), list(project.nodes), True), job.settings(), project):
+    plan = Plan(SyncOptions(full=job.full), list(project.nodes), publish=True)
+    for event in run(plan, job.settings, project):
         if isinstance(event, ListResult):
-            say("lists")
+            report("lists")
         elif isinstance(event, Step):
-            say(event.text)
+            report(event.text)
         elif isinstance(event, Finished):
             problems += event.problems
     return problems
