@@ -22,7 +22,7 @@ Rivo = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def store() -> Iterator[Server]:
+def server() -> Iterator[Server]:
     """The server of the store."""
     with serve(Program(ProgramOptions(customers=120, months=4)), key=KEY, rate_limit=0) as server:
         yield server
@@ -34,18 +34,18 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def rivo(tmp_path: Path, store: Server) -> Rivo:
+def rivo(tmp_path: Path, server: Server) -> Rivo:
     """Run `rivo ARGUMENTS` against the store; keyword arguments are further environment variables."""
     path = tmp_path / "warehouse" / "rivo.duckdb"
-    return Store(store, path, {"patience_seconds": 300}, home=tmp_path).rivo
+    return Store(server, path, {"patience_seconds": 300}, home=tmp_path).rivo
 
 
 @pytest.fixture(scope="session")
-def filled(store: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A warehouse after one sync, which no test may change."""
 
     def make(folder: Path) -> None:
-        Store(store, folder / "rivo.duckdb").sync(models=True)
+        Store(server, folder / "rivo.duckdb").sync(models=True)
 
     return prepare_once(tmp_path_factory, "cli", make) / "rivo.duckdb"
 

@@ -78,9 +78,9 @@ def test_a_database_of_another_program_is_reported_and_left_unchanged(rivo: Rivo
 
 
 def test_a_full_disk_is_reported_and_the_next_sync_succeeds(
-    tmp_path: Path, store: Server, warehouse: Path
+    tmp_path: Path, server: Server, warehouse: Path
 ) -> None:
-    settings = environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse))
+    settings = environment(tmp_path, RIVO_API_URL=server.url, RIVO_WAREHOUSE=str(warehouse))
     before = warehouse.read_bytes()
 
     def sync(limit: str) -> subprocess.CompletedProcess[str]:

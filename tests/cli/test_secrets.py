@@ -48,7 +48,7 @@ def test_forms_find_the_key_in_every_encoding() -> None:
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[Server]:
+def server() -> Iterator[Server]:
     with serve(Program(ProgramOptions(customers=40, months=3)), key=KEY, rate_limit=0) as server:
         yield server
 
@@ -85,7 +85,7 @@ def unpacked(folder: Path, warehouse: Path) -> str:
     return "\n".join(texts)
 
 
-def kill_while_reading(store: Server, environment: dict[str, str], folder: Path) -> None:
+def kill_while_reading(server: Server, environment: dict[str, str], folder: Path) -> None:
     """Start a sync and kill it after a few requests; its output goes to a file in the folder."""
     with (folder / "killed.out").open("wb") as out:
         process = subprocess.Popen(
@@ -93,14 +93,14 @@ def kill_while_reading(store: Server, environment: dict[str, str], folder: Path)
         )
         try:
             until = time.monotonic() + 120
-            while len(store.requests) < 4 and process.poll() is None and time.monotonic() < until:
+            while len(server.requests) < 4 and process.poll() is None and time.monotonic() < until:
                 time.sleep(0.02)
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
+def test_sync_leaves_no_trace_of_the_key(server: Server, tmp_path: Path) -> None:
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
     (tmp_path / "tmp").mkdir()
     environment = {
@@ -110,7 +110,7 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
         "RIVO_ENV_FILE": os.devnull,
         "DAGSTER_HOME": str(tmp_path / "dagster"),
         "RIVO_API_KEY": KEY,
-        "RIVO_API_URL": store.url,
+        "RIVO_API_URL": server.url,
         "RIVO_RATE_LIMIT": "1000",
         "RIVO_PATIENCE_SECONDS": "1",
         "RIVO_WAREHOUSE": str(warehouse),
@@ -135,19 +135,19 @@ def test_sync_leaves_no_trace_of_the_key(store: Server, tmp_path: Path) -> None:
     assert traces(tmp_path) == []
 
     # The sync is killed while it reads.
-    store.requests.clear()
-    store.faults = ("slow:customers",)
-    kill_while_reading(store, environment, tmp_path)
-    assert store.requests
+    server.requests.clear()
+    server.faults = ("slow:customers",)
+    kill_while_reading(server, environment, tmp_path)
+    assert server.requests
     assert list(warehouse.parent.glob("*.build.duckdb")), "the sync was not killed while it was running"
     assert traces(tmp_path) == []
 
     # One list fails while the others load; the next sync succeeds.
-    store.faults = ("http_500:rewards",)
+    server.faults = ("http_500:rewards",)
     assert sync() == 1
     assert "Rewards" in "".join(output)
     assert traces(tmp_path) == []
-    store.faults = ()
+    server.faults = ()
     assert sync() == 0
 
     assert traces(tmp_path) == []

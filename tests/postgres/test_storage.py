@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,32 +11,25 @@ import sqlalchemy as sa
 
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, Server, serve
-from tests.cli.conftest import KEY, RIVO, environment
+from tests.harness.store import Store
 from tests.postgres.conftest import PASSWORD, Postgres
+
+KEY = "shpka-secret-0123456789abcdef"
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[Server]:
+def server() -> Iterator[Server]:
     with serve(Program(ProgramOptions(customers=40, months=3)), key=KEY, rate_limit=0) as server:
         yield server
 
 
 @pytest.fixture
-def rivo(postgres: Postgres, store: Server, tmp_path: Path) -> Callable[..., str]:
+def rivo(postgres: Postgres, server: Server, tmp_path: Path) -> Callable[..., str]:
     """Run `rivo`, which must succeed, and return its output."""
-    settings = environment(
-        tmp_path,
-        RIVO_API_URL=store.url,
-        RIVO_RATE_LIMIT="1000",
-        RIVO_WAREHOUSE=str(tmp_path / "rivo.duckdb"),
-        RIVO_PII_KEY="a-key-that-nobody-can-guess",
-        DAGSTER_POSTGRES_URL=postgres.url,
-    )
+    store = Store(server, tmp_path / "rivo.duckdb", {"pii_key": "a-key-that-is-hard-to-guess"})
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [RIVO, *arguments], env=settings, cwd=tmp_path, capture_output=True, text=True, timeout=300
-        )
+        done = store.rivo(*arguments, DAGSTER_POSTGRES_URL=postgres.url)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

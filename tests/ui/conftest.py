@@ -8,11 +8,12 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pipelines.settings import PROJECT
+from sandbox import ProgramOptions
+from tests.harness.command import run_command
+from tests.harness.settings import RIVO
+from tests.harness.store import open_store
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -36,7 +41,7 @@ expect.set_options(timeout=SHOWN_MILLISECONDS)
 
 
 @dataclass(frozen=True)
-class Cockpit:
+class DagsterUI:
     """A running UI: its address, the settings file that its runs read, and where pictures of pages go."""
 
     url: str
@@ -63,68 +68,54 @@ class Cockpit:
 
 
 @pytest.fixture(scope="module")
-def cockpit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cockpit]:
-    """`rivo sync`, then `rivo dev`, both with a sandbox store of their own."""
-    home = tmp_path_factory.mktemp("cockpit")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
+    """Two syncs by `rivo sync`, then `rivo dev`, with a sandbox store of their own."""
+    home = tmp_path_factory.mktemp("ui")
     settings = home / "settings"
     pictures = Path(os.environ.get("UI_PICTURES", home / "pictures"))
     pictures.mkdir(parents=True, exist_ok=True)
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("RIVO_", "DAGSTER_"))
-    }
-    store = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "sandbox",
-            "--port",
-            "0",
-            "--rate-limit",
-            "0",
-            "--exit-with-parent",
-            "--customers",
-            "300",
-        ],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        text=True,
-    )
-    assert store.stdout
-    said = dict(store.stdout.readline().strip().partition("=")[::2] for _ in range(2))
-    settings.write_text(
-        f"RIVO_API_URL={said['RIVO_API_URL']}\nRIVO_WAREHOUSE={home}/rivo.duckdb\nRIVO_RATE_LIMIT=1000\n"
-        f"RIVO_PATIENCE_SECONDS=5\nRIVO_OWNERS=team:loyalty\nDAGSTER_HOME={home}/dagster\n"
-    )
-    port = _free_port()
-    found = Cockpit(f"http://127.0.0.1:{port}", settings, said["RIVO_API_KEY"], home, pictures)
-    found.use_key(found.key)
-    environment |= {"RIVO_ENV_FILE": str(settings), "DO_NOT_TRACK": "1"}
-    rivo = [str(Path(sys.executable).parent / "rivo")]
-    # Five weeks between two syncs, so that there are moves to draw.
-    clock = said["RIVO_API_URL"].removesuffix("/merchant_api/v1") + "/_sandbox/clock"
-    for now in ("2026-08-31T06:00:00+00:00", "2026-10-05T06:00:00+00:00"):
-        _open(urllib.request.Request(clock, json.dumps({"now": now}).encode())).close()
-        subprocess.run([*rivo, "sync"], cwd=PROJECT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    with open_store(home / "rivo.duckdb", ProgramOptions(customers=300)) as store:
+        settings.write_text(
+            f"RIVO_API_URL={store.server.url}\nRIVO_WAREHOUSE={store.path}\nRIVO_RATE_LIMIT=1000\n"
+            f"RIVO_PATIENCE_SECONDS=5\nRIVO_OWNERS=team:loyalty\nDAGSTER_HOME={home}/dagster\n"
+        )
+        port = _free_port()
+        ui = DagsterUI(f"http://127.0.0.1:{port}", settings, store.server.key, home, pictures)
+        ui.use_key(ui.key)
+        own = {
+            name: value for name, value in os.environ.items() if not name.startswith(("RIVO_", "DAGSTER_"))
+        }
+        environment = own | {"RIVO_ENV_FILE": str(settings), "DO_NOT_TRACK": "1"}
+        # Five weeks between two syncs, so that there are moves to draw.
+        for now in (datetime(2026, 8, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)):
+            store.server.now = now
+            done = run_command([RIVO, "sync"], environment, PROJECT)
+            assert done.returncode == 0, done.stdout + done.stderr
+        with _rivo_dev(ui, environment):
+            yield ui
+
+
+@contextmanager
+def _rivo_dev(ui: DagsterUI, environment: dict[str, str]) -> Iterator[None]:
+    """Run `rivo dev` for the length of a `with` block."""
+    log = ui.home / "dev.log"
     server = subprocess.Popen(
-        [*rivo, "dev", "--port", str(port)],
+        [RIVO, "dev", "--port", ui.url.rpartition(":")[2]],
         cwd=PROJECT,
         env=environment,
-        stdout=(home / "dev.log").open("w"),
+        stdout=log.open("w"),
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
     try:
-        _wait_for(found, server, home / "dev.log")
-        yield found
+        _wait_for(ui, server, log)
+        yield
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(timeout=20)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
-        store.kill()
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +150,12 @@ def _free_port() -> int:
         return port
 
 
-def _wait_for(cockpit: Cockpit, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_for(ui: DagsterUI, server: subprocess.Popen[bytes], log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         assert server.poll() is None, log.read_text()[-2000:]
         try:
-            nodes = cockpit.ask("{ assetNodes { id } }")
+            nodes = ui.ask("{ assetNodes { id } }")
             if nodes and nodes["assetNodes"]:
                 return
         except OSError:

@@ -12,126 +12,126 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.conftest import SHOWN_MILLISECONDS, Cockpit
+from tests.ui.conftest import SHOWN_MILLISECONDS, DagsterUI
 
 RUN_SECONDS = 300
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
 SCHEMAS = ("rivo", "rivo_raw", "staging", "intermediate", "marts", "reports", "published")
 
 
-def show(cockpit: Cockpit, page: Page, path: str) -> None:
-    page.goto(cockpit.url + path)
+def show(ui: DagsterUI, page: Page, path: str) -> None:
+    page.goto(ui.url + path)
 
 
-def keep(cockpit: Cockpit, page: Page, name: str) -> None:
-    page.screenshot(path=str(cockpit.pictures / f"{name}.png"))
+def keep(ui: DagsterUI, page: Page, name: str) -> None:
+    page.screenshot(path=str(ui.pictures / f"{name}.png"))
 
 
-def run_started_by(cockpit: Cockpit, page: Page) -> str:
+def run_started_by(ui: DagsterUI, page: Page) -> str:
     """Press Materialize, wait for the end of the run, and return its id."""
-    before = {run["runId"] for run in runs(cockpit)}
+    before = {run["runId"] for run in runs(ui)}
     page.locator("button", has_text=re.compile(r"^Materialize$")).first.click()
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
-        new = [run for run in runs(cockpit) if run["runId"] not in before]
+        new = [run for run in runs(ui) if run["runId"] not in before]
         if new and new[0]["status"] in ("SUCCESS", "FAILURE", "CANCELED"):
             return str(new[0]["runId"])
         time.sleep(0.5)
     raise AssertionError(f"No run ended within {RUN_SECONDS} s.")
 
 
-def runs(cockpit: Cockpit) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = cockpit.ask(RUNS)["runsOrError"]["results"]
+def runs(ui: DagsterUI) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ui.ask(RUNS)["runsOrError"]["results"]
     return found
 
 
-def status(cockpit: Cockpit, run_id: str) -> str:
-    return next(str(run["status"]) for run in runs(cockpit) if run["runId"] == run_id)
+def status(ui: DagsterUI, run_id: str) -> str:
+    return next(str(run["status"]) for run in runs(ui) if run["runId"] == run_id)
 
 
-def test_asset_graph_shows_every_layer(cockpit: Cockpit, page: Page) -> None:
-    show(cockpit, page, "/asset-groups")
+def test_asset_graph_shows_every_layer(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/asset-groups")
 
     graph = page.locator("svg foreignObject")
     for schema in SCHEMAS:
         expect(graph.get_by_text(schema, exact=True).first).to_be_in_viewport()
-    keep(cockpit, page, "graph")
+    keep(ui, page, "graph")
 
 
-def test_list_page_links_to_its_documentation(cockpit: Cockpit, page: Page) -> None:
-    show(cockpit, page, "/assets/rivo/customers")
+def test_list_page_links_to_its_documentation(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/assets/rivo/customers")
 
     expect(
         page.locator("a[href='https://developer-docs.rivo.io/reference/customers-1']").first
     ).to_be_visible()
-    keep(cockpit, page, "list")
+    keep(ui, page, "list")
 
 
-def test_report_page_shows_its_picture(cockpit: Cockpit, page: Page) -> None:
+def test_report_page_shows_its_picture(ui: DagsterUI, page: Page) -> None:
     for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        show(cockpit, page, f"/assets/reports/{report}?view=events")
+        show(ui, page, f"/assets/reports/{report}?view=events")
 
         # Long values open in a dialogue.
         page.locator("tr", has_text=re.compile("^picture")).get_by_text("[Show Markdown]").click()
         picture = page.locator("img[src^='data:image/png']").first
         expect(picture).to_be_visible()
         assert picture.evaluate("image => image.naturalWidth") > 300
-        keep(cockpit, page, report)
+        keep(ui, page, report)
 
 
-def test_checks_of_a_table_have_passed(cockpit: Cockpit, page: Page) -> None:
-    show(cockpit, page, "/assets/marts/dim_member?view=checks")
+def test_checks_of_a_table_have_passed(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/assets/marts/dim_member?view=checks")
 
     expect(page.get_by_text("not_null", exact=True).first).to_be_visible()
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
     expect(page.get_by_text("Passed")).to_be_visible()
-    keep(cockpit, page, "checks")
+    keep(ui, page, "checks")
 
 
-def test_schedule_is_running(cockpit: Cockpit, page: Page) -> None:
-    show(cockpit, page, "/locations/rivo_warehouse/schedules/daily_sync")
+def test_schedule_is_running(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/locations/rivo_warehouse/schedules/daily_sync")
 
     expect(page.get_by_text(re.compile("At 03:00 AM")).first).to_be_visible()
     expect(page.locator("input[type=checkbox]").first).to_be_checked()
-    keep(cockpit, page, "schedule")
+    keep(ui, page, "schedule")
 
 
-def test_event_sensors_are_stopped(cockpit: Cockpit, page: Page) -> None:
+def test_event_sensors_are_stopped(ui: DagsterUI, page: Page) -> None:
     for name in ("points_earned", "points_redeemed", "vip_tier_changed"):
-        show(cockpit, page, f"/locations/rivo_warehouse/sensors/{name}")
+        show(ui, page, f"/locations/rivo_warehouse/sensors/{name}")
 
         expect(page.locator("input[type=checkbox]").first).not_to_be_checked()
-    keep(cockpit, page, "sensor")
+    keep(ui, page, "sensor")
 
 
-def test_part_of_the_graph_can_be_materialized(cockpit: Cockpit, page: Page) -> None:
-    show(cockpit, page, "/assets/reports/rpt_advocates")
+def test_part_of_the_graph_can_be_materialized(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/assets/reports/rpt_advocates")
 
-    run_id = run_started_by(cockpit, page)
+    run_id = run_started_by(ui, page)
 
-    assert status(cockpit, run_id) == "SUCCESS"
-    show(cockpit, page, f"/runs/{run_id}")
+    assert status(ui, run_id) == "SUCCESS"
+    show(ui, page, f"/runs/{run_id}")
     expect(page.get_by_text("rpt_advocates").first).to_be_visible()
-    keep(cockpit, page, "run")
+    keep(ui, page, "run")
 
 
-def test_wrong_key_is_reported_in_a_plain_sentence(cockpit: Cockpit, page: Page) -> None:
-    cockpit.use_key("a-wrong-key")
+def test_wrong_key_is_reported_in_a_plain_sentence(ui: DagsterUI, page: Page) -> None:
+    ui.use_key("a-wrong-key")
     try:
-        show(cockpit, page, "/assets/rivo_raw/vip_tiers")
-        run_id = run_started_by(cockpit, page)
+        show(ui, page, "/assets/rivo_raw/vip_tiers")
+        run_id = run_started_by(ui, page)
     finally:
-        cockpit.use_key(cockpit.key)
+        ui.use_key(ui.key)
 
-    assert status(cockpit, run_id) == "FAILURE"
-    show(cockpit, page, f"/runs/{run_id}")
+    assert status(ui, run_id) == "FAILURE"
+    show(ui, page, f"/runs/{run_id}")
     # The log ends with the failure; the line of its own above it may have been scrolled away.
     expect(page.get_by_text(re.compile("Rivo refused the key")).last).to_be_in_viewport()
     assert "a-wrong-key" not in page.content()
-    keep(cockpit, page, "wrong_key")
+    keep(ui, page, "wrong_key")
 
 
-def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Path) -> None:
+def test_no_page_shows_the_key(ui: DagsterUI, browser: Browser, tmp_path: Path) -> None:
     location = "/locations/rivo_warehouse"
     # What a page must show before it counts as seen, so that something is proved.
     pages = {
@@ -141,7 +141,7 @@ def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Pat
         "/assets/marts/dim_member?view=checks": "not_null",
         **{
             f"/runs/{run['runId']}": "Rivo refused the key" if run["status"] == "FAILURE" else "RUN_SUCCESS"
-            for run in runs(cockpit)
+            for run in runs(ui)
         },
         "/deployment/locations": "rivo_warehouse",
         "/deployment/daemons": "Scheduler",
@@ -158,7 +158,7 @@ def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Pat
 
     shown = []
     for path, text in pages.items():
-        show(cockpit, page, path)
+        show(ui, page, path)
         page.wait_for_function(
             "text => document.body.innerText.includes(text)", arg=text, timeout=SHOWN_MILLISECONDS
         )
@@ -167,7 +167,7 @@ def test_no_page_shows_the_key(cockpit: Cockpit, browser: Browser, tmp_path: Pat
 
     told = "\n".join([*shown, *frames, *_answers(record)])
     assert "Rivo refused the key" in told
-    for secret in (cockpit.key, "a-wrong-key"):
+    for secret in (ui.key, "a-wrong-key"):
         assert secret not in told
 
 

@@ -30,7 +30,7 @@ def one(path: Path, sql: str) -> object:
 
 
 def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
-    rivo: Rivo, store: Server, tmp_path: Path
+    rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
     first = rivo("sync")
 
@@ -81,13 +81,13 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
 
 
 def test_sync_reports_a_failed_list_and_publishes_the_others(
-    rivo: Rivo, store: Server, tmp_path: Path
+    rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
-    store.faults = [Fault("http_403", list="rewards")]
+    server.faults = [Fault("http_403", list="rewards")]
     try:
         result = rivo("sync", "--json")
     finally:
-        store.faults = []
+        server.faults = []
 
     assert result.returncode == 1
     sentence = "Rewards could not be read: the list is not allowed for this key (403)"
@@ -127,17 +127,17 @@ def test_sync_reports_each_cause_of_failure_once(rivo: Rivo, settings: dict[str,
 
 
 def test_a_failed_sync_leaves_the_published_file_unchanged(
-    rivo: Rivo, store: Server, warehouse: Path
+    rivo: Rivo, server: Server, warehouse: Path
 ) -> None:
     before = warehouse.read_bytes()
-    now = store.now
-    store.now = now + timedelta(days=1)
+    now = server.now
+    server.now = now + timedelta(days=1)
     try:
         assert rivo("sync", RIVO_API_KEY="wrong-key-1234").returncode == 1
         assert warehouse.read_bytes() == before
         assert rivo("sync", "--only", "customers,vip_tiers").returncode == 0
     finally:
-        store.now = now
+        server.now = now
     assert one(warehouse, "select count(*) from rivo_raw.sync_log") == len(ENDPOINTS) + 2
 
 

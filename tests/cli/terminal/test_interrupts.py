@@ -17,14 +17,14 @@ from tests.cli.conftest import RIVO, environment
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sync_leaves_the_warehouse_intact(
-    number: signal.Signals, code: int, store: Server, tmp_path: Path
+    number: signal.Signals, code: int, server: Server, tmp_path: Path
 ) -> None:
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
-    store.requests.clear()
-    store.latency_ms = 400
+    server.requests.clear()
+    server.latency_ms = 400
     process = subprocess.Popen(
         [RIVO, "sync"],
-        env=environment(tmp_path, RIVO_API_URL=store.url, RIVO_WAREHOUSE=str(warehouse)),
+        env=environment(tmp_path, RIVO_API_URL=server.url, RIVO_WAREHOUSE=str(warehouse)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -32,14 +32,14 @@ def test_a_stopped_sync_leaves_the_warehouse_intact(
     )
     try:
         deadline = time.monotonic() + 90
-        while len(store.requests) < 6 and time.monotonic() < deadline:
+        while len(server.requests) < 6 and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert len(store.requests) >= 6
+        assert len(server.requests) >= 6
         # To the whole process group, as a terminal does.
         os.killpg(process.pid, number)
         output, errors = process.communicate(timeout=30)
     finally:
-        store.latency_ms = 0
+        server.latency_ms = 0
         process.kill()
 
     assert process.returncode == code, output + errors
