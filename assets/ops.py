@@ -28,6 +28,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
 from runs.run import Event, Finished, Plan, Step, run
+from runs.shop import shop_to_sync
 
 POOL = "rivo_warehouse"
 """The Dagster pool of all runs. `dagster.yaml` limits it to one run at a time, so that further runs wait in the queue
@@ -149,7 +150,7 @@ def _run(
             f"Deleted {deleted} runs older than {settings.keep_runs_days} days from Dagster's storage."
         )
     events: list[Event] = []
-    for event in run(plan, settings, project):
+    for event in run(plan, project, shop_to_sync(settings)):
         observer.event(event)
         _log(context, event)
         events.append(event)

@@ -20,7 +20,7 @@ from runs.events import Event, Finished, ListsRead, Page, Plan, Step
 from runs.pictures import PICTURES
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
-from runs.shop import Shop, shop_to_sync
+from runs.shop import Shop
 
 __all__ = ["Event", "Finished", "ListsRead", "Page", "Plan", "Step", "run"]
 
@@ -45,8 +45,8 @@ class _Built:
     findings: tuple[str, ...] = ()
 
 
-def run(plan: Plan, settings: Settings, project: Project, shop: Shop | None = None) -> Iterator[Event]:
-    """Carry a plan out in a working copy of the shop's warehouse (by default the one a sync would use), then publish.
+def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
+    """Carry a plan out in a working copy of the shop's warehouse, then publish it.
 
     Yields:
         results as they come, `Finished` last.
@@ -54,9 +54,8 @@ def run(plan: Plan, settings: Settings, project: Project, shop: Shop | None = No
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
-    shop = shop or shop_to_sync(settings)
     with shop.warehouse.build(is_fresh=plan.is_fresh) as work:
-        read = yield from _read(work, plan, settings, shop)
+        read = yield from _read(work, plan, shop)
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
         blocked = _check(work, plan, project, read, built)
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
@@ -71,12 +70,12 @@ def run(plan: Plan, settings: Settings, project: Project, shop: Shop | None = No
     )
 
 
-def _read(work: Build, plan: Plan, settings: Settings, shop: Shop) -> Generator[Event, None, _Read]:
+def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
     """Prepare the raw tables, and read the lists of the plan into them."""
     ensure_tables(work.connection)
     if plan.prepare:
         plan.prepare(work)
-    write_settings(work.connection, settings.timezone)
+    write_settings(work.connection, shop.settings.timezone)
     if plan.lists is None:
         observed_at, log_rows = _log_state(work.connection)
         if not log_rows:
@@ -87,7 +86,7 @@ def _read(work: Build, plan: Plan, settings: Settings, shop: Shop) -> Generator[
         return _Read(observed_at)
     results: list[ListResult] = []
     reading = _sync_demo if shop.is_demo else sync_lists
-    for event in reading(work, settings, plan.lists):
+    for event in reading(work, shop.settings, plan.lists):
         if isinstance(event, ListResult):
             results.append(event)
         yield event

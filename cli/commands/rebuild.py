@@ -17,7 +17,7 @@ def rebuild(plan: Plan, project: Project, shop: Shop, signalled: Signalled, *, w
     """
     terminal = Terminal(DeafConsole(), work, signalled)
     with terminal:
-        for event in run(plan, shop.settings, project, shop):
+        for event in run(plan, project, shop):
             terminal.event(event)
     terminal.summary()
     return terminal.finished

@@ -22,6 +22,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, Step, run
+from runs.shop import shop_to_sync
 
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.harness.child"])
@@ -135,7 +136,7 @@ def _sync_with_models(job: Job, report: Callable[[str], None]) -> list[str]:
     project = load_project()
     problems: list[str] = []
     plan = Plan(SyncOptions(full=job.full), list(project.nodes), publish=True)
-    for event in run(plan, job.settings, project):
+    for event in run(plan, project, shop_to_sync(job.settings)):
         if isinstance(event, ListResult):
             report("lists")
         elif isinstance(event, Step):

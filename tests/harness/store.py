@@ -18,6 +18,7 @@ from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
+from runs.shop import shop_to_sync
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.harness.child import Child, Job
 from tests.harness.command import run_command
@@ -174,7 +175,7 @@ class Store:
 
     def run(self, plan: Plan) -> Finished:
         """Carry out a plan as `rivo sync` and `rivo models build` do, without Dagster."""
-        events = list(run(plan, self.settings, project()))
+        events = list(run(plan, project(), shop_to_sync(self.settings)))
         self.results = {event.name: event for event in events if isinstance(event, ListResult)}
         self.nodes = [event for event in events if isinstance(event, NodeResult)]
         [self.finished] = [event for event in events if isinstance(event, Finished)]

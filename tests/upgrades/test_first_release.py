@@ -18,7 +18,7 @@ from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
-from runs.shop import shop_to_read
+from runs.shop import shop_to_read, shop_to_sync
 from runs.status import look
 from tests.harness.compare import differences
 
@@ -82,7 +82,7 @@ def test_sync_continues_the_first_release(
     assert moved
 
     project = load_project()
-    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), settings, project)
+    *_, end = run(Plan(SyncOptions(), list(project.nodes), publish=True), project, shop_to_sync(settings))
 
     assert isinstance(end, Finished)
     assert (end.published, end.problems) == (True, ())
