@@ -1,7 +1,7 @@
 """Asset checks: three for each list, and the data tests of the models.
 
 All generic column tests of a table that are of one kind, such as `not_null`, form one check, because each check costs
-Dagster four writes a run. If it fails, it names the columns. Every other test is a check of its own.
+Dagster four writes per run. If it fails, it names the columns. Every other test is a check of its own.
 """
 
 from __future__ import annotations

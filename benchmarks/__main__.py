@@ -67,7 +67,7 @@ def cost() -> None:
         runs = [(read("floor", url), read("ours", url)) for _ in range(3)]
     floor, ours = (min(run[which]["seconds"] for run in runs) for which in (0, 1))
     print(f"  floor {floor:.1f} s, ours {ours:.1f} s for {ROWS:,} rows")
-    print(f"  rows a second over the floor's: {floor / ours:.2f} (at least 0.5)")
+    print(f"  rows per second over the floor's: {floor / ours:.2f} (at least 0.5)")
 
 
 def speed() -> None:
@@ -78,7 +78,7 @@ def speed() -> None:
         seen = stats(url)
     reached = seen["requests"] / seen["seconds"]
     print(f"  {seen['requests']} requests in {seen['seconds']:.1f} s, {seen['refused']} refused")
-    print(f"  requests a second over the permitted 15: {reached / 15:.2f} (at least 0.95)")
+    print(f"  requests per second over the permitted 15: {reached / 15:.2f} (at least 0.95)")
 
 
 def memory() -> None:
@@ -104,7 +104,7 @@ def quiet_night() -> None:
 
 
 def least_requests(warehouse: Path) -> int:
-    """Return the number of requests in which the rows of the last sync could be read, at 250 rows a request."""
+    """Return the number of requests in which the rows of the last sync could be read, at 250 rows per request."""
     import duckdb
 
     from runs.status import NEWEST_READS

@@ -179,7 +179,7 @@ class Settings(BaseSettings):
 
 
 def _check_env_file(path: Any, known: list[str]) -> None:
-    """Reject lines that would be ignored: with a mistyped RIVO_PII, personal data would be stored unnoticed.
+    """Reject lines that would otherwise be ignored: with a mistyped RIVO_PII, personal data would be stored.
 
     Raises:
         SettingsError: the file cannot be read, a line cannot be parsed, or a name looks like a mistyped setting.

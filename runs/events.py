@@ -1,4 +1,4 @@
-"""What a run is asked to do, and what it reports while it does it."""
+"""The plan of a run, and the events that it reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.warehouse import Build, Warehouse
 
 @dataclass(frozen=True)
 class Plan:
-    """What to do: `lists` to read (with which options), `models` and seeds to build, and whether to publish.
+    """The plan of a run: `lists` to read (with which options), `models` and seeds to build, and whether to publish.
 
     `prepare` changes the working copy before anything else; with `is_fresh` that copy starts empty.
     """
@@ -46,7 +46,7 @@ class ListsRead:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page of a table shows besides figures, in Markdown; empty where there is nothing to show."""
+    """Content of a table's page besides figures, in Markdown; empty if there is none."""
 
     relation: str
     sample: str

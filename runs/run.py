@@ -29,7 +29,7 @@ _TRUST = "rpt_data_trust"
 
 @dataclass(frozen=True)
 class _Read:
-    """What reading the lists came to."""
+    """The result of reading the lists."""
 
     observed_at: datetime | None
     problems: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Built:
-    """What building the models came to."""
+    """The result of building the models."""
 
     problems: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
@@ -205,7 +205,7 @@ def _outdated(
     tables = [node.relation for node in project.nodes.values()]
     failed = [name for name in tables if name in builds and builds[name]["status"] != "success"]
     old = [name for name in tables if name not in builds or builds[name]["data_as_of"] != observed_at]
-    end = "Readers must not see them beside newer tables: build all models."
+    end = "They would not match newer tables. Build all models."
     if failed:
         return (
             f"{_some(failed)} failed or had to be skipped in an earlier run, and were not built in this one. {end}",
@@ -213,7 +213,7 @@ def _outdated(
     if old:
         return (
             f"{_some(old)} were not built since lists were last read, nor in this run. {end} "
-            "In Dagster: the job models_only.",
+            "In Dagster, run the job models_only.",
         )
     return ()
 

@@ -48,7 +48,7 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
         came.set()
         if not over.wait(patience):
             print(
-                "Stopped. The warehouse is intact; the next sync deletes the temporary files of this one.",
+                "Stopped. The warehouse is intact; the next sync deletes any temporary files that this command left.",
                 file=sys.stderr,
             )
             os._exit(128 + known[0])

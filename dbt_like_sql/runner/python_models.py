@@ -103,7 +103,9 @@ def run(code: str, path: Path, file: PurePath, tables: Mapping[str, pd.DataFrame
             f"{file}: `{FUNCTION}` returned {_article(type(returned).__name__)}, but it must return a pandas DataFrame."
         )
     if not len(returned.columns):
-        raise PythonModelError(f"{file}: `{FUNCTION}` returned a DataFrame without columns.")
+        raise PythonModelError(
+            f"{file}: `{FUNCTION}` returned a DataFrame without columns. Return at least one column."
+        )
     names = [str(name) for name in returned.columns]
     duplicates = sorted({name for name in names if [n.lower() for n in names].count(name.lower()) > 1})
     if duplicates:

@@ -32,8 +32,8 @@ def _refuse_shrinking(landing: Landing) -> None:
     if came < known * SHRINK_LIMIT:
         raise ListError(
             f"{landing.endpoint.title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. "
-            "A list that shrinks by more than a fifth at once is more often a fault than a deletion. Nothing of it was "
-            f"loaded. If the rows are really gone, run `{command()} sync --allow-shrink {landing.endpoint.name}` once."
+            "A list that shrinks by more than a fifth at once is more often a fault than a deletion. No row of this "
+            f"list was loaded. If the rows are really gone, run `{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )
 
 
@@ -48,6 +48,6 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
         raise ListError(
             f"{landing.endpoint.title} was refused: none of the {landing.counts.rows_read:,} rows that Rivo returned "
             f"has {attribute}, where the warehouse holds {held:,} values. Loading them would end all of these values "
-            "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
+            "in the history. No row of this list was loaded. If Rivo no longer sends the attribute, run "
             f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )

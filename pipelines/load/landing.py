@@ -78,7 +78,7 @@ class Landing:
         self._rows_without_id = 0
 
     def load(self, pages: Iterable[Page], check: Callable[[Landing], None] | None = None) -> None:
-        """Read all pages, `check` what came, then merge what is new or changed into the raw table by id.
+        """Read all pages, `check` the rows read, then merge what is new or changed into the raw table by id.
 
         Nothing is loaded when reading or checking raises: dlt collects everything in a load package first.
 
@@ -203,7 +203,7 @@ class Landing:
     def _chunks(
         self, tables: Iterable[pa.Table], check: Callable[[Landing], None] | None
     ) -> Iterator[pa.Table]:
-        """Yield tables of about `_CHUNK_ROWS` rows; `check` runs when everything has come, before the last one."""
+        """Yield tables of about `_CHUNK_ROWS` rows; `check` runs when all rows have been read, before the last one."""
         parts: list[pa.Table] = []
         for table in tables:
             parts.append(table)

@@ -34,7 +34,7 @@ def run_pipeline(build: Build, resource: DltResource) -> None:
 
 
 def _plain_cause(error: BaseException) -> BaseException:
-    """Return the error meant for people inside dlt's wrapping, or the error itself."""
+    """Return the original error that dlt wrapped, or the error itself."""
     chain = [error]
     while cause := chain[-1].__cause__ or chain[-1].__context__:
         chain.append(cause)
@@ -45,7 +45,7 @@ def _plain_cause(error: BaseException) -> BaseException:
 
 
 def drop_dlt_staging(build: Build) -> None:
-    """Drop the schema that dlt merges from: it would be a second copy of the last rows in the published file."""
+    """Drop dlt's staging schema, so that the published file holds no second copy of the rows loaded last."""
     build.connection.execute(f"drop schema if exists {RAW}_staging cascade")
 
 

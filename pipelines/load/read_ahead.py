@@ -93,7 +93,7 @@ class ListRead:
 class ReadAhead:
     """Reads lists one after the other, and fetches the first pages of later ones while an earlier one is loaded.
 
-    Iterate over it for the reads in order. Taking a page is all that moves it on: short lists are fetched whole
+    Iterate over it for the reads in order. It advances only when a page is taken; short lists are fetched completely
     before their turn, so that requests go on while a long list is loaded.
     """
 
@@ -184,15 +184,15 @@ def observation_time(connection: duckdb.DuckDBPyConnection, client: Client, endp
         raise ApiError(
             f"The API's clock says {observed_at:%Y-%m-%d %H:%M:%S} UTC, but the warehouse holds a sync of "
             f"{last:%Y-%m-%d %H:%M:%S} UTC: histories cannot run backwards. Nothing was changed. "
-            "If the clock is wrong now, run the sync again when it is right. If it was wrong then and was ahead, run "
-            f"`{command()} sync --rewind` once: what was read then counts as read now, no history is lost. If this is "
-            "another shop, or a restarted sandbox, set RIVO_WAREHOUSE to another file."
+            "If the clock is wrong now, run the sync again when it is right. If it was ahead during that sync, run "
+            f"`{command()} sync --rewind` once: what was observed then is dated to now, and no history is "
+            "lost. If this is another shop, or a restarted sandbox, set RIVO_WAREHOUSE to another file."
         )
     return observed_at
 
 
 def last_sweep(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> datetime | None:
-    """Return when a list was last read whole; None if never, or if RIVO_PII has changed since."""
+    """Return when a list was last read completely; None if never, or if RIVO_PII has changed since."""
     # A file that an older release published has no column reread_since.
     settings = f"(from {RAW}.settings union all by name select null::timestamptz as reread_since)"
     row = connection.execute(

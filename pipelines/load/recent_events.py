@@ -58,7 +58,7 @@ def load_recent_rows(
     """Load the rows of the list `name` after `since_id` into the recent-events file.
 
     Args:
-        settings: personal data is treated as in a sync.
+        settings: RIVO_PII and erasures apply as in a sync.
         warehouse: the shop's warehouse.
         name: the list.
         since_id: the largest id that the caller has seen.
@@ -103,7 +103,7 @@ def _load(
     observed_at: datetime,
     count: Callable[[duckdb.DuckDBPyConnection], Counted],
 ) -> Counted:
-    """Add rows to the recent-events file, treated as in a sync; rows that a sync has loaded are not kept twice."""
+    """Add rows to the recent-events file, redacted as in a sync; rows that a sync has loaded are not kept twice."""
     configure_dlt()
     endpoint = ENDPOINTS[name]
     with warehouse.base.read() as connection:

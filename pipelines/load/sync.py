@@ -106,7 +106,8 @@ def _rewind(connection: duckdb.DuckDBPyConnection, client: Client, options: Sync
     now = api_time(client, next(iter(ENDPOINTS.values())))
     later = rewind(connection, now)
     options.notice(
-        f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they count as of then."
+        f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they now count as "
+        "observed at that time."
     )
 
 

@@ -152,7 +152,7 @@ def _find(
 
 def _is_known(connection: duckdb.DuckDBPyConnection, id: int) -> bool:
     """Return whether the warehouse holds an id: in a column of customer ids or, if it is long enough, in a text."""
-    # A shorter number in a title is hardly a customer's id, and must not be erased from titles.
+    # A shorter number in a title is unlikely to be a customer's id, and must not be erased from titles.
     in_texts = id >= LEAST_ID_IN_TEXTS
     word = rf"\b{id}\b"
     stored = existing_columns(connection)

@@ -35,14 +35,14 @@ def _parse_bigint(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError("is not a whole number")
     if not _SMALLEST_INT <= value <= _LARGEST_INT:
-        raise ValueError("is too large")
+        raise ValueError("is out of range")
     return value
 
 
 def _parse_quantity(value: Any) -> int:
     number = _parse_bigint(value)
     if abs(number) > LARGEST_QUANTITY:
-        raise ValueError("is too large")
+        raise ValueError("is out of range")
     return number
 
 
@@ -98,7 +98,7 @@ def _parse_decimal(value: Any) -> Decimal | None:
     if not number.is_finite():
         raise ValueError("is not a number")
     if abs(number) >= _LARGEST_DECIMAL:
-        raise ValueError("is too large")
+        raise ValueError("is out of range")
     return number.quantize(_SMALLEST_STEP, ROUND_HALF_EVEN)
 
 

@@ -161,7 +161,7 @@ def number_log(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _describe(connection: duckdb.DuckDBPyConnection) -> None:
-    """Write the descriptions of tables and columns as comments, where the present comments differ."""
+    """Write the descriptions of tables and columns as comments, where existing comments differ."""
     tables = dict(
         connection.execute(
             "select table_name, comment from duckdb_tables() "
@@ -218,7 +218,7 @@ def live_rows(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, conditi
 
 
 def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
-    """Return the columns of the present tables: table -> column -> DuckDB type."""
+    """Return the columns of the existing tables: table -> column -> DuckDB type."""
     found: dict[str, dict[str, str]] = {}
     rows = connection.execute(
         "select table_name, column_name, data_type from information_schema.columns "

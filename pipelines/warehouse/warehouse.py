@@ -66,7 +66,10 @@ class Warehouse:
             # The longest of the file names, to detect one that is too long.
             sibling(path, "pending").exists()
         except OSError as error:
-            raise SettingsError(f"RIVO_WAREHOUSE: {path} cannot be reached ({error.strerror}).") from None
+            raise SettingsError(
+                f"RIVO_WAREHOUSE: {path} cannot be reached ({error.strerror}). Check the path and the "
+                "permissions of its folder."
+            ) from None
         return cls(path)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Warehouses that are expensive to make, made once a test run and copied by the tests that need them."""
+"""Warehouses that are expensive to make, made once per test run and copied by the tests that need them."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def _all_answer(counts: Collection[Synchronized[int]], seconds: float = 60) -> b
     return True
 
 
-def _read(path: Path, anew: bool, stop: Event, answered: Synchronized[int], pipe: Connection) -> None:
+def _read(path: Path, reopen: bool, stop: Event, answered: Synchronized[int], pipe: Connection) -> None:
     asked, states, problems = 0, set(), []
     connection: duckdb.DuckDBPyConnection | None = None
     held, first = 0, None
@@ -101,7 +101,7 @@ def _read(path: Path, anew: bool, stop: Event, answered: Synchronized[int], pipe
             held += 1
             asked += 1
             answered.value = asked
-            if anew or held >= 200:
+            if reopen or held >= 200:
                 connection.close()
                 connection = None
         except duckdb.Error as error:

@@ -42,7 +42,7 @@ def test_judge_accepts_a_good_file(store: Store) -> None:
         ("update meta.build_results set data_as_of = '2020-01-01' where table_name = 'dim_member'", "models_and_log"),
     ],
 )  # fmt: skip
-def test_judge_finds_harm(store: Store, tmp_path: Path, harm: str, said: str) -> None:
+def test_judge_reports_each_kind_of_harm(store: Store, tmp_path: Path, harm: str, said: str) -> None:
     path = tmp_path / "rivo.duckdb"
     shutil.copyfile(store.path, path)
     with duckdb.connect(str(path)) as connection:

@@ -47,7 +47,7 @@ def test_readers_see_one_state_and_delay_no_sync(store: Store) -> None:
     assert kept(readers(store, syncs=2, count=3))
 
 
-def test_two_syncs_at_once_one_wins(store: Store) -> None:
+def test_concurrent_sync_is_refused(store: Store) -> None:
     assert kept(two_at_once(store, 2, rivo=False))
 
 

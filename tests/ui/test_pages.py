@@ -165,10 +165,10 @@ def test_no_page_shows_the_key(ui: DagsterUI, browser: Browser, tmp_path: Path) 
         shown.append(page.content())
     context.close()
 
-    told = "\n".join([*shown, *frames, *_answers(record)])
-    assert "Rivo refused the key" in told
+    reported = "\n".join([*shown, *frames, *_answers(record)])
+    assert "Rivo refused the key" in reported
     for secret in (ui.key, "a-wrong-key"):
-        assert secret not in told
+        assert secret not in reported
 
 
 def _answers(record: Path) -> Iterator[str]:

@@ -140,8 +140,8 @@ def test_burn_ratio_of_query_and_example_equals_the_report(store: Store) -> None
         month.date(): ratio for month, ratio in zip(drawn.month, drawn.points_burn_ratio, strict=True)
     }
     assert {month: by_month[month] for month in reported} == pytest.approx(reported)
-    told = {row["month"]: row["points_burn_ratio"] for row in queried}
-    assert {month: told[month] for month in reported} == pytest.approx(reported, abs=1e-4)
+    reported = {row["month"]: row["points_burn_ratio"] for row in queried}
+    assert {month: reported[month] for month in reported} == pytest.approx(reported, abs=1e-4)
 
 
 def test_example_draws_both_pictures(store: Store, tmp_path: Path) -> None:

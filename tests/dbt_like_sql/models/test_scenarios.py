@@ -214,12 +214,14 @@ def test_unlisted_tier_takes_its_name_from_its_members(tmp_path: Path) -> None:
 
 def test_second_sync_within_a_second_decides_the_trust_report(tmp_path: Path) -> None:
     options = ProgramOptions(seed=8, customers=20, months=4)
-    told = "select check_name, status, affected from reports.rpt_data_trust where check_name = 'lists_failed'"
+    reported = (
+        "select check_name, status, affected from reports.rpt_data_trust where check_name = 'lists_failed'"
+    )
     with open_observed_store(Program(options), tmp_path) as store:
         for lists, status in (("rewards", "attention"), ("", "ok")):
             faults = [f"http_404:{lists}"] if lists else []
             store.sync(at=options.end, models=True, faults=faults)
-            assert store.dicts(told) == [
+            assert store.dicts(reported) == [
                 {"check_name": "lists_failed", "status": status, "affected": int(bool(lists))}
             ]
         warned = [test.name for node in store.nodes for test in node.tests if test.status == "warn"]

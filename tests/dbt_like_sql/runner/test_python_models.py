@@ -139,7 +139,7 @@ def test_python_model_that_fails_its_test_keeps_the_last_good_version(
         ),
         (
             "def model(dim_member):\n    return dim_member[[]]\n",
-            "models/reports/rpt_x.py: `model` returned a DataFrame without columns.",
+            "models/reports/rpt_x.py: `model` returned a DataFrame without columns. Return at least one column.",
         ),
         (
             "def model(dim_member):\n    return dim_member.rename(columns={'email': 'Balance'})\n",

@@ -64,7 +64,7 @@ def test_failing_list_does_not_stop_the_others(
     assert log[name]["error"] == results[name].error
     assert (log[name]["rows_read"], log[name]["rows_deleted"]) == (0, 0)
     assert log[name]["requests"] >= 1
-    assert store.sync(name)[name].complete, "and the next sync mends it"
+    assert store.sync(name)[name].complete, "and the next sync loads it"
     assert store.table(name).keys() == store.objects(name).keys()
 
 

@@ -37,7 +37,7 @@ def test_attribute_missing_from_a_list_does_not_end_every_tier(open_store: OpenS
     assert result.error == (
         f"Customers was refused: none of the {len(store.objects('customers')):,} rows that Rivo returned has "
         f"vip_tier_id or vip_tier, where the warehouse holds {held} values. Loading them would end all of these values "
-        "in the history. Nothing of the list was loaded. If Rivo no longer sends the attribute, run "
+        "in the history. No row of this list was loaded. If Rivo no longer sends the attribute, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
     assert tiers_held(store) == before

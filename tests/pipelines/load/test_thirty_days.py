@@ -41,14 +41,14 @@ def all_differences(store: Store) -> list[str]:
     ]
 
 
-def test_every_kind_of_fault_has_its_day() -> None:
+def test_thirty_days_cover_every_kind_of_fault() -> None:
     assert {day.split(":")[0].split("=")[0].split("@")[0] for day in DAYS} == KINDS.keys()
 
 
 def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: OpenStore) -> None:
     store = open_store(loaded=True)
     store.options = {"patience_seconds": 1.0, "full_sweep_days": 7}
-    incomplete, requests, set_apart = 0, 0, 0
+    incomplete, requests, quarantined = 0, 0, 0
     for day in range(len(DAYS) + 1):
         store.wait()
         # Rotated day by day, so that different requests fail.
@@ -64,7 +64,7 @@ def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: Open
             continue
         assert not is_last or all(result.complete for result in results.values()), results
         incomplete += sum(not result.complete for result in results.values())
-        set_apart += sum(result.counts.rows_quarantined for result in results.values())
+        quarantined += sum(result.counts.rows_quarantined for result in results.values())
         requests += sum(result.requests for result in results.values())
         for name in ENDPOINTS:
             ids = [row["id"] for row in store.dicts(f"from rivo_raw.{name}")]
@@ -74,5 +74,5 @@ def test_raw_tables_equal_the_store_after_thirty_days_of_faults(open_store: Open
     assert store.query("from rivo_raw._quarantine") == []
     # They were there, all those days.
     assert incomplete >= 5
-    assert set_apart > 50
+    assert quarantined > 50
     assert requests > len(DAYS) * 7
