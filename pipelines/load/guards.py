@@ -33,7 +33,8 @@ def _refuse_shrinking(landing: Landing) -> None:
         raise ListError(
             f"{landing.endpoint.title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. "
             "A list that shrinks by more than a fifth at once is more often a fault than a deletion. No row of this "
-            f"list was loaded. If the rows are really gone, run `{command()} sync --allow-shrink {landing.endpoint.name}` once."
+            "list was loaded. If the rows are really gone, run "
+            f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )
 
 
