@@ -19,11 +19,12 @@ _DAYS = 700
 _STATEMENTS = (
     """
     insert into rivo_raw.sync_log by name
-    select list, observed_at, 'full' as kind, true as complete, 1 as requests, 0 as rows_read, 0 as rows_new,
+    select list, observed_at, row_number() over (order by observed_at) as log_position, 'full' as kind,
+        true as complete, 1 as requests, 0 as rows_read, 0 as rows_new,
         0 as rows_changed, 0 as rows_deleted, 0 as rows_quarantined, 1.0 as seconds
     from (select unnest({lists}) as list)
     cross join (select {last} - to_days((7 * range)::int) as observed_at from range({syncs}))
-    order by observed_at
+    order by log_position
     """,
     """
     insert into rivo_raw.vip_tiers by name

@@ -24,20 +24,8 @@ _LONG = (
     "tests/cli",
     "tests/pipelines/load/test_thirty",
 )
-_ONE_WORKER = ("tests/ui", "tests/postgres", "tests/dbt_like_sql/models", "tests/torture/test_judge")
-"""Files whose stores are expensive and shared by many tests."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest tests, and keep those that share a store in one worker of pytest-xdist."""
+    """Start with the longest files, so that no worker of pytest-xdist waits for another one at the end."""
     items.sort(key=lambda item: next((n for n, name in enumerate(_LONG) if item.nodeid.startswith(name)), 99))
-    for item in items:
-        if item.nodeid.startswith(_ONE_WORKER):
-            parameters = (
-                item.callspec.params
-                if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-                else {}
-            )
-            store = parameters.get("store", "")
-            group = f"{item.path.stem}-{getattr(store, 'name', store)}"
-            item.add_marker(pytest.mark.xdist_group(group))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -70,7 +71,9 @@ class _FetchedPages:
         """Request no more pages, without waiting for one that is being retried."""
         self._taken = self._abandoned = True
         if not self._thread.is_alive():
-            self._pages.close()  # type: ignore[attr-defined]
+            # An interrupt may come while the generator runs: then it cannot be closed, and ends with the interrupt.
+            with suppress(ValueError):
+                self._pages.close()  # type: ignore[attr-defined]
 
 
 @dataclass

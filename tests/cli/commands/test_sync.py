@@ -173,4 +173,4 @@ def test_commands_without_a_warehouse_say_what_to_run(rivo: Rivo) -> None:
 
         assert result.returncode == exits.NO_WAREHOUSE
         assert "Run `make sync` first" in result.stderr
-        assert "a demo" in result.stderr
+        assert "demo shop" in result.stderr

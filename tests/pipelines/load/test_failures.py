@@ -164,7 +164,8 @@ def test_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
     assert not result.complete
     assert result.error == (
         f"Customers was refused: Rivo returned 0 rows where the warehouse holds {count}. A list that shrinks by more "
-        "than a fifth at once is more often a fault than a deletion. If the rows are really gone, run "
+        "than a fifth at once is more often a fault than a deletion. No row of this list was loaded. If the rows are "
+        "really gone, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
     assert state(store, "customers") == before

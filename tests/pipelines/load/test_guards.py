@@ -53,7 +53,7 @@ def test_tier_without_readable_id_is_refused(open_store: OpenStore) -> None:
     for id in store.objects("customers"):
         store.program.override("customers", id, at=store.now, vip_tier={"name": "Gold"})
     result = store.sync("customers")["customers"]
-    assert "none has vip_tier_id in a form that can be read" in str(result.error)
+    assert "has a readable vip_tier_id, where the warehouse holds" in str(result.error)
 
 
 @pytest.mark.parametrize(
