@@ -259,7 +259,7 @@ class Client:
                 "URL; set RIVO_API_URL to the final one."
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")
-        raise ListError(f"{title} could not be read: {reason}. No row of this list was loaded.{quoted}")
+        raise ListError(f"{title} could not be read: {reason}.{quoted}")
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
