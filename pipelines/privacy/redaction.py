@@ -17,6 +17,7 @@ from pipelines.privacy.pseudonyms import Pseudonyms
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.repair import UNREADABLE, is_too_deep, unreadable
 from pipelines.settings import Settings
 from pipelines.sql import exists, quoted
 from pipelines.warehouse import RAW, Build
@@ -100,6 +101,12 @@ class Redactor:
     def _redact_row(self, endpoint: Endpoint, row: Row) -> Row:
         text = json_text(row)
         content = None
+        if is_too_deep(text.encode()):
+            row = unreadable(text)
+        if isinstance(row, dict) and UNREADABLE in row:
+            # Nobody knows where in its text personal data is.
+            row = {key: value for key, value in row.items() if key != "text"}
+            return self._erased.redact_value(row) if self._erased else row
         if self._erased:
             if "\\u" in text:
                 content = parsed(text)

@@ -23,6 +23,7 @@ from pipelines.rivo.decode import (
     likely_id,
     nested_ids,
 )
+from pipelines.rivo.repair import UNREADABLE, is_too_deep, pruned
 from pipelines.rivo.types import LARGEST_QUANTITY, TYPES, natural_type
 
 _FIRST_MICROSECOND = -62_135_596_800_000_000  # 0001-01-01
@@ -66,7 +67,8 @@ def batch(page: Page) -> Batch:
         good: list[tuple[Row, int]] = []
         for row, row_id in zip(rows, ids, strict=True):
             if not _has_attributes(row):
-                rejected.append(_reject(row, "the row is not an object with attributes"))
+                reason = row.get(UNREADABLE) if isinstance(row, dict) else None
+                rejected.append(_reject(row, reason or "the row is not an object with attributes"))
             elif row_id is None:
                 rejected.append(_reject(row, "the row has no usable id"))
             else:
@@ -186,6 +188,7 @@ def undeclared(columns: Iterable[Column], read: Batch) -> list[Column]:
     for column in columns:
         if (
             column.lenient
+            and column.type != "json"
             and column.name + MISFIT not in taken
             and to_array(column.type, _values(column, read))[1]
         ):
@@ -219,7 +222,8 @@ def _array(column: Column, read: Batch, bad: dict[int, str]) -> pa.Array:
     if column.fallback and None in values:
         values = _filled(values, column, read)
     array, misfits = to_array(column.type, values, verbatim=column.volatile)
-    if misfits and not column.lenient:
+    # Where an undeclared attribute already accepts any JSON, what does not fit has no other column to go to.
+    if misfits and not (column.lenient and column.type != "json"):
         for index, reason in misfits.items():
             bad.setdefault(index, f"{column.name} {reason}")
     if column.required and array.null_count:
@@ -283,9 +287,12 @@ def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Arra
     if kinds == {NoneType}:
         return pa.nulls(len(values), target)
     if kind == "json":
-        if not (verbatim and kinds <= {bytes, NoneType}):
-            values = [None if value is None else parse(value) for value in values]
-        return pa.array(values, pa.binary()).cast(target)
+        if verbatim and kinds <= {bytes, NoneType}:
+            return None if any(map(is_too_deep, filter(None, values))) else _json_array(values)
+        try:
+            return _json_array([None if value is None else parse(value) for value in values])
+        except ValueError:
+            return None
     if kind == "scalar" and kinds <= {int, NoneType}:
         kind, values, kinds = "text", [None if value is None else str(value) for value in values], {str}
     elif not kinds <= TYPES[kind].at_once:
@@ -301,6 +308,10 @@ def _at_once(kind: ColumnType, values: Sequence[Any], verbatim: bool) -> pa.Arra
         return None if kind == "quantity" and not _are_possible_quantities(array) else array
     except (pa.ArrowException, OverflowError):
         return None
+
+
+def _json_array(texts: Sequence[bytes | None]) -> pa.Array:
+    return pa.array(texts, pa.binary()).cast(TYPES["json"].arrow)
 
 
 def _has_possible_years(array: pa.Array) -> bool:
@@ -329,5 +340,5 @@ def _one_by_one(kind: ColumnType, values: Sequence[Any]) -> tuple[pa.Array, dict
 
 def shortened(value: Any) -> str:
     """Return a JSON value as text of at most 80 characters, for messages."""
-    text = orjson.dumps(value).decode()
+    text = value.decode() if isinstance(value, bytes) else orjson.dumps(pruned(value)).decode()
     return text if len(text) <= 80 else text[:77] + "..."

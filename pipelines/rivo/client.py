@@ -26,6 +26,7 @@ import urllib3
 from pipelines.errors import ApiError, ListError
 from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
+from pipelines.rivo.repair import decode_json
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -137,7 +138,7 @@ class Client:
         path: str,
         params: Mapping[str, int | str],
         title: str,
-        decode: Callable[[bytes], Any] = orjson.loads,
+        decode: Callable[[bytes], Any] = decode_json,
     ) -> dict[str, Any]:
         """Request one page of a list and return its JSON object.
 
@@ -218,19 +219,26 @@ class Client:
             if self.observed_at is None:
                 self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
         if 200 <= response.status < 300:
-            return self._parse(response, decode)
+            return self._parse(response, params, decode)
         self._raise_for(response, date, title)
         raise AssertionError("unreachable")
 
     @staticmethod
-    def _parse(response: urllib3.BaseHTTPResponse, decode: Callable[[bytes], Any]) -> dict[str, Any]:
+    def _parse(
+        response: urllib3.BaseHTTPResponse, params: Mapping[str, int | str], decode: Callable[[bytes], Any]
+    ) -> dict[str, Any]:
         kind = response.headers.get("Content-Type", "")
         if "html" in kind.lower():
             raise _RetryableError("the server returned an HTML page instead of JSON", answered=True)
         try:
             payload = decode(response.data)
-        except orjson.JSONDecodeError:
-            raise _RetryableError("the response is not valid JSON", answered=True) from None
+        except orjson.JSONDecodeError as error:
+            asked = ", ".join(f"{name}={value}" for name, value in params.items())
+            raise _RetryableError(
+                f"the response to {asked} is not valid JSON from character {error.pos + 1:,} on, "
+                f"of {len(response.data):,} bytes",
+                answered=True,
+            ) from None
         if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
             raise _RetryableError("the response has no array named 'data'", answered=True)
         return payload

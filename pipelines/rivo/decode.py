@@ -17,6 +17,7 @@ import msgspec
 import orjson
 
 from pipelines.rivo.columns import Column, Endpoint
+from pipelines.rivo.repair import decode_json, pruned
 from pipelines.rivo.types import TYPES
 
 LARGEST_ID = 2**63 - 1
@@ -72,6 +73,26 @@ class Page:
                 return Page(self.rows[:index], self.ids[:index])
         return self
 
+    def without_repeats(self, since_id: int | None) -> tuple[Page, list[int]]:
+        """Return the rows without those that repeat an id, and these ids.
+
+        Of two rows with the same id the later one is kept, in the place of the first. A first row with the id
+        `since_id` repeats the last row of the page before.
+        """
+        ids, since_id = self.ids, since_id or None
+        if len(set(ids)) == len(ids) and (not ids or ids[0] != since_id):
+            return self, []
+        kept: dict[object, Row] = {}
+        repeated: list[int] = []
+        for index, (row_id, row) in enumerate(zip(ids, self.rows, strict=True)):
+            if row_id is None:
+                kept[f"row {index}"] = row
+            elif row_id in kept or (row_id == since_id and not kept):
+                repeated.append(row_id)
+            if row_id is not None and (row_id != since_id or kept):
+                kept[row_id] = row
+        return Page.of(list(kept.values())), repeated
+
     def __add__(self, other: Page) -> Page:
         """Return the rows of both, in order."""
         return Page([*self.rows, *other.rows], [*self.ids, *other.ids])
@@ -123,8 +144,11 @@ def _part(row: object, name: str) -> object:
 
 
 def json_text(row: Any) -> str:
-    """Return a row as JSON text."""
-    return (msgspec.json.encode(row) if isinstance(row, TypedRow) else orjson.dumps(row)).decode()
+    """Return a row as JSON text; what is nested too deeply for that is left out."""
+    try:
+        return (msgspec.json.encode(row) if isinstance(row, TypedRow) else orjson.dumps(row)).decode()
+    except orjson.JSONEncodeError:
+        return orjson.dumps(pruned(row)).decode()
 
 
 def retyped(row: Row, content: Any) -> Row:
@@ -132,7 +156,7 @@ def retyped(row: Row, content: Any) -> Row:
     if isinstance(row, TypedRow):
         try:
             return msgspec.json.decode(orjson.dumps(content), type=type(row))
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, orjson.JSONEncodeError):
             pass
     return content
 
@@ -214,6 +238,9 @@ class PageDecoder:
     def __call__(self, body: bytes) -> Any:
         """Decode a response body; the rows in `data` become structs where possible.
 
+        Returns:
+            The JSON value; if the body had to be repaired, as `pipelines.rivo.repair.decode_json` returns it.
+
         Raises:
             orjson.JSONDecodeError: the body is not JSON.
         """
@@ -223,9 +250,9 @@ class PageDecoder:
             if b"\\ud" not in body and b"\\uD" not in body:
                 page = self._decoder.decode(body)
                 return {"data": page.data, "links": page.links}
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
-        answer = orjson.loads(body)
+        answer = decode_json(body)
         self._learn(answer)
         return answer
 

@@ -13,18 +13,20 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import pairwise
 from queue import Empty, Queue
 from threading import Thread
 from typing import Any
 
-from pipelines.errors import ListError
+from pipelines.errors import ListError, command
 from pipelines.rivo.client import Client, by_id, by_number
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page, Row, as_id, page_decoder
 from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
+from pipelines.rivo.repair import REPAIRS, Repair, sentences
 
 MAX_OFFSET_PAGE = 500
 WORKERS = 8
@@ -39,6 +41,39 @@ _SECONDS_TO_END = 2.0
 
 class _CursorIgnoredError(Exception):
     """A response shows that the server does not page by since_id."""
+
+
+@dataclass
+class _Reading:
+    """One read of a list: its requests, and what was odd in the responses but did no harm."""
+
+    client: Client
+    endpoint: Endpoint
+    repeated: list[int] = field(default_factory=list)
+    """Ids of the rows that were listed twice."""
+    repairs: list[Repair] = field(default_factory=list)
+
+    def page(self, params: Mapping[str, int], since_id: int | None = None) -> tuple[dict[str, Any], Page]:
+        """Request a page; return the response, and its rows without repeated ones."""
+        endpoint = self.endpoint
+        payload = self.client.get(endpoint.path, params, endpoint.title, page_decoder(endpoint))
+        page, repeated = Page.of(payload["data"]).without_repeats(since_id)
+        self.repairs += payload.get(REPAIRS, ())
+        self.repeated += repeated
+        return payload, page
+
+    def oddities(self) -> list[str]:
+        """Return one sentence for each kind of oddity."""
+        title = self.endpoint.title
+        found = sentences(title, self.repairs)
+        if self.repeated:
+            count = len(self.repeated)
+            rows = f"{count:,} rows were" if count > 1 else "1 row was"
+            found.append(
+                f"{title}: {rows} listed twice, for example the one with id {self.repeated[0]}. "
+                "Each was loaded once, as it was listed last."
+            )
+        return found
 
 
 def read_list(
@@ -67,10 +102,10 @@ def read_list(
     """
     # Rows that were yielded before the server ignored the cursor must not be yielded again.
     yielded = array("q")
+    reading = _Reading(client, endpoint)
     try:
-        for page in _by_cursor(
-            client, endpoint, plan_ranges(since_id, known_ids, workers, quarantined_ids), workers
-        ):
+        plan = plan_ranges(since_id, known_ids, workers, quarantined_ids)
+        for page in _by_cursor(reading, plan, workers):
             yield page
             yielded.extend(page.known_ids)
     except _CursorIgnoredError as error:
@@ -78,7 +113,11 @@ def read_list(
             f"{endpoint.title}: the server does not page by since_id ({error}). The list is read by page number "
             f"instead, which reaches {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows and can miss rows that are added meanwhile."
         )
-        yield from _by_page_number(client, endpoint, since_id, set(yielded), known_ids, quarantined_ids)
+        yield from _by_page_number(
+            reading, since_id, set(yielded), known_ids, quarantined_ids, because=str(error)
+        )
+    for sentence in reading.oddities():
+        warn(sentence)
 
 
 def read_newest(
@@ -94,13 +133,9 @@ def read_newest(
     """
     rows: list[Row] = []
     position = since_id
+    reading = _Reading(client, endpoint)
     for _ in range(most_pages):
-        payload = client.get(
-            endpoint.path,
-            by_id(position, PAGE_SIZE),
-            endpoint.title,
-        )
-        page = Page.of(payload["data"])
+        payload, page = reading.page(by_id(position, PAGE_SIZE), position)
         try:
             following = _next_cursor(payload, page, position)
         except _CursorIgnoredError as error:
@@ -110,30 +145,31 @@ def read_newest(
             ) from None
         rows += page
         position = max([position, *page.known_ids])
-        if following is None or len(page) < PAGE_SIZE:
+        if following is None or len(payload["data"]) < PAGE_SIZE:
             return rows, position, False
     return rows, position, True
 
 
 def _by_page_number(
-    client: Client,
-    endpoint: Endpoint,
+    reading: _Reading,
     since_id: int,
     seen: set[int],
     known_ids: Sequence[int] | None,
     quarantined_ids: Sequence[int],
+    *,
+    because: str,
 ) -> Iterator[Page]:
     """Yield the rows that are not in `seen`, and read the list a second time if a known row is missing.
 
     A row that is deleted during the read moves another row to a page that was read before. That row would then be
-    taken for deleted.
+    taken for deleted. `because` says what was wrong with the pages by cursor.
     """
-    for reading in range(2):
-        for page in _by_offset(client, endpoint):
+    for attempt in range(2):
+        for page in _by_offset(reading, because):
             fresh: list[Row] = []
             for row, row_id in zip(page.rows, page.ids, strict=True):
                 if row_id is None:
-                    fresh += [row] * (reading == 0)
+                    fresh += [row] * (attempt == 0)
                 elif row_id not in seen and (row_id > since_id or row_id in quarantined_ids):
                     fresh.append(row)
                     seen.add(row_id)
@@ -142,20 +178,18 @@ def _by_page_number(
             return
 
 
-def _by_cursor(client: Client, endpoint: Endpoint, plan: ReadPlan, workers: int) -> Iterator[Page]:
+def _by_cursor(reading: _Reading, plan: ReadPlan, workers: int) -> Iterator[Page]:
     """Yield pages by cursor, sequentially at first and in parallel once there are enough pages to divide."""
 
     def useful_workers() -> int:
-        return min(workers, math.ceil(client.latency / _LATENCY_PER_WORKER))
+        return min(workers, math.ceil(reading.client.latency / _LATENCY_PER_WORKER))
 
     for current in plan.ranges:
         while not current.done and not (plan.is_worth_sharing and useful_workers() > 1):
-            if page := _read_page(client, endpoint, plan, current):
+            if page := _read_page(reading, plan, current):
                 yield page
     if not all(current.done for current in plan.ranges):
-        yield from _in_parallel(
-            lambda current: _read_page(client, endpoint, plan, current), plan, useful_workers()
-        )
+        yield from _in_parallel(lambda current: _read_page(reading, plan, current), plan, useful_workers())
 
 
 def _in_parallel(read_page: Callable[[Range], Page], plan: ReadPlan, workers: int) -> Iterator[Page]:
@@ -197,7 +231,7 @@ def _in_parallel(read_page: Callable[[Range], Page], plan: ReadPlan, workers: in
                 running -= got is None or isinstance(got, BaseException)
 
 
-def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Range) -> Page:
+def _read_page(reading: _Reading, plan: ReadPlan, current: Range) -> Page:
     """Read the page after the position of a range, record it in the plan, and return its rows within the range.
 
     The end of the list is accepted immediately if the page has rows and is not full, or if the warehouse knows no
@@ -206,14 +240,7 @@ def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Rang
     position = current.position
     rows = Page([], [])
     for attempt in range(_MAX_PAGES_WITHOUT_ROWS):
-        payload = client.get(
-            endpoint.path,
-            by_id(position, PAGE_SIZE),
-            endpoint.title,
-            page_decoder(endpoint),
-        )
-        page = Page.of(payload["data"])
-        following = _next_cursor(payload, page, position)
+        payload, page, following = _checked_page(reading, position)
         ids = page.known_ids
         rows = rows + page if rows else page
         if ids or (
@@ -223,14 +250,33 @@ def _read_page(client: Client, endpoint: Endpoint, plan: ReadPlan, current: Rang
         position = following or position
     else:
         raise ListError(
-            f"{endpoint.title} could not be read completely: {_MAX_PAGES_WITHOUT_ROWS} consecutive pages were empty, "
-            "although the server says that more rows follow. No row of this list was loaded; the next sync tries again."
+            f"{reading.endpoint.title} could not be read completely: {_MAX_PAGES_WITHOUT_ROWS} consecutive pages were "
+            "empty, although the server says that more rows follow. No row of this list was loaded; "
+            "the next sync tries again."
         )
-    ended = following is None and not (ids and len(page) >= PAGE_SIZE and not plan.expects_end_at(ids[-1]))
+    ended = following is None and not (
+        ids and len(payload["data"]) >= PAGE_SIZE and not plan.expects_end_at(ids[-1])
+    )
     gap = (ids[-1] - ids[0]) / len(ids) if ids else 1.0
     first, last = (ids[0], ids[-1]) if ids else (None, None)
     end = plan.advance(current, first, following or last, gap, ended=ended)
     return rows if end is None or not ids or ids[-1] <= end else rows.up_to(end)
+
+
+def _checked_page(reading: _Reading, position: int) -> tuple[dict[str, Any], Page, int | None]:
+    """Return the response for the page after `position`, its rows, and the next cursor.
+
+    A page that breaks the rules of the cursor is requested once more, since a cache or a proxy can be the reason.
+
+    Raises:
+        _CursorIgnoredError: the page breaks them again.
+    """
+    payload, page = reading.page(by_id(position, PAGE_SIZE), position)
+    try:
+        return payload, page, _next_cursor(payload, page, position)
+    except _CursorIgnoredError:
+        payload, page = reading.page(by_id(position, PAGE_SIZE), position)
+        return payload, page, _next_cursor(payload, page, position)
 
 
 def _has_next_key(payload: dict[str, Any]) -> bool:
@@ -273,22 +319,20 @@ def _next_cursor(payload: dict[str, Any], page: Page, since_id: int) -> int | No
     return ids[-1]
 
 
-def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
+def _by_offset(reading: _Reading, because: str) -> Iterator[Page]:
     """Yield pages by number. Continue after a full page whatever its links say, and request an empty page twice."""
+    title = reading.endpoint.title
     before: list[Row] = []
     page, empty = 1, 0
     while page <= MAX_OFFSET_PAGE:
-        payload = client.get(endpoint.path, by_number(page, PAGE_SIZE), endpoint.title)
+        payload, distinct = reading.page(by_number(page, PAGE_SIZE))
         rows: list[Row] = payload["data"]
         links = payload.get("links")
         goes_on = isinstance(links, dict) and bool(links.get("next"))
         if rows and rows == before:
-            raise ListError(
-                f"{endpoint.title} could not be read completely: the server ignores since_id, and page {page} "
-                "repeats the rows of the page before. No row of this list was loaded; report this to Rivo's support."
-            )
+            raise _unreachable(title, because, f"page {page} repeats the rows of the page before")
         if rows:
-            yield Page.of(rows)
+            yield distinct
             page, empty = page + 1, 0
             if len(rows) < PAGE_SIZE and not goes_on:
                 return
@@ -297,8 +341,13 @@ def _by_offset(client: Client, endpoint: Endpoint) -> Iterator[Page]:
             if empty == 2:
                 return
         before = rows or before
-    raise ListError(
-        f"{endpoint.title} could not be read completely: the server ignores since_id, and the list is longer than the "
-        f"{MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that paging by number can reach. No row of this list was loaded; "
-        "report this to Rivo's support."
+    reach = f"the list is longer than the {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that can be reached"
+    raise _unreachable(title, because, reach)
+
+
+def _unreachable(title: str, by_cursor: str, by_number: str) -> ListError:
+    return ListError(
+        f"{title} could not be read completely. Paging by since_id: {by_cursor}. Paging by number: {by_number}. No row "
+        "of this list was loaded; the next sync tries again. If it fails every time, report it, with the file that "
+        f"`{command()} doctor --report FILE` writes."
     )

@@ -19,9 +19,11 @@ import orjson
 import pyarrow as pa
 
 from pipelines.rivo.columns import Column, ColumnType
+from pipelines.rivo.repair import MOST_LEVELS, is_too_deep
 
 _LONGEST_REMEMBERED = 500
 """Maximum length, in bytes, of the JSON texts whose sorted form is cached."""
+_TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 _SMALLEST_STEP = Decimal("0.0001")
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
@@ -109,9 +111,16 @@ def _parse_double(value: Any) -> float:
 
 
 def _parse_json(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return _sorted_known(value) if len(value) <= _LONGEST_REMEMBERED else _sorted(value)
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    try:
+        if not isinstance(value, bytes):
+            value = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        elif not is_too_deep(value):
+            return _sorted_known(value) if len(value) <= _LONGEST_REMEMBERED else _sorted(value)
+    except orjson.JSONEncodeError:
+        raise ValueError(_TOO_DEEP) from None
+    if is_too_deep(value):
+        raise ValueError(_TOO_DEEP)
+    return value
 
 
 def _sorted(text: bytes) -> bytes:

@@ -15,6 +15,7 @@ from pipelines.rivo.arrow import Batch, Rejected, batch, to_table, undeclared
 from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import Page, PageDecoder, TypedRow, attribute_values, json_text, resource_ids
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.repair import REPAIRS
 from sandbox import Program
 from tests.pipelines.rivo.test_arrow import ID, LIKELY, scalars
 
@@ -117,12 +118,24 @@ def test_decoder_learns_an_undeclared_attribute() -> None:
     assert dict(attribute_values(second)) == {"points": (1,), "Was Ist?": ({"a": [1]},)}
 
 
-@pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800 "', b'["\\uD800 "]', b"{,}", b"[1,,2]", b"[NaN]"])
+@pytest.mark.parametrize("text", [b'"\xff"', b'"\\ud800 "', b'["\\uD800 "]', b"[NaN]", b"NaN", b'"a\nb"'])
 @pytest.mark.parametrize("attribute", [b"tags", b"name", b"undeclared"])
-def test_decoder_rejects_invalid_json_in_any_attribute(text: bytes, attribute: bytes) -> None:
+def test_decoder_repairs_a_damaged_value_in_any_attribute(text: bytes, attribute: bytes) -> None:
     body = b'{"data": [{"id": 1, "attributes": {"points": 1, "%s": %s}}]}' % (attribute, text)
-    with pytest.raises(orjson.JSONDecodeError):
-        PageDecoder(COLUMNS)(body)
+    decoded = PageDecoder(COLUMNS)(body)
+    table, rejected = to_table(COLUMNS, batch(Page.of(decoded["data"])))
+    # A list does not fit the column `name`, damaged or not.
+    fits = not (attribute == b"name" and text.startswith(b"["))
+    assert (table["id"].to_pylist(), len(rejected)) == (([1], 0) if fits else ([], 1))
+    assert {(each.row_id, each.attribute) for each in decoded[REPAIRS]} <= {(1, attribute.decode())}
+
+
+@pytest.mark.parametrize("text", [b"{,}", b"[1,,2]", b"tru", b'{"a":' * 3000 + b"1" + b"}" * 3000])
+def test_row_that_cannot_be_decoded_is_rejected_alone(text: bytes) -> None:
+    body = b'{"data": [{"id": 1, "attributes": {"points": 1}}, {"id": 2, "attributes": {"tags": %s}}]}' % text
+    table, rejected = to_table(COLUMNS, batch(Page.of(PageDecoder(COLUMNS)(body)["data"])))
+    assert table["id"].to_pylist() == [1]
+    assert [each.id for each in rejected] == [2]
 
 
 def test_decoder_reads_surrogate_pairs() -> None:

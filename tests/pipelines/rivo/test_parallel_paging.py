@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from bisect import bisect_right
 
@@ -82,18 +83,58 @@ def test_closed_reader_stops_its_workers() -> None:
         assert client.requests == sent < len(IDS) / 250
 
 
-def test_cursor_ignored_once_leads_to_page_numbers_without_duplicates() -> None:
-    def ignores_one_cursor(asked: Asked, number: int) -> Reply:
+@pytest.mark.parametrize("times", [1, 2])
+def test_page_that_ignores_the_cursor_is_requested_again_before_page_numbers(times: int) -> None:
+    left: dict[str, int] = {}
+
+    def ignores_a_cursor(asked: Asked, number: int) -> Reply:
         if "pagination[page]" in asked.params:
             start = (int(asked.params["pagination[page]"]) - 1) * 250
             return page(IDS[start : start + 250], next="more" if start + 250 < len(IDS) else None)
-        return page(IDS[:250], next_since_id=IDS[249]) if number == 12 else answer(asked, number)
+        since_id = asked.params["pagination[since_id]"]
+        if number == 12:
+            left[since_id] = times
+        if left.get(since_id):
+            left[since_id] -= 1
+            return page(IDS[:250], next_since_id=IDS[249])
+        return answer(asked, number)
 
     warnings: list[str] = []
-    with answering(ignores_one_cursor) as stub:
+    with answering(ignores_a_cursor) as stub:
         client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
         reading = read_list(client, EVENTS, 0, warnings.append, IDS)
         ids = [resource_id(row) for rows in reading for row in rows]
 
     assert sorted(filter(None, ids)) == IDS
+    assert len(warnings) == times - 1
+
+
+@pytest.mark.parametrize("known", [None, IDS])
+def test_rows_listed_twice_are_read_once_in_a_list_too_long_for_page_numbers(
+    known: list[int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "MAX_OFFSET_PAGE", 1)
+
+    def repeats(asked: Asked, number: int) -> Reply:
+        since_id = int(asked.params["pagination[since_id]"])
+        position = bisect_right(IDS, since_id)
+        rows = IDS[position : position + 250]
+        following = rows[-1] if position + 250 < len(IDS) else None
+        # One row in twenty twice in a row, and each page begins with the last row of the page before.
+        doubled = [each for row in rows for each in [row] * (1 + (row % 20 == 0))]
+        before = [since_id] * (since_id in IDS)
+        return page([*before, *doubled], next_since_id=following)
+
+    warnings: list[str] = []
+    with answering(repeats) as stub:
+        client = Client.of_settings(make_settings(api_key="sandbox-key", api_url=stub.url))
+        reading = read_list(client, EVENTS, 0, warnings.append, known)
+        ids = [resource_id(row) for rows in reading for row in rows]
+
+    assert sorted(filter(None, ids)) == IDS
     assert len(warnings) == 1
+    assert re.fullmatch(
+        r"Points Events: \d[\d,]* rows were listed twice, for example the one with id \d+\. "
+        r"Each was loaded once, as it was listed last\.",
+        warnings[0],
+    )
