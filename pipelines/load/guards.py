@@ -1,41 +1,107 @@
-"""Refuses a complete read that would remove so much at once that a fault is more likely than a deletion."""
+"""Refuses what is more likely a fault than news: a list that loses many rows at once, or the key of another shop."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import duckdb
 import numpy as np
 
-from pipelines.errors import ListError, command
+from pipelines.errors import ApiError, ListError, command
 from pipelines.load.landing import Landing
+from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Column
+from pipelines.rivo.decode import resource_ids
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.ranges import PAGE_SIZE
+from pipelines.warehouse import RAW
 from pipelines.warehouse.raw_tables import live_rows
 
 SHRINK_LIMIT = 0.8
-"""A complete read with fewer rows than this share of the known ones is refused."""
+"""A read that finds less than this share of the known rows again is refused."""
+_FEW_ROWS = 5
+"""With fewer known rows, their ids prove nothing: all of them may have been deleted and others created."""
+_PROBES = 10
+"""Number of known customers of whom at least one must still be there."""
 
 
-def refuse_losses(landing: Landing) -> None:
-    """Check a complete read before anything of it is loaded.
+def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> None:
+    """Ask for customers that the warehouse knows, before anything is read: a warehouse belongs to one shop.
+
+    Customer ids are Shopify's. They stay when Rivo's app is reinstalled, and no other shop has them. Usually this is
+    one request, since the first customer that is found ends the search.
 
     Raises:
-        ListError: more than a fifth of the rows is gone, or an attribute whose history is kept has lost all its
+        ApiError: the server knows none of them.
+    """
+    customers = ENDPOINTS["customers"]
+    ids: Any = connection.execute(
+        f"select id from {RAW}.customers where _deleted_at is null order by id"
+    ).fetchnumpy()["id"]
+    if ids.size < _FEW_ROWS:
+        return
+    probes = np.unique(ids[np.linspace(0, ids.size - 1, _PROBES).astype(int)]).tolist()
+    asked = [by_id(known - 1, 1) for known in probes] + [by_id(0, PAGE_SIZE)]
+    for params in asked:
+        try:
+            found = resource_ids(client.get(customers.path, params, customers.title)["data"])
+        except ListError:
+            # The list itself will fail, with its own sentence.
+            return
+        if np.isin([each for each in found if each is not None], ids).any():
+            return
+    if not found:
+        # An empty list proves nothing, and is refused when it is read.
+        return
+    raise ApiError(
+        f"This is another shop: of {len(probes)} customers that the warehouse knows, Rivo lists none. "
+        "Nothing was changed. Check RIVO_API_KEY; for another shop set RIVO_WAREHOUSE to another file. If it is the "
+        "same shop and all its customers have new ids, run "
+        f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
+    )
+
+
+def refuse_losses(landing: Landing, since_id: int) -> None:
+    """Check the rows that were read after `since_id` before any of them is loaded.
+
+    Raises:
+        ListError: more than a fifth of the known rows is gone, or an attribute whose history is kept has lost all its
             values without being null: every customer would seem to have left the VIP tiers.
     """
-    _refuse_shrinking(landing)
+    _refuse_missing_rows(landing, since_id)
+    if since_id:
+        return
     for column in landing.endpoint.columns:
         if column.name in landing.endpoint.history and landing.attributes:
             _refuse_vanished(landing, column)
 
 
-def _refuse_shrinking(landing: Landing) -> None:
-    known = live_rows(landing.build.connection, landing.endpoint)
-    came = np.unique(landing.seen).size
-    if came < known * SHRINK_LIMIT:
-        raise ListError(
-            f"{landing.endpoint.title} was refused: Rivo returned {came:,} rows where the warehouse holds {known:,}. "
-            "A list that shrinks by more than a fifth at once is more often a fault than a deletion. No row of this "
-            "list was loaded. If the rows are really gone, run "
-            f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
-        )
+def _refuse_missing_rows(landing: Landing, since_id: int) -> None:
+    endpoint = landing.endpoint
+    known: Any = landing.build.connection.execute(
+        f"select id from {RAW}.{endpoint.name} where _deleted_at is null and id > ?", [since_id]
+    ).fetchnumpy()["id"]
+    came = np.unique(np.asarray(landing.seen))
+    if endpoint.is_replaceable or known.size < _FEW_ROWS:
+        found = min(came.size, known.size) if not since_id else known.size
+    else:
+        found = np.isin(known, came).sum()
+    if found >= known.size * SHRINK_LIMIT:
+        return
+    accepted = _lists_of_facts() if endpoint.name in _lists_of_facts() else [endpoint.name]
+    raise ListError(
+        f"{endpoint.title} was refused: {known.size - found:,} of {known.size:,} rows that the warehouse knows are "
+        f"not among the {came.size:,} that Rivo returned. A list that loses more than a fifth of its rows at once is "
+        "more often a fault, or the key of another shop, than a deletion. No row of this list was loaded. If the rows "
+        "are really gone"
+        + (", for example because Rivo's app was reinstalled" if len(accepted) > 1 else "")
+        + f", run `{command()} sync --allow-shrink {','.join(accepted)}` once."
+    )
+
+
+def _lists_of_facts() -> list[str]:
+    """Return the lists whose rows have new ids after Rivo's app was reinstalled."""
+    return [endpoint.name for endpoint in ENDPOINTS.values() if endpoint.reading == "cursor"]
 
 
 def _refuse_vanished(landing: Landing, column: Column) -> None:

@@ -76,6 +76,7 @@ class Landing:
         self._typer = ListTyper([*endpoint.columns, *self._found_before()])
         self._rejected: list[Rejected] = []
         self._rows_without_id = 0
+        self._is_first = False
 
     def load(self, pages: Iterable[Page], check: Callable[[Landing], None] | None = None) -> None:
         """Read all pages, `check` the rows read, then merge what is new or changed into the raw table by id.
@@ -86,8 +87,8 @@ class Landing:
             ListError: the list cannot be read, or `check` refuses it.
         """
         # Into an empty table there is nothing to merge: a first load is neither compared nor written twice.
-        is_first = not exists(self.build.connection, f"from {self._table}")
-        prepare = self._as_new if is_first else self._changed
+        self._is_first = not exists(self.build.connection, f"from {self._table}")
+        prepare = self._as_new if self._is_first else self._changed
         with _without_cycle_collection():
             changes = (
                 rows
@@ -97,7 +98,7 @@ class Landing:
             )
             first = next(changes, None)
             if first is not None:
-                disposition = "append" if is_first else "merge"
+                disposition = "append" if self._is_first else "merge"
                 tables = itertools.chain([first], changes)
                 run_pipeline(self.build, list_resource(self.endpoint, tables, META_COLUMNS, disposition))
 
@@ -146,7 +147,9 @@ class Landing:
             )
 
     def give_up(self) -> None:
-        """Drop the columns that this read added to the raw table."""
+        """Drop the columns that this read added to the raw table, and the rows of a first load that broke off."""
+        if self._is_first:
+            self.build.connection.execute(f"delete from {self._table}")
         for name in self.new_columns:
             self.build.connection.execute(f"alter table {self._table} drop column {quoted(name)}")
         self.new_columns.clear()

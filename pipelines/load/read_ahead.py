@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.errors import ApiError, ListError, command
+from pipelines.errors import ApiError, command
 from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page
@@ -106,15 +106,14 @@ class ReadAhead:
         client: Client,
         settings: Settings,
         endpoints: Iterable[Endpoint],
-        *,
-        full: bool,
+        complete: Collection[str] = (),
     ) -> None:
-        """`full` reads every list from its first row, whether that is due or not."""
+        """`complete` names the lists that are read from their first row, whether that is due or not."""
         self._connection = connection
         self._client = client
         self._settings = settings
         self._waiting = list(endpoints)
-        self._full = full
+        self._complete = complete
         self._begun: list[tuple[ListRead, _FetchedPages]] = []
 
     def __iter__(self) -> Iterator[ListRead]:
@@ -148,7 +147,7 @@ class ReadAhead:
     def _begin(self, endpoint: Endpoint) -> tuple[ListRead, _FetchedPages]:
         read = ListRead(endpoint, 0, [], [])
         try:
-            if endpoint.reading == "cursor" and not self._full:
+            if endpoint.reading == "cursor" and endpoint.name not in self._complete:
                 observed_at = observation_time(self._connection, self._client, endpoint)
                 read.since_id = _start(self._connection, endpoint, observed_at, self._settings)
             read.quarantined_ids = _quarantined_before(self._connection, endpoint, read.since_id)
@@ -158,12 +157,13 @@ class ReadAhead:
             pages = read_list(
                 self._client, endpoint, read.since_id, read.warnings.append, known_ids, read.quarantined_ids
             )
-        except ListError as error:
+        except Exception as error:
+            # It belongs to this list, whose turn comes later.
             pages = _raising(error)
         return read, _FetchedPages(pages)
 
 
-def _raising(error: ListError) -> Iterator[Page]:
+def _raising(error: Exception) -> Iterator[Page]:
     raise error
     yield
 

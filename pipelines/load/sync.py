@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import duckdb
 
-from pipelines.errors import ListError
-from pipelines.load.guards import refuse_losses
+from pipelines.errors import ListError, RivoError, command
+from pipelines.load.guards import refuse_losses, refuse_other_shop
 from pipelines.load.histories import keep_history
 from pipelines.load.landing import Counts, Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
@@ -19,6 +22,7 @@ from pipelines.load.read_ahead import ListRead, ReadAhead, api_time, observation
 from pipelines.load.rewind import rewind
 from pipelines.privacy.redaction import Redactor, apply_setting
 from pipelines.rivo.client import Client
+from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
@@ -55,6 +59,7 @@ class SyncOptions:
     only: Collection[str] = ()
     full: bool = False
     allow_shrink: Collection[str] = ()
+    """Lists that may lose rows; they are read completely, so that the lost ones are marked as deleted."""
     rewind: bool = False
     """Whether syncs dated later than the API's clock count as of now: it was ahead when they were made."""
     progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
@@ -83,9 +88,12 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     client = Client.of_settings(settings, options.notice)
     if options.rewind:
         _rewind(build.connection, client, options)
+    if "customers" not in options.allow_shrink:
+        refuse_other_shop(build.connection, client)
     without_clock = _after_the_last(build.connection)
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
-    for read in ReadAhead(build.connection, client, settings, wanted, full=options.full):
+    complete = {e.name for e in wanted if options.full or e.name in options.allow_shrink}
+    for read in ReadAhead(build.connection, client, settings, wanted, complete):
         started = time.monotonic()
         landing, error = _land(build, client, read, options, redactor)
         result = _result(
@@ -123,17 +131,36 @@ def _land(
         first = next(pages, Page([], []))
         observed_at = observation_time(build.connection, client, endpoint)
         landing = Landing(build, endpoint, observed_at, redactor.redact)
-        is_guarded = read.is_complete and endpoint.name not in options.allow_shrink
-        landing.load(itertools.chain([first], pages), refuse_losses if is_guarded else None)
-        landing.mark_seen(complete=read.is_complete)
-        landing.quarantine(read.since_id, read.quarantined_ids)
-        if endpoint.history:
-            keep_history(build, endpoint, observed_at)
-    except ListError as error:
+        is_guarded = endpoint.name not in options.allow_shrink
+        check = partial(refuse_losses, since_id=read.since_id) if is_guarded else None
+        landing.load(itertools.chain([first], pages), check)
+    except Exception as error:
+        sentence = _sentence(build, endpoint, error)
+        if sentence is None:
+            raise
         if landing:
             landing.give_up()
-        return None, str(error)
+        return None, sentence
+    landing.mark_seen(complete=read.is_complete)
+    landing.quarantine(read.since_id, read.quarantined_ids)
+    if endpoint.history:
+        keep_history(build, endpoint, observed_at)
     return landing, None
+
+
+def _sentence(build: Build, endpoint: Endpoint, error: Exception) -> str | None:
+    """Return why a list failed; None for an error that ends the whole sync, such as a full disk or a refused key."""
+    if isinstance(error, ListError):
+        return str(error)
+    if isinstance(error, RivoError | MemoryError) or build.is_storage_error(error):
+        return None
+    # Not the error's text, which can quote a customer.
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"{endpoint.title} could not be loaded: {type(error).__name__} in {Path(place.filename).name}, line "
+        f"{place.lineno}. This release did not expect what Rivo returned. No row of this list was loaded; the other "
+        f"lists are unaffected. Please report it, with the file that `{command()} doctor --report FILE` writes."
+    )
 
 
 def _with_progress(read: ListRead, options: SyncOptions) -> Iterator[Page]:

@@ -83,6 +83,7 @@ class Endpoint:
         open_rows: for cursor lists, a SQL condition on the raw table that is true for rows that can have changed since
             the last read. It can use the timestamps `lookback_start` and `floor_start`, which are RIVO_LOOKBACK_DAYS
             and 180 days before the sync.
+        is_replaceable: whether a shop may replace all rows at once, as it does with a few tiers, rewards or rules.
 
     Raises:
         ValueError: the definition contradicts itself. The message names the list and the column.
@@ -97,6 +98,7 @@ class Endpoint:
     columns: tuple[Column, ...]
     history: tuple[str, ...] = ()
     open_rows: str = ""
+    is_replaceable: bool = False
 
     def __post_init__(self) -> None:
         """Check the conditions that reading, histories and privacy rules rely on."""

@@ -11,6 +11,7 @@ VIP_TIERS = Endpoint(
     description="VIP tiers with the thresholds at which customers enter them: one row per tier.",
     docs_url="https://developer-docs.rivo.io/reference/vip-tiers-1",
     reading="full",
+    is_replaceable=True,
     columns=(
         ID,
         Column("name", "text", "Name of the tier. The merchant can change it, so join on id."),
@@ -37,6 +38,7 @@ REWARDS = Endpoint(
     description="Rewards that customers can redeem for points or credits: one row per reward, with price and value.",
     docs_url="https://developer-docs.rivo.io/reference/rewards-1",
     reading="full",
+    is_replaceable=True,
     columns=(
         ID,
         Column("name", "text", "Name of the reward."),
@@ -118,6 +120,7 @@ EARNING_RULES = Endpoint(
     description="Rules by which customers earn points or credits: one row per rule, partly null if never set up.",
     docs_url="https://developer-docs.rivo.io/reference/earning-rules",
     reading="full",
+    is_replaceable=True,
     columns=(
         ID,
         Column("title", "text", "Title of the rule as shown to customers."),

@@ -45,6 +45,10 @@ class Build:
         """Return the error for a DuckDB message about the disk or the file; None for any other message."""
         return failure_in_text(self.published, base_of(self.published), self.path, text)
 
+    def is_storage_error(self, error: Exception) -> bool:
+        """Return whether an error is about the disk, the memory or the file, rather than about the rows."""
+        return storage_failure(self.published, base_of(self.published), self.path, error) is not None
+
     def make_room(self, chunk_bytes: int) -> None:
         """Raise DuckDB's memory limit for unusually large rows, such as a name of 1 MB or a hundred thousand tags."""
         if chunk_bytes > _USUAL_CHUNK_BYTES:

@@ -112,7 +112,7 @@ def test_server_that_is_down_is_waited_for_once(
         results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
     assert [result.complete for result in results] == [False] * len(ENDPOINTS)
     assert time.monotonic() - started < 13, "not two seconds for each of the lists"
-    assert said[0].startswith("VIP Tiers: the server returned status 503. Retrying for up to ")
+    assert said[0].startswith("Customers: the server returned status 503. Retrying for up to ")
 
 
 def test_single_failing_lists_each_get_the_whole_patience(open_store: OpenStore) -> None:
@@ -131,7 +131,7 @@ def test_row_slipping_to_an_earlier_page_is_found_by_rereading() -> None:
     def by_page(asked: Asked, number: int) -> Reply:
         if "pagination[page]" not in asked.params:
             return page(ids[:250][::-1], next_since_id=None)
-        if number == 2:
+        if number == 3:
             # After the first page was read, a row on it goes: 251 is now on that page.
             ids.remove(7)
         start = (int(asked.params["pagination[page]"]) - 1) * 250

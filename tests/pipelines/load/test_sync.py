@@ -197,7 +197,7 @@ def test_observed_at_of_one_cursor_list_is_the_api_time(open_store: OpenStore) -
     now = store.wait()
     result = store.sync("points_events")["points_events"]
     assert (result.observed_at, result.kind) == (now, "incremental")
-    assert result.requests == len(store.server.requests)
+    assert result.requests == len(store.sent("points_events"))
     assert store.query("select max(_last_seen_at) from rivo_raw.points_events") == [(now,)]
 
 
