@@ -9,8 +9,14 @@ import duckdb
 
 
 def literal(text: str | None) -> str:
-    """Quote a text as a string literal; None becomes null."""
-    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+    """Quote a text of ours as a string literal; None becomes null. Values of the data are passed as parameters.
+
+    U+0000 would end a statement and half a surrogate pair cannot be sent, so U+FFFD stands for both.
+    """
+    if text is None:
+        return "null"
+    whole = text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "'" + whole.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:

@@ -66,38 +66,57 @@ def record(
     """Store the results of a build; they replace the earlier results of the same tables."""
     _ensure(connection)
     earlier = read(connection).builds
-    time = f"{literal(as_of.isoformat() if as_of else None)}::timestamptz"
-    builds, tests, built, tested = [], [], [], []
+    builds: list[tuple[Any, ...]] = []
+    tests: list[tuple[Any, ...]] = []
+    replaced: list[tuple[Any, ...]] = []
     for result in results:
-        relation = f"{result.schema}.{result.name}"
-        where = f"{literal(result.schema)}, {literal(result.name)}"
-        built.append(f"({where})")
-        if result.status == "dropped":
-            tested.append(f"({where})")
-            continue
-        rows = result.rows if result.status == "success" else earlier.get(relation, {}).get("row_count")
-        builds.append(
-            f"({where}, {literal(result.kind)}, {literal(result.status)}, "
-            f"{'null' if rows is None else rows}, {literal(result.message)}, {time})"
+        where = (result.schema, result.name)
+        rows = result.rows
+        if result.status != "success":
+            rows = earlier.get(f"{result.schema}.{result.name}", {}).get("row_count")
+        if result.status != "dropped":
+            builds.append((*where, result.kind, result.status, rows, result.message, as_of))
+        replaced.append((*where, result.status in ("success", "failed", "dropped")))
+        if result.status in ("success", "failed"):
+            tests += [
+                (
+                    *where,
+                    test.name,
+                    test.column,
+                    test.severity,
+                    test.status,
+                    test.failures,
+                    test.message,
+                    as_of,
+                )
+                for test in result.tests
+            ]
+    if not replaced:
+        return
+    connection.execute("begin")
+    _delete(connection, "build_results", replaced)
+    _delete(connection, "test_results", [each for each in replaced if each[2]])
+    _insert(connection, "build_results", builds)
+    _insert(connection, "test_results", tests)
+    connection.execute("commit")
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, keys: list[tuple[Any, ...]]) -> None:
+    connection.execute(
+        f"delete from {META}.{table} where (table_schema, table_name) in "
+        "(select (unnest($schemas::varchar[]), unnest($names::varchar[])))",
+        {"schemas": [schema for schema, *_ in keys], "names": [name for _, name, *_ in keys]},
+    )
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+    # Parameters, because messages quote the data; a list for each column, because one statement a row is slow.
+    kinds = [kind for kind, _ in _TABLES[table][1].values()]
+    if rows:
+        values = ", ".join(f"unnest(?::{kind}[])" for kind in kinds)
+        connection.execute(
+            f"insert into {META}.{table} select {values}", [list(c) for c in zip(*rows, strict=True)]
         )
-        if result.status not in ("success", "failed"):
-            continue
-        tested.append(f"({where})")
-        tests += [
-            f"({where}, {literal(test.name)}, {literal(test.column)}, {literal(test.severity)}, "
-            f"{literal(test.status)}, {test.failures}, {literal(test.message)}, {time})"
-            for test in result.tests
-        ]
-    statements = []
-    for table, keys, rows_ in (("build_results", built, builds), ("test_results", tested, tests)):
-        if keys:
-            statements.append(
-                f"delete from {META}.{table} where (table_schema, table_name) in ({', '.join(keys)})"
-            )
-        if rows_:
-            statements.append(f"insert into {META}.{table} values {', '.join(rows_)}")
-    if statements:
-        connection.execute(";\n".join(["begin", *statements, "commit"]))
 
 
 def read(connection: duckdb.DuckDBPyConnection) -> LastResults:

@@ -1,11 +1,7 @@
--- A customer, the nested tier and the open version of the history come from the same read, so they must be equal.
+-- A customer and the open version of the history come from the same read, so they must be equal.
 with listed as (
     select * from staging.stg_rivo__customers
     where not is_deleted
-),
-nested as (
-    select id as customer_id, try_cast(vip_tier ->> '$.id' as bigint) as tier_id
-    from rivo_raw.customers
 ),
 versions as (
     select * from staging.stg_rivo__customers_history
@@ -14,11 +10,9 @@ versions as (
 select
     coalesce(listed.customer_id, versions.customer_id) as customer_id,
     listed.vip_tier_id,
-    versions.vip_tier_id as history_tier_id,
-    nested.tier_id as nested_tier_id
+    versions.vip_tier_id as history_tier_id
 from listed
 full outer join versions on versions.customer_id = listed.customer_id
-left join nested on nested.customer_id = listed.customer_id
 where listed.customer_id is null
     or versions.customer_id is null
     or listed.vip_tier_id is distinct from versions.vip_tier_id
@@ -27,4 +21,3 @@ where listed.customer_id is null
     or listed.credits_tally is distinct from versions.credits_tally
     or listed.orders_count is distinct from versions.orders_count
     or listed.total_spent is distinct from versions.total_spent
-    or (nested.tier_id is not null and nested.tier_id is distinct from listed.vip_tier_id)

@@ -1,4 +1,4 @@
-"""A shop whose rows and responses a test changes freely: for what the sandbox store, which keeps its own rules, never does."""
+"""A shop whose rows and responses a test changes freely: for what the sandbox store, which has rules, never does."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ def rows_of(options: ProgramOptions) -> tuple[dict[str, list[Object]], datetime]
     """Return what a sandbox program lists at the end of its history, by id, and when that is."""
     program = Program(options)
     snapshot: dict[str, list[Object]] = json.loads(json.dumps(program.snapshot(options.end)))
-    return {name: sorted(rows, key=lambda row: row["id"] or 0) for name, rows in snapshot.items()}, options.end
+    return {
+        name: sorted(rows, key=lambda row: row["id"] or 0) for name, rows in snapshot.items()
+    }, options.end
 
 
 @contextmanager

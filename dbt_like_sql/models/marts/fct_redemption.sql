@@ -2,8 +2,17 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
+listed as (
+    select
+        *,
+        -- If Rivo creates a redemption again under a new id, the deleted row must not count beside the new one.
+        max(if(is_deleted, 0, 1)) over (partition by customer_id, claimed_at, code) = 1 as has_listed_copy
+    from staging.stg_rivo__points_redemptions
+),
+
 redemptions as (
-    select * from staging.stg_rivo__points_redemptions
+    select * from listed
+    where not (is_deleted and has_listed_copy)
 ),
 
 -- Rivo sends the reward's terms at the time of the claim with the redemption. If it does not, use the current terms.

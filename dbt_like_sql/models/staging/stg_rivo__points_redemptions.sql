@@ -7,7 +7,8 @@ final as (
         id as redemption_id,
         customer_id,
         reward_id,
-        code,
+        -- An empty code is no code.
+        if(trim(code) = '', null, code) as code,
         name as redemption_name,
         source,
         purchase_type,
