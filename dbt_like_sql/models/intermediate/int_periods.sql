@@ -29,15 +29,40 @@ bounded as (
     from calendar_periods
 ),
 
+boundaries as (
+    select period_start as local_day from bounded
+    union
+    select next_period_start from bounded
+),
+
+-- Where clocks go back over midnight (in Havana each November), midnight happens twice, and timezone() returns the
+-- second one. The local day begins with the first.
+candidates as (
+    select
+        boundaries.local_day,
+        timezone(clock.timezone, boundaries.local_day::timestamp) - to_hours(unnest([0, 1, 2, 3])) as instant
+    from boundaries
+    cross join clock
+),
+
+day_starts as (
+    select candidates.local_day, min(candidates.instant) as starts_at
+    from candidates
+    cross join clock
+    where timezone(clock.timezone, candidates.instant)::date >= candidates.local_day
+    group by candidates.local_day
+),
+
 with_instants as (
     select
         bounded.period_type,
         bounded.period_start,
         (bounded.next_period_start - interval 1 day)::date as period_end,
-        timezone(clock.timezone, bounded.period_start::timestamp) as starts_at,
-        timezone(clock.timezone, bounded.next_period_start::timestamp) as next_starts_at
+        first_days.starts_at,
+        next_days.starts_at as next_starts_at
     from bounded
-    cross join clock
+    inner join day_starts as first_days on first_days.local_day = bounded.period_start
+    inner join day_starts as next_days on next_days.local_day = bounded.next_period_start
 ),
 
 -- Exclude periods that began before the first observation, because the state at their start is not known.
