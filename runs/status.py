@@ -5,11 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Any, Protocol
 
 import duckdb
-from croniter import croniter
 
 from pipelines.errors import NoWarehouse
 from pipelines.load.read_ahead import last_sweep
@@ -28,6 +26,16 @@ where observed_at = (select max(observed_at) from {RAW}.sync_log)
 qualify row_number() over (partition by list order by log_position desc nulls last) = 1
 """
 """The rows of `sync_log` written by the last sync. Of two syncs within one second, those of the second one."""
+
+
+class Schedule(Protocol):
+    """The times of the daily sync. Dagster's daemon decides them, and this package knows no Dagster."""
+
+    def next_after(self, moment: datetime) -> datetime:
+        """Return the first time after a moment."""
+
+    def last_before(self, moment: datetime) -> datetime:
+        """Return the last time before a moment."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ class Status:
     timezone: str
 
 
-def look(settings: Settings, now: datetime | None = None) -> Status:
+def look(settings: Settings, schedule: Schedule, now: datetime | None = None) -> Status:
     """Read the state of the warehouse at `now` (default: this machine's clock).
 
     Raises:
@@ -103,7 +111,7 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
-    next_sync_at = _tick(settings, now, "get_next")
+    next_sync_at = schedule.next_after(now)
     sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
     return Status(
         warehouse=published,
@@ -114,11 +122,11 @@ def look(settings: Settings, now: datetime | None = None) -> Status:
         problems=(*failures, *_publishing_problems(published, last_sync)),
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
-        is_stale=_is_stale(shop, read_at.get(oldest), next_sync_at, now),
+        is_stale=_is_stale(schedule, shop, read_at.get(oldest), next_sync_at, now),
         trust=tuple(filter(None, findings)) if findings else None,
         quarantine=quarantine,
         next_sync_at=next_sync_at,
-        next_full_sweep_at=_tick(settings, max(min(sweeps_due), now), "get_next"),
+        next_full_sweep_at=schedule.next_after(max(min(sweeps_due), now)),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
     )
@@ -154,11 +162,13 @@ def _publishing_problems(published: Warehouse, last_sync: LastSync) -> list[str]
     return problems
 
 
-def _is_stale(shop: Shop, read_at: datetime | None, next_sync_at: datetime, now: datetime) -> bool:
+def _is_stale(
+    schedule: Schedule, shop: Shop, read_at: datetime | None, next_sync_at: datetime, now: datetime
+) -> bool:
     """Return whether the oldest data is older than the schedule allows, or dated after the next sync."""
     # A demo's clock is simulated.
     known_at = now if shop.is_demo else read_at
-    if known_at is None or known_at < _tick(shop.settings, now - GRACE, "get_prev"):
+    if known_at is None or known_at < schedule.last_before(now - GRACE):
         return True
     return not shop.is_demo and known_at > next_sync_at
 
@@ -168,13 +178,6 @@ def _is_synced(connection: duckdb.DuckDBPyConnection) -> bool:
         return bool(connection.execute(f"select exists (from {RAW}.sync_log)").fetchall()[0][0])
     except duckdb.CatalogException:
         return False
-
-
-def _tick(settings: Settings, moment: datetime, direction: str) -> datetime:
-    """Return the schedule's time before (`get_prev`) or after (`get_next`) a moment."""
-    local = croniter(settings.sync_cron, moment.astimezone(ZoneInfo(settings.timezone)))
-    found: datetime = getattr(local, direction)(datetime)
-    return found.astimezone(UTC)
 
 
 def _column(connection: duckdb.DuckDBPyConnection, sql: str) -> list[Any]:

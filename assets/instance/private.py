@@ -6,15 +6,20 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import dagster as dg
-from dagster._utils.schedules import cron_string_iterator
+from dagster._utils.schedules import cron_string_iterator, reverse_cron_string_iterator
 from dagster._utils.warnings import suppress_dagster_warnings
 
-__all__ = ["add_run_tags", "cron_ticks", "suppress_dagster_warnings"]
+__all__ = ["add_run_tags", "cron_ticks", "cron_ticks_before", "suppress_dagster_warnings"]
 
 
 def cron_ticks(start: datetime, cron: str, timezone: str) -> Iterator[datetime]:
     """Yield the times of a cron expression from `start` on, without end, as Dagster's daemon computes them."""
     yield from cron_string_iterator(start.timestamp(), cron, timezone)
+
+
+def cron_ticks_before(end: datetime, cron: str, timezone: str) -> Iterator[datetime]:
+    """Yield the times of a cron expression up to `end`, the latest first, as Dagster's daemon computes them."""
+    yield from reverse_cron_string_iterator(end.timestamp(), cron, timezone)
 
 
 def add_run_tags(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:

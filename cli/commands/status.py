@@ -21,10 +21,12 @@ def status(as_json: bool) -> None:
 
     Also shows the last sync, quarantined rows, the next sync and the size. Only reads.
     """
+    from assets.schedule import SyncSchedule
     from cli.terminal.status import exit_code, show
     from pipelines.settings import Settings
     from runs.status import look
 
-    found = look(Settings.load())
+    settings = Settings.load()
+    found = look(settings, SyncSchedule(settings.sync_cron, settings.timezone))
     show(found, as_json=as_json)
     sys.exit(exit_code(found))

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from functools import lru_cache
 from types import NoneType
@@ -26,6 +27,8 @@ _LONGEST_REMEMBERED = 500
 _TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 _SMALLEST_STEP = Decimal("0.0001")
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
+_END_OF_DAY = re.compile(r"(\d{4}-\d\d-\d\d[T ])24(?=:00(:00([.,]0+)?)?([Z+-]|$))")
+_LEAP_SECOND = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:)60")
 _SMALLEST_INT, _LARGEST_INT = -(2**63), 2**63 - 1
 LARGEST_QUANTITY = 10**12 - 1
 """Largest absolute value of a quantity. Models sum points as DECIMAL(18,4), which one absurd number must not exceed."""
@@ -79,8 +82,14 @@ def _parse_timestamp(value: Any) -> datetime | None:
         return None
     try:
         # The default format of times in Ruby is "2026-08-17 21:51:37 UTC" or "... +0200".
-        text = value.strip().replace(" UTC", "Z").replace(" +", "+").replace(" -", "-")
-        parsed = datetime.fromisoformat(text)
+        text = value.strip().upper().replace(" UTC", "Z").replace(" +", "+").replace(" -", "-")
+        # ISO 8601 has two times that Python does not read: the end of a day, and a leap second.
+        later = timedelta(0)
+        if end := _END_OF_DAY.match(text):
+            text, later = f"{end[1]}00{text[end.end() :]}", timedelta(days=1)
+        elif leap := _LEAP_SECOND.match(text):
+            text, later = f"{leap[1]}59{text[leap.end() :]}", timedelta(seconds=1)
+        parsed = datetime.fromisoformat(text) + later
         # Rivo documents UTC, so a time without a zone is UTC too.
         return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
     except (ValueError, OverflowError):
@@ -242,6 +251,6 @@ def natural_type(values: Sequence[Any]) -> ColumnType:
 def looks_like_time(value: str) -> bool:
     """Return whether a text is an ISO 8601 date and time."""
     try:
-        return len(value) >= 19 and value[10:11] == "T" and _parse_timestamp(value) is not None
+        return len(value) >= 19 and value[10:11] in ("T", "t") and _parse_timestamp(value) is not None
     except ValueError:
         return False

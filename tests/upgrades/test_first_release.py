@@ -19,6 +19,7 @@ from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read, shop_to_sync
+from assets.schedule import SyncSchedule
 from runs.status import look
 from tests.harness.compare import differences
 
@@ -100,7 +101,7 @@ def test_sync_continues_the_first_release(
 
 
 def test_read_only_commands_accept_the_first_release(settings: Settings, tmp_path: Path) -> None:
-    status = look(settings)
+    status = look(settings, SyncSchedule(settings.sync_cron, settings.timezone))
     show(status, as_json=False)
     assert status.last_sync.rows_read == 221
 

@@ -145,6 +145,12 @@ PRIVATE_NAMES = [
         ("start_timestamp", "cron_string", "execution_timezone"),
     ),
     PrivateName(
+        "dagster._utils.schedules.reverse_cron_string_iterator",
+        "`rivo status` does not start: it compares the last sync with the last tick of RIVO_SYNC_CRON",
+        "private.py",
+        ("end_timestamp", "cron_string", "execution_timezone"),
+    ),
+    PrivateName(
         "dagster._utils.warnings.suppress_dagster_warnings",
         "every command prints Dagster's beta warnings about code references",
         "private.py",

@@ -13,12 +13,20 @@ import duckdb
 import pytest
 from pydantic import SecretStr
 
+from assets.schedule import SyncSchedule
 from cli import exits
 from cli.terminal.status import exit_code, show
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from runs.status import GRACE, Status, look
+from runs import status as runs_status
+from runs.status import GRACE, Status
 from tests.cli.conftest import KEY, Rivo
+
+
+def look(settings: Settings, now: datetime | None = None) -> Status:
+    """Return the state of a warehouse with the schedule of the settings."""
+    return runs_status.look(settings, SyncSchedule(settings.sync_cron, settings.timezone), now)
+
 
 CRON, ZONE = "30 4 * * *", "America/New_York"
 

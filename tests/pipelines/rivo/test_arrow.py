@@ -378,3 +378,18 @@ def test_declared_columns_cover_the_responses_of_the_sandbox(quiet_program: Prog
         assert not rejected
         assert table["id"].to_pylist() == [row["id"] for row in lists[name]]
         assert new_columns(endpoint.columns, lists[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("2026-10-05T24:00:00Z", "2026-10-06T00:00:00+00:00"),
+        ("2026-12-31T24:00:00.000+02:00", "2026-12-31T22:00:00+00:00"),
+        ("2026-06-30T23:59:60Z", "2026-07-01T00:00:00+00:00"),
+        ("2026-10-05t06:00:00z", "2026-10-05T06:00:00+00:00"),
+    ],
+)
+def test_unusual_but_legal_times_are_read(text: str, iso: str) -> None:
+    array, misfits = to_array("timestamp", ["2026-10-05T06:00:00Z", text])
+    assert not misfits
+    assert array.to_pylist()[1].isoformat() == iso

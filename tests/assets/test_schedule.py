@@ -1,0 +1,43 @@
+"""The next sync that `rivo status` names is the one that Dagster's daemon starts, also when clocks change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from assets.schedule import SyncSchedule
+
+
+CLOCKS_CHANGE = [
+    ("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, tzinfo=UTC)),
+    ("30 2 * * *", "Europe/Berlin", datetime(2026, 10, 24, tzinfo=UTC)),
+    ("0 0 * * *", "America/Havana", datetime(2026, 3, 7, tzinfo=UTC)),
+    ("0 0 * * *", "America/Havana", datetime(2026, 10, 31, tzinfo=UTC)),
+    ("15 0,12 * * 1-5", "Asia/Kathmandu", datetime(2026, 6, 1, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize(("cron", "zone", "start"), CLOCKS_CHANGE)
+def test_times_are_those_of_dagsters_daemon(cron: str, zone: str, start: datetime) -> None:
+    # The function of the daemon.
+    theirs = schedule_execution_time_iterator(start.timestamp(), cron, zone)
+    ours = SyncSchedule(cron, zone)
+    moment = start
+    for _ in range(6):
+        following = ours.next_after(moment)
+        assert following > moment
+        assert ours.last_before(following + timedelta(seconds=1)) == following
+        assert next(theirs).astimezone(UTC) == following
+        moment = following
+
+
+@given(st.sampled_from(CLOCKS_CHANGE), st.integers(0, 6 * 24 * 60))
+def test_every_moment_lies_between_two_times(schedule: tuple[str, str, datetime], minutes: int) -> None:
+    cron, zone, start = schedule
+    ours, moment = SyncSchedule(cron, zone), start + timedelta(minutes=minutes)
+    assert ours.last_before(moment) < moment < ours.next_after(moment)
+    assert ours.next_after(ours.last_before(moment)) >= moment
