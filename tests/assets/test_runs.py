@@ -216,7 +216,7 @@ def test_sync_succeeds_if_a_picture_fails(store: DagsterStore, monkeypatch: pyte
 
     monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
     store.wait(1)
-    assert store.run_job().success
+    assert store.run_job("rivo_raw/vip_tiers", "reports/rpt_tier_migration").success
     key = dg.AssetKey(["reports", "rpt_tier_migration"])
     event = store.instance.get_latest_materialization_event(key)
     assert event

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from dbt_like_sql.runner import load_project
+from dbt_like_sql.runner import Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
@@ -30,11 +30,11 @@ _processes.set_forkserver_preload(["tests.harness.child"])
 
 @dataclass(frozen=True)
 class Job:
-    """The work of a child: one sync of all lists into `path`, with the models or without."""
+    """The work of a child: one sync of all lists into `path`, with the models of a project or without any."""
 
     path: Path
     settings: Settings
-    models: bool = False
+    project: Project | None = None
     full: bool = False
     file_limit: int | None = None
     """Largest size of a file in bytes."""
@@ -113,7 +113,7 @@ def _work(job: Job, pipe: Connection) -> None:
     Build.publish = reporting  # type: ignore[method-assign, assignment]
     report("start")
     try:
-        problems = _sync_with_models(job, report) if job.models else _sync_lists(job, report)
+        problems = _sync_with_models(job, job.project, report) if job.project else _sync_lists(job, report)
     except RivoError as error:
         problems = [str(error)]
     except BaseException as error:
@@ -132,8 +132,7 @@ def _sync_lists(job: Job, report: Callable[[str], None]) -> list[str]:
     return [result.error for result in results if result.error]
 
 
-def _sync_with_models(job: Job, report: Callable[[str], None]) -> list[str]:
-    project = load_project()
+def _sync_with_models(job: Job, project: Project, report: Callable[[str], None]) -> list[str]:
     problems: list[str] = []
     plan = Plan(SyncOptions(full=job.full), list(project.nodes), publish=True)
     for event in run(plan, project, shop_to_sync(job.settings)):

@@ -48,7 +48,20 @@ sys.exit(main())
 """
 
 # Not duckdb, pyarrow and numpy: their imports start threads, and a forked process has none of them.
-_PACKAGES = ("click", "dagster", "dlt", "pydantic_settings", "rich", "sqlglot", "urllib3")
+_PACKAGES = (
+    *(
+        "click",
+        "dagster",
+        "dlt",
+        "msgspec",
+        "pydantic_settings",
+        "rich.console",
+        "rich.progress",
+        "rich.table",
+    ),
+    *("sqlalchemy", "sqlglot.dialects.duckdb", "upath", "urllib3"),
+    *("dagster._core.storage.event_log", "dagster._core.storage.sqlite_storage"),
+)
 
 
 TIMEOUT_SECONDS = 300

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from dbt_like_sql.runner import NodeResult, Project, load_project
+from dbt_like_sql.runner import DataTest, NodeResult, Project, load_project, select
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
@@ -28,10 +28,30 @@ from tests.harness.settings import FAST, RIVO, environment, make_settings
 DAY = timedelta(days=1)
 
 
-@lru_cache(maxsize=1)
-def project() -> Project:
-    """The SQL models as they ship."""
-    return load_project()
+@lru_cache
+def project(selection: str = "") -> Project:
+    """Return the SQL models as they ship; or a project of the models that dbt's selectors name, and no others.
+
+    Tests that also read a model outside the selection are left out.
+    """
+    if not selection:
+        return load_project()
+    whole = project()
+    names = select(whole, selection)
+
+    def within(tests: tuple[DataTest, ...]) -> tuple[DataTest, ...]:
+        return tuple(test for test in tests if {test.node, *test.depends_on} <= set(names))
+
+    nodes = {
+        name: replace(
+            node,
+            data_tests=within(node.data_tests),
+            columns=tuple(replace(column, data_tests=within(column.data_tests)) for column in node.columns),
+        )
+        for name in names
+        for node in [whole.node(name)]
+    }
+    return replace(whole, nodes=nodes, singular_tests=within(whole.singular_tests))
 
 
 @dataclass(frozen=True)
@@ -57,6 +77,8 @@ class Store:
     """Whether an incomplete list fails the test."""
     allow_shrink: Collection[str] = ()
     """Lists that may lose many rows in any sync."""
+    selection: str = ""
+    """The models that syncs and builds make, as dbt's selectors name them, such as "+dim_member"; all by default."""
     keeps_observations: bool = False
     """Whether `observations` are kept; they cost a snapshot of the whole store a sync."""
     random: Random = field(default_factory=lambda: Random(0))
@@ -120,7 +142,7 @@ class Store:
     def with_warehouse(self, name: str) -> Store:
         """Return the same store with another warehouse, in a folder beside this one's."""
         path = self.path.parent.parent / name / self.path.name
-        return Store(self.server, path, self.options, random=self.random)
+        return Store(self.server, path, self.options, selection=self.selection, random=self.random)
 
     # -- syncs ----------------------------------------------------------------------------------------
 
@@ -139,7 +161,7 @@ class Store:
         Args:
             only: lists to read; all by default.
             at: the time to which the store's clock is set first.
-            models: whether all models are built and checked too; one that is not published fails the test.
+            models: whether the models are built and checked too; one that is not published fails the test.
             full, allow_shrink, rewind: as in `SyncOptions`.
             faults: the server's misbehaviour during this sync, such as "http_500:customers=0.2".
         """
@@ -149,8 +171,10 @@ class Store:
         options = SyncOptions(only, full, allow_shrink=(*allow_shrink, *self.allow_shrink), rewind=rewind)
         try:
             if models:
-                self.run(Plan(options, list(project().nodes), publish=True))
-                wrong = [(node.name, node.message) for node in self.nodes if node.status != "success"]
+                self.run(options)
+                # A selection is a project without the other models: those that exist are dropped.
+                right = {"success", "dropped"} if self.selection else {"success"}
+                wrong = [(node.name, node.message) for node in self.nodes if node.status not in right]
                 assert not wrong, wrong
                 assert self.finished
                 assert self.finished.published, self.finished.problems
@@ -173,17 +197,19 @@ class Store:
             self.results = {result.name: result for result in sync_lists(work, settings, options)}
             work.publish()
 
-    def run(self, plan: Plan) -> Finished:
-        """Carry out a plan as `rivo sync` and `rivo models build` do, without Dagster."""
-        events = list(run(plan, project(), shop_to_sync(self.settings)))
+    def run(self, lists: SyncOptions | None, prepare: Callable[[Build], object] | None = None) -> Finished:
+        """Read lists, build the models and publish, as `rivo sync` and `rivo models build` do, without Dagster."""
+        chosen = project(self.selection)
+        plan = Plan(lists, list(chosen.nodes), publish=True, prepare=prepare)
+        events = list(run(plan, chosen, shop_to_sync(self.settings)))
         self.results = {event.name: event for event in events if isinstance(event, ListResult)}
         self.nodes = [event for event in events if isinstance(event, NodeResult)]
         [self.finished] = [event for event in events if isinstance(event, Finished)]
         return self.finished
 
     def build(self, prepare: Callable[[Build], object] | None = None) -> None:
-        """Build and check all models, after `prepare` has changed the working copy, and publish. Reads no list."""
-        finished = self.run(Plan(None, list(project().nodes), publish=True, prepare=prepare))
+        """Build and check the models, after `prepare` has changed the working copy, and publish. Reads no list."""
+        finished = self.run(None, prepare)
         assert not finished.problems, finished.problems
 
     def change(self, prepare: Callable[[Build], Any]) -> Any:
@@ -195,7 +221,8 @@ class Store:
 
     def start(self, *, models: bool = False, full: bool = False, file_limit: int | None = None) -> Child:
         """Start a sync of all lists in a child process that can be killed."""
-        return Child(Job(self.path, self.settings, models, full, file_limit))
+        chosen = project(self.selection) if models else None
+        return Child(Job(self.path, self.settings, chosen, full, file_limit))
 
     def sync_in_child(self, *, models: bool = False, full: bool = False) -> str | None:
         """Sync in a child process and wait for its end; return the error, None on success."""

@@ -15,9 +15,11 @@ OPTIONS = {"patience_seconds": 3.0, "lookback_days": 36_500, "full_sweep_days": 
 
 
 @contextmanager
-def torture_store(folder: Path, seed: int, customers: int = 40, months: int = 4) -> Iterator[Store]:
+def torture_store(
+    folder: Path, seed: int, customers: int = 40, months: int = 4, selection: str = ""
+) -> Iterator[Store]:
     """Serve a store while a `with` block lasts. Each kind of torture takes a warehouse of its own in `folder`."""
     options = ProgramOptions(seed=seed, customers=customers, months=months)
     path = folder / "first" / "rivo.duckdb"
-    with open_store(path, options, options=OPTIONS, random=Random(seed)) as store:
+    with open_store(path, options, options=OPTIONS, random=Random(seed), selection=selection) as store:
         yield store

@@ -21,7 +21,9 @@ from tests.torture.two_at_once import two_at_once
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    with torture_store(tmp_path, seed=11, customers=25, months=3) as store:
+    # The models that the judge reads.
+    selection = "+dim_member +fct_points_ledger"
+    with torture_store(tmp_path, seed=11, customers=25, months=3, selection=selection) as store:
         yield store
 
 

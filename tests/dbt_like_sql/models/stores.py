@@ -19,12 +19,17 @@ LEDGER = (*STATES, "points_events", "points_redemptions")
 
 @contextmanager
 def open_observed_store(
-    program: Program | ProgramOptions, folder: Path, timezone: str = "UTC"
+    program: Program | ProgramOptions, folder: Path, timezone: str = "UTC", selection: str = ""
 ) -> Iterator[Store]:
     """Serve a program while a `with` block lasts; its store keeps its observations and may lose any rows."""
     options = {"timezone": timezone, "patience_seconds": 0.5}
     path = folder / "shop.duckdb"
     with open_store(
-        path, program, options=options, allow_shrink=tuple(ENDPOINTS), keeps_observations=True
+        path,
+        program,
+        options=options,
+        allow_shrink=tuple(ENDPOINTS),
+        selection=selection,
+        keeps_observations=True,
     ) as store:
         yield store

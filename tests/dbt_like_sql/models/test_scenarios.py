@@ -77,14 +77,17 @@ def test_shop_without_tiers_builds(tmp_path: Path) -> None:
 
 
 def test_next_tier_falls_back_to_points_when_no_member_has_a_tier(tmp_path: Path) -> None:
-    store = synced(ProgramOptions(customers=12, months=6), tmp_path)
+    options = ProgramOptions(customers=12, months=6)
+    with open_observed_store(Program(options), tmp_path) as store:
+        store.sync(*LEDGER, at=options.end)
     with duckdb.connect(str(store.path)) as connection:
         for table in ("vip_tiers", "vip_tiers_history"):
             connection.execute(f"update rivo_raw.{table} set threshold = 1_000_000 + id % 1000")
         for table in ("customers", "customers_history"):
             connection.execute(f"update rivo_raw.{table} set vip_tier_id = null")
         connection.execute("update rivo_raw.customers set vip_tier = null")
-        wrong = [node.message for node in build(connection, project()) if node.status != "success"]
+        nodes = build(connection, project(), as_of=options.end)
+        wrong = [node.message for node in nodes if node.status != "success"]
         assert wrong == []
     [measure] = store.dicts("from intermediate.int_tier_progress_measure")
     assert (measure["measure"], measure["share_agreeing"]) == ("points_365_days", 1)
@@ -139,7 +142,8 @@ def test_tier_with_deleted_at_is_closed(tmp_path: Path) -> None:
     platinum, day = 552_340, timedelta(days=1)
     deleted_at = options.end - 3 * day
     program.override("vip_tiers", platinum, at=deleted_at, deleted_at=deleted_at)
-    with open_observed_store(program, tmp_path) as store:
+    selection = "+dim_tier +rpt_near_next_tier"
+    with open_observed_store(program, tmp_path, selection=selection) as store:
         store.sync(*STATES, at=options.end - 7 * day)
         store.sync(*LEDGER, at=options.end, models=True)
     [version] = store.dicts(f"from marts.dim_tier where tier_id = {platinum} and not is_current")
@@ -158,9 +162,9 @@ def test_tier_gets_a_version_only_when_it_changes(tmp_path: Path) -> None:
     program.override("vip_tiers", gold, at=first + 2 * day, threshold=1_200)
     program.remove("vip_tiers", bronze, at=first + 3 * day)
     program.restore("vip_tiers", bronze, at=first + 4 * day)
-    with open_observed_store(program, tmp_path) as store:
+    with open_observed_store(program, tmp_path, selection="+dim_tier") as store:
         for n in range(5):
-            store.sync(*STATES, at=first + n * day)
+            store.sync("vip_tiers", at=first + n * day)
         store.sync(*STATES, at=options.end, models=True)
     rows = store.dicts("from marts.dim_tier order by tier_id, valid_from")
     versions = {
@@ -198,7 +202,8 @@ def test_unlisted_tier_takes_its_name_from_its_members(tmp_path: Path) -> None:
     card = {"id": 999_001, "name": "Founders", "threshold": high["attributes"]["vip_tier"]["threshold"] + 1}
     for row in (low, high):
         program.override("customers", row["id"], at=options.end, vip_tier=card)
-    with open_observed_store(program, tmp_path) as store:
+    selection = "+fct_tier_change +dim_member +rpt_near_next_tier +rpt_data_trust"
+    with open_observed_store(program, tmp_path, selection=selection) as store:
         store.sync(*STATES, at=first)
         store.sync(*STATES, at=options.end, models=True)
     moves = store.dicts("from marts.fct_tier_change where to_tier_id = 999001 order by customer_id")
@@ -217,10 +222,10 @@ def test_second_sync_within_a_second_decides_the_trust_report(tmp_path: Path) ->
     reported = (
         "select check_name, status, affected from reports.rpt_data_trust where check_name = 'lists_failed'"
     )
-    with open_observed_store(Program(options), tmp_path) as store:
+    with open_observed_store(Program(options), tmp_path, selection="+rpt_data_trust") as store:
         for lists, status in (("rewards", "attention"), ("", "ok")):
             faults = [f"http_404:{lists}"] if lists else []
-            store.sync(at=options.end, models=True, faults=faults)
+            store.sync(*LEDGER, "rewards", at=options.end, models=True, faults=faults)
             assert store.dicts(reported) == [
                 {"check_name": "lists_failed", "status": status, "affected": int(bool(lists))}
             ]

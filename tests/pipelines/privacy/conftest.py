@@ -35,17 +35,28 @@ def synced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return prepare_once(tmp_path_factory, "privacy", make) / "rivo.duckdb"
 
 
+@pytest.fixture(scope="session")
+def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse after one sync, without models."""
+
+    def make(folder: Path) -> None:
+        with serve_store(folder / "rivo.duckdb", OPTIONS, options=SETTINGS, must_complete=True) as store:
+            store.sync()
+
+    return prepare_once(tmp_path_factory, "privacy_first_sync", make) / "rivo.duckdb"
+
+
 @pytest.fixture
 def open_store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[OpenStore]:
-    """Open stores with an empty warehouse, or `loaded` with the two syncs; keyword arguments are settings."""
+    """Open stores with an empty warehouse, or with that of the fixture named; keyword arguments are settings."""
     with ExitStack() as closing:
         opened: list[Store] = []
 
-        def open_one(loaded: bool = False, **settings: Any) -> Store:
+        def open_one(warehouse: str = "", **settings: Any) -> Store:
             path = tmp_path / f"store{len(opened)}" / "rivo.duckdb"
             path.parent.mkdir()
-            if loaded:
-                shutil.copyfile(request.getfixturevalue("synced"), path)
+            if warehouse:
+                shutil.copyfile(request.getfixturevalue(warehouse), path)
             served = serve_store(path, OPTIONS, options=SETTINGS | settings, must_complete=True)
             opened.append(closing.enter_context(served))
             return opened[-1]

@@ -36,12 +36,12 @@ def restore(store: Store, made: Backup) -> list[str]:
 
 
 def test_restore_gives_back_a_lost_warehouse(open_store: OpenStore, tmp_path: Path) -> None:
-    lucky, unlucky = open_store(loaded=True), open_store(loaded=True)
+    lucky, unlucky = open_store("synced"), open_store("synced")
     for store in (lucky, unlucky):
         [(gone,)] = store.query("select max(id) from rivo_raw.customers")
         store.wait()
         store.program.remove("customers", gone, at=store.now)
-        store.sync()
+        store.sync("customers", "points_events")
     made = backup(unlucky.warehouse, unlucky.server.url, tmp_path / "backups" / "monday")
     shutil.rmtree(unlucky.path.parent)
     unlucky.path.parent.mkdir()
@@ -63,7 +63,7 @@ def test_restore_gives_back_a_lost_warehouse(open_store: OpenStore, tmp_path: Pa
 def test_backup_holds_the_unpublished_result_and_runs_beside_a_sync(
     open_store: OpenStore, tmp_path: Path
 ) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     with Warehouse(store.path).build() as work:
         work.connection.execute("update rivo_raw.customers set first_name = 'Waiting'")
         work.keep()
@@ -79,7 +79,7 @@ def test_backup_holds_the_unpublished_result_and_runs_beside_a_sync(
 def test_backup_is_written_completely_or_not_at_all(
     open_store: OpenStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     folder = tmp_path / "here" / "b"
     with pytest.raises(NoWarehouse, match="nothing to back up"):
         backup(Warehouse(tmp_path / "no.duckdb"), "nowhere", folder)
@@ -106,7 +106,7 @@ def test_backup_is_written_completely_or_not_at_all(
 
 
 def test_restore_refuses_to_replace_a_warehouse_with_data(open_store: OpenStore) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     with pytest.raises(
         WarehouseError, match=rf"already holds the log of {2 * len(ENDPOINTS)} list reads.*add --replace"
     ):
@@ -119,7 +119,7 @@ def test_restore_refuses_to_replace_a_warehouse_with_data(open_store: OpenStore)
 
 
 def test_restore_accepts_columns_and_tables_of_other_releases(open_store: OpenStore, tmp_path: Path) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     store.change(
         lambda work: work.connection.execute(
             "alter table rivo_raw.customers add column favourite varchar; "
@@ -136,14 +136,14 @@ def test_restore_accepts_columns_and_tables_of_other_releases(open_store: OpenSt
         "sync_log: the backup has no column seconds; it is null in the restored rows.",
     ]
     assert store.query("select distinct favourite, dob from rivo_raw.customers") == [("tea", None)]
-    store.sync(full=True)
+    store.sync("customers", full=True)
     assert store.query("select count(dob) > 0, count(favourite) = 0 from rivo_raw.customers") == [
         (True, True)
     ]
 
 
 def test_restore_erases_again_people_erased_after_the_backup(open_store: OpenStore, tmp_path: Path) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email <> '' order by id limit 1"
     )
@@ -162,7 +162,7 @@ def test_restore_erases_again_people_erased_after_the_backup(open_store: OpenSto
 
 
 def test_backup_during_syncs_is_consistent(open_store: OpenStore, tmp_path: Path) -> None:
-    store = open_store(loaded=True)
+    store = open_store("synced")
     failed: list[str] = []
     ended = threading.Event()
 

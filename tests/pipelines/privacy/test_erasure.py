@@ -11,7 +11,7 @@ from pipelines.privacy.erasure import Person, delete_unrecognisable, erase
 from pipelines.warehouse import Build
 from tests.harness.store import Store
 from tests.pipelines.privacy.conftest import OpenStore
-from tests.pipelines.privacy.traces import totals, traces
+from tests.pipelines.privacy.traces import PEOPLE, TOTALS_SELECTION, totals, traces
 
 CUSTOMER_IN_EVERY_LIST = """
     select c.id, c.email, c.referral_code
@@ -27,7 +27,9 @@ def erasing(store: Store, customer: object) -> Callable[[Build], Person]:
 
 
 def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_store: OpenStore) -> None:
-    store, twin = open_store(loaded=True), open_store(loaded=True)
+    store, twin = open_store("synced"), open_store("synced")
+    # What the two are compared by.
+    twin.selection = f"{TOTALS_SELECTION} +rpt_member_rfm +fct_points_ledger +fct_referral"
     id, email, code = store.query(CUSTOMER_IN_EVERY_LIST)[0]
     words = [str(id), email, code]
     versions = store.query(f"select count(*) from rivo_raw.customers_history where id = {id}")
@@ -92,15 +94,14 @@ def test_erasure_leaves_no_trace_keeps_totals_and_survives_the_next_sync(open_st
 def test_erasure_replaces_the_person_in_texts_of_histories_without_new_versions(
     open_store: OpenStore,
 ) -> None:
-    store = open_store()
-    store.sync()
+    store = open_store("first_sync")
     id, email, _ = store.query(CUSTOMER_IN_EVERY_LIST)[0]
     program = store.program
     reward = program.snapshot(store.now)["rewards"][0]["id"]
     for name in (f"For {id}", f"A gift for {email.upper()}"):
         store.wait()
         program.override("rewards", reward, at=store.now, name=name)
-        store.sync()
+        store.sync("rewards")
     versions = f"select valid_from, valid_to from rivo_raw.rewards_history where id = {reward} order by all"
     before = store.query(versions)
     assert len(before) == 3
@@ -116,21 +117,22 @@ def test_erasure_replaces_the_person_in_texts_of_histories_without_new_versions(
 
 def test_erasure_of_a_short_id_leaves_equal_numbers_alone(open_store: OpenStore) -> None:
     id = 1001
-    store = open_store(loaded=True)
-    program, now = store.program, store.now
+    store = open_store("first_sync")
+    program, now = store.program, store.wait()
     program.insert("customers", {"email": "ada@example.com", "loyalty_status": "member"}, at=now, id=id)
     event = {"points_diff": id, "customer": {"id": id, "email": "ada@example.com"}, "title": f"{id} points"}
     program.insert("points_events", event, at=now, id=id)
     other = next(row["id"] for row in program.snapshot(now)["customers"] if row["id"] != id)
     program.insert("points_events", {"points_diff": id, "customer": {"id": other}}, at=now, id=id + 1)
-    store.sync(full=True, models=True)
+    store.selection = TOTALS_SELECTION
+    store.sync("customers", "points_events", full=True, models=True)
     before = totals(store)
     columns = "id, points_diff, title, customer_id"
     events = f"select {columns} from rivo_raw.points_events where id in ({id}, {id + 1}) order by id"
 
     store.build(prepare=erasing(store, id))
     left = store.query(events)
-    store.sync(full=True, models=True)
+    store.sync("customers", "points_events", full=True, models=True)
 
     assert left == store.query(events)
     key = left[0][3]
@@ -143,51 +145,51 @@ def test_erasure_of_a_short_id_leaves_equal_numbers_alone(open_store: OpenStore)
 @pytest.mark.parametrize("mode", ["hash", "drop"])
 def test_erasure_lasts_when_rivo_pii_changes(open_store: OpenStore, mode: str) -> None:
     store = open_store(pii=mode)
-    id, email, code = open_store(loaded=True).query(CUSTOMER_IN_EVERY_LIST)[0]
-    store.sync()
+    id, email, code = open_store("synced").query(CUSTOMER_IN_EVERY_LIST)[0]
+    store.sync(*PEOPLE)
     store.change(erasing(store, email if mode == "hash" else id))
     assert traces(store, [str(id)]) == []
-    results = store.sync(full=True)
+    results = store.sync(*PEOPLE, full=True)
     assert traces(store, [str(id)]) == []
     assert sum(r.counts.rows_changed + r.counts.rows_new for r in results.values()) == 0
     store.options["pii"] = "keep"
     store.wait(0.01)
-    store.sync()
+    store.sync(*PEOPLE)
     assert traces(store, [str(id), email, code]) == []
 
 
 def test_erasure_of_an_address_that_only_referrals_know(open_store: OpenStore) -> None:
-    store = open_store()
+    store = open_store("first_sync")
     store.program.insert(
-        "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.now
+        "referrals", {"referred_email": "friend@example.com", "status": "pending"}, at=store.wait()
     )
-    store.sync()
+    store.sync("referrals")
+    assert traces(store, ["friend@example.com"])
     store.change(erasing(store, " Friend@example.com"))
-    store.sync(full=True)
+    store.sync("referrals", full=True)
     assert traces(store, ["friend@example.com"]) == []
 
 
 def test_erasure_refuses_a_shared_address_and_leaves_the_other_customer_alone(open_store: OpenStore) -> None:
-    store = open_store()
-    program, now = store.program, store.now
+    store = open_store("first_sync")
+    program, now = store.program, store.wait()
     first, second, *_ = [row["id"] for row in program.snapshot(now)["customers"]]
     for id in (first, second):
         program.override("customers", id, at=now, email="both@example.com")
-    store.sync()
+    store.sync("customers")
     with pytest.raises(
         RivoError, match=f"2 customers have that address: {first}, {second}. Erase each of them by id"
     ):
         store.change(erasing(store, "both@example.com"))
     store.change(erasing(store, first))
-    store.sync()
+    store.sync(*PEOPLE)
     emails = f"select count(*) from rivo_raw.customers where email = 'both@example.com' and id = {second}"
     assert store.query(emails) == [(1,)]
     assert traces(store, [str(first)]) == []
 
 
 def test_erasure_refuses_an_unknown_customer_or_a_missing_key(open_store: OpenStore) -> None:
-    store = open_store()
-    store.sync()
+    store = open_store("first_sync")
     for customer, sentence in (
         ("4711", "There is no customer 4711 in the warehouse"),
         ("nobody@example.com", "No customer or referral in the warehouse has the address nobody@example.com"),
@@ -205,8 +207,7 @@ def test_erasure_refuses_an_unknown_customer_or_a_missing_key(open_store: OpenSt
 
 
 def test_erasure_repeated_keeps_the_key(open_store: OpenStore) -> None:
-    store = open_store()
-    store.sync()
+    store = open_store("first_sync")
     [(id, email)] = store.query(
         "select id, email from rivo_raw.customers where email is not null order by id limit 1"
     )
@@ -217,8 +218,7 @@ def test_erasure_repeated_keeps_the_key(open_store: OpenStore) -> None:
 
 
 def test_sync_refuses_another_key_until_the_lost_one_is_given_up(open_store: OpenStore) -> None:
-    store = open_store()
-    store.sync()
+    store = open_store("first_sync")
     [(id,)] = store.query("select min(id) from rivo_raw.customers")
     store.change(erasing(store, id))
     for key in (None, "another key, just as long"):

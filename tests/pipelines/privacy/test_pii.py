@@ -9,7 +9,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from tests.harness.store import Store
 from tests.pipelines.privacy.conftest import OpenStore
-from tests.pipelines.privacy.traces import personal_words, traces, values
+from tests.pipelines.privacy.traces import PEOPLE, personal_words, traces, values
 
 LEAK = "Wanda Tattle"
 LISTS = tuple(ENDPOINTS)
@@ -44,7 +44,7 @@ def _leak(store: Store) -> set[str]:
 def test_keep_stores_all_personal_data(open_store: OpenStore) -> None:
     store = open_store()
     words = _leak(store)
-    store.sync()
+    store.sync(*PEOPLE)
     kept = values(store)
     assert [word for word in words if word not in kept] == []
 
@@ -107,14 +107,17 @@ def test_changed_setting_converts_the_stored_rows(open_store: OpenStore) -> None
     notes = "select id, internal_note from rivo_raw.points_events order by id"
     addresses = "select id, advocate_email, additional_details from rivo_raw.referrals order by id"
     fresh = Store(store.server, store.path.with_name("fresh.duckdb"), store.options)
-    fresh.sync()
+    fresh.sync(*PEOPLE)
     for sql in (emails, notes, addresses):
         assert store.query(sql) == fresh.query(sql)
     assert [row[0] for row in kept["customers"]] == [
         row[0] for row in store.contents("customers")["customers"]
     ]
     store.wait(1)
-    assert {result.kind for result in store.sync().values()} == {"full", "incremental"}
+    assert {result.kind for result in store.sync("rewards", "referrals").values()} == {
+        "full",
+        "incremental",
+    }
 
 
 @pytest.mark.parametrize("mode", ["hash", "drop"])
@@ -126,7 +129,7 @@ def test_changed_setting_converts_histories_without_new_versions(open_store: Ope
     for name in ("By first@staff.example", "By second@staff.example"):
         store.wait()
         program.override("rewards", reward, at=store.now, name=name)
-        store.sync()
+        store.sync("customers", "rewards")
     store.change(
         lambda work: work.connection.execute(
             "alter table rivo_raw.customers_history add column nickname varchar; "
@@ -139,7 +142,7 @@ def test_changed_setting_converts_histories_without_new_versions(open_store: Ope
 
     store.options["pii"] = mode
     store.wait(0.01)
-    store.sync(full=True)
+    store.sync("customers", "rewards", full=True)
 
     assert traces(store, [LEAK, "first@staff.example", "second@staff.example"]) == []
     assert store.query(versions) == [(2, 1)], "a converted version is not a new version"
@@ -148,11 +151,11 @@ def test_changed_setting_converts_histories_without_new_versions(open_store: Ope
 
 def test_changed_key_hashes_all_personal_data_again(open_store: OpenStore) -> None:
     store = open_store(pii="hash")
-    store.sync()
+    store.sync("customers", "referrals")
     before = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
     store.options["pii_key"] = "another key, just as long"
     store.wait(0.01)
-    store.sync()
+    store.sync("customers", "referrals")
     after = store.query("select email from rivo_raw.customers where email is not null order by id limit 1")
     assert before != after
     joined = (

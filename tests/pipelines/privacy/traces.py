@@ -10,6 +10,9 @@ from tests.harness.store import Store
 
 KEY = "a-key-that-is-hard-to-guess"
 
+PEOPLE = ("customers", "points_events", "points_redemptions", "referrals")
+"""The lists whose rows are about people."""
+
 # Reports on the program as a whole: none of their rows is about one person.
 TOTALS = (
     "rpt_points_rollforward",
@@ -22,6 +25,8 @@ TOTALS = (
     "rpt_member_funnel",
     "rpt_member_cohort_retention",
 )
+
+TOTALS_SELECTION = " ".join(f"+{name}" for name in TOTALS)
 
 
 def totals(store: Store) -> dict[str, list[tuple[Any, ...]]]:
