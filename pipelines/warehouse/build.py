@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from pipelines.warehouse.storage_errors import (
 READING_MEMORY_MB = 192
 """DuckDB's memory limit while lists are read and merged; beyond it DuckDB spills. Models have a limit of their own."""
 _USUAL_CHUNK_BYTES = 32_000_000
+_PLAIN = re.compile(r"[\w./\\: +,=@~-]+")
+"""Paths that can stand in SQL and in file patterns as they are."""
 _TIMES_A_CHUNK = 8
 """Factor of memory per chunk: a merge holds a chunk of long texts several times and cannot spill a single row."""
 
@@ -35,7 +39,7 @@ class Build:
     published: Path
     path: Path
     scratch: Path
-    """A folder for load packages and spilled data, deleted when the build ends."""
+    """A folder for load packages and spilled data, deleted when the build ends. SQL can hold its name as it is."""
     connection: duckdb.DuckDBPyConnection
     """The only connection to the working copy, in UTC, shared by dlt and the models."""
     is_rewritten: bool = False
@@ -102,8 +106,9 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
         try:
             discard(build_path, scratch)
             scratch.mkdir()
-            connection = _open_copy(base, build_path, scratch, is_fresh)
-            yield Build(published, build_path, scratch, connection)
+            with _plain_name(scratch) as plain:
+                connection = _open_copy(base, build_path, plain, is_fresh)
+                yield Build(published, build_path, plain, connection)
         except (OSError, duckdb.Error) as error:
             sentence = storage_failure(published, base, build_path, error)
             if sentence is None:
@@ -113,6 +118,30 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
             if connection is not None:
                 connection.close()
             discard(build_path, scratch)
+
+
+@contextmanager
+def _plain_name(folder: Path) -> Iterator[Path]:
+    """Give the name under which dlt can write into a folder: it puts names into SQL, where ' ends a text and ? matches.
+
+    For a folder such as `/home/o'brien/data/rivo.scratch` that is a link in the folder for temporary files.
+
+    Raises:
+        WarehouseError: that folder has such a name as well.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="rivo-") as links:
+        link = Path(links) / "scratch"
+        if not _PLAIN.fullmatch(str(link)):
+            raise WarehouseError(
+                f"Files cannot be loaded from {folder}: its name has a character that is special in SQL, and so has "
+                f"that of the folder for temporary files, {links}. Set TMPDIR to a folder with a plain name, or "
+                "RIVO_WAREHOUSE to a file in one. Nothing was changed."
+            )
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
 
 
 def is_being_built(published: Path) -> bool:

@@ -27,6 +27,22 @@ from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, sibling, wal_of
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
+_SCHEMAS = frozenset(
+    {
+        *(
+            "rivo_raw",
+            "rivo_raw_staging",
+            "rivo_actions",
+            "seeds",
+            "staging",
+            "intermediate",
+            "marts",
+            "reports",
+        ),
+        *("meta", "information_schema", "pg_catalog"),
+    }
+)
+"""Schemas that a warehouse has."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 
 
@@ -59,6 +75,12 @@ class Warehouse:
         if not path.name:
             raise SettingsError(
                 "RIVO_WAREHOUSE: the value names no file. Use a path such as data/rivo.duckdb."
+            )
+        catalog = path.name.partition(".")[0].lower()
+        if catalog in _SCHEMAS:
+            raise SettingsError(
+                f"RIVO_WAREHOUSE: a file called {path.name} cannot be queried, because DuckDB names the database after "
+                f"the file, and {catalog}.x would then mean two things. Use another name, such as rivo.duckdb."
             )
         # A symbolic link is resolved, because publishing replaces the file that it points to.
         path = (path if path.is_absolute() else PROJECT / path).resolve()

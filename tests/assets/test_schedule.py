@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from assets.schedule import SyncSchedule
 
-
 CLOCKS_CHANGE = [
     ("30 2 * * *", "Europe/Berlin", datetime(2026, 3, 28, tzinfo=UTC)),
     ("30 2 * * *", "Europe/Berlin", datetime(2026, 10, 24, tzinfo=UTC)),

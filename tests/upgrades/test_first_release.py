@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from assets.schedule import SyncSchedule
 from cli.terminal.status import show
 from dbt_like_sql.runner import load_project
 from pipelines.errors import WarehouseError
@@ -19,7 +20,6 @@ from pipelines.warehouse.backup import backup
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read, shop_to_sync
-from assets.schedule import SyncSchedule
 from runs.status import look
 from tests.harness.compare import differences
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rivo import arrow
-from pipelines.rivo.arrow import Rejected, batch, to_table, undeclared
+from pipelines.rivo.arrow import Rejected, batch, to_array, to_table, undeclared
 from pipelines.rivo.columns import Column, ColumnType
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
