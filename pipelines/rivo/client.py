@@ -11,9 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlencode
 
 import orjson
@@ -21,7 +22,7 @@ import tenacity
 import urllib3
 
 from pipelines.errors import ApiError, ListError, RivoError
-from pipelines.network import Connection, ConnectionFailure
+from pipelines.network import Connection, ConnectionFailure, Route
 from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
 from pipelines.rivo.responses import (
@@ -76,6 +77,27 @@ class _RetryableError(Exception):
         self.page = page
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its response, for those who look at how the API answers.
+
+    Attributes:
+        title: title of the list.
+        status: status of the response.
+        headers: its headers.
+        seconds: time until it was complete.
+        size: length of the body in bytes.
+        payload: its JSON object; None for an error or another document.
+    """
+
+    title: str
+    status: int
+    headers: Mapping[str, str]
+    seconds: float
+    size: int
+    payload: dict[str, Any] | None
+
+
 class Client:
     """A client for one shop's API; safe to use from several threads.
 
@@ -96,6 +118,7 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
         is_server_quoted: bool = True,
         notice: Callable[[str], None] = lambda _sentence: None,
+        listen: Callable[[Exchange], None] | None = None,
     ) -> None:
         """Prepare the connection; no request is sent yet.
 
@@ -106,6 +129,7 @@ class Client:
             patience_seconds: how long one request is retried.
             is_server_quoted: whether error messages quote the server, whose text can contain personal data.
             notice: called with a message when a request has to wait long.
+            listen: called with each request that was answered.
         """
         self._key = api_key
         self._headers = {
@@ -121,15 +145,24 @@ class Client:
         self._has_answered = False
         self._lock = threading.Lock()
         self._notice = notice
+        self._listen = listen
         self._failing_since: float | None = None
         self.requests = 0
         self.requests_of: Counter[str] = Counter()
         self.latency = 0.0
         self.observed_at: datetime | None = None
 
+    @property
+    def route(self) -> Route:
+        """How the API is reached: through which proxy, and with which certificates."""
+        return self._connection.route
+
     @classmethod
     def of_settings(
-        cls, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None
+        cls,
+        settings: Settings,
+        notice: Callable[[str], None] = lambda _sentence: None,
+        listen: Callable[[Exchange], None] | None = None,
     ) -> Client:
         """Return a client with the key, URL, rate limit and retry time of the settings.
 
@@ -145,6 +178,7 @@ class Client:
             patience_seconds=settings.patience_seconds,
             is_server_quoted=settings.pii == "keep",
             notice=notice,
+            listen=listen,
         )
 
     def get(
@@ -182,7 +216,7 @@ class Client:
             return payload
         except _RetryableError as error:
             if self.observed_at is None and not error.answered:
-                proxy = self._connection.route.proxy
+                proxy = self.route.proxy
                 check = f"{proxy.variable}, no_proxy, " if proxy else ""
                 raise ApiError(
                     f"Cannot connect to {self._base} ({self._redact(str(error))}). "
@@ -198,18 +232,25 @@ class Client:
     def _once(
         self, path: str, params: Mapping[str, int | str], title: str, decode: Callable[[bytes], Any]
     ) -> dict[str, Any]:
-        response = self._request(f"{path}?{urlencode(params)}", title)
+        response, took = self._request(f"{path}?{urlencode(params)}", title)
         date = http_date(response.headers.get("Date"))
         with self._lock:
-            if self.observed_at is None:
+            # The clock of a firewall or a proxy is not Rivo's.
+            if self.observed_at is None and not is_web_page(response):
                 self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
-        if 200 <= response.status < 300:
-            return self._parse(response, decode)
-        self._raise_for(response, date, path, title)
-        raise AssertionError("unreachable")
+        payload = None
+        try:
+            if 200 <= response.status < 300:
+                payload = self._parse(response, decode)
+                return payload
+            self._raise_for(response, date, path, title)
+        finally:
+            if self._listen:
+                headers = dict(response.headers)
+                self._listen(Exchange(title, response.status, headers, took, len(response.data), payload))
 
-    def _request(self, target: str, title: str) -> urllib3.BaseHTTPResponse:
-        """Send one request when the rate limit permits it, and return the complete response."""
+    def _request(self, target: str, title: str) -> tuple[urllib3.BaseHTTPResponse, float]:
+        """Send one request when the rate limit permits it; return the complete response, and its seconds."""
         with self._limiter.request():
             with self._lock:
                 self.requests += 1
@@ -228,7 +269,7 @@ class Client:
         took = time.monotonic() - started
         with self._lock:
             self.latency += (took - self.latency) * (0.2 if self.latency else 1.0)
-        return response
+        return response, took
 
     def _parse(self, response: urllib3.BaseHTTPResponse, decode: Callable[[bytes], Any]) -> dict[str, Any]:
         if is_web_page(response):
@@ -246,7 +287,7 @@ class Client:
 
     def _raise_for(
         self, response: urllib3.BaseHTTPResponse, date: datetime | None, path: str, title: str
-    ) -> None:
+    ) -> NoReturn:
         status = response.status
         if status in _RETRIED or status >= 500:
             pause = None
@@ -282,7 +323,7 @@ class Client:
         return ApiError(sentence[0].upper() + sentence[1:] + " Nothing was changed.")
 
     def _web_page(self, page: str) -> str:
-        host, proxy = self._connection.host, self._connection.route.proxy
+        host, proxy = self._connection.host, self.route.proxy
         between = (
             f" The request went through the proxy {proxy}."
             if proxy
