@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
@@ -35,10 +36,10 @@ class Authority:
         self.file = folder / "company ca.pem"
         self._ca.cert_pem.write_to_path(self.file)
 
-    def server(self, *names: str) -> ssl.SSLContext:
+    def server(self, *names: str, expires: datetime | None = None) -> ssl.SSLContext:
         """Return the TLS context of a server with these host names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._ca.issue_cert(*names).configure_cert(context)
+        self._ca.issue_cert(*names, not_after=expires).configure_cert(context)
         return context
 
 

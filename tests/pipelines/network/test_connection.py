@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -216,6 +217,16 @@ def test_unknown_certificate_names_what_is_trusted(
     other = Authority(tmp_path / "other").file
     monkeypatch.setenv("SSL_CERT_FILE", str(other))
     assert f"Trusted certificates: {other} (SSL_CERT_FILE)." in error_of(secure)
+
+
+def test_expired_certificate_points_to_the_clock(
+    stub: Stub, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    expired = authority.server("localhost", expires=datetime(2020, 1, 1, tzinfo=UTC))
+    with relay(port(stub), tls=expired) as tls:
+        said = error_of(f"https://localhost:{tls}/merchant_api/v1")
+    assert f"Check this machine's clock, which says {datetime.now(UTC):%Y-%m-%d}" in said
 
 
 @pytest.mark.parametrize("name", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_DIR"])

@@ -413,6 +413,14 @@ def test_observed_at_is_the_date_of_the_first_response(server: Server) -> None:
     assert client.observed_at == NOW
 
 
+def test_observed_at_is_not_the_date_of_a_web_page() -> None:
+    wrong = Reply(b"<html>Log in</html>", 503, "text/html", date="Mon, 05 Oct 2037 06:00:00 GMT")
+    with answering(lambda asked, n: page([1]) if n else wrong) as stub:
+        client = connect(stub.url)
+        get(client)
+    assert client.observed_at == NOW
+
+
 @pytest.mark.parametrize("date", [None, "", "yesterday", "99999"])
 def test_observed_at_is_local_time_without_a_valid_date(date: str | None) -> None:
     with answering(lambda asked, n: Reply({"data": []}, date=date)) as stub:
