@@ -8,6 +8,8 @@ import dagster as dg
 import urllib3
 
 from assets.instance.private import add_run_tags
+from pipelines.errors import RivoError
+from pipelines.network import Connection, ConnectionFailure
 from pipelines.settings import Settings
 
 _ALERTED = "rivo/alerted"
@@ -60,14 +62,17 @@ def send(job: str, run_id: str, sentence: str) -> str | None:
     if url is None:
         return None
     try:
-        response = urllib3.PoolManager(retries=False, timeout=_TIMEOUT).request(
+        response = Connection(url.get_secret_value()).send(
             "POST",
-            url.get_secret_value(),
             body=json.dumps(slack_message(job, run_id, sentence)),
             headers={"Content-Type": "application/json"},
+            timeout=_TIMEOUT,
         )
-    except urllib3.exceptions.HTTPError as error:
-        return f"The alert could not be sent to RIVO_ALERT_URL ({type(error).__name__})."
+    except (RivoError, ConnectionFailure) as error:
+        reason = str(error).replace(url.get_secret_value(), "RIVO_ALERT_URL").removesuffix(".")
+        return f"The alert could not be sent to RIVO_ALERT_URL: {reason}."
+    except ValueError:
+        return "The alert could not be sent: RIVO_ALERT_URL is not a valid URL."
     if response.status >= 300:
         return f"The alert could not be sent: RIVO_ALERT_URL answered with HTTP status {response.status}."
     return None

@@ -6,12 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from pipelines.errors import RivoError, command
+from pipelines.network import Connection, ConnectionFailure
 from pipelines.settings import PROJECT
 
 DEMO_SYNCS = 13
@@ -36,14 +36,13 @@ class DemoStore:
         self._ask({"now": now.isoformat()})
 
     def _ask(self, body: dict[str, str] | None) -> dict[str, str]:
-        data = None if body is None else json.dumps(body).encode()
-        # No proxy of the machine can reach its own loopback.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
-            with opener.open(urllib.request.Request(self._clock, data), timeout=120) as answer:  # noqa: S310
-                clock: dict[str, str] = json.load(answer)
-                return clock
-        except (OSError, ValueError) as error:
+            answer = Connection(self._clock).send(
+                "GET" if body is None else "POST", body=body and json.dumps(body), timeout=120
+            )
+            clock: dict[str, str] = json.loads(answer.data)
+            return clock
+        except (ConnectionFailure, ValueError) as error:
             raise RivoError(f"The sandbox store no longer answers ({error}). Run the sync again.") from None
 
 

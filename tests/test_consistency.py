@@ -134,3 +134,21 @@ def test_file_uses_finds_file_operations_on_a_warehouse(code: str) -> None:
 )
 def test_file_uses_accepts_messages_and_databases_in_memory(code: str) -> None:
     assert list(file_uses(code)) == []
+
+
+OPENS_A_CONNECTION = re.compile(
+    r"PoolManager|connection_from_url|urlopen\(|build_opener|HTTPS?Connection\(|create_connection|import requests"
+)
+
+
+def test_connections_are_opened_in_one_place() -> None:
+    """`pipelines.network.Connection` uses the proxies and certificates of the environment for every request."""
+    network = PROJECT / "pipelines" / "network"
+    found = [
+        f"{path.relative_to(PROJECT)}:{number}"
+        for path in _files(".py")
+        if network not in path.parents
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if OPENS_A_CONNECTION.search(line)
+    ]
+    assert found == []

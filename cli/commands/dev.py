@@ -31,14 +31,23 @@ def dev(port: int) -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Dagster's workspace file. Default: workspace.yaml of the project.",
 )
-def serve(part: str, host: str, port: int | None, workspace: Path | None) -> None:
+@click.option(
+    "--path-prefix",
+    metavar="PREFIX",
+    help="Path at which a reverse proxy shows the UI, such as /dagster. For webserver only.",
+)
+def serve(part: str, host: str, port: int | None, workspace: Path | None, path_prefix: str | None) -> None:
     """Start one of Dagster's processes on a server.
 
     webserver, daemon and code (the code location) are the processes that systemd or Docker keeps running:
     docs/deploying.md. On your own machine, `rivo dev` starts all of them.
     """
+    prefix = (path_prefix or "").strip("/")
+    if prefix and part != "webserver":
+        raise click.UsageError(f"--path-prefix is for webserver, which shows the UI; {part} has no pages.")
     if part == "webserver":
-        _become("dagster-webserver", "-w", _workspace(workspace), "-h", host, "-p", str(port or 3000))
+        options = ["-w", _workspace(workspace), "-h", host, "-p", str(port or 3000)]
+        _become("dagster-webserver", *options, *(["--path-prefix", f"/{prefix}"] if prefix else []))
     elif part == "daemon":
         _become("dagster-daemon", "run", "-w", _workspace(workspace))
     else:

@@ -7,26 +7,33 @@ HTTP date.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlencode
 
 import orjson
 import tenacity
 import urllib3
 
-from pipelines.errors import ApiError, ListError
+from pipelines.errors import ApiError, ListError, RivoError
+from pipelines.network import Connection, ConnectionFailure, Route
 from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
 from pipelines.rivo.repair import decode_json
+from pipelines.rivo.responses import (
+    error_text,
+    http_date,
+    is_web_page,
+    redirect_target,
+    retry_after,
+    server_name,
+)
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
 RATE_LIMIT = 15.0
 """Requests per second that Rivo permits per store, as reported by other clients."""
 PATIENCE_SECONDS = 300.0
-MAX_RETRY_AFTER_SECONDS = 120.0
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
 _NOTICE_AFTER_SECONDS = 5.0
 """Seconds for which a request fails before a notice says so."""
@@ -55,12 +61,42 @@ _REFUSED = {
 
 
 class _RetryableError(Exception):
-    """A failure that is worth a retry. `answered` is false when no server was reached."""
+    """A failure that is worth a retry.
 
-    def __init__(self, what: str, *, answered: bool, retry_after: float | None = None) -> None:
+    Attributes:
+        answered: false when no server was reached.
+        retry_after: seconds for which the server forbids requests.
+        page: description of the web page that came in place of JSON; None if none did.
+    """
+
+    def __init__(
+        self, what: str, *, answered: bool, retry_after: float | None = None, page: str | None = None
+    ) -> None:
         super().__init__(what)
         self.answered = answered
         self.retry_after = retry_after
+        self.page = page
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its response, for those who look at how the API answers.
+
+    Attributes:
+        title: title of the list.
+        status: status of the response.
+        headers: its headers.
+        seconds: time until it was complete.
+        size: length of the body in bytes.
+        payload: its JSON object; None for an error or another document.
+    """
+
+    title: str
+    status: int
+    headers: Mapping[str, str]
+    seconds: float
+    size: int
+    payload: dict[str, Any] | None
 
 
 class Client:
@@ -83,6 +119,7 @@ class Client:
         patience_seconds: float = PATIENCE_SECONDS,
         is_server_quoted: bool = True,
         notice: Callable[[str], None] = lambda _sentence: None,
+        listen: Callable[[Exchange], None] | None = None,
     ) -> None:
         """Prepare the connection; no request is sent yet.
 
@@ -93,6 +130,7 @@ class Client:
             patience_seconds: how long one request is retried.
             is_server_quoted: whether error messages quote the server, whose text can contain personal data.
             notice: called with a message when a request has to wait long.
+            listen: called with each request that was answered.
         """
         self._key = api_key
         self._headers = {
@@ -104,18 +142,28 @@ class Client:
         self._patience = patience_seconds
         self._is_quoted = is_server_quoted
         self._limiter = RateLimiter(rate_limit)
-        self._pool, self._prefix = _pool(self._base)
+        self._connection = Connection(self._base, connections=16)
+        self._has_answered = False
         self._lock = threading.Lock()
         self._notice = notice
+        self._listen = listen
         self._failing_since: float | None = None
         self.requests = 0
         self.requests_of: Counter[str] = Counter()
         self.latency = 0.0
         self.observed_at: datetime | None = None
 
+    @property
+    def route(self) -> Route:
+        """How the API is reached: through which proxy, and with which certificates."""
+        return self._connection.route
+
     @classmethod
     def of_settings(
-        cls, settings: Settings, notice: Callable[[str], None] = lambda _sentence: None
+        cls,
+        settings: Settings,
+        notice: Callable[[str], None] = lambda _sentence: None,
+        listen: Callable[[Exchange], None] | None = None,
     ) -> Client:
         """Return a client with the key, URL, rate limit and retry time of the settings.
 
@@ -131,6 +179,7 @@ class Client:
             patience_seconds=settings.patience_seconds,
             is_server_quoted=settings.pii == "keep",
             notice=notice,
+            listen=listen,
         )
 
     def get(
@@ -168,10 +217,14 @@ class Client:
             return payload
         except _RetryableError as error:
             if self.observed_at is None and not error.answered:
+                proxy = self.route.proxy
+                check = f"{proxy.variable}, no_proxy, " if proxy else ""
                 raise ApiError(
                     f"Cannot connect to {self._base} ({self._redact(str(error))}). "
-                    "Check RIVO_API_URL and the network of this machine, then run the sync again.",
+                    f"Check {check}RIVO_API_URL and the network of this machine, then run the sync again.",
                 ) from None
+            if error.page:
+                raise self._wrong_answer(title, self._web_page(error.page)) from None
             raise ListError(
                 f"{title} could not be read: {self._redact(str(error))}. Retries for up to {self._patience:.0f} "
                 "seconds (RIVO_PATIENCE_SECONDS) failed. No row of this list was loaded; the next sync tries again."
@@ -180,56 +233,55 @@ class Client:
     def _once(
         self, path: str, params: Mapping[str, int | str], title: str, decode: Callable[[bytes], Any]
     ) -> dict[str, Any]:
-        self._limiter.acquire()
+        response, took = self._request(f"{path}?{urlencode(params)}", title)
+        date = http_date(response.headers.get("Date"))
         with self._lock:
-            self.requests += 1
-            self.requests_of[title] += 1
-        started = time.monotonic()
+            # The clock of a firewall or a proxy is not Rivo's.
+            if self.observed_at is None and not is_web_page(response):
+                self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
+        payload = None
         try:
-            response = self._pool.urlopen(
-                "GET",
-                f"{self._prefix}{path}?{urlencode(params)}",
-                headers=self._headers,
-                retries=False,
-                redirect=False,
-                timeout=_TIMEOUT,
-            )
-        except (
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ConnectTimeoutError,
-            urllib3.exceptions.ProxyError,
-        ) as error:
-            raise _RetryableError(_reason(error), answered=False) from None
-        except urllib3.exceptions.SSLError as error:
-            if "CERTIFICATE" not in str(error).upper():
-                # The handshake was interrupted, or the server uses plain HTTP.
-                detail = _reason(error).rpartition("] ")[2].partition(" (_ssl")[0]
-                raise _RetryableError(f"no TLS connection: {detail}", answered=False) from None
-            raise ApiError(
-                f"This machine does not trust the certificate of {self._base} ({_reason(error)}). "
-                "Check RIVO_API_URL, or set SSL_CERT_FILE to the file of trusted certificates.",
-            ) from None
-        except urllib3.exceptions.HTTPError as error:
-            raise _RetryableError(f"the connection failed ({_reason(error)})", answered=True) from None
+            if 200 <= response.status < 300:
+                payload = self._parse(response, params, decode)
+                return payload
+            self._raise_for(response, date, path, title)
+        finally:
+            if self._listen:
+                headers = dict(response.headers)
+                self._listen(Exchange(title, response.status, headers, took, len(response.data), payload))
 
-        date = _http_date(response.headers.get("Date"))
+    def _request(self, target: str, title: str) -> tuple[urllib3.BaseHTTPResponse, float]:
+        """Send one request when the rate limit permits it; return the complete response, and its seconds."""
+        with self._limiter.request():
+            with self._lock:
+                self.requests += 1
+                self.requests_of[title] += 1
+            started = time.monotonic()
+            try:
+                response = self._connection.send(
+                    "GET", target, headers=self._headers, timeout=_TIMEOUT, preload_content=False
+                )
+            except ConnectionFailure as failure:
+                raise _RetryableError(str(failure), answered=failure.reached) from None
+        try:
+            _ = response.data
+        except urllib3.exceptions.HTTPError as error:
+            raise _RetryableError(str(self._connection.failure(error)), answered=True) from None
         took = time.monotonic() - started
         with self._lock:
             self.latency += (took - self.latency) * (0.2 if self.latency else 1.0)
-            if self.observed_at is None:
-                self.observed_at = date or datetime.now(UTC).replace(microsecond=0)
-        if 200 <= response.status < 300:
-            return self._parse(response, params, decode)
-        self._raise_for(response, date, title)
-        raise AssertionError("unreachable")
+        return response, took
 
-    @staticmethod
     def _parse(
-        response: urllib3.BaseHTTPResponse, params: Mapping[str, int | str], decode: Callable[[bytes], Any]
+        self,
+        response: urllib3.BaseHTTPResponse,
+        params: Mapping[str, int | str],
+        decode: Callable[[bytes], Any],
     ) -> dict[str, Any]:
-        kind = response.headers.get("Content-Type", "")
-        if "html" in kind.lower():
-            raise _RetryableError("the server returned an HTML page instead of JSON", answered=True)
+        if is_web_page(response):
+            raise _RetryableError(
+                "the server returned an HTML page instead of JSON", answered=True, page=_described(response)
+            )
         try:
             payload = decode(response.data)
         except orjson.JSONDecodeError as error:
@@ -241,33 +293,69 @@ class Client:
             ) from None
         if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
             raise _RetryableError("the response has no array named 'data'", answered=True)
+        self._has_answered = True
         return payload
 
-    def _raise_for(self, response: urllib3.BaseHTTPResponse, date: datetime | None, title: str) -> None:
+    def _raise_for(
+        self, response: urllib3.BaseHTTPResponse, date: datetime | None, path: str, title: str
+    ) -> NoReturn:
         status = response.status
         if status in _RETRIED or status >= 500:
-            retry_after = None
+            pause = None
             if status == 429:
-                retry_after = _retry_after(response.headers.get("Retry-After"), date)
-                self._limiter.pause(retry_after)
+                pause = retry_after(response.headers.get("Retry-After"), date)
+                self._limiter.pause(pause)
+            page = " with a web page" if is_web_page(response) else ""
             raise _RetryableError(
-                f"the server returned status {status}", answered=True, retry_after=retry_after
+                f"the server returned status {status}{page}", answered=True, retry_after=pause
             )
+        if 300 <= status < 400:
+            raise self._wrong_answer(title, self._redirect(response, path))
+        if is_web_page(response):
+            raise self._wrong_answer(title, self._web_page(_described(response)))
         # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
-        text = ADDRESS.sub("[address]", self._redact(_error_text(response))) if self._is_quoted else ""
+        text = ADDRESS.sub("[address]", self._redact(error_text(response))) if self._is_quoted else ""
         quoted = f" The server says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
                 "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
                 "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
-        if 300 <= status < 400:
-            raise ListError(
-                f"{title} could not be read: the server redirects ({status}). The key is never sent to another "
-                "URL; set RIVO_API_URL to the final one."
-            )
         reason = _REFUSED.get(status, f"the server returned status {status}")
         raise ListError(f"{title} could not be read: {reason}.{quoted}")
+
+    def _wrong_answer(self, title: str, sentence: str) -> RivoError:
+        """Return the error for an answer that is not from Rivo's API.
+
+        Before the API has answered anything, all lists would get the same answer, so it is reported once.
+        """
+        if self._has_answered:
+            return ListError(f"{title} could not be read: {sentence} The other lists are unaffected.")
+        return ApiError(sentence[0].upper() + sentence[1:] + " Nothing was changed.")
+
+    def _web_page(self, page: str) -> str:
+        host, proxy = self._connection.host, self.route.proxy
+        between = (
+            f" The request went through the proxy {proxy}."
+            if proxy
+            else " The request went through no proxy."
+        )
+        return (
+            f"a web page answered in place of Rivo's API ({page}). Something between this machine and Rivo refuses the "
+            f"request: a firewall, a proxy, or a page for people such as a captcha or a login.{between} Ask the "
+            f"administrator of the network to permit {host}, or Rivo's support to permit this machine. If you set "
+            "RIVO_API_URL, check it."
+        )
+
+    def _redirect(self, response: urllib3.BaseHTTPResponse, path: str) -> str:
+        target = self._redact(redirect_target(response, self._base + path))
+        where = f"the server redirects to {target}" if target else "the server redirects without saying where"
+        return (
+            f"{where} ({response.status}). The key is never sent to another URL. If this is the new address of Rivo's "
+            f"API, set RIVO_API_URL to {target.removesuffix(path) or 'it'}. If it is a login or a warning, something "
+            f"between this machine and Rivo refuses the request: ask the administrator of the network to permit "
+            f"{self._connection.host}."
+        )
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -310,65 +398,6 @@ def _wait(state: tenacity.RetryCallState) -> float:
     return tenacity.wait_random_exponential(multiplier=0.5, max=20)(state)
 
 
-def _pool(base: str) -> tuple[urllib3.HTTPConnectionPool | urllib3.ProxyManager, str]:
-    """Return a connection pool for the API, and the prefix of the URLs to request from it.
-
-    The pool uses the proxy of the environment if one is set for the host. Otherwise it is a pool for that host alone,
-    which saves parsing the URL of each request.
-    """
-    parts = urlsplit(base)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    host = parts.hostname or ""
-    certificates = os.environ.get("SSL_CERT_FILE")
-    if proxy and not urllib.request.proxy_bypass(host) and host not in ("127.0.0.1", "localhost", "::1"):
-        return urllib3.ProxyManager(proxy, maxsize=16, ca_certs=certificates), base
-    tls = {"ca_certs": certificates} if parts.scheme == "https" else {}
-    return urllib3.connection_from_url(base, maxsize=16, **tls), parts.path
-
-
-def _http_date(value: str | None) -> datetime | None:
-    """Return an HTTP date in UTC; None where it is absent or invalid."""
-    try:
-        date = parsedate_to_datetime(value or "")
-    except (TypeError, ValueError):
-        return None
-    return date.replace(tzinfo=date.tzinfo or UTC).astimezone(UTC)
-
-
-def _retry_after(value: str | None, answered_at: datetime | None) -> float:
-    """Return the seconds to wait after a 429: the value of the header, at most 120; 1 without a valid header.
-
-    A date is compared with the `Date` of the same response, so that a wrong local clock does no harm.
-    """
-    seconds = 1.0
-    if value:
-        try:
-            seconds = float(value)
-        except ValueError:
-            until = _http_date(value)
-            if until is not None:
-                seconds = (until - (answered_at or datetime.now(UTC))).total_seconds()
-    return min(max(0.1, seconds), MAX_RETRY_AFTER_SECONDS)
-
-
-def _error_text(response: urllib3.BaseHTTPResponse) -> str:
-    """Return the error message in a response, or an empty text. Rivo does not document the format of errors."""
-    if "json" not in response.headers.get("Content-Type", ""):
-        return ""
-    try:
-        body = orjson.loads(response.data)
-    except orjson.JSONDecodeError:
-        return ""
-    if not isinstance(body, dict):
-        return ""
-    errors = body.get("errors")
-    text = (
-        body.get("error") or body.get("message") or (errors[0] if isinstance(errors, list) and errors else "")
-    )
-    return " ".join(str(text).split()) if text else ""
-
-
-def _reason(error: Exception) -> str:
-    """Return the last and most specific part of a urllib3 error, without addresses of Python objects."""
-    text = str(error).rsplit(": ", 1)[-1].strip("()'\" ")
-    return text[:150] or type(error).__name__
+def _described(response: urllib3.BaseHTTPResponse) -> str:
+    server = server_name(response)
+    return f"status {response.status}{f', server {server}' if server else ''}"

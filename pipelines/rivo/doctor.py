@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipelines.errors import ListError, SettingsError
-from pipelines.rivo.client import Client, by_id, by_number
+from pipelines.network import Connection
+from pipelines.rivo.client import Client, Exchange, by_id, by_number
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Row, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -22,28 +23,61 @@ if TYPE_CHECKING:
 
 _DENSITY_SAMPLES = 12
 """Number of samples used to estimate how dense the ids of a list are."""
+_CLOCK_SECONDS = 300
+"""Difference of two clocks that needs attention."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check, and whether it is good."""
+    """The result of one check.
+
+    Attributes:
+        good: whether syncs will work.
+        text: the result, as a sentence.
+        is_warning: whether it needs attention although syncs work.
+        is_local: whether it names hosts or paths of this machine, which a report leaves out.
+    """
 
     good: bool
     text: str
+    is_warning: bool = False
+    is_local: bool = False
+
+    @property
+    def label(self) -> str:
+        """Return a word for the result."""
+        if not self.good:
+            return "PROBLEM"
+        return "WARNING" if self.is_warning else "ok"
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None) -> Iterator[Finding]:
     """Check that each list can be read, how it is paged and how long it is; then estimate the time of a first load.
 
+    Args:
+        settings: the account.
+        listen: called with each request that was answered.
+
     Raises:
-        SettingsError: RIVO_API_KEY is not set.
+        SettingsError: RIVO_API_KEY is not set, or a proxy or a certificate file cannot be used.
         ApiError: the key is refused, or no server answers.
     """
     if settings.api_key is None:
         raise SettingsError(
             "RIVO_API_KEY is not set, so there is no account to check. Set it in .env (see .env.example)."
         )
-    client = Client.of_settings(settings)
+    clocks: list[tuple[datetime, datetime]] = []
+
+    def hear(exchange: Exchange) -> None:
+        if client.observed_at and not clocks:
+            clocks.append((client.observed_at, datetime.now(UTC)))
+        if listen:
+            listen(exchange)
+
+    client = Client.of_settings(settings, listen=hear)
+    yield Finding(True, f"Rivo's API is reached {client.route}", is_local=True)
+    if settings.alert_url:
+        yield _alerts(settings.alert_url.get_secret_value())
     pages: list[int] = []
     latencies: list[float] = []
     for endpoint in ENDPOINTS.values():
@@ -56,22 +90,53 @@ def examine(settings: Settings) -> Iterator[Finding]:
             yield Finding(False, str(error))
             continue
         pages.append(max(1, math.ceil(rows / PAGE_SIZE)))
-        size = (
-            f"{'' if is_exact else 'about '}{rows:,} rows, {pages[-1]:,} page{'' if pages[-1] == 1 else 's'}"
-        )
-        if honoured:
-            yield Finding(True, f"{endpoint.title}: reachable, cursor honoured, {size}")
-        else:
-            yield Finding(
-                pages[-1] <= MAX_OFFSET_PAGE,
-                f"{endpoint.title}: the server ignores since_id; it will be read by page number, {size}",
-            )
+        yield _size(endpoint, honoured, f"{'' if is_exact else 'about '}{rows:,} rows", pages[-1])
     if latencies:
         yield _first_load(sum(latencies) / len(latencies), pages, settings.rate_limit)
-    if client.observed_at:
-        # Syncs use the clock of the API, so a difference does no harm.
-        difference = abs((datetime.now(UTC) - client.observed_at).total_seconds())
-        yield Finding(True, f"this machine's clock and the API's differ by {difference:,.0f} seconds")
+    if clocks:
+        yield _clocks(*clocks[0])
+
+
+def _size(endpoint: Endpoint, honoured: bool, rows: str, pages: int) -> Finding:
+    size = f"{rows}, {pages:,} page{'' if pages == 1 else 's'}"
+    if honoured:
+        return Finding(True, f"{endpoint.title}: reachable, cursor honoured, {size}")
+    return Finding(
+        pages <= MAX_OFFSET_PAGE,
+        f"{endpoint.title}: the server ignores since_id; it will be read by page number, {size}",
+    )
+
+
+def _alerts(url: str) -> Finding:
+    """Describe how alerts are sent. The address is a secret and is not shown."""
+    try:
+        return Finding(True, f"Alerts (RIVO_ALERT_URL) are sent {Connection(url).route}", is_local=True)
+    except SettingsError as error:
+        return Finding(False, f"Alerts (RIVO_ALERT_URL) cannot be sent: {error}", is_local=True)
+    except ValueError:
+        return Finding(False, "Alerts cannot be sent: RIVO_ALERT_URL is not a valid URL.")
+
+
+def _clocks(api: datetime, ours: datetime) -> Finding:
+    """Compare the clocks. A wrong local clock does no harm to data, which are dated by the API's."""
+    difference = abs((ours - api).total_seconds())
+    if difference <= _CLOCK_SECONDS:
+        return Finding(True, f"this machine's clock and the API's differ by {in_words(difference)}")
+    return Finding(
+        True,
+        f"this machine's clock and the API's differ by {in_words(difference)}: here it is {ours:%Y-%m-%d %H:%M} UTC, "
+        f"there {api:%Y-%m-%d %H:%M} UTC. Syncs date everything by the API's clock, but they start by this machine's, "
+        "and certificates are checked by it. Set this machine's clock, for example with NTP.",
+        is_warning=True,
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration for people, in the largest unit of which it has two: "51 days", "3 minutes"."""
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}s"
+    return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
 
 
 def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
@@ -86,7 +151,7 @@ def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
         count * max(latency / (WORKERS if count > PAGES_BEFORE_JUMPING else 1), 1 / rate) for count in pages
     )
     total = sum(pages)
-    took = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{max(seconds, 2):.0f} seconds"
+    took = in_words(max(seconds, 2))
     return Finding(
         True, f"{latency * 1000:.0f} ms per request; a first load of {total:,} pages takes about {took}"
     )

@@ -11,9 +11,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.alerts import alert_on_run_failure, slack_message
+from assets.alerts import alert_on_run_failure, send, slack_message
 from tests.assets.conftest import KEY
 from tests.harness.dagster import DagsterStore
+from tests.harness.network import proxy
 
 
 class Webhook:
@@ -119,6 +120,44 @@ def test_failed_alert_is_logged_without_the_url(
     log = log_of(store, result.run_id)
     assert "RIVO_ALERT_URL answered with HTTP status 500" in log
     assert "secret-path" not in log
+
+
+def test_alert_is_sent_through_the_proxy(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_ALERT_URL", "http://hooks.example/services/T0/secret-path?token=x")
+    with proxy(webhook.server.server_port, "corp:s3cret-pw") as between:
+        monkeypatch.setenv("http_proxy", f"corp:s3cret-pw@{between.address}")
+        assert send("daily_sync", "0" * 36, "No list could be read.") is None
+        assert between.lines == ["POST http://hooks.example/services/T0/secret-path?token=x"]
+        assert webhook.posted[0]["text"] == "Rivo sync failed: No list could be read."
+
+        monkeypatch.setenv("http_proxy", f"corp:s3cret-other@{between.address}")
+        problem = send("daily_sync", "0" * 36, "No list could be read.")
+    assert problem
+    assert problem.startswith(
+        f"The alert could not be sent to RIVO_ALERT_URL: The proxy http://{between.address} (http_proxy, with a user "
+        "name) refuses the user name and password (407)."
+    )
+    assert "s3cret" not in problem
+    assert "secret-path" not in problem
+
+
+def test_alert_reports_an_unusable_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/services/T0/secret-path")
+    for name, value in (("https_proxy", "socks5://127.0.0.1:9"), ("SSL_CERT_FILE", "/nowhere/ca.pem")):
+        monkeypatch.setenv(name, value)
+        problem = send("daily_sync", "0" * 36, "No list could be read.")
+        assert problem
+        assert problem.startswith(f"The alert could not be sent to RIVO_ALERT_URL: {name} names")
+        assert "secret-path" not in problem
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("RIVO_ALERT_URL", "http://127.0.0.1:9/secret-path")
+    problem = send("daily_sync", "0" * 36, "No list could be read.")
+    assert problem
+    assert "refused" in problem
+    assert "secret-path" not in problem
+    monkeypatch.setenv("RIVO_ALERT_URL", "https://[hooks.example/secret-path")
+    problem = send("daily_sync", "0" * 36, "No list could be read.")
+    assert problem == "The alert could not be sent: RIVO_ALERT_URL is not a valid URL."
 
 
 def test_successful_run_sends_no_alert(store: DagsterStore, webhook: Webhook) -> None:

@@ -14,6 +14,7 @@ from dbt_like_sql.runner import load_project
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Fault, Server
 from tests.cli.conftest import KEY, Rivo
+from tests.harness.stub import Reply, answering
 
 TITLES = tuple(endpoint.title for endpoint in ENDPOINTS.values())
 
@@ -165,6 +166,66 @@ def test_doctor_checks_every_list_and_writes_nothing(rivo: Rivo, tmp_path: Path)
     for title in TITLES:
         assert f"ok       {title}: reachable, cursor honoured" in result.stdout
     assert not (tmp_path / "warehouse").exists()
+
+
+def test_doctor_writes_a_report_for_a_bug_report(rivo: Rivo, tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    for key, code in ((KEY, 0), ("wrong-key-0123456789", 1)):
+        result = rivo("doctor", "--report", str(file), RIVO_API_KEY=key)
+        assert result.returncode == code, result.stderr
+        assert f"The report is in {file}. Read it before" in result.stderr
+        assert "Traceback" not in result.stderr
+        text = file.read_text()
+        assert "Versions" in text
+        assert ("Customers: reachable" in text) == (code == 0)
+        assert ("ended    Rivo refused the key (401)" in text) == (code == 1)
+        assert key not in text
+
+
+def test_doctor_report_overwrites_no_other_file(rivo: Rivo, server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes")
+    server.requests.clear()
+    for name, message in (
+        (file, f"{file} exists and is not a report of `rivo doctor`. Choose another name."),
+        (tmp_path / "nowhere" / "report.txt", "cannot be written to"),
+    ):
+        result = rivo("doctor", "--report", str(name))
+        assert (result.returncode, result.stdout) == (1, "")
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+    assert file.read_text() == "my notes"
+    assert server.requests == []
+
+
+def test_firewall_is_reported_once_by_sync_and_doctor(rivo: Rivo) -> None:
+    page = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
+    with answering(lambda asked, n: Reply(page, 403, "text/html; charset=UTF-8")) as stub:
+        for command in ("sync", "doctor"):
+            result = rivo(command, RIVO_API_URL=stub.url)
+            said = result.stdout + result.stderr
+            assert result.returncode == 1
+            assert said.count("web page answered in place of Rivo's API (status 403)") == 1
+            assert "plan" not in said
+            assert "Traceback" not in said
+
+
+def test_network_that_cannot_work_is_refused_before_anything_is_read(rivo: Rivo, server: Server) -> None:
+    server.requests.clear()
+    url = "https://api.example/merchant_api/v1"
+    for name, value in (
+        ("https_proxy", "socks5://corp:s3cret-pw@127.0.0.1:9"),
+        ("https_proxy", "http://corp:s3cret-pw/x@127.0.0.1:9"),
+        ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+    ):
+        for command in ("sync", "doctor"):
+            result = rivo(command, RIVO_API_URL=url, **{name: value})
+            said = result.stdout + result.stderr
+            assert result.returncode == 1
+            assert f"{name} " in said
+            assert "RIVO_API_URL" not in said
+            assert "s3cret" not in said
+            assert "Traceback" not in said
 
 
 def test_commands_without_a_warehouse_say_what_to_run(rivo: Rivo) -> None:

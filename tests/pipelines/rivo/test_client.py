@@ -5,16 +5,21 @@ from __future__ import annotations
 import socket
 import time
 import traceback
+from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from pipelines.errors import ApiError, ListError, RivoError
 from pipelines.rivo import client as client_module
-from pipelines.rivo.client import Client, _retry_after
+from pipelines.rivo.client import Client
+from pipelines.rivo.responses import retry_after
 from sandbox import Server
+from tests.harness.network import relay
 from tests.harness.settings import make_settings
 from tests.harness.stub import DATE, Asked, Reply, answering, page
 
@@ -67,14 +72,13 @@ def test_api_key_is_sent_raw_in_the_header_only() -> None:
         ),
         (418, ListError, "Rewards could not be read: the server returned status 418"),
         (422, ListError, "Rewards could not be read: the server could not process the request (422)"),
-        (302, ListError, "Rewards could not be read: the server redirects (302)"),
         (401, ApiError, "Rivo refused the key (401). RIVO_API_KEY must be the raw key"),
     ],
 )
 def test_refused_request_is_reported_without_a_retry(
     status: int, kind: type[RivoError], message: str
 ) -> None:
-    with answering(lambda asked, n: Reply({"error": "no"}, status, headers={"Location": "/x"})) as stub:
+    with answering(lambda asked, n: Reply({"error": "no"}, status)) as stub:
         error = error_of(connect(stub.url))
         assert len(stub.asked) == 1
     assert type(error) is kind
@@ -154,8 +158,7 @@ def test_transient_failure_is_retried(server: Server, fault: str) -> None:
     ("fault", "message"),
     [
         ("http_500", "the server returned status 500"),
-        ("http_503", "the server returned status 503"),
-        ("html", "the server returned an HTML page instead of JSON"),
+        ("http_503", "the server returned status 503 with a web page"),
         ("truncated", "the connection failed"),
         ("dropped", "the connection failed"),
         ("rate_limited", "the server returned status 429"),
@@ -230,6 +233,29 @@ def test_local_server_is_reached_without_the_proxy(server: Server, monkeypatch: 
     assert len(get(connect(server.url, server.key))) == 10
 
 
+@pytest.mark.parametrize("window", ["sliding", "fixed"])
+def test_server_behind_a_slow_network_counts_at_most_the_rate(window: str) -> None:
+    arrived: list[float] = []
+    random = Random(5)
+
+    def answer(asked: Asked, n: int) -> Reply:
+        arrived.append(time.monotonic())
+        return page([1])
+
+    def delay() -> float:
+        return random.choice([0.0, 0.0, 0.02, 0.05, 0.12])
+
+    with answering(answer) as stub, relay(urlsplit(stub.url).port or 0, delay=delay) as port:
+        client = connect(f"http://127.0.0.1:{port}/merchant_api/v1", rate_limit=15)
+        with ThreadPoolExecutor(8) as pool:
+            for future in [pool.submit(get, client) for _ in range(70)]:
+                future.result()
+    arrived.sort()
+    assert len(arrived) == 70
+    starts = arrived if window == "sliding" else [arrived[0] + n / 7 for n in range(40)]
+    assert max(bisect_left(arrived, start + 1) - bisect_left(arrived, start) for start in starts) <= 15
+
+
 def test_429_delays_all_threads() -> None:
     arrived: list[float] = []
 
@@ -260,6 +286,14 @@ def test_observed_at_is_the_date_of_the_first_response(server: Server) -> None:
     get(client)
     server.now += timedelta(hours=1)
     get(client)
+    assert client.observed_at == NOW
+
+
+def test_observed_at_is_not_the_date_of_a_web_page() -> None:
+    wrong = Reply(b"<html>Log in</html>", 503, "text/html", date="Mon, 05 Oct 2037 06:00:00 GMT")
+    with answering(lambda asked, n: page([1]) if n else wrong) as stub:
+        client = connect(stub.url)
+        get(client)
     assert client.observed_at == NOW
 
 
@@ -306,4 +340,4 @@ def test_retry_after_date_is_relative_to_the_date_of_the_response() -> None:
     ],
 )
 def test_retry_after_is_parsed_and_limited(value: str | None, seconds: float) -> None:
-    assert _retry_after(value, NOW) == seconds
+    assert retry_after(value, NOW) == seconds

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ApiError, SettingsError
-from pipelines.rivo.doctor import Finding, examine
+from pipelines.rivo.doctor import Finding, examine, in_words
 from sandbox import Server
+from tests.harness.network import CERTIFICATES, VARIABLES, Authority
 from tests.harness.settings import make_settings
 from tests.harness.stub import Asked, Reply, answering, page
 
@@ -81,3 +84,79 @@ def test_doctor_estimates_the_size_of_a_long_list(pages_are_ignored: bool) -> No
     match = re.search(r"about ([\d,]+) rows", said)
     assert match, said
     assert abs(int(match[1].replace(",", "")) - count) < 0.1 * count
+
+
+# -- clocks ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 seconds"),
+        (0.6, "1 second"),
+        (119, "119 seconds"),
+        (120, "2 minutes"),
+        (3_600, "60 minutes"),
+        (7_200, "2 hours"),
+        (86_400, "24 hours"),
+        (4_447_649, "51 days"),
+        (400 * 86_400 * 10, "4,000 days"),
+    ],
+)
+def test_duration_is_in_words(seconds: float, words: str) -> None:
+    assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words", "is_warning"),
+    [
+        (timedelta(seconds=40), r"(39|40|41) seconds$", False),
+        (timedelta(minutes=4, seconds=30), "4 minutes$|5 minutes$", False),
+        (
+            timedelta(minutes=6),
+            r"6 minutes: here it is [\d: -]+ UTC, there [\d: -]+ UTC\. Syncs date everything",
+            True,
+        ),
+        (timedelta(days=-51), "51 days: here it is", True),
+    ],
+)
+def test_doctor_warns_of_clocks_that_differ(
+    server: Server, ahead: timedelta, words: str, is_warning: bool
+) -> None:
+    server.date_offset = datetime.now(UTC) - server.now + ahead
+    [clocks] = [each for each in examine(make_settings(server)) if "clock and the API's" in each.text]
+    assert re.search(f"differ by ({words})", clocks.text), clocks.text
+    assert (clocks.good, clocks.is_warning) == (True, is_warning)
+    assert clocks.label == ("WARNING" if is_warning else "ok")
+
+
+# -- the network -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*VARIABLES, *map(str.upper, VARIABLES), *CERTIFICATES):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("_plain_network")
+def test_doctor_names_the_proxy_and_the_certificates(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://corp:s3cret-pw@proxy.corp:3128")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(Authority(tmp_path).file))
+    monkeypatch.setenv("no_proxy", "rivo.example")
+    settings = make_settings(server, alert_url="https://hooks.example/secret-path")
+
+    first, second, *_ = texts(list(examine(settings)))
+
+    assert first == "Rivo's API is reached directly, without a proxy"
+    assert second == (
+        "Alerts (RIVO_ALERT_URL) are sent through the proxy http://proxy.corp:3128 (https_proxy, with a user name); "
+        f"trusted certificates: {tmp_path}/company ca.pem (REQUESTS_CA_BUNDLE)"
+    )
+    monkeypatch.setenv("https_proxy", "socks5://corp:s3cret-pw@proxy.corp:1080")
+    (problem,) = texts(list(examine(settings)), good=False)
+    assert problem.startswith("Alerts (RIVO_ALERT_URL) cannot be sent: https_proxy names a SOCKS proxy")
+    with pytest.raises(SettingsError, match="https_proxy names a SOCKS proxy"):
+        list(examine(make_settings(server, api_url="https://api.example/merchant_api/v1")))

@@ -7,8 +7,11 @@ during `sleep`, so that they do not fail on a busy machine.
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -60,6 +63,74 @@ def test_limiter_permits_at_most_the_rate_in_any_second(rate: float, each: int, 
     times = acquire_in_threads(RateLimiter(rate), each)
     assert len(times) == each * 4
     assert most_in_a_second(times) <= most
+
+
+@pytest.mark.parametrize("jitter", [0.03, 0.15, 0.6])
+def test_server_counts_at_most_the_rate_however_long_requests_are_on_their_way(jitter: float) -> None:
+    limiter, random, arrived = RateLimiter(20), Random(13), []
+    delays = iter([random.random() ** 3 * jitter for _ in range(1_000)])
+    ends_at = time.monotonic() + 4
+
+    def work() -> None:
+        while time.monotonic() < ends_at:
+            with limiter.request():
+                time.sleep(0.01 + next(delays))
+                arrived.append(time.monotonic())
+                time.sleep(0.05)
+
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(work) for _ in range(8)]:
+            future.result()
+    assert most_in_a_second(sorted(arrived)) <= 20
+    # Slow requests cost speed, but no more than they must.
+    assert len(arrived) > 4 * 20 * (0.9 if jitter < 0.1 else 0.4)
+
+
+def test_unanswered_request_keeps_its_place() -> None:
+    limiter = RateLimiter(2)
+    with limiter.request() as first:
+        with limiter.request():
+            pass
+        with limiter.request() as third:
+            assert third - first > 1, "the second place was free again"
+        started = time.monotonic()
+    with limiter.request() as fourth:
+        assert fourth - started > 0.9, "the first request can have arrived when it was answered"
+
+
+def test_failed_request_counts_from_its_failure() -> None:
+    limiter = RateLimiter(1)
+    with limiter.request():
+        pass
+    ended = []
+
+    def lose() -> None:
+        with limiter.request():
+            time.sleep(0.3)
+            ended.append(time.monotonic())
+            raise OSError("lost")
+
+    with pytest.raises(OSError, match="lost"):
+        lose()
+    with limiter.request() as following:
+        assert following - ended[0] > 1
+
+
+def test_constant_delay_costs_no_speed() -> None:
+    limiter, permitted = RateLimiter(20), []
+
+    def work() -> None:
+        for _ in range(10):
+            with limiter.request() as moment:
+                permitted.append(moment)
+                time.sleep(0.2)
+
+    with ThreadPoolExecutor(8) as pool:
+        for future in [pool.submit(work) for _ in range(8)]:
+            future.result()
+    # From the first place that is taken again to the last one.
+    permitted.sort()
+    assert (permitted[-1] - permitted[0]) < 1.1 * (len(permitted) - 20) / 20 + 1
 
 
 def test_limiter_spaces_requests_evenly() -> None:

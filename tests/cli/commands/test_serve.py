@@ -1,0 +1,72 @@
+"""`rivo serve`: Dagster's processes on a server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pipelines.network import Connection, ConnectionFailure
+from tests.cli.conftest import RIVO, Rivo, environment
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def webserver(tmp_path: Path, *options: str) -> Iterator[Connection]:
+    """Run `rivo serve webserver` with an empty workspace, and wait until it answers."""
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text("load_from: []\n")
+    port = free_port()
+    process = subprocess.Popen(
+        [RIVO, "serve", "webserver", "--port", str(port), "--workspace", str(workspace), *options],
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    connection = Connection(f"http://127.0.0.1:{port}")
+    try:
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            try:
+                connection.send("GET", "/", timeout=10)
+                break
+            except ConnectionFailure:
+                assert process.poll() is None, "the webserver has ended"
+                time.sleep(0.5)
+        yield connection
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+@pytest.mark.parametrize("prefix", ["/loyalty/dagster", "loyalty/dagster/"])
+def test_webserver_is_shown_below_a_path_prefix(prefix: str, tmp_path: Path) -> None:
+    with webserver(tmp_path, "--path-prefix", prefix) as connection:
+        found = connection.send("GET", "/loyalty/dagster/server_info", timeout=30)
+        page = connection.send("GET", "/loyalty/dagster/", timeout=30)
+        outside = connection.send("GET", "/server_info", timeout=30)
+    assert found.status == 200
+    assert b"dagster_webserver_version" in found.data
+    assert b"/loyalty/dagster" in page.data
+    assert b"dagster_webserver_version" not in outside.data
+
+
+@pytest.mark.parametrize("part", ["daemon", "code"])
+def test_path_prefix_is_refused_where_there_are_no_pages(part: str, rivo: Rivo) -> None:
+    result = rivo("serve", part, "--path-prefix", "/dagster")
+    assert result.returncode == 2
+    assert "--path-prefix is for webserver" in result.stderr
