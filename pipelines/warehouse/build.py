@@ -106,7 +106,7 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
         try:
             discard(build_path, scratch)
             scratch.mkdir()
-            with _plain_name(scratch) as plain:
+            with _with_plain_name(scratch) as plain:
                 connection = _open_copy(base, build_path, plain, is_fresh)
                 yield Build(published, build_path, plain, connection)
         except (OSError, duckdb.Error) as error:
@@ -121,27 +121,26 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
 
 
 @contextmanager
-def _plain_name(folder: Path) -> Iterator[Path]:
-    """Give the name under which dlt can write into a folder: it puts names into SQL, where ' ends a text and ? matches.
+def _with_plain_name(folder: Path) -> Iterator[Path]:
+    """Give a folder that dlt can write into: it puts names into SQL, where ' ends a text and ? matches any character.
 
-    For a folder such as `/home/o'brien/data/rivo.scratch` that is a link in the folder for temporary files.
+    That is `folder` itself, or for one such as `/home/o'brien/data/rivo.scratch` a folder among the temporary files.
 
     Raises:
-        WarehouseError: that folder has such a name as well.
+        WarehouseError: temporary files have such a name as well.
     """
     if _PLAIN.fullmatch(str(folder)):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="rivo-") as links:
-        link = Path(links) / "scratch"
-        if not _PLAIN.fullmatch(str(link)):
+    with tempfile.TemporaryDirectory(prefix="rivo-") as temporary:
+        plain = Path(temporary).resolve()
+        if not _PLAIN.fullmatch(str(plain)):
             raise WarehouseError(
                 f"Files cannot be loaded from {folder}: its name has a character that is special in SQL, and so has "
-                f"that of the folder for temporary files, {links}. Set TMPDIR to a folder with a plain name, or "
+                f"that of the folder for temporary files, {plain}. Set TMPDIR to a folder with a plain name, or "
                 "RIVO_WAREHOUSE to a file in one. Nothing was changed."
             )
-        link.symlink_to(folder, target_is_directory=True)
-        yield link
+        yield plain
 
 
 def is_being_built(published: Path) -> bool:

@@ -112,7 +112,9 @@ def test_server_that_is_down_is_waited_for_once(
         results = list(sync_lists(work, settings, SyncOptions(notice=said.append)))
     assert [result.complete for result in results] == [False] * len(ENDPOINTS)
     assert time.monotonic() - started < 13, "not two seconds for each of the lists"
-    assert said[0].startswith("Customers: the server returned status 503. Retrying for up to ")
+    assert said[0].startswith(
+        "Customers: the server returned status 503 with a web page. Retrying for up to "
+    )
 
 
 def test_single_failing_lists_each_get_the_whole_patience(open_store: OpenStore) -> None:
