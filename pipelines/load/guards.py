@@ -91,9 +91,9 @@ def _refuse_missing_rows(landing: Landing, since_id: int) -> None:
     accepted = _lists_of_facts() if endpoint.name in _lists_of_facts() else [endpoint.name]
     raise ListError(
         f"{endpoint.title} was refused: {known.size - found:,} of the {known.size:,} known rows that this read should "
-        f"have found are not among the {came.size:,} that Rivo returned. A list that loses more than a fifth of its rows at once is "
-        "more often a fault, or the key of another shop, than a deletion. No row of this list was loaded. If the rows "
-        "are really gone"
+        f"have found are not among the {came.size:,} that Rivo returned. A list that loses more than a fifth of its "
+        "rows at once is more often a fault, or the key of another shop, than a deletion. No row of this list was "
+        "loaded. If the rows are really gone"
         + (", for example because Rivo's app was reinstalled" if len(accepted) > 1 else "")
         + f", run `{command()} sync --allow-shrink {','.join(accepted)}` once."
     )

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dbt_like_sql.runner import NodeResult
-from pipelines.load.sync import ListResult, SyncOptions
+from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_sync
 from sandbox import Program, ProgramOptions
@@ -58,13 +59,26 @@ class SmallShop:
         self.now += timedelta(days=days)
 
     def sync(self, *only: str, models: bool = False, **options: Any) -> Finished:
-        """Sync into the warehouse and publish; `options` are fields of `SyncOptions`."""
-        plan = Plan(SyncOptions(only, **options), list(project().nodes) if models else [], publish=True)
-        events = list(run(plan, project(), shop_to_sync(self.settings)))
+        """Sync into the warehouse and publish, with all models or without; `options` are fields of `SyncOptions`."""
+        lists, settings = SyncOptions(only, **options), self.settings
+        if not models:
+            return self._sync_lists(lists, settings)
+        plan = Plan(lists, list(project().nodes), publish=True)
+        events = list(run(plan, project(), shop_to_sync(settings)))
         self.nodes = [event for event in events if isinstance(event, NodeResult)]
         self.results = {event.name: event for event in events if isinstance(event, ListResult)}
         [finished] = [event for event in events if isinstance(event, Finished)]
         return finished
+
+    def _sync_lists(self, lists: SyncOptions, settings: Settings) -> Finished:
+        warehouse = Warehouse.of_setting(settings.warehouse)
+        with warehouse.build() as work:
+            ensure_tables(work.connection)
+            write_settings(work.connection, settings.timezone)
+            self.results = {result.name: result for result in sync_lists(work, settings, lists)}
+            work.publish()
+        problems = tuple(result.error for result in self.results.values() if result.error)
+        return Finished(warehouse, True, False, self.now, warehouse.size_bytes, problems)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Return the rows of a query on the published warehouse."""

@@ -2,19 +2,39 @@ with source as (
     select * from rivo_raw.points_events
 ),
 
+-- Of the events of one redemption that was paid in credits, the first one spends them, and later ones return them.
+credit_purchases as (
+    select
+        id,
+        row_number() over (
+            partition by points_purchases_id
+            order by coalesce(applied_at, occurred_at, approved_at, _first_seen_at), id
+        ) as number_in_redemption
+    from source
+    where source = 'points_purchase'
+        and points_purchases_id is not null
+        and credits_diff is null
+        and credits_amount <> 0
+        and _deleted_at is null
+),
+
 final as (
     select
-        id as event_id,
+        source.id as event_id,
         customer_id,
         points_diff,
         points_amount,
         -- Without credits_diff, the source determines the sign: amounts spent on a reward reduce the balance.
         coalesce(
             credits_diff,
-            case when source = 'points_purchase' then -abs(credits_amount) else credits_amount end,
+            case
+                when credit_purchases.number_in_redemption > 1 then abs(credits_amount)
+                when source.source = 'points_purchase' then -abs(credits_amount)
+                else credits_amount
+            end,
             0
         ) as credits_diff,
-        source,
+        source.source,
         title,
         -- An event without a time of its own counts from the first sync that saw it.
         coalesce(applied_at, occurred_at, approved_at, _first_seen_at) as entry_at,
@@ -35,6 +55,7 @@ final as (
         _deleted_at as deleted_at,
         _deleted_at is not null as is_deleted
     from source
+    left join credit_purchases on credit_purchases.id = source.id
 )
 
 select * from final

@@ -163,9 +163,9 @@ def test_empty_answer_does_not_empty_a_table(open_store: OpenStore) -> None:
     count = len(store.objects("customers"))
     assert not result.complete
     assert result.error == (
-        f"Customers was refused: {count} of the {count} known rows that this read should have found are not among the 0 "
-        "that Rivo returned. A list that loses more than a fifth of its rows at once is more often a fault, or the key "
-        "of another shop, than a deletion. No row of this list was loaded. If the rows are really gone, run "
+        f"Customers was refused: {count} of the {count} known rows that this read should have found are not among the "
+        "0 that Rivo returned. A list that loses more than a fifth of its rows at once is more often a fault, or the "
+        "key of another shop, than a deletion. No row of this list was loaded. If the rows are really gone, run "
         f"`{command()} sync --allow-shrink customers` once."
     )
     assert state(store, "customers") == before
