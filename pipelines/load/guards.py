@@ -25,6 +25,10 @@ _PROBES = 10
 """Number of known customers of whom at least one must still be there."""
 
 
+class LostRowsError(ListError):
+    """More than a fifth of the known rows is gone."""
+
+
 def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> None:
     """Ask for customers that the warehouse knows, before anything is read: a warehouse belongs to one shop.
 
@@ -65,7 +69,8 @@ def refuse_losses(landing: Landing, since_id: int) -> None:
     """Check the rows that were read after `since_id` before any of them is loaded.
 
     Raises:
-        ListError: more than a fifth of the known rows is gone, or an attribute whose history is kept has lost all its
+        LostRowsError: more than a fifth of the known rows is gone.
+        ListError: an attribute whose history is kept has lost all its
             values without being null: every customer would seem to have left the VIP tiers.
     """
     _refuse_missing_rows(landing, since_id)
@@ -89,7 +94,7 @@ def _refuse_missing_rows(landing: Landing, since_id: int) -> None:
     if found >= known.size * SHRINK_LIMIT:
         return
     accepted = _lists_of_facts() if endpoint.name in _lists_of_facts() else [endpoint.name]
-    raise ListError(
+    raise LostRowsError(
         f"{endpoint.title} was refused: {known.size - found:,} of the {known.size:,} known rows that this read should "
         f"have found are not among the {came.size:,} that Rivo returned. A list that loses more than a fifth of its "
         "rows at once is more often a fault, or the key of another shop, than a deletion. No row of this list was "

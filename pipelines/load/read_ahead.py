@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -106,14 +106,15 @@ class ReadAhead:
         client: Client,
         settings: Settings,
         endpoints: Iterable[Endpoint],
-        complete: Collection[str] = (),
+        *,
+        full: bool,
     ) -> None:
-        """`complete` names the lists that are read from their first row, whether that is due or not."""
+        """`full` reads every list from its first row, whether that is due or not."""
         self._connection = connection
         self._client = client
         self._settings = settings
         self._waiting = list(endpoints)
-        self._complete = complete
+        self._full = full
         self._begun: list[tuple[ListRead, _FetchedPages]] = []
 
     def __iter__(self) -> Iterator[ListRead]:
@@ -135,6 +136,12 @@ class ReadAhead:
             for _, fetched in self._begun:
                 fetched.close()
 
+    def completely(self, endpoint: Endpoint) -> ListRead:
+        """Begin a list again from its first row, out of turn."""
+        read, fetched = self._begin(endpoint, full=True)
+        read.pages = iter(fetched)
+        return read
+
     def _pages(self, fetched: _FetchedPages) -> Iterator[Page]:
         for page in fetched:
             yield page
@@ -142,12 +149,12 @@ class ReadAhead:
 
     def _begin_next(self) -> None:
         if self._waiting and all(fetched.is_whole for _, fetched in self._begun):
-            self._begun.append(self._begin(self._waiting.pop(0)))
+            self._begun.append(self._begin(self._waiting.pop(0), full=self._full))
 
-    def _begin(self, endpoint: Endpoint) -> tuple[ListRead, _FetchedPages]:
+    def _begin(self, endpoint: Endpoint, *, full: bool) -> tuple[ListRead, _FetchedPages]:
         read = ListRead(endpoint, 0, [], [])
         try:
-            if endpoint.reading == "cursor" and endpoint.name not in self._complete:
+            if endpoint.reading == "cursor" and not full:
                 observed_at = observation_time(self._connection, self._client, endpoint)
                 read.since_id = _start(self._connection, endpoint, observed_at, self._settings)
             read.quarantined_ids = _quarantined_before(self._connection, endpoint, read.since_id)

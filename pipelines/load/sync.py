@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import ListError, RivoError, command
-from pipelines.load.guards import refuse_losses, refuse_other_shop
+from pipelines.load.guards import LostRowsError, refuse_losses, refuse_other_shop
 from pipelines.load.histories import keep_history
 from pipelines.load.landing import Counts, Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
@@ -59,7 +59,7 @@ class SyncOptions:
     only: Collection[str] = ()
     full: bool = False
     allow_shrink: Collection[str] = ()
-    """Lists that may lose rows; they are read completely, so that the lost ones are marked as deleted."""
+    """Lists that may lose rows. One that does is read completely, so that the lost rows are marked as deleted."""
     rewind: bool = False
     """Whether syncs dated later than the API's clock count as of now: it was ahead when they were made."""
     progress: Callable[[str, int], None] = field(default=lambda _name, _rows: None)
@@ -92,10 +92,15 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
         refuse_other_shop(build.connection, client)
     without_clock = _after_the_last(build.connection)
     wanted = [e for e in ENDPOINTS.values() if not options.only or e.name in options.only]
-    complete = {e.name for e in wanted if options.full or e.name in options.allow_shrink}
-    for read in ReadAhead(build.connection, client, settings, wanted, complete):
+    reading = ReadAhead(build.connection, client, settings, wanted, full=options.full)
+    for read in reading:
         started = time.monotonic()
-        landing, error = _land(build, client, read, options, redactor)
+        try:
+            landing, error = _land(build, client, read, options, redactor)
+        except LostRowsError:
+            # The loss is accepted. Rows before the window may be gone as well.
+            read = reading.completely(read.endpoint)
+            landing, error = _land(build, client, read, options, redactor)
         result = _result(
             build.connection,
             client,
@@ -122,7 +127,11 @@ def _rewind(connection: duckdb.DuckDBPyConnection, client: Client, options: Sync
 def _land(
     build: Build, client: Client, read: ListRead, options: SyncOptions, redactor: Redactor
 ) -> tuple[Landing | None, str | None]:
-    """Load one list: its landing, or the sentence that it failed with."""
+    """Load one list: its landing, or the sentence that it failed with.
+
+    Raises:
+        LostRowsError: known rows are gone from the window that was read, and the options accept that.
+    """
     endpoint = read.endpoint
     landing = None
     try:
@@ -131,7 +140,7 @@ def _land(
         first = next(pages, Page([], []))
         observed_at = observation_time(build.connection, client, endpoint)
         landing = Landing(build, endpoint, observed_at, redactor.redact)
-        is_guarded = endpoint.name not in options.allow_shrink
+        is_guarded = not (read.is_complete and endpoint.name in options.allow_shrink)
         check = partial(refuse_losses, since_id=read.since_id) if is_guarded else None
         landing.load(itertools.chain([first], pages), check)
     except Exception as error:
@@ -140,6 +149,8 @@ def _land(
             raise
         if landing:
             landing.give_up()
+        if isinstance(error, LostRowsError) and endpoint.name in options.allow_shrink:
+            raise
         return None, sentence
     landing.mark_seen(complete=read.is_complete)
     landing.quarantine(read.since_id, read.quarantined_ids)
