@@ -111,7 +111,9 @@ def test_list_alone_is_loaded_but_not_published(store: DagsterStore) -> None:
 
     assert result.success
     assert materialized(result) == {"rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history"}
-    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {"vip_tiers"}
+    # One request asks for a customer, to see that this is the same shop.
+    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {"customers", "vip_tiers"}
+    assert len(store.sent("customers")) == 1
     assert store.path.stat().st_mtime_ns == before
     assert store.pending.exists()
 
@@ -153,8 +155,8 @@ def test_resumed_run_reads_only_the_failed_list(store: DagsterStore) -> None:
     result = store.run_job(tags={RESUME: "true", "dagster/parent_run_id": failed.run_id})
 
     assert result.success
-    lists = {request.path.rsplit("/", 1)[-1] for request in store.server.requests[asked:]}
-    assert lists == {"rewards"}
+    lists = [request.path.rsplit("/", 1)[-1] for request in store.server.requests[asked:]]
+    assert lists == ["customers", "rewards"], "one request for a customer, to see that this is the same shop"
     raw = {
         key for key in materialized(result) if key.startswith("rivo_raw/") and key.split("/")[1] in ENDPOINTS
     }
