@@ -112,7 +112,10 @@ def test_list_alone_is_loaded_but_not_published(store: DagsterStore) -> None:
     assert result.success
     assert materialized(result) == {"rivo_raw/vip_tiers", "rivo_raw/vip_tiers_history"}
     # One request asks for a customer, to see that this is the same shop.
-    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {"customers", "vip_tiers"}
+    assert {request.path.rsplit("/", 1)[-1] for request in store.server.requests} == {
+        "customers",
+        "vip_tiers",
+    }
     assert len(store.sent("customers")) == 1
     assert store.path.stat().st_mtime_ns == before
     assert store.pending.exists()

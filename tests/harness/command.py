@@ -60,7 +60,6 @@ _PACKAGES = (
         "rich.table",
     ),
     *("sqlalchemy", "sqlglot.dialects.duckdb", "upath", "urllib3"),
-    *("dagster._core.storage.event_log", "dagster._core.storage.sqlite_storage"),
 )
 
 
