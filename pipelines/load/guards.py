@@ -11,7 +11,7 @@ from pipelines.errors import ApiError, ListError, command
 from pipelines.load.landing import Landing
 from pipelines.rivo.client import Client, by_id
 from pipelines.rivo.columns import Column
-from pipelines.rivo.decode import resource_ids
+from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.ranges import PAGE_SIZE
 from pipelines.warehouse import RAW
@@ -38,23 +38,22 @@ def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> 
     Raises:
         ApiError: the server knows none of them.
     """
-    customers = ENDPOINTS["customers"]
+    # Erased customers have negative keys in place of their ids.
     ids: Any = connection.execute(
-        f"select id from {RAW}.customers where _deleted_at is null order by id"
+        f"select id from {RAW}.customers where _deleted_at is null and id > 0 order by id"
     ).fetchnumpy()["id"]
     if ids.size < _FEW_ROWS:
         return
-    probes = np.unique(ids[np.linspace(0, ids.size - 1, _PROBES).astype(int)]).tolist()
-    asked = [by_id(known - 1, 1) for known in probes] + [by_id(0, PAGE_SIZE)]
-    for params in asked:
-        try:
-            found = resource_ids(client.get(customers.path, params, customers.title)["data"])
-        except ListError:
-            # The list itself will fail, with its own sentence.
-            return
-        if np.isin([each for each in found if each is not None], ids).any():
-            return
-    if not found:
+    probes: list[int] = np.unique(ids[np.linspace(0, ids.size - 1, _PROBES).astype(int)]).tolist()
+    try:
+        for known in probes:
+            if known in _ids_after(client, known - 1, 1):
+                return
+        first_page = _ids_after(client, 0, PAGE_SIZE)
+    except ListError:
+        # The list itself will fail, with its own sentence.
+        return
+    if not first_page or np.isin(first_page, ids).any():
         # An empty list proves nothing, and is refused when it is read.
         return
     raise ApiError(
@@ -63,6 +62,12 @@ def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> 
         "same shop and all its customers have new ids, run "
         f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
     )
+
+
+def _ids_after(client: Client, since_id: int, limit: int) -> list[int]:
+    customers = ENDPOINTS["customers"]
+    rows = client.get(customers.path, by_id(since_id, limit), customers.title)["data"]
+    return Page.of(rows).known_ids
 
 
 def refuse_losses(landing: Landing, since_id: int) -> None:

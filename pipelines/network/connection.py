@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,6 +43,11 @@ class Route:
         return cls(url, proxy_for(url), trusted_certificates())
 
     @property
+    def host(self) -> str:
+        """Host name of the URL."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
     def is_encrypted(self) -> bool:
         """Whether certificates are checked on the way, those of the server or those of the proxy."""
         return self.url.startswith("https:") or bool(self.proxy and self.proxy.url.startswith("https:"))
@@ -64,7 +68,6 @@ class Connection:
             SettingsError: the proxy or the certificates that the environment names cannot be used.
         """
         self.route = Route.to(url)
-        self._base = url
         tls = self.route.certificates.context() if self.route.is_encrypted else None
         proxy = self.route.proxy
         self._pool: urllib3.HTTPConnectionPool | urllib3.ProxyManager
@@ -134,16 +137,12 @@ class Connection:
             reason if is_new else f"the connection failed ({reason})", reached=not is_new
         )
 
-    @cached_property
-    def host(self) -> str:
-        """Host name of the base URL."""
-        return urlsplit(self._base).hostname or ""
-
     def _refused(self, proxy: Proxy, status: int) -> str:
         if status != 407:
+            host = self.route.host
             return (
-                f"The proxy {proxy} does not permit a connection to {self.host} ({status}). Ask the administrator of "
-                f"the network to permit it, or add {self.host} to no_proxy if it can be reached without the proxy."
+                f"The proxy {proxy} does not permit a connection to {host} ({status}). Ask the administrator of the "
+                f"network to permit it, or add {host} to no_proxy if it can be reached without the proxy."
             )
         done = (
             "refuses the user name and password"
@@ -160,7 +159,7 @@ class Connection:
         reason = reason_of(error)
         through = f" through the proxy {self.route.proxy}" if self.route.proxy else ""
         sentence = (
-            f"This machine does not trust the certificate of https://{self.host}{through} ({reason}). "
+            f"This machine does not trust the certificate of https://{self.route.host}{through} ({reason}). "
             f"Trusted certificates: {self.route.certificates}. "
         )
         if "expired" in reason or "not yet valid" in reason:

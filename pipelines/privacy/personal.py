@@ -11,8 +11,6 @@ Maps JSON to JSON and knows no warehouse. A `Replacer` returns the replacement o
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -22,6 +20,7 @@ import orjson
 
 from pipelines.rivo.columns import ADDRESS, Column
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.repair import repaired
 from pipelines.rivo.types import looks_like_time
 
 Replacer = Callable[[str, bool], str | None]
@@ -177,15 +176,5 @@ def parsed(text: str | bytes) -> Any:
     """Parse a JSON text; a number that no double can hold becomes None."""
     try:
         return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return json.loads(text, parse_float=_float, parse_int=_int, parse_constant=lambda _: None)
-
-
-def _float(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _int(text: str) -> int | float | None:
-    # orjson cannot write an integer of more than 64 bits.
-    return int(text) if len(text) < 20 and abs(int(text)) < 2**63 else _float(text)
+    except orjson.JSONDecodeError as error:
+        return repaired(text.encode() if isinstance(text, str) else text, error)[0]

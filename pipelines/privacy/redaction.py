@@ -104,7 +104,7 @@ class Redactor:
         if is_too_deep(text.encode()):
             row = unreadable(text)
         if isinstance(row, dict) and UNREADABLE in row:
-            # Nobody knows where in its text personal data is.
+            # Its text cannot be searched for personal data, so none of it is kept.
             row = {key: value for key, value in row.items() if key != "text"}
             return self._erased.redact_value(row) if self._erased else row
         if self._erased:

@@ -27,12 +27,13 @@ from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
 from pipelines.rivo.repair import decode_json
 from pipelines.rivo.responses import (
+    described,
     error_text,
     http_date,
     is_web_page,
-    redirect_target,
+    redirect_sentence,
     retry_after,
-    server_name,
+    web_page_sentence,
 )
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ class Client:
                     f"Check {check}RIVO_API_URL and the network of this machine, then run the sync again.",
                 ) from None
             if error.page:
-                raise self._wrong_answer(title, self._web_page(error.page)) from None
+                raise self._wrong_answer(title, web_page_sentence(error.page, self.route)) from None
             raise ListError(
                 f"{title} could not be read: {self._redact(str(error))}. Retries for up to {self._patience:.0f} "
                 "seconds (RIVO_PATIENCE_SECONDS) failed. No row of this list was loaded; the next sync tries again."
@@ -280,7 +281,7 @@ class Client:
     ) -> dict[str, Any]:
         if is_web_page(response):
             raise _RetryableError(
-                "the server returned an HTML page instead of JSON", answered=True, page=_described(response)
+                "the server returned an HTML page instead of JSON", answered=True, page=described(response)
             )
         try:
             payload = decode(response.data)
@@ -310,9 +311,9 @@ class Client:
                 f"the server returned status {status}{page}", answered=True, retry_after=pause
             )
         if 300 <= status < 400:
-            raise self._wrong_answer(title, self._redirect(response, path))
+            raise self._wrong_answer(title, self._redact(redirect_sentence(response, self._base, path)))
         if is_web_page(response):
-            raise self._wrong_answer(title, self._web_page(_described(response)))
+            raise self._wrong_answer(title, web_page_sentence(described(response), self.route))
         # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
         text = ADDRESS.sub("[address]", self._redact(error_text(response))) if self._is_quoted else ""
         quoted = f" The server says: {text[:200]}" if text else ""
@@ -332,30 +333,6 @@ class Client:
         if self._has_answered:
             return ListError(f"{title} could not be read: {sentence} The other lists are unaffected.")
         return ApiError(sentence[0].upper() + sentence[1:] + " Nothing was changed.")
-
-    def _web_page(self, page: str) -> str:
-        host, proxy = self._connection.host, self.route.proxy
-        between = (
-            f" The request went through the proxy {proxy}."
-            if proxy
-            else " The request went through no proxy."
-        )
-        return (
-            f"a web page answered in place of Rivo's API ({page}). Something between this machine and Rivo refuses the "
-            f"request: a firewall, a proxy, or a page for people such as a captcha or a login.{between} Ask the "
-            f"administrator of the network to permit {host}, or Rivo's support to permit this machine. If you set "
-            "RIVO_API_URL, check it."
-        )
-
-    def _redirect(self, response: urllib3.BaseHTTPResponse, path: str) -> str:
-        target = self._redact(redirect_target(response, self._base + path))
-        where = f"the server redirects to {target}" if target else "the server redirects without saying where"
-        return (
-            f"{where} ({response.status}). The key is never sent to another URL. If this is the new address of Rivo's "
-            f"API, set RIVO_API_URL to {target.removesuffix(path) or 'it'}. If it is a login or a warning, something "
-            f"between this machine and Rivo refuses the request: ask the administrator of the network to permit "
-            f"{self._connection.host}."
-        )
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -396,8 +373,3 @@ def _wait(state: tenacity.RetryCallState) -> float:
     if isinstance(error, _RetryableError) and error.retry_after is not None:
         return 0.0
     return tenacity.wait_random_exponential(multiplier=0.5, max=20)(state)
-
-
-def _described(response: urllib3.BaseHTTPResponse) -> str:
-    server = server_name(response)
-    return f"status {response.status}{f', server {server}' if server else ''}"

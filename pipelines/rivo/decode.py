@@ -79,17 +79,18 @@ class Page:
         Of two rows with the same id the later one is kept, in the place of the first. A first row with the id
         `since_id` repeats the last row of the page before.
         """
-        ids, since_id = self.ids, since_id or None
-        if len(set(ids)) == len(ids) and (not ids or ids[0] != since_id):
+        ids = self.ids
+        if len(set(ids)) == len(ids) and (not since_id or ids[:1] != [since_id]):
             return self, []
         kept: dict[object, Row] = {}
         repeated: list[int] = []
         for index, (row_id, row) in enumerate(zip(ids, self.rows, strict=True)):
             if row_id is None:
                 kept[f"row {index}"] = row
-            elif row_id in kept or (row_id == since_id and not kept):
+            elif since_id and row_id == since_id and not kept:
                 repeated.append(row_id)
-            if row_id is not None and (row_id != since_id or kept):
+            else:
+                repeated += [row_id] * (row_id in kept)
                 kept[row_id] = row
         return Page.of(list(kept.values())), repeated
 

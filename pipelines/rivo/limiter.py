@@ -68,11 +68,6 @@ class RateLimiter:
                 self._unanswered -= 1
                 heapq.heappush(self._answered_at, answered_at)
 
-    def acquire(self) -> float:
-        """Wait until a request may be sent that takes no time, and return that moment."""
-        with self.request() as sent_at:
-            return sent_at
-
     def pause(self, seconds: float) -> None:
         """Block all requests for `seconds` from now."""
         with self._lock:

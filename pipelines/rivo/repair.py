@@ -27,9 +27,10 @@ REPAIRS = "_repairs"
 NOT_TEXT = "characters that are not valid Unicode; each was replaced by U+FFFD"
 NOT_A_NUMBER = "NaN or an infinite number; null was loaded instead"
 HAS_MARK = "a byte-order mark at its start, which was skipped"
-_TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
-_MOST_DIGITS = 400
-"""Longest whole number that is decoded exactly. Python refuses to convert thousands of digits."""
+TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
+"""Why a value does not fit; the name of its column comes before it."""
+_LARGEST_INTEGER = 2**63 - 1
+"""As for orjson, larger integers are floating-point numbers: it could not write them again."""
 _NOTHING = object()
 """Stands for NaN and Infinity until the attribute that has it is known."""
 
@@ -59,7 +60,7 @@ def decode_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        payload, repairs = _repaired(body, error)
+        payload, repairs = repaired(body, error)
         return {**payload, REPAIRS: repairs} if isinstance(payload, dict) else payload
 
 
@@ -88,7 +89,7 @@ def pruned(value: Any, levels: int = MOST_LEVELS) -> Any:
     return [pruned(each, levels - 1) for each in value]
 
 
-def unreadable(row: str | bytes, reason: str = _TOO_DEEP) -> dict[str, Any]:
+def unreadable(row: str | bytes, reason: str = f"the row {TOO_DEEP}") -> dict[str, Any]:
     """Return the object that stands for a row that cannot be decoded, given its text; it has the row's id if found."""
     text = row.decode(errors="replace") if isinstance(row, bytes) else row
     found = _FIRST_ID.match(text)
@@ -97,7 +98,12 @@ def unreadable(row: str | bytes, reason: str = _TOO_DEEP) -> dict[str, Any]:
     return {"id": int(found[1]) if found else None, UNREADABLE: reason, "text": whole}
 
 
-def _repaired(body: bytes, error: orjson.JSONDecodeError) -> tuple[Any, list[Repair]]:
+def repaired(body: bytes, error: orjson.JSONDecodeError) -> tuple[Any, list[Repair]]:
+    """Decode JSON that orjson refuses; return the value, and what was repaired.
+
+    Raises:
+        orjson.JSONDecodeError: `error`, if the text is not JSON at all.
+    """
     encoding = json.detect_encoding(body)
     is_utf_8 = encoding.startswith("utf-8")
     text = body.decode(encoding, "surrogateescape" if is_utf_8 else "replace").removeprefix("\ufeff")
@@ -115,9 +121,9 @@ def _repaired(body: bytes, error: orjson.JSONDecodeError) -> tuple[Any, list[Rep
             raise error from None
         payload["data"] = [_row(row) for row in rows]
     if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
-        return _mended(payload, lambda what: repairs.append(Repair(None, "", what))), repairs
-    rows = [_mended_row(row, repairs) for row in payload.pop("data")]
-    return {**_mended(payload, lambda _what: None), "data": rows}, repairs
+        return _repaired_value(payload, lambda what: repairs.append(Repair(None, "", what))), repairs
+    rows = [_repaired_row(row, repairs) for row in payload.pop("data")]
+    return {**_repaired_value(payload, lambda _what: None), "data": rows}, repairs
 
 
 def _parsed(text: str) -> Any:
@@ -126,7 +132,9 @@ def _parsed(text: str) -> Any:
 
 
 def _whole_number(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else math.inf
+    # Python refuses to convert thousands of digits to an integer.
+    is_exact = len(digits) <= 20 and abs(int(digits)) <= _LARGEST_INTEGER
+    return int(digits) if is_exact else float(digits)
 
 
 def _rows_apart(text: str) -> tuple[str, list[str]] | None:
@@ -165,9 +173,9 @@ def _row(text: str) -> Any:
         return unreadable(text, "the row is not valid JSON")
 
 
-def _mended_row(row: Any, repairs: list[Repair]) -> Any:
+def _repaired_row(row: Any, repairs: list[Repair]) -> Any:
     if not isinstance(row, dict):
-        return _mended(row, lambda what: repairs.append(Repair(None, "", what)))
+        return _repaired_value(row, lambda what: repairs.append(Repair(None, "", what)))
     if UNREADABLE in row:
         return row
 
@@ -175,22 +183,22 @@ def _mended_row(row: Any, repairs: list[Repair]) -> Any:
         return lambda what: repairs.append(Repair(row.get("id"), attribute, what))
 
     attributes = row.get("attributes")
-    mended = {name: value for name, value in row.items() if name != "attributes"}
+    repaired = {name: value for name, value in row.items() if name != "attributes"}
     try:
-        mended = {name: _mended(value, noted(name)) for name, value in mended.items()}
+        repaired = {name: _repaired_value(value, noted(name)) for name, value in repaired.items()}
         if isinstance(attributes, dict):
-            mended["attributes"] = {
-                _mended(name, noted("the name of an attribute")): _mended(value, noted(name))
+            repaired["attributes"] = {
+                _repaired_value(name, noted("the name of an attribute")): _repaired_value(value, noted(name))
                 for name, value in attributes.items()
             }
         elif "attributes" in row:
-            mended["attributes"] = _mended(attributes, noted("attributes"))
+            repaired["attributes"] = _repaired_value(attributes, noted("attributes"))
     except RecursionError:
         return unreadable(json.dumps(pruned(row), default=lambda _nothing: None))
-    return mended
+    return repaired
 
 
-def _mended(value: Any, note: Callable[[str], None], levels: int = MOST_LEVELS) -> Any:
+def _repaired_value(value: Any, note: Callable[[str], None], levels: int = MOST_LEVELS) -> Any:
     if isinstance(value, str):
         try:
             value.encode()
@@ -204,12 +212,13 @@ def _mended(value: Any, note: Callable[[str], None], levels: int = MOST_LEVELS) 
     if not isinstance(value, dict | list):
         return value
     if not levels:
-        raise RecursionError(_TOO_DEEP)
+        raise RecursionError(TOO_DEEP)
     if isinstance(value, dict):
         return {
-            _mended(key, note, levels - 1): _mended(each, note, levels - 1) for key, each in value.items()
+            _repaired_value(key, note, levels - 1): _repaired_value(each, note, levels - 1)
+            for key, each in value.items()
         }
-    return [_mended(each, note, levels - 1) for each in value]
+    return [_repaired_value(each, note, levels - 1) for each in value]
 
 
 def sentences(title: str, repairs: Iterable[Repair]) -> list[str]:

@@ -19,6 +19,7 @@ from pipelines.rivo.client import Exchange
 from pipelines.rivo.columns import ADDRESS
 from pipelines.rivo.doctor import Finding
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.repair import REPAIRS, pruned
 from pipelines.rivo.shapes import Shape
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _HEADERS = re.compile(
     r"date|server|content-type|content-encoding|retry-after|cf-mitigated|.*rate-?limit.*", re.IGNORECASE
 )
 """Headers that are shown. Ids of requests and cookies are not among them."""
+_MOST_LEVELS = 10
+"""How deeply the shapes of nested values are shown."""
 _MOST_VALUES = 3
 """Number of different values of a header that are shown."""
 
@@ -68,6 +71,7 @@ class _ListReport:
         self.envelope = Shape()
         self.rows = Shape()
         self.kinds: set[str] = set()
+        self.repaired = 0
 
     def add(self, exchange: Exchange, names: frozenset[str]) -> None:
         self.statuses[exchange.status] += 1
@@ -80,7 +84,10 @@ class _ListReport:
         if exchange.payload is None:
             return
         rows = exchange.payload["data"]
-        self.envelope.add({key: value for key, value in exchange.payload.items() if key != "data"})
+        self.repaired += len(exchange.payload.get(REPAIRS, ()))
+        self.envelope.add(
+            {key: value for key, value in exchange.payload.items() if key not in ("data", REPAIRS)}
+        )
         for row in rows:
             attributes = row.get("attributes") if isinstance(row, dict) else None
             if isinstance(row, dict) and re.fullmatch(r"[a-z_]{1,40}", str(row.get("type"))):
@@ -92,7 +99,7 @@ class _ListReport:
             for name, value in attributes.items():
                 known = re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,59}", name)
                 shape = self.rows.parts.setdefault(name if known else "(other names)", Shape())
-                shape.add(value, names)
+                shape.add(pruned(value, _MOST_LEVELS), names)
 
     def lines(self) -> Iterator[str]:
         statuses = ", ".join(f"{status} x {n}" for status, n in sorted(self.statuses.items()))
@@ -107,6 +114,8 @@ class _ListReport:
             yield f"  {name}: {' | '.join(map(_clean, values[:_MOST_VALUES]))}{more}"
         for part, shape in self.envelope.parts.items():
             yield from shape.lines(part, self.envelope.count, "  ")
+        if self.repaired:
+            yield f"  {self.repaired:,} values were not valid JSON and were repaired"
         if self.rows.count:
             kinds = ", ".join(sorted(self.kinds)) or "none"
             yield f"  {self.rows.count:,} rows seen, some of them more than once; their type: {kinds}"

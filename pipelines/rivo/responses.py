@@ -10,6 +10,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 import urllib3
 
+from pipelines.network import Route
 from pipelines.rivo.columns import ADDRESS
 
 MAX_RETRY_AFTER_SECONDS = 120.0
@@ -50,6 +51,41 @@ def redirect_target(response: urllib3.BaseHTTPResponse, url: str) -> str:
     path = "".join(re.findall(r"[!-~]", parts.path))
     target = f"{parts.scheme}://{host}{f':{port}' if port else ''}{path}"
     return ADDRESS.sub("[address]", target)[:200]
+
+
+def described(response: urllib3.BaseHTTPResponse) -> str:
+    """Return the status of a web page, and who sent it if it says so."""
+    server = server_name(response)
+    return f"status {response.status}{f', server {server}' if server else ''}"
+
+
+def web_page_sentence(page: str, route: Route) -> str:
+    """Return what to do about a web page, described as by `described`, that came in place of Rivo's API."""
+    between = f"the proxy {route.proxy}" if route.proxy else "no proxy"
+    return (
+        f"a web page answered in place of Rivo's API ({page}). Something between this machine and Rivo refuses the "
+        "request: a firewall, a proxy, or a page for people such as a captcha or a login. The request went through "
+        f"{between}. Ask the administrator of the network to permit {route.host}, or Rivo's support to permit this "
+        "machine. If you set RIVO_API_URL, check it."
+    )
+
+
+def redirect_sentence(response: urllib3.BaseHTTPResponse, base: str, path: str) -> str:
+    """Return where a redirect leads, and what to do about it.
+
+    Args:
+        response: the redirect.
+        base: the base URL of the API.
+        path: the path that was requested below it.
+    """
+    target = redirect_target(response, base + path)
+    where = f"the server redirects to {target}" if target else "the server redirects without saying where"
+    return (
+        f"{where} ({response.status}). The key is never sent to another URL. If this is the new address of Rivo's "
+        f"API, set RIVO_API_URL to {target.removesuffix(path) or 'it'}. If it is a login or a warning, something "
+        "between this machine and Rivo refuses the request: ask the administrator of the network to permit "
+        f"{urlsplit(base).hostname}."
+    )
 
 
 def http_date(value: str | None) -> datetime | None:

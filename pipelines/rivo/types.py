@@ -20,11 +20,10 @@ import orjson
 import pyarrow as pa
 
 from pipelines.rivo.columns import Column, ColumnType
-from pipelines.rivo.repair import MOST_LEVELS, is_too_deep
+from pipelines.rivo.repair import TOO_DEEP, is_too_deep
 
 _LONGEST_REMEMBERED = 500
 """Maximum length, in bytes, of the JSON texts whose sorted form is cached."""
-_TOO_DEEP = f"is nested more than {MOST_LEVELS} levels deep"
 _SMALLEST_STEP = Decimal("0.0001")
 _LARGEST_DECIMAL = Decimal(10) ** 14 - _SMALLEST_STEP / 2
 _END_OF_DAY = re.compile(r"(\d{4}-\d\d-\d\d[T ])24(?=:00(:00([.,]0+)?)?([Z+-]|$))")
@@ -126,9 +125,9 @@ def _parse_json(value: Any) -> bytes:
         elif not is_too_deep(value):
             return _sorted_known(value) if len(value) <= _LONGEST_REMEMBERED else _sorted(value)
     except orjson.JSONEncodeError:
-        raise ValueError(_TOO_DEEP) from None
+        raise ValueError(TOO_DEEP) from None
     if is_too_deep(value):
-        raise ValueError(_TOO_DEEP)
+        raise ValueError(TOO_DEEP)
     return value
 
 

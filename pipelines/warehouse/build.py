@@ -27,7 +27,7 @@ READING_MEMORY_MB = 192
 """DuckDB's memory limit while lists are read and merged; beyond it DuckDB spills. Models have a limit of their own."""
 _USUAL_CHUNK_BYTES = 32_000_000
 _PLAIN = re.compile(r"[\w./\\: +,=@~-]+")
-"""Paths that can stand in SQL and in file patterns as they are."""
+"""Paths without characters that are special in SQL texts and file patterns."""
 _TIMES_A_CHUNK = 8
 """Factor of memory per chunk: a merge holds a chunk of long texts several times and cannot spill a single row."""
 

@@ -76,14 +76,14 @@ class Warehouse:
             raise SettingsError(
                 "RIVO_WAREHOUSE: the value names no file. Use a path such as data/rivo.duckdb."
             )
+        # A symbolic link is resolved, because publishing replaces the file that it points to.
+        path = (path if path.is_absolute() else PROJECT / path).resolve()
         catalog = path.name.partition(".")[0].lower()
         if catalog in _SCHEMAS:
             raise SettingsError(
                 f"RIVO_WAREHOUSE: a file called {path.name} cannot be queried, because DuckDB names the database after "
                 f"the file, and {catalog}.x would then mean two things. Use another name, such as rivo.duckdb."
             )
-        # A symbolic link is resolved, because publishing replaces the file that it points to.
-        path = (path if path.is_absolute() else PROJECT / path).resolve()
         try:
             # The longest of the file names, to detect one that is too long.
             sibling(path, "pending").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import select
 import socket
 import ssl
@@ -18,6 +19,7 @@ from socketserver import BaseRequestHandler, ThreadingTCPServer
 from urllib.parse import urlsplit
 
 import trustme
+from cryptography import x509
 
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -35,6 +37,16 @@ class Authority:
         self._ca = trustme.CA()
         self.file = folder / "company ca.pem"
         self._ca.cert_pem.write_to_path(self.file)
+
+    def hash_of_name(self) -> int:
+        """Return the number by which OpenSSL names the file: a hash of the name, in lower case and as UTF-8."""
+        name = x509.load_pem_x509_certificate(self.file.read_bytes()).subject
+        parts = []
+        for attribute in name:
+            text = " ".join(str(attribute.value).lower().split())
+            # Without the tag and the length of the sequence that holds the one attribute.
+            parts.append(x509.Name([x509.NameAttribute(attribute.oid, text)]).public_bytes()[2:])
+        return int.from_bytes(hashlib.sha1(b"".join(parts)).digest()[:4], "little")
 
     def server(self, *names: str, expires: datetime | None = None) -> ssl.SSLContext:
         """Return the TLS context of a server with these host names."""

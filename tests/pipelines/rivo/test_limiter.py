@@ -39,12 +39,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> StillClock:
     return clock
 
 
+def acquire(limiter: RateLimiter) -> float:
+    """Wait until a request may be sent that takes no time, and return that moment."""
+    with limiter.request() as sent_at:
+        return sent_at
+
+
 def acquire_in_threads(limiter: RateLimiter, each: int, threads: int = 4) -> list[float]:
     """Return the times at which requests were permitted, in order."""
     times: list[float] = []
 
     def work() -> None:
-        times.extend(limiter.acquire() for _ in range(each))
+        times.extend(acquire(limiter) for _ in range(each))
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
     for worker in workers:
@@ -141,26 +147,26 @@ def test_limiter_spaces_requests_evenly() -> None:
 
 def test_limiter_reaches_the_rate(clock: StillClock) -> None:
     limiter = RateLimiter(30)
-    times = [limiter.acquire() for _ in range(61)]
+    times = [acquire(limiter) for _ in range(61)]
     assert times[-1] - times[0] == pytest.approx(2, rel=0.03)
     assert most_in_a_second(times) == 30
 
 
 def test_limiter_supports_a_rate_below_one_per_second(clock: StillClock) -> None:
     limiter = RateLimiter(0.8)
-    assert -limiter.acquire() + limiter.acquire() == pytest.approx(1.25, rel=0.03)
+    assert -acquire(limiter) + acquire(limiter) == pytest.approx(1.25, rel=0.03)
 
 
 def test_pause_is_not_shortened_by_a_shorter_pause(clock: StillClock) -> None:
     limiter = RateLimiter(1000)
-    started = limiter.acquire()
+    started = acquire(limiter)
     limiter.pause(0.5)
     limiter.pause(0.1)
-    assert limiter.acquire() == pytest.approx(started + 0.5)
+    assert acquire(limiter) == pytest.approx(started + 0.5)
 
 
 def test_pause_delays_every_thread() -> None:
     limiter = RateLimiter(1000)
-    started = limiter.acquire()
+    started = acquire(limiter)
     limiter.pause(0.5)
     assert acquire_in_threads(limiter, 2)[0] >= started + 0.5

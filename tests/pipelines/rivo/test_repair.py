@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.rivo.decode import json_text
 from pipelines.rivo.repair import (
     HAS_MARK,
     MOST_LEVELS,
@@ -85,6 +86,12 @@ def test_row_that_cannot_be_decoded_becomes_an_unreadable_one(row: bytes) -> Non
     assert found["id"] == 7
     assert found[UNREADABLE]
     assert found["text"].startswith('{"id":7,"type":"customer"')
+
+
+def test_large_integers_in_a_repaired_response_can_be_written_again() -> None:
+    answer = decode_json(body(b'"x":NaN,"y":9223372036854775807,"z":-123456789012345678901234567890'))
+    assert attributes_of(answer) == {"x": None, "y": 9223372036854775807, "z": -1.2345678901234568e29}
+    assert orjson.loads(json_text(answer["data"][0])) == answer["data"][0]
 
 
 def test_nesting_in_a_repaired_row_is_limited() -> None:

@@ -193,3 +193,18 @@ def test_share_is_never_rounded_to_none_or_all(nulls: int, share: str | None) ->
         shape.add(None if number < nulls else True)
     [line] = shape.lines("a", 1_000)
     assert (share in line) if share else ("null" not in line)
+
+
+def test_report_describes_damaged_and_deeply_nested_rows() -> None:
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
+    rows = (
+        b'{"id":1,"type":"reward","attributes":{"id":1,"name":"F3 \\ud83d"}},'
+        b'{"id":2,"type":"reward","attributes":{"id":2,"terms_of_service":%s}},'
+        b'{"id":3,"type":"reward","attributes":{,}}' % deep
+    )
+    answer = b'{"links":{"next_since_id":null},"data":[%s]}' % rows
+    with answering(lambda asked, n: Reply(answer)) as stub:
+        text = report_of(make_settings(api_key=SECRET, api_url=stub.url))
+    assert "values were not valid JSON and were repaired" in text
+    assert "F3" not in text
+    assert "_repairs" not in text
