@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -57,6 +57,7 @@ def _build(
     memory: str,
 ) -> Iterator[NodeResult]:
     _restore_leftovers(connection)
+    existing = tables(connection)
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
     with _memory(connection, memory):
@@ -64,7 +65,7 @@ def _build(
             if node.name not in wanted:
                 continue
             started = time.perf_counter()
-            result = _attempt(connection, project, node, broken)
+            result = _attempt(connection, project, node, broken, kept=(node.schema, node.name) in existing)
             if result.status != "success":
                 broken[node.name] = result.status
             done.append(replace(result, seconds=time.perf_counter() - started))
@@ -77,11 +78,16 @@ def _build(
 
 
 def _attempt(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    node: Model | Seed,
+    broken: dict[str, str],
+    *,
+    kept: bool,
 ) -> NodeResult:
     failed = _failed_dependencies(project, node, broken)
     if not failed:
-        return _build_node(connection, project, node, broken)
+        return _build_node(connection, project, node, broken, kept=kept)
     names = ", ".join(project.node(name).relation for name in failed)
     message = f"Skipped because {names} failed."
     return NodeResult(node.name, node.schema, node.kind, "skipped", message=message, blocked_by=failed)
@@ -99,11 +105,16 @@ def _failed_dependencies(project: Project, node: Model | Seed, broken: dict[str,
 
 
 def _build_node(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: dict[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    node: Model | Seed,
+    broken: dict[str, str],
+    *,
+    kept: bool,
 ) -> NodeResult:
+    """Build and test one table. `kept` tells whether there is an earlier version, which is kept until tests pass."""
     result = NodeResult(node.name, node.schema, node.kind, "success")
     connection.execute(f"create schema if not exists {node.schema}")
-    kept = (node.schema, node.name) in tables(connection)
     if kept:
         connection.execute(f"alter table {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
     try:
@@ -114,7 +125,8 @@ def _build_node(
     except python_models.PythonModelError as error:
         _restore(connection, node.schema, node.name, kept=kept)
         return replace(result, status="error", message=str(error))
-    _comment(connection, project, node)
+    columns = describe(connection, node.relation)
+    _comment(connection, project, node, [column for column, _ in columns])
     tests = tuple(run_test(connection, project, test, broken) for test in project.tests_of(node.name))
     blocking = [test for test in tests if test.blocks]
     if blocking:
@@ -125,7 +137,7 @@ def _build_node(
     if kept:
         connection.execute(f"drop table {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
     rows = int((connection.execute(f"select count(*) from {node.relation}").fetchone() or (0,))[0])
-    return replace(result, rows=rows, columns=describe(connection, node.relation), tests=tests)
+    return replace(result, rows=rows, columns=columns, tests=tests)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
@@ -165,15 +177,18 @@ def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project,
         connection.unregister(_RETURNED)
 
 
-def _comment(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
+def _comment(
+    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, columns: Sequence[str]
+) -> None:
     """Store the descriptions as comments in the database, where BI tools show them."""
     comments = {c.name: c.comment for c in node.columns}
     statements = [f"comment on table {node.relation} is {literal(node.description or None)}"]
-    for column, _ in describe(connection, node.relation):
+    for column in columns:
         text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())
         if text:
             statements.append(f"comment on column {node.relation}.{quoted(column)} is {literal(text)}")
-    connection.execute(";\n".join(statements))
+    # One transaction: DuckDB writes each to the disk otherwise.
+    connection.execute(";\n".join(["begin", *statements, "commit"]))
 
 
 def _explain(

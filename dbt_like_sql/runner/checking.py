@@ -11,7 +11,7 @@ import duckdb
 from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, DataTest, Severity
 from dbt_like_sql.runner.masking import masked
 from dbt_like_sql.runner.project import Model, Project, Seed
-from dbt_like_sql.runner.sql import describe, quoted
+from dbt_like_sql.runner.sql import describe, literal, quoted
 
 DOCUMENTED_LAYERS = ("marts", "reports")
 """Layers in which every column must have a description."""
@@ -63,9 +63,9 @@ def run_test(
             result, status=status, message=f"Not run because it also reads {unavailable[0]}, which failed."
         )
     try:
-        rows = connection.sql(test.sql)
-        failures = int((rows.aggregate("count(*)").fetchone() or (0,))[0])
-        sample = _sample(rows, node) if failures else ()
+        # A test may end with a semicolon or a comment, which a subquery in brackets may not.
+        [[failures]] = connection.execute(f"select count(*) from query({literal(test.sql)})").fetchall()
+        sample = _sample(connection.sql(test.sql), node) if failures else ()
     except duckdb.Error as error:
         return replace(
             result, status="error", message=f"The test could not run: {error_text(error, test.sql)}"
