@@ -39,6 +39,8 @@ class SmallShop:
     """Changes the body of a response of a list."""
     options: dict[str, Any] = field(default_factory=dict)
     """Settings that differ from those of `make_settings`."""
+    selection: str = ""
+    """The models that syncs build, as dbt's selectors name them; all by default."""
     nodes: list[NodeResult] = field(default_factory=list)
     """How each model of the last sync ended."""
     results: dict[str, ListResult] = field(default_factory=dict)
@@ -59,12 +61,13 @@ class SmallShop:
         self.now += timedelta(days=days)
 
     def sync(self, *only: str, models: bool = False, **options: Any) -> Finished:
-        """Sync into the warehouse and publish, with all models or without; `options` are fields of `SyncOptions`."""
+        """Sync into the warehouse and publish, with models or without; `options` are fields of `SyncOptions`."""
         lists, settings = SyncOptions(only, **options), self.settings
         if not models:
             return self._sync_lists(lists, settings)
-        plan = Plan(lists, list(project().nodes), publish=True)
-        events = list(run(plan, project(), shop_to_sync(settings)))
+        chosen = project(self.selection)
+        plan = Plan(lists, list(chosen.nodes), publish=True)
+        events = list(run(plan, chosen, shop_to_sync(settings)))
         self.nodes = [event for event in events if isinstance(event, NodeResult)]
         self.results = {event.name: event for event in events if isinstance(event, ListResult)}
         [finished] = [event for event in events if isinstance(event, Finished)]
@@ -110,9 +113,9 @@ def rows_of(options: ProgramOptions) -> tuple[dict[str, list[Object]], datetime]
 
 
 @contextmanager
-def open_shop(path: Path, **options: Any) -> Iterator[SmallShop]:
+def open_shop(path: Path, *, selection: str = "", **options: Any) -> Iterator[SmallShop]:
     """Serve a shop while a `with` block lasts; `options` are those of the sandbox program whose rows it has."""
     lists, now = rows_of(ProgramOptions(**{"seed": 7, "customers": 40, "months": 4} | options))
-    shop = SmallShop(path, lists, now)
+    shop = SmallShop(path, lists, now, selection=selection)
     with answering(lambda asked, number: shop.answer(asked, number)) as shop.stub:
         yield shop

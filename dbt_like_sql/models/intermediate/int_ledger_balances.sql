@@ -11,7 +11,7 @@ events as (
     select
         events.customer_id,
         events.points_diff::decimal(18, 4) as points_diff,
-        events.credits_diff,
+        coalesce(signs.credits_diff, events.credits_diff) as credits_diff,
         events.entry_at,
         events.revoked_at is not null as is_revoked,
         events.is_hidden,
@@ -21,6 +21,7 @@ events as (
             false
         ) as is_settled
     from staging.stg_rivo__points_events as events
+    left join intermediate.int_credit_signs as signs on signs.event_id = events.event_id
     cross join clock
     cross join approvals
     where not events.is_deleted

@@ -10,12 +10,14 @@ approvals as (
 events as (
     select
         events.*,
+        coalesce(signs.credits_diff, events.credits_diff) as signed_credits,
         coalesce(
             events.entry_at <= clock.observed_at
             and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null),
             false
         ) as is_settled
     from staging.stg_rivo__points_events as events
+    left join intermediate.int_credit_signs as signs on signs.event_id = events.event_id
     cross join clock
     cross join approvals
     -- An event that a complete read no longer contains is not in Rivo's balance either.
@@ -40,13 +42,13 @@ by_unit as (
         is_hidden,
         is_settled
     from events
-    where points_diff <> 0 or credits_diff = 0
+    where points_diff <> 0 or signed_credits = 0
     union all
     select
         event_id,
         customer_id,
         'credits' as unit,
-        credits_diff as amount,
+        signed_credits as amount,
         source,
         earning_rule_id,
         redemption_id,
@@ -57,7 +59,7 @@ by_unit as (
         is_hidden,
         is_settled
     from events
-    where credits_diff <> 0
+    where signed_credits <> 0
 ),
 
 -- Match the few distinct combinations against the rules instead of every entry.

@@ -135,6 +135,50 @@ entry_checks as (
     from entries
 ),
 
+assumed as (
+    select
+        events.event_id,
+        signs.is_changed,
+        signs.is_doubtful,
+        row_number() over (order by signs.is_doubtful desc nulls last, events.event_id) as position
+    from staging.stg_rivo__points_events as events
+    left join intermediate.int_credit_signs as signs on signs.event_id = events.event_id
+    where events.is_credit_sign_assumed
+        and not events.is_deleted
+),
+
+assumed_signs as (
+    select
+        count(*) as events,
+        count(*) filter (where is_changed) as changed,
+        count(*) filter (where is_doubtful) as doubtful,
+        string_agg(event_id::varchar, ', ' order by position) filter (where is_doubtful and position <= 10)
+        || if(count(*) filter (where is_doubtful) > 10, ' and others', '') as event_ids
+    from assumed
+),
+
+sign_checks as (
+    select
+        'credit_signs' as check_name,
+        'credits' as unit,
+        doubtful as affected,
+        events as checked,
+        doubtful / nullif(events, 0) as share,
+        event_ids as answer,
+        if(doubtful > 0, 'attention', 'ok') as status,
+        case
+            when doubtful > 0 then
+                doubtful || ' of ' || events || ' movements of credits that came without a sign may have the wrong one: '
+                || 'these customers'' events do not add up to Rivo''s balance. Compare them with Rivo: events ' || event_ids
+                || '.'
+            when changed > 0 then
+                'Of ' || events || ' movements of credits that came without a sign, ' || changed
+                || ' got theirs from the customer''s balance in Rivo.'
+            else 'No balance contradicts the sign of a movement of credits.'
+        end as finding
+    from assumed_signs
+),
+
 -- Free rewards have no ledger entry, so only paid ones are checked.
 paid as (
     select redemption_id from marts.fct_redemption
@@ -324,6 +368,8 @@ checks as (
     select check_name, unit, affected, checked, share, answer, status, finding from reconciliation_checks
     union all
     select check_name, unit, affected, checked, share, answer, status, finding from entry_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from sign_checks
     union all
     select check_name, unit, affected, checked, share, answer, status, finding from link_checks
     union all

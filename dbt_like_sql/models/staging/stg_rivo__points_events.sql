@@ -34,6 +34,7 @@ final as (
             end,
             0
         ) as credits_diff,
+        credits_diff is null and source.source = 'points_purchase' and credits_amount <> 0 as is_credit_sign_assumed,
         source.source,
         title,
         -- An event without a time of its own counts from the first sync that saw it.

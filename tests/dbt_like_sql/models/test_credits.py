@@ -22,36 +22,60 @@ def spends_credits(row: Object) -> bool:
     )
 
 
-def refund(shop: SmallShop, spent: Object) -> None:
+def add_to_tally(shop: SmallShop, event: Object, amount: Decimal) -> None:
+    customer_id = event["attributes"]["customer"]["id"]
+    [customer] = [each for each in shop.lists["customers"] if each["id"] == customer_id]
+    customer["attributes"]["credits_tally"] = str(Decimal(customer["attributes"]["credits_tally"]) + amount)
+
+
+def refund(shop: SmallShop, spent: Object) -> Object:
     """Return the credits of a redemption by a second event, as Rivo's refunds do."""
-    row = json.loads(json.dumps(spent))
+    row: Object = json.loads(json.dumps(spent))
     row["id"] = row["attributes"]["id"] = shop.lists["points_events"][-1]["id"] + 1
     at = datetime.fromisoformat(spent["attributes"]["applied_at"]) + timedelta(hours=3)
     row["attributes"]["applied_at"] = at.isoformat()
     shop.lists["points_events"].append(row)
-    customer_id = row["attributes"]["customer"]["id"]
-    [customer] = [each for each in shop.lists["customers"] if each["id"] == customer_id]
-    tally = Decimal(customer["attributes"]["credits_tally"]) + Decimal(row["attributes"]["credits_amount"])
-    customer["attributes"]["credits_tally"] = str(tally)
+    add_to_tally(shop, row, Decimal(row["attributes"]["credits_amount"]))
+    return row
 
 
-def test_later_event_of_a_redemption_returns_its_credits(tmp_path: Path) -> None:
-    with open_shop(tmp_path / "rivo.duckdb", customers=150, months=8) as shop:
+def test_sign_of_credits_follows_the_redemption_then_the_tally(tmp_path: Path) -> None:
+    selection = "+fct_points_ledger +rpt_data_trust +rpt_ledger_reconciliation"
+    with open_shop(tmp_path / "rivo.duckdb", selection=selection, credits_only=True) as shop:
         events = Counter(row["attributes"].get("points_purchases_id") for row in shop.lists["points_events"])
-        spent = [
-            row
+        spent = {
+            row["attributes"]["customer"]["id"]: row
             for row in shop.lists["points_events"]
             if spends_credits(row) and events[row["attributes"]["points_purchases_id"]] == 1
+        }
+        by_redemption, by_tally, twice, doubtful = list(spent.values())[:4]
+        returns = [
+            refund(shop, by_redemption),
+            refund(shop, by_tally),
+            refund(shop, twice),
+            refund(shop, twice),
         ]
-        assert len(spent) >= 2
-        refund(shop, spent[0])
+        for row in returns[1:]:
+            # Nothing but the tally tells that it is a return.
+            row["attributes"]["points_purchases_id"] = None
+        add_to_tally(shop, doubtful, Decimal("0.5"))
 
         finished = shop.sync(models=True)
 
         assert finished.problems == ()
-        ledger = "select amount from marts.fct_points_ledger where redemption_id = {} and unit = 'credits' order by 1"
-        amount = Decimal(spent[0]["attributes"]["credits_amount"])
-        found = shop.query(ledger.format(spent[0]["attributes"]["points_purchases_id"]))
-        assert found == [(-amount,), (amount,)]
-        unexplained = "select count(*) from reports.rpt_ledger_reconciliation where not is_reconciled"
-        assert shop.query(unexplained) == [(0,)]
+        amounts = dict(
+            shop.query(
+                "select event_id, amount from marts.fct_points_ledger where unit = 'credits' and leg = 'original'"
+            )
+        )
+        for row in returns:
+            assert amounts[row["id"]] == Decimal(row["attributes"]["credits_amount"])
+        for row in (by_redemption, by_tally, twice, doubtful):
+            assert amounts[row["id"]] == -Decimal(row["attributes"]["credits_amount"])
+        unexplained = "select customer_id from reports.rpt_ledger_reconciliation where not is_reconciled"
+        assert shop.query(unexplained) == [(doubtful["attributes"]["customer"]["id"],)]
+        [(status, answer)] = shop.query(
+            "select status, answer from reports.rpt_data_trust where check_name = 'credit_signs'"
+        )
+        assert status == "attention"
+        assert str(doubtful["id"]) in answer.split(", ")
