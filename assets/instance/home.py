@@ -27,6 +27,8 @@ _SHIPPED_BEFORE = frozenset(
 _OLD_MODULE = "assets.instance_storage"
 """Where the storage class was in release 0.1.0."""
 _MODULE = "assets.instance.storage"
+_SPECIAL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
+"""What is read as something else in a path that is part of a database address."""
 
 
 def prepare_dagster_home() -> None:
@@ -37,10 +39,12 @@ def prepare_dagster_home() -> None:
     shipped file is newer.
 
     Raises:
-        SettingsError: the folder cannot be written, or DAGSTER_POSTGRES_URL is set without the `postgres` extra.
+        SettingsError: the folder cannot be written or has a name that Dagster cannot use, or DAGSTER_POSTGRES_URL is
+            set without the `postgres` extra.
     """
     settings = Settings.load()
     home = settings.dagster_home
+    _refuse_special_names(settings)
     shipped = _dagster_yaml(settings)
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -100,6 +104,23 @@ def postgres_url(settings: Settings) -> str | None:
     # SQLAlchemy 2.1 chooses another driver for a plain postgresql:// URL.
     address = settings.dagster_postgres_url.get_secret_value().partition("://")[2]
     return f"postgresql+psycopg2://{address}"
+
+
+def _refuse_special_names(settings: Settings) -> None:
+    home = settings.dagster_home
+    if settings.dagster_postgres_url is None and (found := _SPECIAL.search(str(home))):
+        raise SettingsError(
+            f"DAGSTER_HOME: Dagster cannot keep its databases in {home}, since {found[0]} has another meaning in the "
+            "address of a database. Set DAGSTER_HOME to a folder without ? and % in its name. Nothing was changed."
+        )
+    # Dagster reads the scripts that create its tables from its own folder, and takes % there for a placeholder.
+    spec = find_spec("dagster")
+    installed = str(Path(spec.origin).parent) if spec and spec.origin else ""
+    if "%" in installed:
+        raise SettingsError(
+            f"Dagster is installed in {installed}, and cannot create its tables from a folder with % in its name. Move "
+            "the project to a folder without one. Nothing was changed."
+        )
 
 
 def _dagster_yaml(settings: Settings) -> str:

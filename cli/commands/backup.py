@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def backup(folder: Path) -> None:
     backup and a sync can run at the same time; neither waits for the other.
     """
     from cli.terminal.tables import short
+    from pipelines.errors import command
     from pipelines.settings import Settings
     from pipelines.warehouse.backup import backup as make
     from runs.shop import shop_to_read
@@ -35,7 +37,7 @@ def backup(folder: Path) -> None:
         f"{short(made.folder)}: {len(made.tables)} tables, {made.rows:,} rows, "
         f"as of {(made.observed_at or 'before any sync')[:16].replace('T', ' ')} UTC.\n"
         "It contains personal data to the extent that RIVO_PII keeps it. "
-        f"To restore it: rivo restore {short(made.folder)}"
+        f"To restore it: {command()} restore {shlex.quote(str(short(made.folder)))}"
     )
 
 

@@ -5,15 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
 from assets.instance import home
-from assets.instance.home import prepare_dagster_home
+from assets.instance.home import open_instance, prepare_dagster_home
 from pipelines.errors import SettingsError
 from pipelines.settings import PROJECT
+
+
+@dg.job
+def example() -> None:
+    """Do nothing."""
+
 
 SHIPPED = (PROJECT / "dagster.yaml").read_text()
 
@@ -165,7 +173,7 @@ def test_postgres_url_replaces_the_sqlite_storage(
     prepare_dagster_home()
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql://dagster:secret@db/dagster")
     monkeypatch.setenv("DAGSTER_STORAGE_URL", "")
-    monkeypatch.setattr(home, "find_spec", lambda _name: object())
+    monkeypatch.setattr(home, "find_spec", lambda name: ModuleSpec(name, None))
 
     prepare_dagster_home()
 
@@ -182,3 +190,33 @@ def test_postgres_url_replaces_the_sqlite_storage(
     with pytest.raises(SettingsError, match="DAGSTER_POSTGRES_URL: must be postgresql://") as raised:
         prepare_dagster_home()
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["50%20 off", "what?"])
+def test_home_that_no_database_address_can_name_is_refused_before_it_is_made(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
+    with pytest.raises(SettingsError, match=r"Set DAGSTER_HOME to a folder without \? and % in its name"):
+        prepare_dagster_home()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["o'brien", "50%", "a [1] *", "#1;&=", 'say "hi"', "zoë"])
+def test_home_may_have_any_other_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / name))
+    with open_instance() as instance:
+        run = instance.create_run_for_job(example)
+        instance.report_engine_event("It runs.", run)
+        assert [event.message for event in instance.all_logs(run.run_id)] == ["It runs."]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_folder_of_dagster_with_a_percent_sign_is_refused(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModuleSpec("dagster", None, origin="/srv/50%/lib/dagster/__init__.py")
+    monkeypatch.setattr(home, "find_spec", lambda _name: spec)
+    with pytest.raises(SettingsError, match="Move the project to a folder without one"):
+        prepare_dagster_home()
+    assert not copy.parent.exists()
