@@ -17,6 +17,7 @@ from pipelines.rivo.decode import Row, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS
 from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
+from pipelines.time_zones import first_difference
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -95,6 +96,7 @@ def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None
         yield _first_load(sum(latencies) / len(latencies), pages, settings.rate_limit)
     if clocks:
         yield _clocks(*clocks[0])
+    yield _time_zone(settings.timezone)
 
 
 def _size(endpoint: Endpoint, honoured: bool, rows: str, pages: int) -> Finding:
@@ -115,6 +117,21 @@ def _alerts(url: str) -> Finding:
         return Finding(False, f"Alerts (RIVO_ALERT_URL) cannot be sent: {error}", is_local=True)
     except ValueError:
         return Finding(False, "Alerts cannot be sent: RIVO_ALERT_URL is not a valid URL.")
+
+
+def _time_zone(name: str) -> Finding:
+    differing = first_difference(name, datetime.now(UTC))
+    if differing is None:
+        return Finding(True, f"RIVO_TIMEZONE {name}: Python and DuckDB know the same rules")
+    moment, ours, theirs = differing
+    return Finding(
+        True,
+        f"RIVO_TIMEZONE {name}: the time-zone data of Python and DuckDB differ from {moment:%Y-%m-%d %H:%M} UTC on, "
+        f"when it is {ours:%H:%M} for Python and {theirs:%H:%M} for DuckDB. Syncs start by Python's time, and local "
+        "days in the models begin by DuckDB's. One of the two is old: update this project and this machine's "
+        "time-zone data.",
+        is_warning=True,
+    )
 
 
 def _clocks(api: datetime, ours: datetime) -> Finding:

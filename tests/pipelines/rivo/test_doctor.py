@@ -6,9 +6,11 @@ import re
 from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from pipelines import time_zones
 from pipelines.errors import ApiError, SettingsError
 from pipelines.rivo.doctor import Finding, examine, in_words
 from sandbox import Server
@@ -128,6 +130,24 @@ def test_doctor_warns_of_clocks_that_differ(
     assert re.search(f"differ by ({words})", clocks.text), clocks.text
     assert (clocks.good, clocks.is_warning) == (True, is_warning)
     assert clocks.label == ("WARNING" if is_warning else "ok")
+
+
+def test_doctor_warns_of_time_zone_data_that_differ(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def finding(name: str) -> Finding:
+        return next(f for f in examine(make_settings(server, timezone=name)) if "RIVO_TIMEZONE" in f.text)
+
+    same = finding("Europe/Berlin")
+    assert (same.label, same.text) == (
+        "ok",
+        "RIVO_TIMEZONE Europe/Berlin: Python and DuckDB know the same rules",
+    )
+    # As where Python's data are older than Berlin's summer time: they give it the hours of Algiers.
+    monkeypatch.setattr(time_zones, "ZoneInfo", lambda _name: ZoneInfo("Africa/Algiers"))
+    warning = finding("Europe/Berlin")
+    assert warning.label == "WARNING"
+    assert re.search(
+        r"differ from 20\d\d-03-\d\d 01:00 UTC on, when it is 02:00 for Python and 03:00", warning.text
+    )
 
 
 # -- the network -----------------------------------------------------------------------------------
