@@ -19,6 +19,7 @@ from cli.commands.status import status
 from cli.commands.sync import sync
 from cli.terminal.interrupts import heard, sigterm_is_ctrl_c
 from cli.terminal.pipes import Group
+from cli.terminal.printable import printable
 from pipelines.errors import NoWarehouse, RivoError
 
 
@@ -51,7 +52,7 @@ def main() -> None:
         try:
             cli.main(standalone_mode=False, obj=signalled)
         except RivoError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {printable(str(error))}", err=True)
             sys.exit(exits.NO_WAREHOUSE if isinstance(error, NoWarehouse) else exits.FAILED)
         except click.exceptions.Abort:
             click.echo("Stopped. Nothing was changed.", err=True)
@@ -63,7 +64,7 @@ def main() -> None:
             sentence = _sentence(error)
             if sentence is None:
                 raise
-            click.echo(sentence, err=True)
+            click.echo(printable(sentence), err=True)
             sys.exit(exits.FAILED)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.terminal.printable import printable
 from pipelines.errors import RivoError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def doctor(file: Path | None) -> None:
         for finding in examine(settings, report.listen if file else None):
             report.add(finding)
             failed = failed or not finding.good
-            click.echo(f"{finding.label:<7}  {finding.text}")
+            click.echo(f"{finding.label:<7}  {printable(finding.text)}")
     except RivoError as error:
         report.fail(error)
         raise

@@ -8,12 +8,11 @@ from collections import Counter
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.spinner import Spinner
 from rich.text import Text
 
 from cli.terminal.interrupts import Signalled
-from cli.terminal.tables import counted, short
+from cli.terminal.tables import counted, plain, short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.load.sync import ListResult
@@ -85,7 +84,7 @@ class Terminal:
     def notice(self, sentence: str) -> None:
         """Print a warning, such as that the server makes the run wait."""
         self._printed = time.monotonic()
-        self.console.print(f"  [yellow]{escape(sentence)}[/yellow]", highlight=False)
+        self.console.print(f"  [yellow]{plain(sentence)}[/yellow]", highlight=False)
 
     def event(self, event: Event) -> None:
         """Show an event of the run.
@@ -122,7 +121,7 @@ class Terminal:
             self._show("Building models")
         else:
             self._show(step.text)
-            self.console.print(escape(step.text), highlight=False)
+            self.console.print(plain(step.text), highlight=False)
 
     def _list(self, result: ListResult) -> None:
         title = f"{ENDPOINTS[result.name].title:<19}"
@@ -137,7 +136,7 @@ class Terminal:
             self.console.print(f"  {title}[red]failed[/red]", highlight=False)
 
     def _node(self, node: NodeResult) -> None:
-        name = f"{escape(node.relation):<48}"
+        name = f"{plain(node.relation):<48}"
         if node.status == "success":
             tests = counted(len(node.tests), "test")
             self.console.print(
@@ -154,7 +153,7 @@ class Terminal:
             print_(f"\n[bold yellow]Stopped.[/bold yellow] {self.stopped_sentence}", highlight=False)
             return
         if self.failure:
-            print_(f"\n[bold red]The {self.work} failed.[/bold red] {escape(self.failure)}", highlight=False)
+            print_(f"\n[bold red]The {self.work} failed.[/bold red] {plain(self.failure)}", highlight=False)
             return
         if self.finished is None:
             print_(f"\n[bold red]The {self.work} ended early.[/bold red] Nothing was published.")
@@ -163,15 +162,15 @@ class Terminal:
         print_("")
         self._print_models()
         for line in self.notes():
-            print_(f"[yellow]Note[/yellow]       {escape(line)}", highlight=False)
+            print_(f"[yellow]Note[/yellow]       {plain(line)}", highlight=False)
         for finding in done.findings:
-            print_(f"[yellow]Trust[/yellow]      {escape(finding)}", highlight=False)
+            print_(f"[yellow]Trust[/yellow]      {plain(finding)}", highlight=False)
         for problem in problems:
-            print_(f"[red]Problem[/red]    {escape(problem)}", highlight=False)
+            print_(f"[red]Problem[/red]    {plain(problem)}", highlight=False)
         if done.published:
             kind = " (a demo with simulated data)" if done.is_demo else ""
             print_(
-                f"Warehouse  {escape(short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
+                f"Warehouse  {plain(short(done.warehouse))}{kind}, {done.size_bytes / 1e6:.1f} MB, "
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )
@@ -213,8 +212,8 @@ class Terminal:
             title = ENDPOINTS[result.name].title
             if result.counts.rows_quarantined:
                 lines.append(
-                    f"{title}: {counted(result.counts.rows_quarantined, 'row')} could not be parsed. They are in "
-                    "rivo_raw._quarantine, with the reason."
+                    f"{title}: {counted(result.counts.rows_quarantined, 'row')} could not be parsed. "
+                    "The reason is in rivo_raw._quarantine."
                 )
             if result.new_columns:
                 lines.append(f"{title}: new columns, not documented yet: {', '.join(result.new_columns)}.")

@@ -9,13 +9,12 @@ from collections.abc import Collection, Iterable
 import duckdb
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.terminal.tables import counted, print_result, terminal
+from cli.terminal.tables import counted, plain, print_result, terminal
 from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed, Source, TestResult, last_results
 from dbt_like_sql.runner.impact import Impact, LineageStep
 from dbt_like_sql.runner.last_results import LastResults
@@ -59,13 +58,13 @@ def print_tests(project: Project, results: Iterable[TestResult]) -> bool:
             colour = _COLOURS[result.status]
             relation = project.node(result.node).relation
             console.print(
-                f"[{colour}]{result.status:<5}[/{colour}] {relation}: {escape(result.name)}: "
-                f"{escape(result.message)}",
+                f"[{colour}]{result.status:<5}[/{colour}] {relation}: {plain(result.name)}: "
+                f"{plain(result.message)}",
                 highlight=False,
             )
             if result.failures and result.name != "documented_columns":
                 console.print(
-                    f"      {escape(' '.join(_without_comments(result.sql).split()))}",
+                    f"      {plain(' '.join(_without_comments(result.sql).split()))}",
                     style="dim",
                     highlight=False,
                 )
@@ -92,7 +91,7 @@ def print_table(
     console.print(table.description.strip() or "(no description)", markup=False, highlight=False)
     if not isinstance(table, Source):
         for title, text in _facts(project, table):
-            console.print(f"[bold]{title:<10}[/bold] {escape(text)}", highlight=False)
+            console.print(f"[bold]{title:<10}[/bold] {plain(text)}", highlight=False)
     console.print()
     console.print(_columns(table, types))
     if not isinstance(table, Source):

@@ -8,10 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from cli import exits
-from cli.terminal.tables import counted, short, terminal
+from cli.terminal.tables import counted, plain, short, terminal
 from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
@@ -102,7 +101,7 @@ def _freshness(status: Status) -> tuple[str, str, str]:
 
 def _print(console: Console, title: str, text: str, colour: str) -> None:
     name = f"[{colour}]{title:<11}[/{colour}]" if colour else f"{title:<11}"
-    console.print(f"{name} {escape(text)}", highlight=False)
+    console.print(f"{name} {plain(text)}", highlight=False)
 
 
 def _when(moment: datetime) -> str:

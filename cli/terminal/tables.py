@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from cli.terminal.pipes import QuietConsole
+from cli.terminal.printable import printable
 
 if TYPE_CHECKING:
     from pipelines.warehouse import Warehouse
@@ -73,6 +75,11 @@ def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
     return table
 
 
+def plain(text: str) -> str:
+    """Return a text for the console as it is: nothing in it is markup, or controls the terminal."""
+    return escape(printable(text))
+
+
 def short(place: Path | Warehouse) -> str:
     """Return a path, or a warehouse's name, relative to the current folder where it lies in it."""
     path = Path(str(place))
@@ -89,7 +96,7 @@ def _is_number(value: object) -> bool:
 
 
 def _cell(value: object) -> Text:
-    return Text("" if value is None else _printable(_shown(value)))
+    return Text("" if value is None else printable(_shown(value)))
 
 
 def _shown(value: object) -> str:
@@ -98,8 +105,3 @@ def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.2f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
     return str(value)
-
-
-def _printable(text: str) -> str:
-    """Replace control characters, which customers could put into their names to control the terminal."""
-    return "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,5 +1,4 @@
-select unit, month
-from (
+with months as (
     select
         unit,
         month,
@@ -9,5 +8,14 @@ from (
     from reports.rpt_points_rollforward
     window by_unit as (partition by unit order by month)
 )
-where opening <> coalesce(closed_at, 0)
-    or closed_month + interval 1 month <> month
+
+select months.unit, months.month
+from months
+cross join intermediate.int_clock as clock
+where months.opening <> coalesce(months.closed_at, 0)
+    -- An entry with a wrong year, such as 0001, has a month of its own.
+    or (
+        months.closed_month + interval 1 month <> months.month
+        and months.closed_month >= clock.history_start_date - interval 30 year
+        and months.month <= clock.local_date + interval 30 year
+    )

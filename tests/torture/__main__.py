@@ -19,6 +19,7 @@ from tests.torture.kill import kill
 from tests.torture.readers import readers
 from tests.torture.stores import torture_store
 from tests.torture.two_at_once import two_at_once
+from tests.torture.values import values
 
 KINDS: dict[str, Callable[[Store, int], Figures]] = {
     "kill": kill,
@@ -27,6 +28,7 @@ KINDS: dict[str, Callable[[Store, int], Figures]] = {
     "two_at_once": lambda store, _: two_at_once(store, times=10),
     "disk": lambda store, _: disk(store, rounds=6),
     "clock": lambda store, _: clock(store, rounds=5),
+    "values": lambda store, _: values(store, rounds=20),
     "big": lambda store, _: big(store, page_mb=100),
 }
 

@@ -17,6 +17,7 @@ from tests.torture.kill import kill
 from tests.torture.readers import readers
 from tests.torture.stores import torture_store
 from tests.torture.two_at_once import two_at_once
+from tests.torture.values import values
 
 
 @pytest.fixture
@@ -61,6 +62,10 @@ def test_unusable_disks_and_files_are_reported_and_recovered(store: Store) -> No
 
 def test_wrong_clocks_keep_histories_in_order(store: Store) -> None:
     assert kept(clock(store, rounds=1))
+
+
+def test_odd_values_block_no_publishing(store: Store) -> None:
+    assert kept(values(store, rounds=1, syncs=2))
 
 
 def test_big_rows_stay_within_bounded_memory(tmp_path: Path) -> None:

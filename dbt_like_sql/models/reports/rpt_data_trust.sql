@@ -199,8 +199,8 @@ link_checks as (
         count(*) filter (where linked.redemption_id is null) / nullif(count(*), 0) as share,
         null as answer,
         if(count(*) filter (where linked.redemption_id is null) > 0, 'attention', 'ok') as status,
-        count(*) filter (where linked.redemption_id is null) || ' of ' || count(*)
-        || ' paid redemptions have no ledger entry.' as finding
+        'Of ' || count(*) || ' paid redemptions, ' || count(*) filter (where linked.redemption_id is null)
+        || ' have no ledger entry.' as finding
     from paid
     left join linked on linked.redemption_id = paid.redemption_id
     union all
@@ -212,8 +212,8 @@ link_checks as (
         count(*) filter (where redemptions.redemption_id is null) / nullif(count(*), 0) as share,
         null as answer,
         if(count(*) filter (where redemptions.redemption_id is null) > 0, 'attention', 'ok') as status,
-        count(*) filter (where redemptions.redemption_id is null) || ' of ' || count(*)
-        || ' ledger entries that pay for or return a redemption refer to no known redemption.' as finding
+        'Of ' || count(*) || ' ledger entries that pay for or return a redemption, '
+        || count(*) filter (where redemptions.redemption_id is null) || ' refer to no known redemption.' as finding
     from intermediate.int_ledger_entries as entries
     left join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
     where entries.leg = 'original' and entries.entry_class in ('redeem', 'redeem_return')
@@ -316,7 +316,8 @@ quarantine_checks as (
         if(sum(quarantined) > 0, 'attention', 'ok') as status,
         if(
             sum(quarantined) > 0,
-            sum(quarantined)::bigint || ' rows are quarantined and missing from all models: '
+            if(sum(quarantined) = 1, '1 row is', sum(quarantined)::bigint || ' rows are')
+            || ' quarantined and missing from all models: '
             || string_agg(list_name, ', ' order by list_name) filter (where quarantined > 0)
             || '. See the column reason in rivo_raw._quarantine.',
             'Every row that Rivo sent was loaded.'

@@ -18,10 +18,9 @@ spans as (
 ),
 
 months as (
-    select
-        unit,
-        unnest(generate_series(first_month, last_month, interval 1 month))::date as month
+    select distinct spans.unit, dates.month_start as month
     from spans
+    inner join marts.dim_date as dates on dates.month_start between spans.first_month and spans.last_month
 ),
 
 by_class as (
