@@ -21,6 +21,9 @@ returns what Rivo's REST API would answer at any moment:
     program.restore("customers", id, at=later)
     program.truth.tier_spells(), program.truth.ledger(), program.truth.redemptions()
 
+It also takes the calls that change a shop (points, also ten at once, redemptions, refunds, referrals, days of birth,
+tiers), as forms or JSON; `server.mails` are the mails that they would cause. What they change is in the lists at once.
+
 Two rules hold for every customer at every moment T:
 
 - The tally (Rivo's balance) `points_tally` is the sum of `points_diff` over the customer's points events that are

@@ -17,6 +17,7 @@ from sandbox.clock import from_ms, http_date, parse, to_ms
 from sandbox.faults import KINDS, Fault, FaultLike, Switchboard
 from sandbox.program import Program
 from sandbox.rows import LISTS
+from sandbox.writes import Mail, Refused, Shop, write
 
 BASE = "/merchant_api/v1"
 CONTROL = "/_sandbox"
@@ -91,6 +92,23 @@ def failure(status: int, message: str | None = None, form: str = "error") -> Ans
     return Answer(status, orjson.dumps(body))
 
 
+def _fields(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """Return the fields of a body, which is a form or JSON.
+
+    Raises:
+        Refused: it is neither.
+    """
+    if not headers.get("Content-Type", "").startswith("application/json"):
+        return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
+    try:
+        given = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise Refused(400, "The body is not JSON.") from None
+    if not isinstance(given, dict):
+        raise Refused(400, "The body must be an object.")
+    return given
+
+
 class Api:
     """The API of one shop at a virtual time that only moves when it is set."""
 
@@ -107,9 +125,11 @@ class Api:
         self.board = Switchboard(program.options.seed, faults)
         self.bucket = Bucket(rate_limit)
         self.requests: list[Request] = []
+        self.mails: list[Mail] = []
         self._now = to_ms(now)
         self.date_offset = timedelta()
         self._pages: dict[tuple[Any, ...], bytes] = {}
+        self._writing = Lock()
 
     @property
     def now(self) -> datetime:
@@ -131,14 +151,16 @@ class Api:
         params = dict(parse_qsl(parts.query, keep_blank_values=True))
         if parts.path.startswith(CONTROL + "/"):
             return self._control(method, parts.path[len(CONTROL) + 1 :], body)
-        answer = self._answer(method, parts.path, params, headers)
+        answer = self._answer(method, parts.path, params, headers, body)
         names = tuple(fault.name for fault in answer.wire)
         self.requests.append(Request(method, unquote(parts.path), params, answer.status, names))
         if len(self.requests) > _REQUESTS_KEPT:
             del self.requests[: _REQUESTS_KEPT // 2]
         return answer
 
-    def _answer(self, method: str, path: str, params: dict[str, str], headers: Mapping[str, str]) -> Answer:
+    def _answer(
+        self, method: str, path: str, params: dict[str, str], headers: Mapping[str, str], body: bytes
+    ) -> Answer:
         if not path.startswith(BASE + "/"):
             return failure(404)
         if headers.get("Authorization") != self.key:
@@ -149,13 +171,17 @@ class Api:
             return answer
         name, *rest = path[len(BASE) + 1 :].rstrip("/").split("/")
         hits = self.board.for_request(name if name in LISTS else None)
-        answer = self._spoilt(hits) or self._route(method, path, name, rest, params, hits)
+        answer = self._spoilt(hits) or (
+            self._route(path, name, rest, params, hits)
+            if method == "GET"
+            else self._write(method, name, rest, headers, body, hits)
+        )
         answer.wire = hits
         return answer
 
-    def _spoilt(self, hits: list[Fault]) -> Answer | None:
+    def _spoilt(self, hits: list[Fault], stage: str = "answer") -> Answer | None:
         for fault in hits:
-            if fault.kind.stage != "answer":
+            if fault.kind.stage != stage:
                 continue
             setting = fault.kind.setting
             answer = failure(setting["status"], form=setting["body"])
@@ -168,12 +194,10 @@ class Api:
         return None
 
     def _route(
-        self, method: str, path: str, name: str, rest: list[str], params: dict[str, str], hits: list[Fault]
+        self, path: str, name: str, rest: list[str], params: dict[str, str], hits: list[Fault]
     ) -> Answer:
         if name not in LISTS or len(rest) > 1:
             return failure(404)
-        if method != "GET":
-            return failure(405)
         if rest:
             return self._single(name, unquote(rest[0]))
         crooked = frozenset(fault.name for fault in hits if fault.kind.stage == "paging")
@@ -207,6 +231,28 @@ class Api:
         obj = view.object(name, row)
         self.board.spoil(name, [obj])
         return Answer(200, orjson.dumps({"data": obj}))
+
+    def _write(
+        self,
+        method: str,
+        name: str,
+        rest: list[str],
+        headers: Mapping[str, str],
+        body: bytes,
+        hits: list[Fault],
+    ) -> Answer:
+        if name not in LISTS:
+            return failure(404)
+        shop = Shop(self.program, self.now, self.mails)
+        shop.recalculates_tiers = any(fault.name == "tier_recalculated" for fault in hits)
+        path = "/".join([name, *map(unquote, rest)])
+        try:
+            # One after the other, as by the lock of a database row.
+            with self._writing:
+                status, objects = write(shop, method, path, _fields(headers, body))
+        except Refused as refusal:
+            return failure(refusal.status, refusal.message, form="errors")
+        return self._spoilt(hits, "landed") or Answer(status, orjson.dumps({"data": objects}))
 
     # -- the control endpoints ----------------------------------------------------------------------
 

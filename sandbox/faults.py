@@ -23,6 +23,8 @@ class Kind:
     answer   replaces the whole answer: `setting` has status, body, retry_after
     wire     changes how the bytes are sent
     paging   changes which page is returned, or its links
+    landed   replaces the answer of a call that has changed the shop: `setting` as of `answer`
+    tier     changes what setting a tier does
     rows     changes single objects: `setting["apply"]` changes one in place
     """
 
@@ -86,6 +88,17 @@ KINDS: dict[str, Kind] = {
     "http_503": _error(503, "html", "unavailable, as HTML"),
     "http_504": _error(504, "html", "a gateway timeout, as HTML"),
     "html": _error(200, "html", "an HTML page with status 200"),
+    "landed_500": Kind(
+        "landed", "an internal error after a call has changed the shop", {"status": 500, "body": "message"}
+    ),
+    "landed_504": Kind(
+        "landed",
+        "a gateway timeout, as HTML, after a call has changed the shop",
+        {"status": 504, "body": "html"},
+    ),
+    "tier_recalculated": Kind(
+        "tier", "a tier that a call sets is recalculated at once: the customer keeps the old one"
+    ),
     "truncated": Kind("wire", "Content-Length is longer than the body; the connection closes"),
     "dropped": Kind("wire", "the connection closes without an answer"),
     "slow": Kind("wire", "the answer is delayed (value: milliseconds, default 500)"),
@@ -107,6 +120,9 @@ KINDS: dict[str, Kind] = {
     ),
     "bad_date": Kind("rows", "an impossible date, 2026-02-30", {"apply": _bad_date}),
 }
+
+OF_READING = tuple(name for name, kind in KINDS.items() if kind.stage not in ("landed", "tier"))
+"""The faults that affect reading; the others affect only calls that change the shop."""
 
 _TEXT = re.compile(r"(?P<name>\w+)(:(?P<list>\w+))?(=(?P<rate>[\d.]+))?(@(?P<value>.+))?$")
 

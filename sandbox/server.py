@@ -15,6 +15,7 @@ from typing import Any
 from sandbox.api import BASE, Answer, Api, Request
 from sandbox.faults import Fault, FaultLike
 from sandbox.program import Program
+from sandbox.writes import Mail
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -31,7 +32,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else b""
-        headers = {"Authorization": self.headers.get("Authorization", "")}
+        headers = {name: self.headers.get(name, "") for name in ("Authorization", "Content-Type")}
         api = self.server.api
         answer = api.handle(self.command, self.path, headers, body)
         if self.server.latency_ms:
@@ -157,6 +158,11 @@ class Server:
     @latency_ms.setter
     def latency_ms(self, milliseconds: float) -> None:
         self._http.latency_ms = milliseconds
+
+    @property
+    def mails(self) -> list[Mail]:
+        """Mails to customers that calls have caused so far. You may clear the list."""
+        return self._api.mails
 
     @property
     def requests(self) -> list[Request]:

@@ -250,13 +250,13 @@ def redemption(row: Redemption, lens: Lens) -> Attributes:
     attrs["credits_amount"] = decimal(attrs.pop("credits"))
     card = {**TEMPLATES["rewards"], **row.reward, "id": row.reward_id}
     attrs["variant_ids"] = card["variant_ids"]
-    attrs["reward"] = {key: card[key] for key in _REWARD_CARD}
+    attrs["reward"] = {key: card[key] for key in REWARD_CARD}
     attrs["customer"] = customer_card(row.customer, row.state)
     _stamp("points_redemptions", attrs, row.id)
     return _drop_keys("points_redemptions", attrs, row.id)
 
 
-_REWARD_CARD = (
+REWARD_CARD = (
     "id",
     "name",
     "source",
@@ -268,6 +268,7 @@ _REWARD_CARD = (
     "min_order_value_in_cents",
     "expiry_months",
 )
+"""Attributes of a reward that its redemptions repeat."""
 
 
 def _plain(name: str) -> Callable[[Row, Lens], Attributes]:

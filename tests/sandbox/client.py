@@ -27,7 +27,7 @@ class Response:
 
 
 def call(server: Server, path: str, method: str = "GET", key: str | None = None, **more: Any) -> Response:
-    """Send one request on a new connection; `params` and `body` are keyword arguments."""
+    """Send one request on a new connection; `params`, `body` and `content_type` are keyword arguments."""
     host = urlsplit(server.url).netloc
     connection = HTTPConnection(host, timeout=60)
     try:
@@ -35,11 +35,24 @@ def call(server: Server, path: str, method: str = "GET", key: str | None = None,
             path = f"{path}?{urlencode(more['params'])}"
         prefix = "" if path.startswith("/_sandbox") else "/merchant_api/v1"
         headers = {"Authorization": server.key if key is None else key}
+        if more.get("content_type"):
+            headers["Content-Type"] = more["content_type"]
         connection.request(method, prefix + path, body=more.get("body"), headers=headers)
         response = connection.getresponse()
         return Response(response.status, dict(response.getheaders()), response.read())
     finally:
         connection.close()
+
+
+def send(server: Server, path: str, method: str = "POST", **fields: Any) -> Response:
+    """Send a call that changes the shop, its fields as a form."""
+    form = "application/x-www-form-urlencoded"
+    return call(server, path, method, body=urlencode(fields), content_type=form)
+
+
+def send_json(server: Server, path: str, body: Any) -> Response:
+    """Send a call that changes the shop, as JSON."""
+    return call(server, path, "POST", body=json.dumps(body), content_type="application/json")
 
 
 def cursor(

@@ -150,4 +150,4 @@ def test_fault_is_parsed_from_text_and_mapping() -> None:
 
 def test_every_fault_has_a_description() -> None:
     assert all(kind.about for kind in KINDS.values())
-    assert {kind.stage for kind in KINDS.values()} == {"answer", "wire", "paging", "rows"}
+    assert {kind.stage for kind in KINDS.values()} == {"answer", "wire", "landed", "tier", "paging", "rows"}

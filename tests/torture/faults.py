@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import ApiError
 from pipelines.rivo.endpoints import ENDPOINTS
-from sandbox.faults import KINDS
+from sandbox.faults import KINDS, OF_READING
 from tests.harness.settings import shorten_retries
 from tests.harness.store import Store
 from tests.torture.figures import Figures
@@ -22,7 +22,7 @@ VALUES = {"rate_limited": "@0.1", "rate_limited_date": "@0.1", "slow": "@20", "h
 """Values of faults, so that the waits a server asks for are short."""
 
 
-def faults(store: Store, kinds: Iterable[str] = tuple(KINDS), rates: Iterable[float] = RATES) -> Figures:
+def faults(store: Store, kinds: Iterable[str] = OF_READING, rates: Iterable[float] = RATES) -> Figures:
     """Sync once a kind and rate, and after each kind completely without faults; judge each result."""
     figures = Figures(
         "faults", "complete lists equal the store; the others have their reason and yesterday's rows"
