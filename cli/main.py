@@ -14,6 +14,7 @@ from cli.commands.doctor import doctor
 from cli.commands.forget import forget
 from cli.commands.models import models
 from cli.commands.query import query
+from cli.commands.retrieve import customer, tier
 from cli.commands.sandbox import sandbox
 from cli.commands.status import status
 from cli.commands.sync import sync
@@ -41,7 +42,21 @@ def cli() -> None:
     """Load Rivo's loyalty data into a DuckDB warehouse: daily syncs, history, SQL models."""
 
 
-for command in (sync, query, status, models, backup, restore, forget, doctor, sandbox, dev, serve):
+for command in (
+    sync,
+    query,
+    status,
+    customer,
+    tier,
+    models,
+    backup,
+    restore,
+    forget,
+    doctor,
+    sandbox,
+    dev,
+    serve,
+):
     cli.add_command(command)
 
 

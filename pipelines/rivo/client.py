@@ -100,6 +100,10 @@ class Exchange:
     payload: dict[str, Any] | None
 
 
+class NotFound(ListError):
+    """The server has nothing at this address (404)."""
+
+
 class Client:
     """A client for one shop's API; safe to use from several threads.
 
@@ -231,10 +235,20 @@ class Client:
                 "seconds (RIVO_PATIENCE_SECONDS) failed. No row of this list was loaded; the next sync tries again."
             ) from None
 
+    def find(self, path: str, title: str) -> Any | None:
+        """Request one object, such as `/customers/7198630248648`; None if there is none (404).
+
+        Retries and raises as `get` does.
+        """
+        try:
+            return self.get(path, {}, title, _only)["data"][0]
+        except NotFound:
+            return None
+
     def _once(
         self, path: str, params: Mapping[str, int | str], title: str, decode: Callable[[bytes], Any]
     ) -> dict[str, Any]:
-        response, took = self._request(f"{path}?{urlencode(params)}", title)
+        response, took = self._request(f"{path}?{urlencode(params)}" if params else path, title)
         date = http_date(response.headers.get("Date"))
         with self._lock:
             # The clock of a firewall or a proxy is not Rivo's.
@@ -323,7 +337,8 @@ class Client:
                 "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")
-        raise ListError(f"{title} could not be read: {reason}.{quoted}")
+        kind = NotFound if status == 404 else ListError
+        raise kind(f"{title} could not be read: {reason}.{quoted}")
 
     def _wrong_answer(self, title: str, sentence: str) -> RivoError:
         """Return the error for an answer that is not from Rivo's API.
@@ -355,6 +370,12 @@ class Client:
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "[key]")
+
+
+def _only(body: bytes) -> Any:
+    """Decode the response with one object as a page of one row."""
+    payload = decode_json(body)
+    return {"data": [payload["data"]]} if isinstance(payload, dict) and payload.get("data") else payload
 
 
 def by_id(since_id: int, limit: int) -> dict[str, int]:

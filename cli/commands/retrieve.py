@@ -1,0 +1,41 @@
+"""`rivo customer` and `rivo tier`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  rivo customer 7198630248648
+  rivo customer ann@example.com --json"""
+)
+@click.argument("identifier", metavar="ID_OR_EMAIL")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
+def customer(identifier: str, as_json: bool) -> None:
+    """Ask Rivo for a customer now, and show what the warehouse has beside it.
+
+    ID_OR_EMAIL is Shopify's customer id or the e-mail address. Changes nothing.
+    """
+    _show("customers", identifier, as_json)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  rivo tier 552288"""
+)
+@click.argument("tier_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
+def tier(tier_id: str, as_json: bool) -> None:
+    """Ask Rivo for a VIP tier now, and show what the warehouse has beside it. Changes nothing."""
+    _show("vip_tiers", tier_id, as_json)
+
+
+def _show(name: str, identifier: str, as_json: bool) -> None:
+    from cli.terminal.retrieved import show
+    from pipelines.settings import Settings
+    from runs.retrieve import retrieve
+
+    show(retrieve(Settings.load(), name, identifier), as_json=as_json)
