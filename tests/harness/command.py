@@ -1,7 +1,13 @@
 """The `rivo` command in a process of its own, without the seconds that each start would spend on imports.
 
-A server process imports the third-party packages once and forks a child for each command. The child imports the
-project's own modules itself, with its own environment, as a user's process does.
+A server process imports the third-party packages and the project's own modules once, and forks a child for each
+command. The child gets its own environment, folder and output, and runs the command as a user's process does. It
+still imports itself what reads the environment when it is imported: `assets.definitions` and what belongs to it.
+
+A process that has threads must not be forked: the child would have none of them, and would wait for the locks that they
+hold. The imports of numpy, pyarrow and duckdb start threads unless the server's environment forbids it, so it does,
+and the server makes sure that it has a single thread. The child's environment is the user's again: what a command
+calculates, it calculates with the threads that it would start anyway.
 """
 
 from __future__ import annotations
@@ -13,33 +19,55 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from signal import SIGKILL
 
 _SERVER = """
-import json, os, sys, traceback
+import gc, importlib, json, os, resource, sys, tempfile
 
-for module in json.loads(sys.stdin.readline()):
-    __import__(module)
+packages, own = json.loads(sys.stdin.readline())
+gc.disable()
+for module in (*packages, *own):
+    importlib.import_module(module)
+own = {module.partition(".")[0] for module in own}
+# A collection in a child would copy the memory of every object that the server has.
+gc.collect()
+gc.freeze()
+gc.enable()
 
 def run(job):
     os.environ.clear()
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
+    if job["leads_group"]:
+        os.setsid()
     for number, name in ((0, os.devnull), (1, job["stdout"]), (2, job["stderr"])):
         file = os.open(name, os.O_RDWR | os.O_CREAT, 0o600)
         os.dup2(file, number)
         os.close(file)
     sys.stdin = open(0)
     sys.argv = job["command"]
-    sys.path[:] = [*filter(None, job["env"].get("PYTHONPATH", "").split(os.pathsep)), *filter(None, sys.path)]
+    path = [*filter(None, job["env"].get("PYTHONPATH", "").split(os.pathsep))]
+    if path:
+        sys.path[:] = [*path, *filter(None, sys.path)]
+        for module in [name for name in sys.modules if name.partition(".")[0] in own]:
+            del sys.modules[module]
+    # Found by the server, with its own environment.
+    tempfile.tempdir = None
+    if job["file_limit"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["file_limit"], job["file_limit"]))
 
 for line in sys.stdin:
     job = json.loads(line)
+    if os.path.exists("/proc/self/task"):
+        assert len(os.listdir("/proc/self/task")) == 1, "an import has started a thread"
     child = os.fork()
     if not child:
         run(job)
         break
+    print(child, flush=True)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 else:
     sys.exit()
@@ -47,19 +75,31 @@ from cli.main import main
 sys.exit(main())
 """
 
-# Not duckdb, pyarrow and numpy: their imports start threads, and a forked process has none of them.
+_SINGLE_THREAD = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "SLURM_CPUS_ON_NODE": "1",
+}
+"""Keeps numpy, pyarrow and duckdb, in this order, from starting threads."""
+
 _PACKAGES = (
+    *("click", "dagster", "dlt", "msgspec", "pydantic_settings", "sqlalchemy", "upath.core", "urllib3"),
+    *("dlt.common.libs.pyarrow", "dlt.destinations.impl.duckdb.sql_client", "dlt.sources.helpers.requests"),
+    *("duckdb", "pyarrow.dataset", "pyarrow.pandas_compat", "pyarrow.parquet", "sqlglot.dialects.duckdb"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure", "PIL.JpegImagePlugin"),
+    *("rich.console", "rich.progress", "rich.table", "encodings.idna", "fsspec.implementations.local"),
+)
+_OWN = (
+    *("cli.main", "cli.commands.rebuild", "cli.terminal.models_output", "cli.terminal.status"),
+    *("assets.ops", "assets.sensors", "assets.jobs", "assets.instance.home", "assets.instance.storage"),
+    *("cli.terminal.sync_report", "dbt_like_sql.runner.docs", "dbt_like_sql.runner.impact"),
     *(
-        "click",
-        "dagster",
-        "dlt",
-        "msgspec",
-        "pydantic_settings",
-        "rich.console",
-        "rich.progress",
-        "rich.table",
+        "pipelines.privacy.erasure",
+        "pipelines.rivo.doctor",
+        "pipelines.rivo.report",
+        "runs.run",
+        "runs.status",
     ),
-    *("sqlalchemy", "sqlglot.dialects.duckdb", "upath", "urllib3"),
 )
 
 
@@ -68,42 +108,99 @@ TIMEOUT_SECONDS = 300
 
 @lru_cache(maxsize=1)
 def _server() -> subprocess.Popen[str]:
+    # A home for the server: matplotlib keeps a list of the machine's fonts there.
+    home = tempfile.TemporaryDirectory(prefix="rivo-server-")
     server = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
-        env={"PATH": os.environ["PATH"], "DO_NOT_TRACK": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": home.name,
+            "DO_NOT_TRACK": "1",
+            "RIVO_ENV_FILE": os.devnull,
+            **_SINGLE_THREAD,
+        },
         cwd=tempfile.gettempdir(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert server.stdin
-    server.stdin.write(json.dumps(_PACKAGES) + "\n")
+    server.stdin.write(json.dumps([_PACKAGES, _OWN]) + "\n")
     server.stdin.flush()
-    atexit.register(_stop, server)
+    atexit.register(_stop, server, home)
     return server
 
 
-def _stop(server: subprocess.Popen[str]) -> None:
+def _stop(server: subprocess.Popen[str], home: tempfile.TemporaryDirectory[str]) -> None:
     # It ends at the end of its input; a wait for it adds its CPU time to that of the tests.
     if server.stdin:
         server.stdin.close()
     server.wait(10)
+    home.cleanup()
+
+
+@dataclass
+class Command:
+    """A running `rivo`; the server runs one at a time."""
+
+    command: list[str]
+    pid: int
+    folder: tempfile.TemporaryDirectory[str]
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """Wait for its end, and return what `subprocess.run` returns with captured output."""
+        server = _server()
+        assert server.stdout
+        timer = threading.Timer(TIMEOUT_SECONDS, os.kill, (self.pid, SIGKILL))
+        timer.daemon = True
+        timer.start()
+        code = server.stdout.readline()
+        in_time = timer.is_alive()
+        timer.cancel()
+        assert code, f"the server of this command has ended: {self.command}"
+        assert in_time, f"no end of the command after {TIMEOUT_SECONDS} s: {self.command}"
+        with self.folder as folder:
+            stdout, stderr = Path(folder, "stdout").read_text(), Path(folder, "stderr").read_text()
+        return subprocess.CompletedProcess(self.command, int(code), stdout, stderr)
+
+
+def start_command(
+    command: list[str],
+    env: dict[str, str],
+    cwd: Path,
+    *,
+    leads_group: bool = False,
+    file_limit: int | None = None,
+) -> Command:
+    """Start `rivo`.
+
+    Args:
+        command: the path of `rivo`, and its arguments.
+        env: its whole environment.
+        cwd: its working directory.
+        leads_group: whether it is the head of a process group, which can be sent a signal as a whole.
+        file_limit: largest size in bytes of a file that it writes.
+    """
+    server = _server()
+    assert server.stdin
+    assert server.stdout
+    folder = tempfile.TemporaryDirectory(prefix="rivo-")
+    job = {
+        "command": command,
+        "env": env,
+        "cwd": str(cwd),
+        "leads_group": leads_group,
+        "file_limit": file_limit,
+        "stdout": f"{folder.name}/stdout",
+        "stderr": f"{folder.name}/stderr",
+    }
+    server.stdin.write(json.dumps(job) + "\n")
+    server.stdin.flush()
+    pid = server.stdout.readline()
+    assert pid, "the server has ended, or could not start"
+    return Command(command, int(pid), folder)
 
 
 def run_command(command: list[str], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run `rivo` to its end, as `subprocess.run` does with captured output."""
-    server = _server()
-    assert server.stdin
-    assert server.stdout
-    with tempfile.TemporaryDirectory(prefix="rivo-") as folder:
-        stdout, stderr = Path(folder) / "stdout", Path(folder) / "stderr"
-        job = {"command": command, "env": env, "cwd": str(cwd), "stdout": str(stdout), "stderr": str(stderr)}
-        timer = threading.Timer(TIMEOUT_SECONDS, server.kill)
-        timer.daemon = True
-        timer.start()
-        server.stdin.write(json.dumps(job) + "\n")
-        server.stdin.flush()
-        code = server.stdout.readline()
-        timer.cancel()
-        assert code, f"no end of the command after {TIMEOUT_SECONDS} s, or its server has ended: {command}"
-        return subprocess.CompletedProcess(command, int(code), stdout.read_text(), stderr.read_text())
+    return start_command(command, env, cwd).wait()
