@@ -1,13 +1,14 @@
-"""The `rivo` command in a process of its own, without the seconds that each start would spend on imports.
+"""The `rivo` command in a process of its own, without the seconds that each start would spend on the same work.
 
-A server process imports the third-party packages and the project's own modules once, and forks a child for each
-command. The child gets its own environment, folder and output, and runs the command as a user's process does. It
-still imports itself what reads the environment when it is imported: `assets.definitions` and what belongs to it.
+A server process imports the third-party packages and the project's modules, and parses the shipped SQL models, once.
+It forks a child for each command, which gets an environment, a folder and files for its output of its own and then runs
+as a user's process does. What reads the environment when it is imported, `assets.definitions` and the module that
+imports it, the child imports itself. With a PYTHONPATH, where a test has put another SQL project, the child imports
+and parses all of the project itself.
 
-A process that has threads must not be forked: the child would have none of them, and would wait for the locks that they
-hold. The imports of numpy, pyarrow and duckdb start threads unless the server's environment forbids it, so it does,
-and the server makes sure that it has a single thread. The child's environment is the user's again: what a command
-calculates, it calculates with the threads that it would start anyway.
+A process with threads must not be forked: its child has none of them, and waits for locks that they hold. The imports
+of numpy, pyarrow and duckdb start threads unless the environment forbids it. That of the server does, and it makes
+sure that it has a single thread. The commands do not inherit these variables, and start threads as they need them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,19 @@ from pathlib import Path
 from signal import SIGKILL
 
 _SERVER = """
-import gc, importlib, json, os, resource, sys, tempfile
+import functools, gc, importlib, json, os, resource, sys, tempfile
 
 packages, own = json.loads(sys.stdin.readline())
 gc.disable()
-for module in (*packages, *own):
+for module in packages:
     importlib.import_module(module)
-own = {module.partition(".")[0] for module in own}
+# Before any module has taken the function from there.
+runner = importlib.import_module("dbt_like_sql.runner")
+runner.load_project = functools.cache(runner.load_project)
+runner.load_project()
+for module in own:
+    importlib.import_module(module)
+own = {"dbt_like_sql", *(module.partition(".")[0] for module in own)}
 # A collection in a child would copy the memory of every object that the server has.
 gc.collect()
 gc.freeze()
@@ -90,8 +97,8 @@ _PACKAGES = (
     *("rich.console", "rich.progress", "rich.table", "encodings.idna", "fsspec.implementations.local"),
 )
 _OWN = (
-    *("cli.main", "cli.commands.rebuild", "cli.terminal.models_output", "cli.terminal.status"),
-    *("assets.ops", "assets.sensors", "assets.jobs", "assets.instance.home", "assets.instance.storage"),
+    *("assets.instance.home", "assets.instance.storage", "assets.jobs", "assets.ops", "assets.sensors"),
+    *("cli.commands.rebuild", "cli.main", "cli.terminal.models_output", "cli.terminal.status"),
     *("cli.terminal.sync_report", "dbt_like_sql.runner.docs", "dbt_like_sql.runner.impact"),
     *(
         "pipelines.privacy.erasure",
@@ -101,7 +108,6 @@ _OWN = (
         "runs.status",
     ),
 )
-
 
 TIMEOUT_SECONDS = 300
 
@@ -141,24 +147,32 @@ def _stop(server: subprocess.Popen[str], home: tempfile.TemporaryDirectory[str])
 
 @dataclass
 class Command:
-    """A running `rivo`; the server runs one at a time."""
+    """A running `rivo`. The server runs one at a time: `wait` must be called before the next one is started."""
 
     command: list[str]
     pid: int
     folder: tempfile.TemporaryDirectory[str]
 
-    def wait(self) -> subprocess.CompletedProcess[str]:
+    @property
+    def is_running(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def wait(self, seconds: float = TIMEOUT_SECONDS) -> subprocess.CompletedProcess[str]:
         """Wait for its end, and return what `subprocess.run` returns with captured output."""
         server = _server()
         assert server.stdout
-        timer = threading.Timer(TIMEOUT_SECONDS, os.kill, (self.pid, SIGKILL))
+        timer = threading.Timer(seconds, os.kill, (self.pid, SIGKILL))
         timer.daemon = True
         timer.start()
         code = server.stdout.readline()
-        in_time = timer.is_alive()
+        in_time = not timer.finished.is_set()
         timer.cancel()
         assert code, f"the server of this command has ended: {self.command}"
-        assert in_time, f"no end of the command after {TIMEOUT_SECONDS} s: {self.command}"
+        assert in_time, f"no end of the command after {seconds} s: {self.command}"
         with self.folder as folder:
             stdout, stderr = Path(folder, "stdout").read_text(), Path(folder, "stderr").read_text()
         return subprocess.CompletedProcess(self.command, int(code), stdout, stderr)
