@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from assets.instance.home import open_instance
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.harness import settings
 from tests.harness.prepared import prepare_once
@@ -38,6 +39,25 @@ def rivo(tmp_path: Path, server: Server) -> Rivo:
     """Run `rivo ARGUMENTS` against the store; keyword arguments are further environment variables."""
     path = tmp_path / "warehouse" / "rivo.duckdb"
     return Store(server, path, {"patience_seconds": 300}, home=tmp_path).rivo
+
+
+@pytest.fixture(scope="session")
+def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DAGSTER_HOME with its databases but without runs, which no test may change."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
+            with open_instance():
+                pass
+
+    return prepare_once(tmp_path_factory, "cli-home", make) / "dagster"
+
+
+@pytest.fixture
+def home(used_home: Path, tmp_path: Path) -> None:
+    """A copy of it, in the place where `rivo` expects one: for tests of something else than the first start."""
+    shutil.copytree(used_home, tmp_path / "dagster")
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ def test_restore_rebuilds_a_lost_warehouse_from_a_backup(rivo: Rivo, warehouse: 
     assert rivo("restore", "nowhere").returncode == 1
 
 
+@pytest.mark.usefixtures("home")
 def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
     rivo: Rivo, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

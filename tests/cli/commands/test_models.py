@@ -13,9 +13,9 @@ import pytest
 
 import dbt_like_sql
 from cli.main import main
-from dbt_like_sql.runner import load_project
 from pipelines.settings import PROJECT
 from tests.cli.conftest import KEY, Rivo
+from tests.harness.store import project
 
 Changed = Callable[[dict[str, str]], dict[str, str]]
 
@@ -38,10 +38,10 @@ def test_models_list_shows_layer_name_rows_tests_and_description(rivo: Rivo, fil
     result = rivo("models", "list", RIVO_WAREHOUSE=str(filled))
 
     assert result.returncode == 0, result.stderr
-    project = load_project()
-    for node in project.nodes.values():
+    nodes = project().nodes
+    for node in nodes.values():
         assert re.search(rf"^{node.schema} +{node.name} +[\d,]+ +\d+ +\S", result.stdout, re.M), node.name
-    assert f"{len(project.nodes)} of {len(project.nodes)}." in result.stdout
+    assert f"{len(nodes)} of {len(nodes)}." in result.stdout
     some = rivo("models", "list", "--select", "+dim_tier", "--exclude", "staging seeds")
     assert re.findall(r"^(\w+) +(\w+) ", some.stdout, re.M)[1:-1] == [
         ("intermediate", "int_tier_versions"),
@@ -120,7 +120,7 @@ def test_models_test_reads_the_published_file_and_exits_with_1_if_a_test_fails(
 ) -> None:
     passed = rivo("models", "test", "--select", "dim_tier clock_is_one_row")
     assert passed.returncode == 0, passed.stdout
-    count = len(load_project().tests_of("dim_tier")) + 1
+    count = len(project().tests_of("dim_tier")) + 1
     assert passed.stdout == f"{count} passed, 0 warnings, 0 failed\n"
 
     with duckdb.connect(str(warehouse)) as connection:
@@ -228,6 +228,8 @@ def test_models_suggests_the_nearest_name_for_a_mistyped_one(
 ) -> None:
     monkeypatch.setenv("RIVO_API_KEY", KEY)
     monkeypatch.setenv("RIVO_WAREHOUSE", str(tmp_path / "rivo.duckdb"))
+    # Parsed once for all cases.
+    monkeypatch.setattr("dbt_like_sql.runner.load_project", project)
     monkeypatch.setattr("sys.argv", ["rivo", "models", *arguments.split()])
 
     with pytest.raises(SystemExit) as ended:

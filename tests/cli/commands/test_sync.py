@@ -10,10 +10,10 @@ import duckdb
 import pytest
 
 from cli import exits
-from dbt_like_sql.runner import load_project
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import Fault, Server
 from tests.cli.conftest import KEY, Rivo
+from tests.harness.store import project
 from tests.harness.stub import Reply, answering
 
 TITLES = tuple(endpoint.title for endpoint in ENDPOINTS.values())
@@ -39,7 +39,7 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     assert first.stderr == ""
     for title in TITLES:
         assert title in first.stdout
-    assert f"Models     {len(load_project().models)} built" in first.stdout
+    assert f"Models     {len(project().models)} built" in first.stdout
     assert "0 failed" in first.stdout
     assert "warehouse/rivo.duckdb" in first.stdout
     assert "query" in first.stdout
@@ -54,7 +54,7 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     assert document["warehouse"]["path"] == str(published(tmp_path))
     assert document["warehouse"]["published"]
     assert [each["title"] for each in document["lists"]] == list(TITLES)
-    assert document["models"] == {"success": len(load_project().models)}
+    assert document["models"] == {"success": len(project().models)}
     assert document["checks"]["pass"] > 400
     assert "Points Events" in second.stderr
     for each in document["lists"]:
@@ -81,6 +81,7 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     assert sorted(path.name for path in (tmp_path / "warehouse").iterdir()) == ["rivo.duckdb", "rivo.lock"]
 
 
+@pytest.mark.usefixtures("home")
 def test_sync_reports_a_failed_list_and_publishes_the_others(
     rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_sync_reports_a_failed_list_and_publishes_the_others(
     assert one(published(tmp_path), "select count(*) from reports.rpt_redemption_rates") is not None
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -127,6 +129,7 @@ def test_sync_reports_each_cause_of_failure_once(rivo: Rivo, settings: dict[str,
     assert "wrong-key-1234" not in result.stdout + result.stderr
 
 
+@pytest.mark.usefixtures("home")
 def test_a_failed_sync_leaves_the_published_file_unchanged(
     rivo: Rivo, server: Server, warehouse: Path
 ) -> None:
@@ -198,6 +201,7 @@ def test_doctor_report_overwrites_no_other_file(rivo: Rivo, server: Server, tmp_
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("home")
 def test_firewall_is_reported_once_by_sync_and_doctor(rivo: Rivo) -> None:
     page = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
     with answering(lambda asked, n: Reply(page, 403, "text/html; charset=UTF-8")) as stub:
@@ -210,6 +214,7 @@ def test_firewall_is_reported_once_by_sync_and_doctor(rivo: Rivo) -> None:
             assert "Traceback" not in said
 
 
+@pytest.mark.usefixtures("home")
 def test_network_that_cannot_work_is_refused_before_anything_is_read(rivo: Rivo, server: Server) -> None:
     server.requests.clear()
     url = "https://api.example/merchant_api/v1"

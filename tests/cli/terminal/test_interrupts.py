@@ -13,6 +13,7 @@ import pytest
 
 from sandbox import Server
 from tests.cli.conftest import RIVO, environment
+from tests.harness.command import start_command
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -22,29 +23,24 @@ def test_a_stopped_sync_leaves_the_warehouse_intact(
     warehouse = tmp_path / "warehouse" / "rivo.duckdb"
     server.requests.clear()
     server.latency_ms = 400
-    process = subprocess.Popen(
-        [RIVO, "sync"],
-        env=environment(tmp_path, RIVO_API_URL=server.url, RIVO_WAREHOUSE=str(warehouse)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    settings = environment(tmp_path, RIVO_API_URL=server.url, RIVO_WAREHOUSE=str(warehouse))
+    sync = start_command([RIVO, "sync"], settings, tmp_path, leads_group=True)
     try:
         deadline = time.monotonic() + 90
-        while len(server.requests) < 6 and time.monotonic() < deadline:
+        while len(server.requests) < 6 and sync.is_running and time.monotonic() < deadline:
             time.sleep(0.1)
-        assert len(server.requests) >= 6
+        started = len(server.requests)
         # To the whole process group, as a terminal does.
-        os.killpg(process.pid, number)
-        output, errors = process.communicate(timeout=30)
+        os.killpg(sync.pid, number)
     finally:
+        stopped = sync.wait(30)
         server.latency_ms = 0
-        process.kill()
 
-    assert process.returncode == code, output + errors
-    assert "Stopped. Nothing was published: readers keep the previous data" in output
-    assert "Traceback" not in output + errors
+    printed = stopped.stdout + stopped.stderr
+    assert started >= 6, printed
+    assert stopped.returncode == code, printed
+    assert "Stopped. Nothing was published: readers keep the previous data" in stopped.stdout
+    assert "Traceback" not in printed
     assert [path.name for path in warehouse.parent.iterdir()] == ["rivo.lock"]
 
 
