@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +106,14 @@ class SmallShop:
 
 def rows_of(options: ProgramOptions) -> tuple[dict[str, list[Object]], datetime]:
     """Return what a sandbox program lists at the end of its history, by id, and when that is."""
-    program = Program(options)
-    snapshot: dict[str, list[Object]] = json.loads(json.dumps(program.snapshot(options.end)))
-    return {
-        name: sorted(rows, key=lambda row: row["id"] or 0) for name, rows in snapshot.items()
-    }, options.end
+    lists: dict[str, list[Object]] = json.loads(_snapshot(options))
+    return {name: sorted(rows, key=lambda row: row["id"] or 0) for name, rows in lists.items()}, options.end
+
+
+@lru_cache
+def _snapshot(options: ProgramOptions) -> str:
+    """Return the lists as text, from which each test reads rows of its own."""
+    return json.dumps(Program(options).snapshot(options.end))
 
 
 @contextmanager

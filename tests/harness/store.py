@@ -29,14 +29,20 @@ DAY = timedelta(days=1)
 
 
 @lru_cache
+def _whole_project() -> Project:
+    """Return the SQL models as they ship, parsed once per process."""
+    return load_project()
+
+
+@lru_cache
 def project(selection: str = "") -> Project:
     """Return the SQL models as they ship; or a project of the models that dbt's selectors name, and no others.
 
     Tests that also read a model outside the selection are left out.
     """
+    whole = _whole_project()
     if not selection:
-        return load_project()
-    whole = project()
+        return whole
     names = select(whole, selection)
 
     def within(tests: tuple[DataTest, ...]) -> tuple[DataTest, ...]:

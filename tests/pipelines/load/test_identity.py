@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipelines.errors import ApiError, command
 from tests.harness.compare import Object
+from tests.harness.prepared import prepare_once
 from tests.harness.shop import SmallShop, open_shop
 
 FACTS = ["points_events", "points_redemptions", "referrals"]
@@ -43,11 +45,24 @@ def renumber(lists: dict[str, list[Object]], by: dict[str, int]) -> None:
                     attributes[key]["id"] += by.get(target, 0)
 
 
+@pytest.fixture(scope="session")
+def first_sync(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The warehouse of a shop after its first sync."""
+
+    def make(folder: Path) -> None:
+        with open_shop(folder / "rivo.duckdb") as shop:
+            assert not shop.sync().problems
+
+    return prepare_once(tmp_path_factory, "small_shop", make) / "rivo.duckdb"
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[SmallShop]:
+def shop(first_sync: Path, tmp_path: Path) -> Iterator[SmallShop]:
     """A shop after its first sync, two days later."""
-    with open_shop(tmp_path / "shop" / "rivo.duckdb") as shop:
-        assert not shop.sync().problems
+    path = tmp_path / "shop" / "rivo.duckdb"
+    path.parent.mkdir()
+    shutil.copyfile(first_sync, path)
+    with open_shop(path) as shop:
         shop.wait(2)
         yield shop
 

@@ -36,10 +36,18 @@ def totals(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 
 def values(store: Store) -> str:
     """Return every value of every table as one text: the file's own bytes may be compressed."""
-    tables = store.query(
-        "select schema_name, table_name from duckdb_tables() where not internal order by all"
-    )
-    return "\n".join(str(store.query(f'from "{schema}"."{table}"')) for schema, table in tables)
+    with store.warehouse.read() as connection:
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where not internal order by all"
+        ).fetchall()
+        # DuckDB writes the rows, which takes a tenth of the time that Python needs for its values.
+        texts = [
+            connection.execute(
+                f'select string_agg(whole_row::varchar, chr(10)) from "{schema}"."{table}" as whole_row'
+            ).fetchall()
+            for schema, table in tables
+        ]
+    return "\n".join(text or "" for [(text,)] in texts)
 
 
 def traces(store: Store, words: Iterable[str]) -> list[str]:
