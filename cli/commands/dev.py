@@ -20,31 +20,42 @@ def dev(port: int) -> None:
     _become("dagster", "dev", "-w", _workspace(None), "-h", "127.0.0.1", "-p", str(port))
 
 
+_PARTS_OF = {
+    "--host": ("webserver", "code"),
+    "--port": ("webserver", "code"),
+    "--workspace": ("webserver", "daemon"),
+    "--path-prefix": ("webserver",),
+}
+"""The processes that use an option of `rivo serve`."""
+
+
 @click.command()
 @click.argument("part", type=click.Choice(["webserver", "daemon", "code"]))
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Address that webserver and code listen on."
-)
+@click.option("--host", help="Address that webserver and code listen on. Default: 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on. Default: 3000 for webserver, 4000 for code.")
 @click.option(
     "--workspace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Dagster's workspace file. Default: workspace.yaml of the project.",
+    help="Dagster's workspace file, for webserver and daemon. Default: workspace.yaml of the project.",
 )
 @click.option(
     "--path-prefix",
     metavar="PREFIX",
     help="Path at which a reverse proxy shows the UI, such as /dagster. For webserver only.",
 )
-def serve(part: str, host: str, port: int | None, workspace: Path | None, path_prefix: str | None) -> None:
+def serve(
+    part: str, host: str | None, port: int | None, workspace: Path | None, path_prefix: str | None
+) -> None:
     """Start one of Dagster's processes on a server.
 
     webserver, daemon and code (the code location) are the processes that systemd or Docker keeps running:
     docs/deploying.md. On your own machine, `rivo dev` starts all of them.
     """
     prefix = (path_prefix or "").strip("/")
-    if prefix and part != "webserver":
-        raise click.UsageError(f"--path-prefix is for webserver, which shows the UI; {part} has no pages.")
+    given = {"--host": host, "--port": port, "--workspace": workspace, "--path-prefix": prefix}
+    for option in (name for name, value in given.items() if value and part not in _PARTS_OF[name]):
+        raise click.UsageError(f"{option} is for {' and '.join(_PARTS_OF[option])}; {part} does not use it.")
+    host = host or "127.0.0.1"
     if part == "webserver":
         options = ["-w", _workspace(workspace), "-h", host, "-p", str(port or 3000)]
         _become("dagster-webserver", *options, *(["--path-prefix", f"/{prefix}"] if prefix else []))

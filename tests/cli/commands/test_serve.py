@@ -65,8 +65,20 @@ def test_webserver_is_shown_below_a_path_prefix(prefix: str, tmp_path: Path) -> 
     assert b"dagster_webserver_version" not in outside.data
 
 
-@pytest.mark.parametrize("part", ["daemon", "code"])
-def test_path_prefix_is_refused_where_there_are_no_pages(part: str, rivo: Rivo) -> None:
-    result = rivo("serve", part, "--path-prefix", "/dagster")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("daemon --path-prefix /x", "--path-prefix is for webserver; daemon does not use it."),
+        ("code --path-prefix /x", "--path-prefix is for webserver; code does not use it."),
+        ("daemon --port 3001", "--port is for webserver and code; daemon does not use it."),
+        ("daemon --host 0.0.0.0", "--host is for webserver and code; daemon does not use it."),
+        ("code --workspace pyproject.toml", "--workspace is for webserver and daemon; code does not use it."),
+    ],
+)
+def test_option_of_another_process_is_refused(
+    arguments: str, message: str, tmp_path: Path, rivo: Rivo
+) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    result = rivo("serve", *arguments.split())
     assert result.returncode == 2
-    assert "--path-prefix is for webserver" in result.stderr
+    assert message in result.stderr
