@@ -21,7 +21,7 @@ from cli.commands.sync import sync
 from cli.terminal.interrupts import heard, sigterm_is_ctrl_c
 from cli.terminal.pipes import Group
 from cli.terminal.printable import printable
-from pipelines.errors import NoWarehouse, RivoError
+from pipelines.errors import NoWarehouse, RivoError, command
 
 
 @click.group(
@@ -42,7 +42,7 @@ def cli() -> None:
     """Load Rivo's loyalty data into a DuckDB warehouse: daily syncs, history, SQL models."""
 
 
-for command in (
+for each in (
     sync,
     query,
     status,
@@ -57,7 +57,7 @@ for command in (
     dev,
     serve,
 ):
-    cli.add_command(command)
+    cli.add_command(each)
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def main() -> None:
             click.echo(f"Error: {printable(str(error))}", err=True)
             sys.exit(exits.NO_WAREHOUSE if isinstance(error, NoWarehouse) else exits.FAILED)
         except click.exceptions.Abort:
-            click.echo("Stopped. Nothing was changed.", err=True)
+            click.echo(f"Stopped. The warehouse is intact; `{command()} status` shows its state.", err=True)
             sys.exit(exits.TERMINATED if signalled() == signal.SIGTERM else exits.INTERRUPTED)
         except click.ClickException as error:
             error.show()

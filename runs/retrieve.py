@@ -13,7 +13,7 @@ from urllib.parse import quote
 import duckdb
 from pydantic import SecretStr
 
-from pipelines.errors import RivoError
+from pipelines.errors import RivoError, command
 from pipelines.privacy.redaction import Redactor
 from pipelines.rivo.arrow import ListTyper
 from pipelines.rivo.client import Client
@@ -44,6 +44,10 @@ class Retrieved:
     """None if the warehouse has no such row, or if there is no warehouse."""
     observed_at: datetime | None
     """When the last complete read of the list was; None if it was never read."""
+    deleted_at: datetime | None
+    """When the warehouse noted that Rivo no longer listed the row; None if it did not."""
+    is_demo: bool
+    """Whether the demo store was asked instead of Rivo."""
 
     @property
     def differences(self) -> list[str]:
@@ -70,13 +74,33 @@ def retrieve(settings: Settings, name: str, identifier: str) -> Retrieved:
         with _client(shop, observed_at) as client:
             row = client.find(f"{endpoint.path}/{quote(identifier.strip(), safe='@')}", endpoint.title)
         if row is None:
-            raise RivoError(f"Rivo has no {NOUNS[name]} {identifier.strip()!r}.")
+            raise RivoError(_missing(shop, name, identifier.strip()))
         now = _typed(endpoint, _redacted(connection, settings, endpoint, row))
         cursor = connection.execute(f"select * from {RAW}.{name} where id = ?", [now["id"]])
         found = cursor.fetchone()
         columns = [column[0] for column in cursor.description or ()]
-    stored = None if found is None else _readable(endpoint, dict(zip(columns, found, strict=True)))
-    return Retrieved(name, now["id"], now, client.observed_at or datetime.now(UTC), stored, observed_at)
+    values = None if found is None else dict(zip(columns, found, strict=True))
+    deleted_at = values and values["_deleted_at"]
+    return Retrieved(
+        name,
+        now["id"],
+        now,
+        client.observed_at or datetime.now(UTC),
+        _readable(endpoint, values) if values else None,
+        observed_at,
+        deleted_at.astimezone(UTC) if deleted_at else None,
+        shop.is_demo,
+    )
+
+
+def _missing(shop: Shop, name: str, identifier: str) -> str:
+    if shop.is_demo:
+        return f"The demo store has no {NOUNS[name]} {identifier!r}. RIVO_API_KEY is not set, so Rivo was not asked."
+    by = "id or e-mail address" if name == "customers" else "id"
+    return (
+        f"Rivo has no {NOUNS[name]} {identifier!r} (404). Check the {by}. If you set RIVO_API_URL, check it too: "
+        f"`{command()} doctor`."
+    )
 
 
 @contextmanager

@@ -14,7 +14,7 @@ Examples:
 @click.argument("identifier", metavar="ID_OR_EMAIL")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
 def customer(identifier: str, as_json: bool) -> None:
-    """Ask Rivo for a customer now, and show what the warehouse has beside it.
+    """Show a customer as Rivo returns it now, next to its row in the warehouse.
 
     ID_OR_EMAIL is Shopify's customer id or the e-mail address. Changes nothing.
     """
@@ -29,7 +29,7 @@ Examples:
 @click.argument("tier_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
 def tier(tier_id: str, as_json: bool) -> None:
-    """Ask Rivo for a VIP tier now, and show what the warehouse has beside it. Changes nothing."""
+    """Show a VIP tier as Rivo returns it now, next to its row in the warehouse. Changes nothing."""
     _show("vip_tiers", tier_id, as_json)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cli.terminal.tables import print_result, terminal
+from pipelines.errors import command
 from runs.retrieve import NOUNS, Retrieved
 
 
@@ -19,7 +20,8 @@ def show(row: Retrieved, *, as_json: bool) -> None:
         return
     console = terminal()
     noun = NOUNS[row.name]
-    heading = f"{noun[0].upper()}{noun[1:]} {row.id}, as Rivo shows it at {_when(row.asked_at)}"
+    source = "the demo store (simulated data)" if row.is_demo else "Rivo"
+    heading = f"{noun[0].upper()}{noun[1:]} {row.id}, as {source} returns it at {_when(row.asked_at)}"
     console.print(f"{heading}\n", highlight=False)
     different = set(row.differences)
     names = list(row.now)
@@ -36,10 +38,13 @@ def show(row: Retrieved, *, as_json: bool) -> None:
 
 def _conclusion(row: Retrieved) -> str:
     if row.observed_at is None:
-        return "This list was never synced into the warehouse."
+        return f"The warehouse has no data for this list yet. Run `{command()} sync`."
     when = _when(row.observed_at)
     if row.stored is None:
         return f"The warehouse, as of {when}, does not have it. The next sync loads it."
+    if row.deleted_at:
+        since = _when(row.deleted_at)
+        return f"The warehouse, as of {when}, has it as deleted since {since}. The next sync restores it."
     if not row.differences:
         return f"The warehouse, as of {when}, has the same."
     return f"The warehouse, as of {when}, differs in {', '.join(row.differences)}. The next sync loads the changes."
@@ -53,6 +58,8 @@ def _document(row: Retrieved) -> dict[str, Any]:
         "rivo": row.now,
         "warehouse": row.stored,
         "observed_at": row.observed_at and row.observed_at.isoformat(),
+        "deleted_at": row.deleted_at and row.deleted_at.isoformat(),
+        "is_demo": row.is_demo,
         "differences": row.differences,
     }
 

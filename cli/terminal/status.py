@@ -88,13 +88,14 @@ def _freshness(status: Status) -> tuple[str, str, str]:
         return (
             "Freshness",
             f"UNKNOWN: the last sync is dated {_when(status.oldest_read_at)}, later than this machine's clock. If "
-            f"Rivo's clock was ahead then, run `{command()} sync --rewind`: other syncs are refused.",
+            f"this machine's clock is wrong, set it. If Rivo's was ahead then, run `{command()} sync --rewind`: other "
+            "syncs are refused.",
             "red",
         )
     return (
         "Freshness",
         f"STALE: {title} was last read completely at {_when(status.oldest_read_at)}, and a sync has been due since. "
-        "Check that the daemon is running and why the last run failed (Dagster UI), or run `make sync`.",
+        "Check that the daemon is running, and in the Dagster UI whether a run failed; or run `make sync`.",
         "red",
     )
 

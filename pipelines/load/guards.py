@@ -57,9 +57,9 @@ def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> 
         # An empty list proves nothing, and is refused when it is read.
         return
     raise ApiError(
-        f"This is another shop: of {len(probes)} customers that the warehouse knows, Rivo lists none. "
-        "Nothing was changed. Check RIVO_API_KEY; for another shop set RIVO_WAREHOUSE to another file. If it is the "
-        "same shop and all its customers have new ids, run "
+        f"RIVO_API_KEY seems to be that of another shop: of {len(probes)} customers that the warehouse knows, Rivo "
+        "lists none. Nothing was changed. If the key is wrong, correct it. To load another shop, set RIVO_WAREHOUSE to "
+        "another file. If it is the same shop and all its customers have new ids, run "
         f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
     )
 
@@ -122,9 +122,15 @@ def _refuse_vanished(landing: Landing, column: Column) -> None:
     held = live_rows(landing.build.connection, landing.endpoint, f'"{column.name}" is not null')
     if held:
         attribute = f"a readable {column.name}" if came else " or ".join(column.sources)
+        advice = (
+            f"Please report it, with the file that `{command()} doctor --report FILE` writes. To load the list without "
+            "these values all the same, run"
+            if came
+            else "If Rivo no longer sends the attribute, run"
+        )
         raise ListError(
             f"{landing.endpoint.title} was refused: none of the {landing.counts.rows_read:,} rows that Rivo returned "
             f"has {attribute}, where the warehouse holds {held:,} values. Loading them would end all of these values "
-            "in the history. No row of this list was loaded. If Rivo no longer sends the attribute, run "
+            f"in the history. No row of this list was loaded. {advice} "
             f"`{command()} sync --allow-shrink {landing.endpoint.name}` once."
         )

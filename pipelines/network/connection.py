@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import IncompleteRead
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,10 @@ from pipelines.errors import ApiError
 from pipelines.network.certificates import Certificates, trusted_certificates
 from pipelines.network.proxies import Proxy, proxy_for
 
+_SECONDS = re.compile(r"timeout=([\d.]+)")
+_HOST = re.compile(r"resolve '([^']+)'")
+_NOISE = re.compile(r" \(_ssl\.c:\d+\)|\[Errno -?\d+\] ")
+"""Places in Python's own source, and numbers of errors."""
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
@@ -117,11 +123,11 @@ class Connection:
             if 400 <= status < 500 and status not in (408, 425, 429):
                 return ApiError(self._refused(proxy, status))
             return ConnectionFailure(f"the proxy {proxy} returned status {status}", reached=False)
-        if "CERTIFICATE" in text.upper():
+        if _is_about_trust(error):
             return ApiError(self._distrusted(error))
         if proxy and isinstance(error, urllib3.exceptions.ProxyError):
             if "WRONG_VERSION_NUMBER" in text or "only use HTTP" in text:
-                reason = "it does not use TLS; if its address begins with http://, write that"
+                reason = f"it does not use TLS; write http:// instead of https:// in {proxy.variable}"
             else:
                 reason = reason_of(error)
             return ConnectionFailure(f"the proxy {proxy} cannot be reached: {reason}", reached=False)
@@ -163,14 +169,36 @@ class Connection:
             f"Trusted certificates: {self.route.certificates}. "
         )
         if "expired" in reason or "not yet valid" in reason:
-            return f"{sentence}Check this machine's clock, which says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
+            return (
+                f"{sentence}This machine's clock says {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. If that is wrong, set "
+                f"it; if it is right, tell the administrator of {self.route.host}."
+            )
         return (
             f"{sentence}Check the URL. If your company's network replaces certificates, set SSL_CERT_FILE or "
             "REQUESTS_CA_BUNDLE to the file with the company's certificate (docs/deploying.md)."
         )
 
 
-def reason_of(error: Exception) -> str:
-    """Return the last and most specific part of a urllib3 error, without addresses of Python objects."""
-    text = str(error).rsplit(": ", 1)[-1].strip("()'\" ")
+def _is_about_trust(error: urllib3.exceptions.HTTPError) -> bool:
+    text = str(error)
+    return "CERTIFICATE_VERIFY_FAILED" in text or ("hostname" in text and "certificate" in text)
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the most specific cause of a urllib3 error in words, without addresses of Python objects."""
+    exceptions = urllib3.exceptions
+    if isinstance(error, exceptions.NameResolutionError):
+        host = _HOST.search(str(error))
+        return f"the host name {host[1]} cannot be resolved" if host else "the host name cannot be resolved"
+    if isinstance(error, exceptions.TimeoutError) and not isinstance(error, exceptions.NewConnectionError):
+        seconds = _SECONDS.search(str(error))
+        return f"no answer within {seconds[1]} seconds" if seconds else "no answer in time"
+    if isinstance(error, IncompleteRead):
+        return "the response broke off"
+    causes = [each for each in (*error.args, getattr(error, "reason", None)) if isinstance(each, Exception)]
+    if causes:
+        return reason_of(causes[-1])
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, ssl.SSLError):
+        return error.strerror
+    text = _NOISE.sub("", str(error)).rsplit(": ", 1)[-1].strip("()'\" ")
     return text[:150] or type(error).__name__

@@ -226,7 +226,7 @@ class Client:
                 check = f"{proxy.variable}, no_proxy, " if proxy else ""
                 raise ApiError(
                     f"Cannot connect to {self._base} ({self._redact(str(error))}). "
-                    f"Check {check}RIVO_API_URL and the network of this machine, then run the sync again.",
+                    f"Check {check}RIVO_API_URL and the network of this machine, then run the command again.",
                 ) from None
             if error.page:
                 raise self._wrong_answer(title, web_page_sentence(error.page, self.route)) from None
@@ -302,7 +302,7 @@ class Client:
         except orjson.JSONDecodeError as error:
             asked = ", ".join(f"{name}={value}" for name, value in params.items())
             raise _RetryableError(
-                f"the response to {asked} is not valid JSON from character {error.pos + 1:,} on, "
+                f"the response{f' to {asked}' if asked else ''} is not valid JSON from character {error.pos + 1:,} on, "
                 f"of {len(response.data):,} bytes",
                 answered=True,
             ) from None

@@ -76,7 +76,7 @@ def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None
             listen(exchange)
 
     client = Client.of_settings(settings, listen=hear)
-    yield Finding(True, f"Rivo's API is reached {client.route}", is_local=True)
+    yield Finding(True, f"requests to Rivo's API are sent {client.route}", is_local=True)
     if settings.alert_url:
         yield _alerts(settings.alert_url.get_secret_value())
     pages: list[int] = []
@@ -91,7 +91,8 @@ def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None
             yield Finding(False, str(error))
             continue
         pages.append(max(1, math.ceil(rows / PAGE_SIZE)))
-        yield _size(endpoint, honoured, f"{'' if is_exact else 'about '}{rows:,} rows", pages[-1])
+        counted = f"{'' if is_exact else 'about '}{rows:,} row{'' if rows == 1 else 's'}"
+        yield _size(endpoint, honoured, counted, pages[-1])
     if latencies:
         yield _first_load(sum(latencies) / len(latencies), pages, settings.rate_limit)
     if clocks:
@@ -103,9 +104,17 @@ def _size(endpoint: Endpoint, honoured: bool, rows: str, pages: int) -> Finding:
     size = f"{rows}, {pages:,} page{'' if pages == 1 else 's'}"
     if honoured:
         return Finding(True, f"{endpoint.title}: reachable, cursor honoured, {size}")
+    if pages >= MAX_OFFSET_PAGE:
+        return Finding(
+            False,
+            f"{endpoint.title}: the server ignores since_id, and the list fills all {MAX_OFFSET_PAGE} pages of "
+            f"{PAGE_SIZE} rows that can be read by page number. A sync cannot know whether there are more rows, and "
+            "refuses the list.",
+        )
     return Finding(
-        pages <= MAX_OFFSET_PAGE,
+        True,
         f"{endpoint.title}: the server ignores since_id; it will be read by page number, {size}",
+        is_warning=True,
     )
 
 
@@ -142,8 +151,8 @@ def _clocks(api: datetime, ours: datetime) -> Finding:
     return Finding(
         True,
         f"this machine's clock and the API's differ by {in_words(difference)}: here it is {ours:%Y-%m-%d %H:%M} UTC, "
-        f"there {api:%Y-%m-%d %H:%M} UTC. Syncs date everything by the API's clock, but they start by this machine's, "
-        "and certificates are checked by it. Set this machine's clock, for example with NTP.",
+        f"there {api:%Y-%m-%d %H:%M} UTC. The API's clock dates all data. This machine's decides when syncs start and "
+        "whether certificates are valid; if it is the wrong one, set it, for example with NTP.",
         is_warning=True,
     )
 
@@ -170,7 +179,9 @@ def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
     total = sum(pages)
     took = in_words(max(seconds, 2))
     return Finding(
-        True, f"{latency * 1000:.0f} ms per request; a first load of {total:,} pages takes about {took}"
+        True,
+        f"{latency * 1000:.0f} ms per request; a first load of {total:,} page{'' if total == 1 else 's'} takes about "
+        f"{took}",
     )
 
 

@@ -341,7 +341,7 @@ def _by_offset(reading: _Reading, because: str) -> Iterator[Page]:
             if empty == 2:
                 return
         before = rows or before
-    reach = f"the list is longer than the {MAX_OFFSET_PAGE * PAGE_SIZE:,} rows that can be reached"
+    reach = f"the list fills all {MAX_OFFSET_PAGE} pages that can be reached, so it may be longer"
     raise _unreachable(title, because, reach)
 
 

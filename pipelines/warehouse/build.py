@@ -99,7 +99,8 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise WarehouseError(
-                f"Another sync is working on {published} right now. Wait until it ends, then run the command again."
+                f"Another command is writing to {published} right now: a sync, a build, a restore or an erasure. Wait "
+                "until it ends, then run this one again."
             ) from None
         connection = None
         base = base_of(published)

@@ -98,8 +98,9 @@ _INSTEAD = {
     "pending": "It holds the result of a sync that was not published. Move it away: the next sync starts from the "
     "published file, and the histories lose that one observation.",
     "news": "It only holds events since the last sync, which the next sync reads again. Delete it.",
-    "": "Replace it by an earlier copy, or restore a backup (`rivo restore --replace`), and run the sync again. "
-    "Without either, move it away: the next sync reads all lists again, but histories start again with that sync.",
+    "": "Replace it with an earlier copy, or restore a backup (`rivo restore --replace FOLDER`), and run the sync "
+    "again. Without either, move it away: the next sync reads all lists again, but histories start again with that "
+    "sync.",
 }
 
 

@@ -185,7 +185,7 @@ def test_second_sync_at_the_same_time_fails_with_a_message(store: DagsterStore) 
 
     assert not result.success
     [failure] = result.get_step_failure_events()
-    assert "Another sync is working on" in str(failure.step_failure_data.error)
+    assert "Another command is writing to" in str(failure.step_failure_data.error)
 
 
 def test_queue_runs_one_run_at_a_time(store: DagsterStore) -> None:

@@ -55,6 +55,19 @@ def test_row_that_the_warehouse_lacks_has_no_other_side(store: Store) -> None:
     assert (row.id, row.stored, row.observed_at, row.differences) == (known["id"], None, None, [])
 
 
+def test_row_that_the_warehouse_marked_as_deleted_is_not_called_the_same(store: Store) -> None:
+    other = store.with_warehouse("deleted")
+    other.sync("customers")
+    known = member(store)
+    other.change(
+        lambda work: work.connection.execute(
+            "update rivo_raw.customers set _deleted_at = _last_seen_at where id = ?", [known["id"]]
+        )
+    )
+    row = retrieve(other.settings, "customers", str(known["id"]))
+    assert (row.differences, row.deleted_at) == ([], store.now)
+
+
 def test_personal_data_are_redacted_as_in_a_sync(store: Store) -> None:
     hashed = Store(store.server, store.path.parent / "hashed.duckdb", {"pii": "hash", "pii_key": "k" * 32})
     hashed.sync("customers")
@@ -65,9 +78,11 @@ def test_personal_data_are_redacted_as_in_a_sync(store: Store) -> None:
 
 
 def test_unknown_rows_and_wrong_keys_are_reported(store: Store) -> None:
-    with pytest.raises(RivoError, match=r"^Rivo has no customer 'x@example.com'\.$"):
+    with pytest.raises(
+        RivoError, match=r"^Rivo has no customer 'x@example.com' \(404\)\. Check the id or e-mail"
+    ):
         retrieve(store.settings, "customers", "x@example.com")
-    with pytest.raises(RivoError, match=r"^Rivo has no VIP tier '1/\.\./2'\.$"):
+    with pytest.raises(RivoError, match=r"^Rivo has no VIP tier '1/\.\./2' \(404\)\. Check the id\."):
         retrieve(store.settings, "vip_tiers", "1/../2")
     with pytest.raises(ApiError, match="refused the key"):
         retrieve(make_settings(store.server, api_key="wrong", warehouse=str(store.path)), "vip_tiers", "1")
@@ -88,8 +103,5 @@ def test_rivo_customer_marks_differences(store: Store) -> None:
     assert document["rivo"]["points_tally"] == 54_321
     assert document["warehouse"]["points_tally"] == store.table("customers")[known["id"]]["points_tally"]
     assert "points_tally" in document["differences"]
-    assert (missing.returncode, missing.stdout, missing.stderr) == (
-        1,
-        "",
-        "Error: Rivo has no VIP tier '1'.\n",
-    )
+    assert (missing.returncode, missing.stdout) == (1, "")
+    assert missing.stderr.startswith("Error: Rivo has no VIP tier '1' (404).")

@@ -6,7 +6,7 @@ from tests.harness.store import Store
 from tests.torture.figures import Figures
 from tests.torture.judge import judge
 
-REFUSAL = "Another sync is working on "
+REFUSAL = "Another command is writing to "
 
 
 def two_at_once(store: Store, times: int, *, rivo: bool = True) -> Figures:

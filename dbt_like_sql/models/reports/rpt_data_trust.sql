@@ -60,8 +60,8 @@ reconciliation_checks as (
         amount_reconciled / nullif(amount_compared, 0) as share,
         null as answer,
         if(amount_reconciled < 0.99 * amount_compared, 'attention', 'ok') as status,
-        'These members hold ' || amount_reconciled::bigint || ' of ' || amount_compared::bigint || ' ' || unit || '.'
-            as finding
+        'The members whose ledger equals Rivo''s balance hold ' || amount_reconciled::bigint || ' of '
+        || amount_compared::bigint || ' ' || unit || '.' as finding
     from reconciled
 ),
 
@@ -168,13 +168,13 @@ sign_checks as (
         if(doubtful > 0, 'attention', 'ok') as status,
         case
             when doubtful > 0 then
-                doubtful || ' of ' || events || ' movements of credits that came without a sign may have the wrong one: '
-                || 'these customers'' events do not add up to Rivo''s balance. Compare them with Rivo: events ' || event_ids
-                || '.'
+                'Of ' || events || ' store-credit events that Rivo sent without a sign, ' || doubtful
+                || ' may have the wrong one: the events of their customers do not add up to credits_tally. Compare with '
+                || 'Rivo: events ' || event_ids || '.'
             when changed > 0 then
-                'Of ' || events || ' movements of credits that came without a sign, ' || changed
-                || ' got theirs from the customer''s balance in Rivo.'
-            else 'No balance contradicts the sign of a movement of credits.'
+                'Of ' || events || ' store-credit events that Rivo sent without a sign, the sign of ' || changed
+                || ' was corrected, so that the customer''s events add up to credits_tally.'
+            else 'No credits_tally contradicts the sign of a store-credit event.'
         end as finding
     from assumed_signs
 ),
@@ -285,7 +285,7 @@ list_checks as (
         if(count(*) filter (where not is_complete) > 0, 'attention', 'ok') as status,
         if(
             count(*) filter (where not is_complete) > 0,
-            'These lists failed in the last sync and are older than the others: '
+            'The last read of these lists failed, so their data is older: '
             || string_agg(list_name, ', ' order by list_name) filter (where not is_complete)
             || '. See the column error in rivo_raw.sync_log.',
             'The last read of every list is complete.'

@@ -82,7 +82,8 @@ def test_another_shops_key_is_refused_before_anything_is_loaded(
     renumber(shop.lists, {"customers": distance, "points_events": 5_000_000, "vip_tiers": 900})
 
     with pytest.raises(
-        ApiError, match=r"^This is another shop: of 10 customers that the warehouse knows"
+        ApiError,
+        match=r"^RIVO_API_KEY seems to be that of another shop: of 10 customers that the warehouse knows",
     ) as error:
         shop.sync(*only)
 

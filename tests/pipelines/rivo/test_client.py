@@ -81,7 +81,7 @@ def test_refused_request_is_reported_without_a_retry(
     with answering(lambda asked, n: Reply({"error": "no"}, status)) as stub:
         error = error_of(connect(stub.url))
         assert len(stub.asked) == 1
-    assert type(error) is kind
+    assert isinstance(error, kind)
     assert str(error).startswith(message)
 
 

@@ -116,7 +116,7 @@ def test_duration_is_in_words(seconds: float, words: str) -> None:
         (timedelta(minutes=4, seconds=30), "4 minutes$|5 minutes$", False),
         (
             timedelta(minutes=6),
-            r"6 minutes: here it is [\d: -]+ UTC, there [\d: -]+ UTC\. Syncs date everything",
+            r"6 minutes: here it is [\d: -]+ UTC, there [\d: -]+ UTC\. The API's clock dates all data",
             True,
         ),
         (timedelta(days=-51), "51 days: here it is", True),
@@ -170,7 +170,7 @@ def test_doctor_names_the_proxy_and_the_certificates(
 
     first, second, *_ = texts(list(examine(settings)))
 
-    assert first == "Rivo's API is reached directly, without a proxy"
+    assert first == "requests to Rivo's API are sent directly, without a proxy"
     assert second == (
         "Alerts (RIVO_ALERT_URL) are sent through the proxy http://proxy.corp:3128 (https_proxy, with a user name); "
         f"trusted certificates: {tmp_path}/company ca.pem (REQUESTS_CA_BUNDLE)"

@@ -151,7 +151,9 @@ def test_build_and_read_are_in_utc(path: Path) -> None:
 
 def test_build_refuses_to_start_while_another_runs(path: Path) -> None:
     with Warehouse(path).build() as work:
-        with pytest.raises(WarehouseError, match=r"^Another sync is working on .* right now\. Wait"):
+        with pytest.raises(
+            WarehouseError, match=r"^Another command is writing to .* right now: .* Wait until it ends"
+        ):
             Warehouse(path).build().__enter__()
         assert work.connection.execute("select 1").fetchone() == (1,), "the running build is unaffected"
         assert work.scratch.exists()
