@@ -38,7 +38,7 @@ runner.load_project = functools.cache(runner.load_project)
 runner.load_project()
 for module in own:
     importlib.import_module(module)
-own = {"dbt_like_sql", *(module.partition(".")[0] for module in own)}
+own = {module.partition(".")[0] for module in own}
 # A collection in a child would copy the memory of every object that the server has.
 gc.collect()
 gc.freeze()

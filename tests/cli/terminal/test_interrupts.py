@@ -16,6 +16,7 @@ from tests.cli.conftest import RIVO, environment
 from tests.harness.command import start_command
 
 
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_sync_leaves_the_warehouse_intact(
     number: signal.Signals, code: int, server: Server, tmp_path: Path
