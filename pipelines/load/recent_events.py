@@ -20,11 +20,12 @@ from pipelines.load.landing import Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
 from pipelines.privacy.redaction import Redactor, apply_setting
 from pipelines.rivo.client import Client
+from pipelines.rivo.columns import META_COLUMNS
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import read_newest
 from pipelines.settings import Settings
-from pipelines.sql import scalar
+from pipelines.sql import quoted, scalar
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
@@ -32,6 +33,9 @@ MOST_PAGES = 2
 """Number of requests at most, of 250 rows each; the rows after them are read the next time."""
 _PATIENCE_SECONDS = 20.0
 """How long a request is retried: the next tick of the sensor tries again anyway."""
+_BELONG_TOGETHER = {"points_events": "points_purchases_id"}
+"""By list, the column that is equal in rows that a staging model looks at together: the sign of credits that come
+without one depends on the earlier events of the same redemption."""
 Counted = TypeVar("Counted")
 
 
@@ -118,6 +122,7 @@ def _load(
         landing = Landing(build, endpoint, observed_at, Redactor(build.connection, settings).redact)
         landing.load([rows])
         landing.quarantine(min(landing.seen, default=1) - 1)
+        _add_earlier(build.connection, warehouse, name)
         counted = count(build.connection)
         build.connection.execute(
             f"delete from {RAW}.{name} where id <= ?", [largest_id(warehouse, name) or 0]
@@ -125,6 +130,30 @@ def _load(
         drop_dlt_staging(build)
         build.publish()
     return counted
+
+
+def _add_earlier(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, name: str) -> None:
+    """Copy the warehouse's rows that belong together with the new ones; they are deleted after the count."""
+    column = _BELONG_TOGETHER.get(name)
+    if column is None:
+        return
+    values = connection.execute(
+        f"select distinct {column} from {RAW}.{name} where {column} is not null"
+    ).fetchall()
+    names = ", ".join(quoted(each.name) for each in (*ENDPOINTS[name].columns, *META_COLUMNS))
+    try:
+        with warehouse.base.read() as base:
+            earlier = base.execute(
+                f"select {names} from {RAW}.{name} where list_contains(?, {column})",
+                [[value for (value,) in values]],
+            ).to_arrow_table()
+    except duckdb.CatalogException:
+        return
+    connection.register("earlier", earlier)
+    connection.execute(
+        f"insert into {RAW}.{name} by name from earlier where id not in (select id from {RAW}.{name})"
+    )
+    connection.unregister("earlier")
 
 
 def _erased(connection: duckdb.DuckDBPyConnection) -> list[Any]:

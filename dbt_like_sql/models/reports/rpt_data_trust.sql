@@ -90,8 +90,8 @@ entry_checks as (
         if(unclassified > 0, 'attention', 'ok') as status,
         if(
             unclassified > 0,
-            unclassified || ' ledger entries come from sources that no rule matches: ' || sources
-            || '. Add these sources to the seed entry_class_rules.',
+            'Ledger entries whose source no rule matches: ' || unclassified || ' (' || sources
+            || '). Add these sources to the seed entry_class_rules.',
             'A rule matches every source of the ledger.'
         ) as finding
     from entries
@@ -104,7 +104,7 @@ entry_checks as (
         not_counted / nullif(entries, 0) as share,
         null as answer,
         if(not_counted > 0.5 * entries, 'attention', 'ok') as status,
-        not_counted || ' ledger entries are in no balance and no report, because Rivo''s balances exclude them too.'
+        'Ledger entries in no balance and no report, because Rivo''s balances exclude them too: ' || not_counted || '.'
         || if(
             not_counted > 0.5 * entries,
             ' That is most of the ledger: compare some members with Rivo before you use the reports on points.',
@@ -120,7 +120,11 @@ entry_checks as (
         without_customer / nullif(entries, 0) as share,
         null as answer,
         if(without_customer > 0, 'attention', 'ok') as status,
-        without_customer || ' ledger entries have no customer.' as finding
+        'Ledger entries without a customer: ' || without_customer || if(
+            without_customer > 0,
+            '. They are in no member''s balance. See them in intermediate.int_ledger_entries, customer_id is null.',
+            '.'
+        ) as finding
     from entries
     union all
     select
@@ -131,7 +135,7 @@ entry_checks as (
         in_the_future / nullif(entries, 0) as share,
         null as answer,
         if(in_the_future > 0, 'note', 'ok') as status,
-        in_the_future || ' ledger entries are dated after the last sync.' as finding
+        'Ledger entries dated after the last sync: ' || in_the_future || '.' as finding
     from entries
 ),
 
@@ -199,8 +203,8 @@ link_checks as (
         count(*) filter (where linked.redemption_id is null) / nullif(count(*), 0) as share,
         null as answer,
         if(count(*) filter (where linked.redemption_id is null) > 0, 'attention', 'ok') as status,
-        'Of ' || count(*) || ' paid redemptions, ' || count(*) filter (where linked.redemption_id is null)
-        || ' have no ledger entry.' as finding
+        'Paid redemptions without a ledger entry: ' || count(*) filter (where linked.redemption_id is null) || ' of '
+        || count(*) || '.' as finding
     from paid
     left join linked on linked.redemption_id = paid.redemption_id
     union all
@@ -212,8 +216,8 @@ link_checks as (
         count(*) filter (where redemptions.redemption_id is null) / nullif(count(*), 0) as share,
         null as answer,
         if(count(*) filter (where redemptions.redemption_id is null) > 0, 'attention', 'ok') as status,
-        'Of ' || count(*) || ' ledger entries that pay for or return a redemption, '
-        || count(*) filter (where redemptions.redemption_id is null) || ' refer to no known redemption.' as finding
+        'Ledger entries of redemptions that are not known: ' || count(*) filter (where redemptions.redemption_id is null)
+        || ' of ' || count(*) || '.' as finding
     from intermediate.int_ledger_entries as entries
     left join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
     where entries.leg = 'original' and entries.entry_class in ('redeem', 'redeem_return')
@@ -228,9 +232,9 @@ date_checks as (
         count(*) filter (where points_expire_on is null) / nullif(count(*), 0) as share,
         min(points_expire_text) filter (where points_expire_on is null) as answer,
         if(count(*) filter (where points_expire_on is null) > 0, 'attention', 'ok') as status,
-        count(*) filter (where points_expire_on is null) || ' of ' || count(*)
-        || ' expiry dates of customers could not be parsed' || coalesce(
-            ', for example: ' || min(points_expire_text) filter (where points_expire_on is null), ''
+        'Expiry dates of customers that could not be parsed: ' || count(*) filter (where points_expire_on is null)
+        || ' of ' || count(*) || coalesce(
+            ', for example ' || min(points_expire_text) filter (where points_expire_on is null), ''
         ) || '.' as finding
     from staging.stg_rivo__customers
     where points_expire_text is not null
@@ -258,8 +262,8 @@ sync_checks as (
         count(*) filter (where observed_days.local_day is null) / nullif(count(*), 0) as share,
         max(calendar.local_day) filter (where observed_days.local_day is null)::varchar as answer,
         if(count(*) filter (where observed_days.local_day is null) > 0, 'note', 'ok') as status,
-        count(*) filter (where observed_days.local_day is null) || ' of ' || count(*)
-        || ' days since the first sync have no complete read of the customers' || coalesce(
+        'Days since the first sync without a complete read of the customers: '
+        || count(*) filter (where observed_days.local_day is null) || ' of ' || count(*) || coalesce(
             ', most recently ' || max(calendar.local_day) filter (where observed_days.local_day is null), ''
         ) || '. Tier moves on those days appear at the next sync.' as finding
     from calendar
@@ -316,10 +320,9 @@ quarantine_checks as (
         if(sum(quarantined) > 0, 'attention', 'ok') as status,
         if(
             sum(quarantined) > 0,
-            if(sum(quarantined) = 1, '1 row is', sum(quarantined)::bigint || ' rows are')
-            || ' quarantined and missing from all models: '
+            'Quarantined rows, which are in no model: ' || sum(quarantined)::bigint || ' ('
             || string_agg(list_name, ', ' order by list_name) filter (where quarantined > 0)
-            || '. See the column reason in rivo_raw._quarantine.',
+            || '). See the column reason in rivo_raw._quarantine.',
             'Every row that Rivo sent was loaded.'
         ) as finding
     from quarantined
@@ -334,8 +337,8 @@ tier_checks as (
         count(*) filter (where tier_rank is null) / nullif(count(*), 0) as share,
         string_agg(tier_id::varchar, ', ' order by tier_id) filter (where tier_rank is null) as answer,
         if(count(*) filter (where tier_rank is null) > 0, 'attention', 'ok') as status,
-        count(*) filter (where tier_rank is null) || ' of ' || count(*)
-        || ' tiers that customers held are not in Rivo''s list of tiers.' as finding
+        'Tiers that customers held and that are not in Rivo''s list of tiers: '
+        || count(*) filter (where tier_rank is null) || ' of ' || count(*) || '.' as finding
     from intermediate.int_tiers
 ),
 

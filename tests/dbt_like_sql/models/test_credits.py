@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+from pipelines.warehouse import Warehouse
+from runs.recent_events import POINTS_EARNED, recent_events
 from tests.harness.compare import Object
 from tests.harness.shop import SmallShop, open_shop
 
@@ -79,3 +81,19 @@ def test_sign_of_credits_follows_the_redemption_then_the_tally(tmp_path: Path) -
         )
         assert status == "attention"
         assert str(doubtful["id"]) in answer.split(", ")
+
+
+def test_recent_event_that_returns_credits_is_told_from_one_that_spends_them(tmp_path: Path) -> None:
+    with open_shop(tmp_path / "rivo.duckdb", credits_only=True) as shop:
+        shop.sync("points_events")
+        spent = next(row for row in shop.lists["points_events"] if spends_credits(row))
+        returned = refund(shop, spent)
+
+        found = recent_events(shop.settings, Warehouse(shop.path), POINTS_EARNED, returned["id"] - 1)
+
+        assert (found.events, found.ids) == (1, [returned["id"]])
+        assert found.credits == Decimal(returned["attributes"]["credits_amount"])
+        with Warehouse(shop.path).recent_events.read() as connection:
+            assert connection.execute("select id from rivo_raw.points_events").fetchall() == [
+                (returned["id"],)
+            ]
