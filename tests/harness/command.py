@@ -3,8 +3,8 @@
 A server process imports the third-party packages and the project's modules, and parses the shipped SQL models, once.
 It forks a child for each command, which gets an environment, a folder and files for its output of its own and then runs
 as a user's process does. What reads the environment when it is imported, `assets.definitions` and the module that
-imports it, the child imports itself. With a PYTHONPATH, where a test has put another SQL project, the child imports
-and parses all of the project itself.
+imports it, the child imports itself. With a PYTHONPATH, where a test has put another SQL project, or with a settings
+file, the child imports and parses all of the project itself.
 
 A process with threads must not be forked: its child has none of them, and waits for locks that they hold. The imports
 of numpy, pyarrow and duckdb start threads unless the environment forbids it. That of the server does, and it makes
@@ -57,8 +57,9 @@ def run(job):
     sys.stdin = open(0)
     sys.argv = job["command"]
     path = [*filter(None, job["env"].get("PYTHONPATH", "").split(os.pathsep))]
-    if path:
-        sys.path[:] = [*path, *filter(None, sys.path)]
+    sys.path[:] = [*path, *filter(None, sys.path)]
+    # pipelines.settings takes the name of the settings file when it is imported.
+    if path or job["env"].get("RIVO_ENV_FILE") != os.devnull:
         for module in [name for name in sys.modules if name.partition(".")[0] in own]:
             del sys.modules[module]
     # Found by the server, with its own environment.
