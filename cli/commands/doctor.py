@@ -28,8 +28,8 @@ def doctor(file: Path | None) -> None:
     """Check whether syncs will work with this account. Writes nothing but the report.
 
     Requests a few rows of each list. Reports the proxy and the certificates in use, whether the key is accepted,
-    whether the list can be read from where the last sync ended, and how long a first sync will take. Exits with 1 if
-    a list cannot be read.
+    whether each list can be paged by since_id, and how long a first sync will take. Exits with 1 if there is a
+    PROBLEM.
     """
     from pipelines.rivo.doctor import examine
     from pipelines.rivo.report import Report

@@ -72,8 +72,8 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         replace_in_dagster(storages, person.words, person.key)
     for count in given_up:
         click.echo(
-            f"\n{count} erased people can no longer be recognised, so they come back with the next sync. "
-            "Then erase them again under the new RIVO_PII_KEY."
+            f"\nErased people who can no longer be recognised: {count}. They come back with the next sync; then erase "
+            "them again under the new RIVO_PII_KEY."
         )
     sys.exit(exits.DONE if published else exits.FAILED)
 

@@ -40,7 +40,7 @@ Fields of the JSON document and exit codes: docs/cli.md."""
     "--allow-shrink",
     callback=_list_names,
     metavar="LISTS",
-    help="Accept these lists even if they lost more than a fifth of their rows.",
+    help="Accept these lists although many of their rows, an attribute, or all known customers are gone.",
 )
 @click.option(
     "--rewind",

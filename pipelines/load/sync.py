@@ -119,8 +119,7 @@ def _rewind(connection: duckdb.DuckDBPyConnection, client: Client, options: Sync
     now = api_time(client, next(iter(ENDPOINTS.values())))
     later = rewind(connection, now)
     options.notice(
-        f"{later} results of syncs were dated after {now:%Y-%m-%d %H:%M:%S} UTC; they now count as "
-        "observed at that time."
+        f"Results of syncs dated after {now:%Y-%m-%d %H:%M:%S} UTC: {later}. They now count as observed at that time."
     )
 
 

@@ -67,7 +67,8 @@ def _trust_file(context: ssl.SSLContext, name: str, path: Path) -> None:
         context.load_verify_locations(cafile=path)
     except ssl.SSLError:
         raise SettingsError(
-            f"{name} names {path}, which has no certificates in PEM format (-----BEGIN CERTIFICATE-----)."
+            f"{name} names {path}, which has no certificates in PEM format (-----BEGIN CERTIFICATE-----). "
+            f"Correct {name}, or unset it."
         ) from None
     except OSError as error:
         problem = (
@@ -85,7 +86,7 @@ def _trust_folder(context: ssl.SSLContext, name: str, folder: Path) -> None:
         files = [each for each in folder.iterdir() if each.is_file()]
     except OSError as error:
         raise SettingsError(
-            f"{name} names the folder {folder}, which cannot be read ({error.strerror})."
+            f"{name} names the folder {folder}, which cannot be read ({error.strerror}). Correct {name}, or unset it."
         ) from None
     if any(_HASHED.fullmatch(each.name) for each in files):
         context.load_verify_locations(capath=folder)
@@ -99,4 +100,6 @@ def _trust_folder(context: ssl.SSLContext, name: str, folder: Path) -> None:
             except SettingsError:
                 continue
     if not trusted:
-        raise SettingsError(f"{name} names the folder {folder}, which has no certificates in PEM format.")
+        raise SettingsError(
+            f"{name} names the folder {folder}, which has no certificates in PEM format. Correct {name}, or unset it."
+        )

@@ -50,8 +50,8 @@ _RETRIED = frozenset({408, 425, 429})
 _REFUSED = {
     400: "the server rejected the request as malformed (400)",
     403: (
-        "the list is not allowed for this key (403). Check that the shop's Rivo plan includes it. "
-        "The other lists are unaffected"
+        "the list is not allowed for this key (403). Check what the key may read, and that the shop's Rivo plan "
+        "includes the list"
     ),
     404: (
         "the list does not exist at this address (404). Check RIVO_API_URL: it must end in /merchant_api/v1, "
@@ -337,6 +337,8 @@ class Client:
                 "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")
+        if status == 404 and self._has_answered:
+            reason = "the server has no such address (404), although it answered other requests"
         kind = NotFound if status == 404 else ListError
         raise kind(f"{title} could not be read: {reason}.{quoted}")
 

@@ -68,10 +68,10 @@ class _Reading:
         found = sentences(title, self.repairs)
         if self.repeated:
             count = len(self.repeated)
-            rows = f"{count:,} rows were" if count > 1 else "1 row was"
+            rows, each = (f"{count:,} rows were", "Each") if count > 1 else ("1 row was", "It")
             found.append(
                 f"{title}: {rows} listed twice, for example the one with id {self.repeated[0]}. "
-                "Each was loaded once, as it was listed last."
+                f"{each} was loaded once, as it was listed last."
             )
         return found
 

@@ -104,21 +104,21 @@ class _ListReport:
     def lines(self) -> Iterator[str]:
         statuses = ", ".join(f"{status} x {n}" for status, n in sorted(self.statuses.items()))
         milliseconds = sorted(round(1000 * each) for each in self.seconds)
-        yield f"  {len(self.seconds)} requests, statuses {statuses}"
+        yield f"  requests: {len(self.seconds)}, statuses: {statuses}"
         yield (
             f"  {milliseconds[0]:,} to {milliseconds[-1]:,} ms (median {statistics.median(milliseconds):,.0f}), "
             f"{min(self.sizes):,} to {max(self.sizes):,} bytes"
         )
         for name, values in sorted(self.headers.items()):
-            more = f" and {len(values) - _MOST_VALUES} others" if len(values) > _MOST_VALUES else ""
+            more = f" and {len(values) - _MOST_VALUES} more" if len(values) > _MOST_VALUES else ""
             yield f"  {name}: {' | '.join(map(_clean, values[:_MOST_VALUES]))}{more}"
         for part, shape in self.envelope.parts.items():
             yield from shape.lines(part, self.envelope.count, "  ")
         if self.repaired:
-            yield f"  {self.repaired:,} values were not valid JSON and were repaired"
+            yield f"  values that were not valid JSON and were repaired: {self.repaired:,}"
         if self.rows.count:
             kinds = ", ".join(sorted(self.kinds)) or "none"
-            yield f"  {self.rows.count:,} rows seen, some of them more than once; their type: {kinds}"
+            yield f"  rows seen, some of them more than once: {self.rows.count:,}; their type: {kinds}"
             for name, shape in self.rows.parts.items():
                 yield from shape.lines(name, self.rows.count, "    ")
 

@@ -91,7 +91,7 @@ def test_report_names_versions_settings_shapes_and_timings(server: Server) -> No
         r"connection +direct",
         r"ok +Customers: reachable, cursor honoured",
         r"WARNING +this machine's clock",
-        r"\nCustomers\n  \d+ requests, statuses 200 x \d+\n  [\d,]+ to [\d,]+ ms",
+        r"\nCustomers\n  requests: \d+, statuses: 200 x \d+\n  [\d,]+ to [\d,]+ ms",
         r"Content-Type: application/json; charset=utf-8",
         r"Date: Mon, 05 Oct 2026",
         r"next_since_id +(null|integer)",
@@ -126,7 +126,7 @@ def test_report_of_refused_and_odd_answers_holds_no_text_of_the_server() -> None
         "Referrals could not be read: the server could not process the request (422). (The server's text is"
         in text
     )
-    assert "statuses 422 x 1" in text
+    assert "statuses: 422 x 1" in text
     assert re.search(r"\(other names\) +integer", text)
 
 
@@ -205,6 +205,6 @@ def test_report_describes_damaged_and_deeply_nested_rows() -> None:
     answer = b'{"links":{"next_since_id":null},"data":[%s]}' % rows
     with answering(lambda asked, n: Reply(answer)) as stub:
         text = report_of(make_settings(api_key=SECRET, api_url=stub.url))
-    assert "values were not valid JSON and were repaired" in text
+    assert "values that were not valid JSON and were repaired" in text
     assert "F3" not in text
     assert "_repairs" not in text
