@@ -21,7 +21,7 @@ import orjson
 import tenacity
 import urllib3
 
-from pipelines.errors import ApiError, ListError, RivoError
+from pipelines.errors import ApiError, ListError, RivoError, command
 from pipelines.network import Connection, ConnectionFailure, Route
 from pipelines.rivo.columns import ADDRESS, API_URL
 from pipelines.rivo.limiter import RateLimiter
@@ -338,7 +338,10 @@ class Client:
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")
         if status == 404 and self._has_answered:
-            reason = "the server has no such address (404), although it answered other requests"
+            reason = (
+                "the server has no such address (404), although it answered other requests. If it stays so, "
+            )
+            reason += f"report it, with the file that `{command()} doctor --report FILE` writes"
         kind = NotFound if status == 404 else ListError
         raise kind(f"{title} could not be read: {reason}.{quoted}")
 
