@@ -236,10 +236,7 @@ class Client:
             ) from None
 
     def find(self, path: str, title: str) -> Any | None:
-        """Request one object, such as `/customers/7198630248648`; None if there is none (404).
-
-        Retries and raises as `get` does.
-        """
+        """Request one object, such as `/customers/7198630248648`, as `get` requests a page; None if there is none."""
         try:
             return self.get(path, {}, title, _only)["data"][0]
         except NotFound:
