@@ -13,7 +13,7 @@ from urllib.parse import quote
 import duckdb
 from pydantic import SecretStr
 
-from pipelines.errors import RivoError, command
+from pipelines.errors import RivoError, WarehouseError, command
 from pipelines.privacy.redaction import Redactor
 from pipelines.rivo.arrow import ListTyper
 from pipelines.rivo.client import Client
@@ -105,10 +105,19 @@ def _missing(shop: Shop, name: str, identifier: str) -> str:
 
 @contextmanager
 def _opened(shop: Shop) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse, or an empty one in memory if there is none."""
+    """Open the warehouse, or an empty one in memory if there is none.
+
+    Raises:
+        WarehouseError: an older release wrote the file, and a table is missing.
+    """
     if shop.warehouse.exists:
         with shop.warehouse.read() as connection:
-            yield connection
+            try:
+                yield connection
+            except duckdb.CatalogException:
+                raise WarehouseError(
+                    f"{shop.warehouse} was written by an older release. Run `{command()} sync` to bring it up to date."
+                ) from None
     else:
         with duckdb.connect() as connection:
             ensure_tables(connection)

@@ -243,8 +243,8 @@ class Api:
     ) -> Answer:
         if name not in LISTS:
             return failure(404)
-        shop = Shop(self.program, self.now, self.mails)
-        shop.recalculates_tiers = any(fault.name == "tier_recalculated" for fault in hits)
+        recalculates = any(fault.name == "tier_recalculated" for fault in hits)
+        shop = Shop(self.program, self.now, self.mails, recalculates)
         path = "/".join([name, *map(unquote, rest)])
         try:
             # One after the other, as by the lock of a database row.

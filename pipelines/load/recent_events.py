@@ -147,7 +147,8 @@ def _add_earlier(connection: duckdb.DuckDBPyConnection, warehouse: Warehouse, na
                 f"select {names} from {RAW}.{name} where list_contains(?, {column})",
                 [[value for (value,) in values]],
             ).to_arrow_table()
-    except duckdb.CatalogException:
+    except (duckdb.CatalogException, duckdb.BinderException):
+        # Written by a release that lacked the table or a column; the next sync adds it.
         return
     connection.register("earlier", earlier)
     connection.execute(

@@ -336,9 +336,9 @@ class Client:
         reason = _REFUSED.get(status, f"the server returned status {status}")
         if status == 404 and self._has_answered:
             reason = (
-                "the server has no such address (404), although it answered other requests. If it stays so, "
+                "the server has no such address (404), although it answered other requests. If it stays so, report "
+                f"it, with the file that `{command()} doctor --report FILE` writes"
             )
-            reason += f"report it, with the file that `{command()} doctor --report FILE` writes"
         kind = NotFound if status == 404 else ListError
         raise kind(f"{title} could not be read: {reason}.{quoted}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import ApiError, RivoError
+from pipelines.errors import ApiError, RivoError, WarehouseError
 from runs.retrieve import retrieve
 from sandbox import ProgramOptions
 from tests.harness.settings import make_settings
@@ -66,6 +66,14 @@ def test_row_that_the_warehouse_marked_as_deleted_is_not_called_the_same(store: 
     )
     row = retrieve(other.settings, "customers", str(known["id"]))
     assert (row.differences, row.deleted_at) == ([], store.now)
+
+
+def test_file_of_an_older_release_is_reported(store: Store) -> None:
+    other = store.with_warehouse("older")
+    other.sync("vip_tiers")
+    other.change(lambda work: work.connection.execute("drop table rivo_raw._forgotten"))
+    with pytest.raises(WarehouseError, match=r"was written by an older release\. Run .* sync"):
+        retrieve(other.settings, "vip_tiers", str(member(store)["vip_tier"]["id"]))
 
 
 def test_personal_data_are_redacted_as_in_a_sync(store: Store) -> None:

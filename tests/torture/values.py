@@ -87,7 +87,7 @@ def _make_odd(shop: SmallShop, random: Random, share: float) -> None:
     for name, rows in shop.lists.items():
         for row in rows:
             _change(row["attributes"], random, share)
-        may_lose = ENDPOINTS[name].is_replaceable is False and len(rows) > 3
+        may_lose = not ENDPOINTS[name].is_replaceable and len(rows) > 3
         for row in list(rows):
             chance = random.random()
             if chance < share / 2 and may_lose:
