@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     alert_url: SecretStr | None = None
     """Webhook that accepts Slack's JSON. It is a secret, since the address alone permits posting."""
 
+    webhook_secret: SecretStr | None = None
+    """Secret with which Rivo signs webhooks; several, comma-separated, while it is replaced."""
+
     pii: Literal["keep", "hash", "drop"] = "keep"
     """How personal data is treated before anything is written."""
     pii_key: SecretStr | None = Field(None, validate_default=True)
@@ -116,6 +119,12 @@ class Settings(BaseSettings):
         if text and not text.startswith(("http://", "https://")):
             raise ValueError("must start with https:// (or http:// for a service on this machine)")
         return SecretStr(text) if text else None
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of RIVO_WEBHOOK_SECRET; empty if it is not set."""
+        text = self.webhook_secret.get_secret_value() if self.webhook_secret else ""
+        return tuple(filter(None, map(str.strip, text.split(","))))
 
     @field_validator("owners")
     @classmethod

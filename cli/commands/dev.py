@@ -1,4 +1,4 @@
-"""`rivo dev` and `rivo serve`: start Dagster's own programs."""
+"""`rivo dev` and `rivo serve`: start Dagster's own programs, and the receiver of webhooks."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def dev(port: int) -> None:
 
 
 _PARTS_OF = {
-    "--host": ("webserver", "code"),
-    "--port": ("webserver", "code"),
+    "--host": ("webserver", "code", "webhooks"),
+    "--port": ("webserver", "code", "webhooks"),
     "--workspace": ("webserver", "daemon"),
     "--path-prefix": ("webserver",),
 }
@@ -30,9 +30,13 @@ _PARTS_OF = {
 
 
 @click.command()
-@click.argument("part", type=click.Choice(["webserver", "daemon", "code"]))
-@click.option("--host", help="Address that webserver and code listen on. Default: 127.0.0.1.")
-@click.option("--port", type=int, help="Port to listen on. Default: 3000 for webserver, 4000 for code.")
+@click.argument("part", type=click.Choice(["webserver", "daemon", "code", "webhooks"]))
+@click.option("--host", help="Address that webserver, code and webhooks listen on. Default: 127.0.0.1.")
+@click.option(
+    "--port",
+    type=int,
+    help="Port to listen on. Default: 3000 for webserver, 4000 for code, 3500 for webhooks.",
+)
 @click.option(
     "--workspace",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -46,23 +50,44 @@ _PARTS_OF = {
 def serve(
     part: str, host: str | None, port: int | None, workspace: Path | None, path_prefix: str | None
 ) -> None:
-    """Start one of Dagster's processes on a server.
+    """Start one of the processes of a server.
 
-    webserver, daemon and code (the code location) are the processes that systemd or Docker keeps running:
-    docs/deploying.md. On your own machine, `rivo dev` starts all of them.
+    webserver, daemon and code (the code location) are Dagster's processes, which systemd or Docker keeps running:
+    docs/deploying.md. On your own machine, `rivo dev` starts all of them. webhooks receives Rivo's webhooks:
+    docs/webhooks.md.
     """
     prefix = (path_prefix or "").strip("/")
     given = {"--host": host, "--port": port, "--workspace": workspace, "--path-prefix": prefix}
     for option in (name for name, value in given.items() if value and part not in _PARTS_OF[name]):
-        raise click.UsageError(f"{option} is for {' and '.join(_PARTS_OF[option])}; {part} does not use it.")
+        *others, last = _PARTS_OF[option]
+        users = f"{', '.join(others)} and {last}" if others else last
+        raise click.UsageError(f"{option} is for {users}; {part} does not use it.")
     host = host or "127.0.0.1"
-    if part == "webserver":
+    if part == "webhooks":
+        _receive_webhooks(host, 3500 if port is None else port)
+    elif part == "webserver":
         options = ["-w", _workspace(workspace), "-h", host, "-p", str(port or 3000)]
         _become("dagster-webserver", *options, *(["--path-prefix", f"/{prefix}"] if prefix else []))
     elif part == "daemon":
         _become("dagster-daemon", "run", "-w", _workspace(workspace))
     else:
         _become("dagster", "api", "grpc", "-m", "assets.definitions", "-h", host, "-p", str(port or 4000))
+
+
+def _receive_webhooks(host: str, port: int) -> None:
+    from pipelines.settings import Settings
+    from pipelines.warehouse import Warehouse
+    from pipelines.webhooks.receiver import serve
+
+    settings = Settings.load()
+    # Also without the API key, which this process does not need.
+    serve(
+        Warehouse.of_setting(settings.warehouse),
+        settings,
+        host,
+        port,
+        lambda text: click.echo(text, err=True),
+    )
 
 
 def _workspace(path: Path | None) -> str:

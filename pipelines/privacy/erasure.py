@@ -21,6 +21,7 @@ from pipelines.privacy.redaction import (
     replace_quarantined,
     replacer_of,
 )
+from pipelines.privacy.webhook_events import customers_of_deliveries, replace_in_deliveries
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import MAKE_A_KEY, Settings
@@ -164,6 +165,8 @@ def _is_known(connection: duckdb.DuckDBPyConnection, id: int) -> bool:
             tests += [(f"regexp_matches({quoted(text)}::varchar, ?)", word) for text in _texts(stored[name])]
         if tests and exists(connection, f"from {RAW}.{name} where {_any_of(tests)}", _parameters(tests)):
             return True
+    if id in customers_of_deliveries(connection):
+        return True
     return in_texts and exists(
         connection, f'from {RAW}._quarantine where regexp_matches("row"::varchar, ?)', [word]
     )
@@ -218,6 +221,7 @@ def _replace_everywhere(connection: duckdb.DuckDBPyConnection, erased: ErasedPeo
             [person.key, person.id],
         )
     changed += _replace_quarantined(connection, erased, person)
+    changed += replace_in_deliveries(connection, person.words, person.id, person.key)
     errors = connection.execute(
         f"select distinct error from {RAW}.sync_log where error is not null"
     ).fetchall()
@@ -381,3 +385,6 @@ def erase_again(build: Build, settings: Settings, rows: list[tuple[Any, ...]]) -
                     is_id = column.is_customer
                     texts = set() if is_id else {value}
                     replace_person(build, settings, Person(value if is_id else None, texts, key))
+    for id in customers_of_deliveries(connection):
+        if (key := redactor.key_of(str(id))) is not None:
+            replace_person(build, settings, Person(id, set(), key))

@@ -14,6 +14,7 @@ from pipelines.errors import SettingsError, command
 from pipelines.privacy.erased import ErasedPeople
 from pipelines.privacy.personal import Replacer, parsed, redact_declared, redact_row, redact_undeclared
 from pipelines.privacy.pseudonyms import Pseudonyms
+from pipelines.privacy.webhook_events import rewrite_bodies
 from pipelines.rivo.columns import Column, Endpoint
 from pipelines.rivo.decode import Row, json_text, retyped
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -197,6 +198,7 @@ def _rewrite(connection: duckdb.DuckDBPyConnection, replacer: Replacer) -> None:
     ).fetchall()
     for name, row in quarantined:
         replace_quarantined(connection, name, row, redact_row(name, parsed(row), replacer))
+    rewrite_bodies(connection, replacer)
 
 
 def replace_quarantined(connection: duckdb.DuckDBPyConnection, name: str, row: str, redacted: Any) -> None:

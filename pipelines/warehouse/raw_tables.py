@@ -51,6 +51,42 @@ QUARANTINE: tuple[Column, ...] = (
     Column("observed_at", "timestamp", "Observation time of the sync that last read it."),
 )
 
+WEBHOOK_EVENTS: tuple[Column, ...] = (
+    Column(
+        "delivery_id",
+        "text",
+        "The webhook id of the delivery, or a keyed hash of its topic and body where it has none.",
+    ),
+    Column(
+        "topic",
+        "text",
+        "What the delivery is about, such as customer_vip_tier/upgraded: from the topic header, else from the path. "
+        "Null if neither names it.",
+    ),
+    Column(
+        "form",
+        "text",
+        "What the signature covers: 'id_time_body' (the newer form) or 'body' (the older one).",
+    ),
+    Column("received_at", "timestamp", "When it arrived, by this machine's clock."),
+    Column("sent_at", "timestamp", "The signed time of sending; null in the older form."),
+    Column(
+        "started_at", "timestamp", "The attribute started_at of the body: when the customer entered the tier."
+    ),
+    Column(
+        "object_id", "bigint", "The attribute id of the body: id of a points event, redemption or referral."
+    ),
+    Column("customer_id", "bigint", "Shopify's id of the customer; the pseudonym of an erased one."),
+    Column("vip_tier_id", "bigint", "Rivo's id of the VIP tier in the body."),
+    Column(
+        "body",
+        "json",
+        "The body with RIVO_PII applied, without internal_note. Null if it was not a JSON object or names an erased "
+        "person.",
+        personal="details",
+    ),
+)
+
 _KEY_CHECK = "A hash that differs between values of RIVO_PII_KEY and reveals nothing of them."
 
 SETTINGS: tuple[Column, ...] = (
@@ -95,6 +131,10 @@ def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
                 history_columns(endpoint),
             )
     tables["sync_log"] = ("Log of syncs: one row per sync and list.", SYNC_LOG)
+    tables["webhook_events"] = (
+        "Deliveries of Rivo's webhooks: one row per delivery. Empty without `rivo serve webhooks`.",
+        WEBHOOK_EVENTS,
+    )
     tables["_quarantine"] = ("Rows that could not be loaded, each with the reason.", QUARANTINE)
     tables["_forgotten"] = ("Hashes by which syncs recognise people erased by `rivo forget`.", ERASED_PEOPLE)
     tables["settings"] = ("The settings that the models read, in one row.", SETTINGS)

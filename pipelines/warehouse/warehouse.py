@@ -8,6 +8,8 @@ A warehouse is a DuckDB file with up to three others beside it. For a warehouse 
 - `rivo.pending.duckdb`: the complete result of a sync whose blocking checks failed. Readers do not see it, but the
   next sync starts from it, so that no observation is lost.
 - `rivo.news.duckdb`: the recent-events file. Sensors load events into it; the next sync deletes it.
+
+Journals (`rivo.webhooks.sqlite`) are beside it too; `pipelines.warehouse.journals` describes them.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, sibling, wal_of
+from pipelines.warehouse.journals import journal_path
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _SCHEMAS = frozenset(
@@ -117,6 +120,10 @@ class Warehouse:
     def recent_events(self) -> Warehouse:
         """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
+
+    def journal(self, kind: str) -> Path:
+        """Return the journal of a kind beside the published file, for `open_journal`; it need not exist."""
+        return journal_path(self.path, kind)
 
     @property
     def is_being_built(self) -> bool:

@@ -1,0 +1,1 @@
+"""Rivo's webhooks: verifies deliveries, keeps each once in a journal, and loads them into `rivo_raw`."""
