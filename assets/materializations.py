@@ -13,6 +13,7 @@ from dbt_like_sql.runner import NodeResult, Project
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse.raw_tables import history_name
+from pipelines.webhooks.loading import DeliveriesLoaded
 from runs.run import Event, Finished, ListsRead, Page
 
 Result = dg.MaterializeResult | dg.AssetCheckResult
@@ -31,6 +32,11 @@ def results(project: Project, events: Iterable[Event]) -> Iterator[Result]:
             yield dg.MaterializeResult(
                 asset_key=raw_key("sync_log"),
                 metadata={_ROWS: event.log_rows, **_time("watermark", event.observed_at)},
+            )
+        elif isinstance(event, DeliveriesLoaded):
+            yield dg.MaterializeResult(
+                asset_key=raw_key("webhook_events"),
+                metadata={_ROWS: event.rows_total, "rows_new": event.rows_new},
             )
         elif isinstance(event, NodeResult):
             yield from _of_node(project, event, pages.get(event.relation))

@@ -52,7 +52,7 @@ def rivo_specs() -> list[dg.AssetSpec]:
 
 
 def raw_specs() -> list[dg.AssetSpec]:
-    """Return the specs of the raw tables, their histories, and `sync_log`."""
+    """Return the specs of the raw tables, their histories, `sync_log` and `webhook_events`."""
     specs = []
     for endpoint in ENDPOINTS.values():
         specs.append(
@@ -71,6 +71,13 @@ def raw_specs() -> list[dg.AssetSpec]:
             )
     log = "One row for each list and sync: rows read, new and changed, and the error if it failed."
     specs.append(_raw_spec("sync_log", log, [raw_key(name) for name in ENDPOINTS], {"duckdb"}))
+    deliveries = (
+        "Deliveries of webhooks, if `rivo serve webhooks` receives them. Runs load them from the journal."
+    )
+    # Without webhooks it is never materialized, and must not count as overdue.
+    specs.append(
+        _raw_spec("webhook_events", deliveries, [], {"duckdb"}).replace_attributes(freshness_policy=None)
+    )
     return specs
 
 
@@ -86,7 +93,7 @@ def _raw_spec(table: str, description: str, deps: Iterable[dg.AssetKey], kinds: 
             "dagster/table_name": f"{RAW}.{table}",
             "dagster/column_schema": _raw_schema(table),
             _CODE: _file(raw_tables.__file__, "raw_tables.py")
-            if table == "sync_log"
+            if table in ("sync_log", "webhook_events")
             else _file(endpoints.__file__, "endpoints.py"),
         },
         skippable=True,

@@ -9,6 +9,7 @@ from datetime import datetime
 from dbt_like_sql.runner import NodeResult
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.warehouse import Build, Warehouse
+from pipelines.webhooks.loading import DeliveriesLoaded
 
 
 @dataclass(frozen=True)
@@ -68,4 +69,4 @@ class Finished:
     """Sentences on why some figures cannot be trusted, from `reports.rpt_data_trust`."""
 
 
-Event = Step | ListResult | ListsRead | Page | NodeResult | Finished
+Event = Step | ListResult | ListsRead | DeliveriesLoaded | Page | NodeResult | Finished

@@ -15,6 +15,7 @@ from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
+from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
 from runs.pictures import PICTURES
@@ -71,11 +72,20 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
 
 
 def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
-    """Prepare the raw tables, and read the lists of the plan into them."""
+    """Prepare the raw tables, read the lists of the plan into them, then load what webhooks have delivered."""
     ensure_tables(work.connection)
     if plan.prepare:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)
+    read = yield from _read_lists(work, plan, shop)
+    deliveries = load_deliveries(work, shop.settings, keeps_bodies=plan.is_fresh)
+    if deliveries.rows_total:
+        yield deliveries
+    return read
+
+
+def _read_lists(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
+    """Read the lists of the plan; without lists, return when they were last read."""
     if plan.lists is None:
         observed_at, log_rows = _log_state(work.connection)
         if not log_rows:

@@ -45,7 +45,8 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import delete_unrecognisable, erase
     from pipelines.settings import Settings
-    from pipelines.warehouse import Build
+    from pipelines.warehouse import RAW, Build
+    from pipelines.webhooks.deliveries import erase_person
     from runs.run import Plan
     from runs.shop import shop_to_read
 
@@ -59,7 +60,12 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         if customer is None:
             given_up.append(delete_unrecognisable(work.connection, settings))
         else:
-            people.append(erase(work, settings, customer))
+            person = erase(work, settings, customer)
+            people.append(person)
+            erased = work.connection.execute(
+                f"select identifier, customer_key, key_check from {RAW}._forgotten"
+            )
+            erase_person(shop.warehouse, person.words, person.id, person.key, erased.fetchall())
 
     if not shop.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {shop.warehouse} yet, so there is no data to erase.")
