@@ -125,6 +125,19 @@ mass_moves as (
         and usual.trailing_observations > 4
 ),
 
+-- Customers can enter a tier twice between two observations; the last time led to the state observed.
+announced as (
+    select
+        customer_id,
+        vip_tier_id,
+        observed_by,
+        max(occurred_at) as changed_at
+    from intermediate.int_tier_deliveries
+    where vip_tier_id is not null
+        and observed_by is not null
+    group by customer_id, vip_tier_id, observed_by
+),
+
 final as (
     select
         ranked.customer_id,
@@ -144,10 +157,16 @@ final as (
         end as direction,
         timezone(clock.timezone, ranked.changed_by)::date in (select change_date from tier_list_changes)
         or ranked.changed_by in (select observed_at from mass_moves) as is_structural,
-        ranked.days_in_previous
+        ranked.days_in_previous,
+        announced.changed_at,
+        if(announced.changed_at is null, null, 'webhook') as changed_at_basis
     from ranked
     inner join observations on observations.observed_at = ranked.changed_by
     cross join clock
+    left join announced
+        on announced.customer_id = ranked.customer_id
+        and announced.vip_tier_id = ranked.to_tier_id
+        and announced.observed_by = ranked.changed_by
 )
 
 select * from final

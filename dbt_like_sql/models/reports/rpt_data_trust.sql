@@ -368,6 +368,67 @@ progress_checks as (
     from intermediate.int_tier_progress_measure
 ),
 
+-- What webhooks announced about tiers in the seven days before the last read of the customers.
+announced as (
+    select
+        count(*) filter (where deliveries.is_confirmed is not null) as judged,
+        count(*) filter (where not deliveries.is_confirmed) as denied
+    from intermediate.int_tier_deliveries as deliveries
+    cross join clock
+    where deliveries.observed_by > clock.customers_observed_at - interval 7 day
+),
+
+-- Tier changes since webhooks are in use, in the same days.
+unannounced as (
+    select
+        count(*) as moves,
+        count(*) filter (where moves.changed_at is null) as missed
+    from marts.fct_tier_change as moves
+    cross join clock
+    where moves.changed_by > clock.customers_observed_at - interval 7 day
+        and moves.to_tier_id is not null
+        and moves.changed_after >= (select min(occurred_at) from intermediate.int_tier_deliveries)
+),
+
+webhook_checks as (
+    select
+        'webhook_tiers_denied' as check_name,
+        null as unit,
+        denied as affected,
+        judged as checked,
+        denied / nullif(judged, 0) as share,
+        null as answer,
+        if(denied > 0, 'attention', 'ok') as status,
+        case
+            when denied > 0 then
+                'Of ' || judged || ' VIP tiers that webhooks announced in the seven days before the last sync, ' || denied
+                || ' were not held at the next sync. The models show what syncs found. See '
+                || 'intermediate.int_tier_deliveries, not is_confirmed.'
+            when judged > 0 then
+                'Syncs confirm the VIP tiers that webhooks announced in the seven days before the last sync: ' || judged
+                || '.'
+            else 'Webhooks announced no VIP tier in the seven days before the last sync.'
+        end as finding
+    from announced
+    union all
+    select
+        'webhook_tiers_missed' as check_name,
+        null as unit,
+        missed as affected,
+        moves as checked,
+        missed / nullif(moves, 0) as share,
+        null as answer,
+        if(missed > 0, 'note', 'ok') as status,
+        case
+            when missed > 0 then
+                'Of ' || moves || ' VIP tier changes in the seven days before the last sync, ' || missed
+                || ' were found by syncs and announced by no webhook. Their changed_at is null.'
+            when moves > 0 then 'Webhooks announced every VIP tier change that syncs found in the same days.'
+            else 'There is no VIP tier change that webhooks should have announced.'
+        end as finding
+    from unannounced
+),
+
 checks as (
     select check_name, unit, affected, checked, share, answer, status, finding from reconciliation_checks
     union all
@@ -388,6 +449,8 @@ checks as (
     select check_name, unit, affected, checked, share, answer, status, finding from tier_checks
     union all
     select check_name, unit, affected, checked, share, answer, status, finding from progress_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from webhook_checks
 ),
 
 final as (
