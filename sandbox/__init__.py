@@ -24,6 +24,9 @@ returns what Rivo's REST API would answer at any moment:
 It also takes the calls that change a shop (points, also ten at once, redemptions, refunds, referrals, days of birth,
 tiers), as forms or JSON; `server.mails` are the mails that they would cause. What they change is in the lists at once.
 
+With `serve(program, webhooks=Sender(url, secret))` it sends webhooks for these calls, and for what happens when its
+clock moves forwards. A test that sends some itself, repeated, out of order, late or forged, calls `Sender.send`.
+
 Two rules hold for every customer at every moment T:
 
 - The tally (Rivo's balance) `points_tally` is the sum of `points_diff` over the customer's points events that are
@@ -41,17 +44,20 @@ from sandbox.program import Program
 from sandbox.rows import LISTS
 from sandbox.server import Server, serve
 from sandbox.truth import LedgerEntry, RedemptionFact, TierSpell, Truth
+from sandbox.webhooks import Event, Sender
 
 __all__ = [
     "DEFAULT_END",
     "KINDS",
     "LISTS",
+    "Event",
     "Fault",
     "LedgerEntry",
     "Program",
     "ProgramOptions",
     "RedemptionFact",
     "Request",
+    "Sender",
     "Server",
     "TierSpell",
     "Truth",

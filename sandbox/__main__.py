@@ -17,6 +17,7 @@ from sandbox.faults import KINDS, Fault
 from sandbox.options import DEFAULT_END, TALLY_RULES, ProgramOptions
 from sandbox.program import Program
 from sandbox.server import serve
+from sandbox.webhooks import Sender
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -80,6 +81,22 @@ def _parser(called: str) -> argparse.ArgumentParser:
     add("--credits-only", action="store_true", help="simulate a shop with store credits and no points")
     add("--unknown-source", action="store_true", help="give some ledger entries an undocumented source")
     add("--legacy-keys", action="store_true", help="use the attribute names of an older API version")
+    add(
+        "--webhooks",
+        metavar="URL",
+        help="send webhooks there, for calls that change the shop and clock moves",
+    )
+    add(
+        "--webhook-secret",
+        default="sandbox-secret",
+        help="secret of their signatures (default: sandbox-secret)",
+    )
+    add(
+        "--webhook-form",
+        choices=("newer", "older"),
+        default="newer",
+        help="signature of id, time and body, or of the body alone (default: newer)",
+    )
     add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
     return parser
 
@@ -124,8 +141,9 @@ def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -
         )
         program = Program(options)
         now = args.now or options.end
+        sender = Sender(args.webhooks, args.webhook_secret, args.webhook_form) if args.webhooks else None
         running = serve(
-            program, now, args.port, args.key, args.fault, args.rate_limit, args.latency_ms, args.host
+            program, now, args.port, args.key, args.fault, args.rate_limit, args.latency_ms, args.host, sender
         )
         with running as server:
             print(f"simulating {args.customers} customers up to {now.isoformat()} ...", file=sys.stderr)

@@ -17,6 +17,7 @@ from sandbox.clock import from_ms, http_date, parse, to_ms
 from sandbox.faults import KINDS, Fault, FaultLike, Switchboard
 from sandbox.program import Program
 from sandbox.rows import LISTS
+from sandbox.webhooks import Deliveries, events_between
 from sandbox.writes import Mail, Refused, Shop, write
 
 BASE = "/merchant_api/v1"
@@ -119,6 +120,7 @@ class Api:
         key: str,
         faults: Iterable[FaultLike] | FaultLike = (),
         rate_limit: float = 15,
+        deliveries: Deliveries | None = None,
     ) -> None:
         self.program = program
         self.key = key
@@ -126,6 +128,7 @@ class Api:
         self.bucket = Bucket(rate_limit)
         self.requests: list[Request] = []
         self.mails: list[Mail] = []
+        self.deliveries = deliveries
         self._now = to_ms(now)
         self.date_offset = timedelta()
         self._pages: dict[tuple[Any, ...], bytes] = {}
@@ -138,7 +141,9 @@ class Api:
 
     @now.setter
     def now(self, moment: datetime) -> None:
-        self._now = to_ms(moment)
+        before, self._now = self.now, to_ms(moment)
+        if self.deliveries and self.now > before:
+            self.deliveries.put(events_between(self.program, before, self.now))
 
     @property
     def date(self) -> str:
@@ -252,6 +257,9 @@ class Api:
                 status, objects = write(shop, method, path, _fields(headers, body))
         except Refused as refusal:
             return failure(refusal.status, refusal.message, form="errors")
+        finally:
+            if self.deliveries:
+                self.deliveries.put(shop.events)
         return self._spoilt(hits, "landed") or Answer(status, orjson.dumps({"data": objects}))
 
     # -- the control endpoints ----------------------------------------------------------------------
@@ -275,6 +283,6 @@ class Api:
             if "now" in given:
                 self.now = parse(given["now"])
             else:
-                self._now += int(float(given["advance_seconds"]) * 1000)
+                self.now += timedelta(seconds=float(given["advance_seconds"]))
             self.program.view(self._now)
         return Answer(200, orjson.dumps({"now": from_ms(self._now).isoformat().replace("+00:00", "Z")}))

@@ -15,6 +15,7 @@ from typing import Any
 from sandbox.api import BASE, Answer, Api, Request
 from sandbox.faults import Fault, FaultLike
 from sandbox.program import Program
+from sandbox.webhooks import Deliveries, Sender
 from sandbox.writes import Mail
 
 
@@ -165,6 +166,12 @@ class Server:
         return self._api.mails
 
     @property
+    def deliveries(self) -> Deliveries:
+        """The deliveries of webhooks, if the server was started with a sender."""
+        assert self._api.deliveries, "the server sends no webhooks"
+        return self._api.deliveries
+
+    @property
     def requests(self) -> list[Request]:
         """Requests to the API so far, in the order of their answers. You may clear the list."""
         return self._api.requests
@@ -180,11 +187,17 @@ def serve(
     rate_limit: float = 15,
     latency_ms: float = 0,
     host: str = "127.0.0.1",
+    webhooks: Sender | None = None,
 ) -> Iterator[Server]:
-    """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port."""
+    """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port.
+
+    With a sender, calls that change the shop are reported by webhooks, and so is what happens when the clock moves
+    forwards.
+    """
     if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the sandbox listens on loopback only, not on {host}")
-    api = Api(program, now or program.options.end, key, faults, rate_limit)
+    deliveries = Deliveries(webhooks) if webhooks else None
+    api = Api(program, now or program.options.end, key, faults, rate_limit, deliveries)
     http = _HttpServer((host, port), api, latency_ms)
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
     thread.start()
@@ -193,3 +206,5 @@ def serve(
     finally:
         http.stop()
         thread.join()
+        if deliveries:
+            deliveries.stop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from sandbox.rows import Attributes
 from sandbox.shapes import REWARD_CARD, TEMPLATES
 from sandbox.spending import dollars
 from sandbox.view import Object, View
+from sandbox.webhooks import POINTS, REDEMPTION, Event, tier_event
 
 SOURCES = (
     *("manual", "custom_action", "referral_complete", "visit_url", "instagram_follow", "tiktok_follow"),
@@ -52,13 +53,15 @@ class Mail:
 
 @dataclass
 class Shop:
-    """The programme at the moment of a call, and the mails that calls have caused."""
+    """The programme at the moment of a call, and the mails and events that calls have caused."""
 
     program: Program
     now: datetime
     mails: list[Mail]
     recalculates_tiers: bool = False
     """Whether a tier that a call sets is recalculated at once, so that the customer keeps the old one."""
+    events: list[Event] = field(default_factory=list)
+    """What webhooks report of the call."""
 
     @property
     def view(self) -> View:
@@ -105,7 +108,7 @@ def add_points(shop: Shop, fields: Fields) -> Object:
         "external_note": fields.get("external_note"),
         "internal_note": fields.get("internal_note"),
     }
-    id = shop.program.insert("points_events", attributes, shop.now)
+    id = _insert(shop, "points_events", attributes)
     if not _is_true(fields.get("skip_email")) and (points > 0 or credits > 0):
         shop.mails.append(Mail(customer["id"], "points earned"))
     return shop.object("points_events", id)
@@ -163,7 +166,7 @@ def redeem(shop: Shop, fields: Fields) -> Object:
         "reward": {key: whole[key] for key in REWARD_CARD},
         "customer": {"id": customer["id"]},
     }
-    id = shop.program.insert("points_redemptions", redemption, shop.now)
+    id = _insert(shop, "points_redemptions", redemption)
     _post(shop, customer["id"], id, -points, -credits, "Redeemed a Reward")
     shop.mails.append(Mail(customer["id"], "reward redeemed"))
     return shop.object("points_redemptions", id)
@@ -234,6 +237,10 @@ def set_vip_tier(shop: Shop, identifier: str, fields: Fields) -> Object:
             vip_tier=view.tier_cards[tier_id],
             next_vip_tier=view.next_tier_cards.get(tier_id),
         )
+        before = (customer["vip_tier"] or {}).get("id")
+        if before != tier_id:
+            moved = shop.object("customers", customer["id"])["attributes"]
+            shop.events.append(tier_event(view, moved, before, tier_id, shop.now))
     return shop.object("customers", customer["id"])
 
 
@@ -282,7 +289,17 @@ def _post(shop: Shop, customer_id: int, redemption_id: int, points: int, credits
     if credits > 0:
         # The source alone would mean that credits were spent.
         attributes["credits_diff"] = f"{credits}"
-    shop.program.insert("points_events", attributes, shop.now)
+    _insert(shop, "points_events", attributes)
+
+
+_TOPICS = {"points_events": POINTS, "points_redemptions": REDEMPTION}
+
+
+def _insert(shop: Shop, name: str, attributes: Attributes) -> int:
+    """Add a row that a webhook reports."""
+    id = shop.program.insert(name, attributes, shop.now)
+    shop.events.append(Event(_TOPICS[name], shop.object(name, id)["attributes"]))
+    return id
 
 
 def _price(reward: Attributes, fields: Fields) -> tuple[int, float]:
