@@ -3,13 +3,19 @@
 Each sensor requests the new rows with one or two requests, loads them into the recent-events file beside the warehouse,
 and records one materialization of an asset with the counts as metadata. The warehouse itself is not changed, and the
 next sync reads the same rows again.
+
+With webhooks, a sensor looks into the journal of deliveries every few seconds. A delivery about points makes it send
+its requests at once; a delivery about a VIP tier is reported as it is. Requests without a delivery stay as rare as
+without webhooks.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from datetime import datetime
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,11 +24,13 @@ from assets.keys import relation_key
 from pipelines.load.recent_events import MOST_PAGES, largest_id
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from pipelines.webhooks.deliveries import Arrived, arrived, last_position
 from runs.recent_events import (
     POINTS_EARNED,
     POINTS_REDEEMED,
     TIER_REWARDED,
     RecentEvents,
+    TierMove,
     Trigger,
     recent_events,
     tier_changes,
@@ -31,6 +39,9 @@ from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
+_WITH_WEBHOOKS_SECONDS = 3
+"""Minimum interval with webhooks. Dagster's daemon looks at sensors every five seconds; with five here, a tick that
+begins slightly early would wait for the next round."""
 _MOST_IDS = 50
 """Most row ids in the metadata of a materialization."""
 
@@ -39,7 +50,7 @@ _DESCRIPTIONS = {
     "points_redeemed": "Members redeemed points or credits: redemptions after the last one reported.",
     "vip_tier_changed": (
         "Members moved between tiers. Rivo keeps no log of tier changes, so they are reported after each sync. Between "
-        "two syncs, only upgrades that Rivo rewards with points can be seen."
+        "two syncs, only upgrades that Rivo rewards with points can be seen, or all changes with webhooks."
     ),
 }
 _DEPS = {
@@ -68,14 +79,87 @@ def event_specs() -> list[dg.AssetSpec]:
     ]
 
 
-def _sensor(
-    name: str, evaluate: Callable[[Settings, Warehouse, str | None], dg.SensorResult]
-) -> dg.SensorDefinition:
+@dataclass(frozen=True)
+class _Tick:
+    """What a sensor knows at the beginning of a tick."""
+
+    settings: Settings
+    warehouse: Warehouse
+    known: dict[str, Any]
+    """The cursor that the last tick left."""
+    now: datetime
+    obstacle: str | None
+    """Why no request may be sent now."""
+    first_position: int = 0
+    """Position in the journal of deliveries at which this sensor began; those after it are reported."""
+    position: int = 0
+    """Position of the last delivery that was reported."""
+
+    @classmethod
+    def of(cls, settings: Settings, warehouse: Warehouse, cursor: str | None) -> _Tick:
+        """Return the beginning of a tick."""
+        known = json.loads(cursor) if cursor else {}
+        # A cursor without webhooks is the last id alone.
+        known = {"since_id": known} if isinstance(known, int) else known
+        tick = cls(settings, warehouse, known, datetime.now(UTC), _obstacle(warehouse))
+        if not tick.uses_webhooks:
+            return tick
+        latest = last_position(warehouse)
+        first, reported = known.get("first_position", latest), known.get("position", latest)
+        # The positions of a journal that was deleted begin at 1 again.
+        return replace(tick, first_position=first, position=reported) if reported <= latest else tick
+
+    @property
+    def uses_webhooks(self) -> bool:
+        """Whether deliveries of webhooks are expected."""
+        return bool(self.settings.webhook_secrets)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether requests are due even if no delivery has arrived."""
+        if not self.uses_webhooks or not self.known.get("polled_at"):
+            return True
+        elapsed = self.now - datetime.fromisoformat(self.known["polled_at"])
+        return not timedelta(0) <= elapsed < timedelta(seconds=_EVERY_SECONDS)
+
+    def arrived(self, prefix: str) -> list[Arrived]:
+        """Return all deliveries about a subject since `first_position`."""
+        return arrived(self.warehouse, prefix, self.first_position) if self.uses_webhooks else []
+
+    def new(self, deliveries: Sequence[Arrived]) -> list[Arrived]:
+        """Return the deliveries that no earlier tick has reported."""
+        return [each for each in deliveries if each.position > self.position]
+
+    def next_position(self, deliveries: Sequence[Arrived]) -> dict[str, int]:
+        """Return the part of the next cursor that says which deliveries have been reported."""
+        if not self.uses_webhooks:
+            return {}
+        reported = max((each.position for each in deliveries), default=self.position)
+        return {"first_position": self.first_position, "position": max(reported, self.position)}
+
+
+_Evaluate = Callable[[_Tick], dg.SensorResult | dg.SkipReason]
+
+
+def event_sensors(settings: Settings) -> list[dg.SensorDefinition]:
+    """Return the sensors. Their interval is a few seconds if RIVO_WEBHOOK_SECRET is set, else five minutes."""
+    return [
+        _sensor("points_earned", _by_id("points_earned", POINTS_EARNED, "points_event/"), settings),
+        _sensor(
+            "points_redeemed", _by_id("points_redeemed", POINTS_REDEEMED, "points_redemption/"), settings
+        ),
+        _sensor("vip_tier_changed", _tier_changes, settings),
+    ]
+
+
+def _sensor(name: str, evaluate: _Evaluate, settings: Settings) -> dg.SensorDefinition:
+    at_once = " At once when a webhook has arrived." if settings.webhook_secrets else ""
+
     @dg.sensor(
         name=name,
         description=f"{_DESCRIPTIONS[name]} Sends at most {MOST_PAGES} requests every "
-        f"{_EVERY_SECONDS // 60} minutes.",
-        minimum_interval_seconds=_EVERY_SECONDS,
+        f"{_EVERY_SECONDS // 60} minutes.{at_once}",
+        minimum_interval_seconds=_WITH_WEBHOOKS_SECONDS if settings.webhook_secrets else _EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -87,47 +171,114 @@ def _sensor(
             return dg.SkipReason(
                 f"There is no warehouse at {shop.warehouse} yet. Run a sync first: events after it are reported."
             )
-        if shop.warehouse.is_being_built:
-            return dg.SkipReason("A sync is using the rate limit; skipping this tick.")
-        if shop.warehouse.recent_events.is_being_built:
-            return dg.SkipReason("Another sensor is writing the recent-events file; skipping this tick.")
-        return evaluate(settings, shop.warehouse, context.cursor)
+        return evaluate(_Tick.of(settings, shop.warehouse, context.cursor))
 
     return evaluate_tick
 
 
-def _by_id(name: str, trigger: Trigger) -> Callable[[Settings, Warehouse, str | None], dg.SensorResult]:
-    def evaluate(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
-        since_id = int(cursor) if cursor else largest_id(warehouse, trigger.list)
+def _obstacle(warehouse: Warehouse) -> str | None:
+    if warehouse.is_being_built:
+        return "A sync is using the rate limit; skipping this tick."
+    if warehouse.recent_events.is_being_built:
+        return "Another sensor is writing the recent-events file; skipping this tick."
+    return None
+
+
+def _by_id(name: str, trigger: Trigger, prefix: str) -> _Evaluate:
+    def evaluate(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
+        deliveries = tick.arrived(prefix)
+        new = tick.new(deliveries)
+        if not new and not tick.is_due:
+            return dg.SkipReason("No webhook has arrived.")
+        if tick.obstacle:
+            return dg.SkipReason(tick.obstacle)
+        since_id = tick.known.get("since_id")
+        since_id = largest_id(tick.warehouse, trigger.list) if since_id is None else since_id
         if since_id is None:
             return dg.SensorResult(skip_reason=f"{trigger.list} has not been synced yet.")
-        found = recent_events(settings, warehouse, trigger, since_id)
-        return _result(name, _metadata(found, since_id) if found.events else None, str(found.last_id))
+        found = recent_events(tick.settings, tick.warehouse, trigger, since_id)
+        metadata = _metadata(found, since_id) if found.events else None
+        if metadata and tick.uses_webhooks:
+            metadata["deliveries"] = len(new)
+        cursor = _polled(tick, {"since_id": found.last_id, **tick.next_position(deliveries)}, found.has_more)
+        return _result(name, metadata, json.dumps(cursor) if tick.uses_webhooks else str(found.last_id))
 
     return evaluate
 
 
-def _tier_changes(settings: Settings, warehouse: Warehouse, cursor: str | None) -> dg.SensorResult:
-    known = json.loads(cursor) if cursor else {}
+def _polled(tick: _Tick, cursor: dict[str, Any], has_more: bool) -> dict[str, Any]:
+    """Add the time of the requests to a cursor; if there are more rows, the next tick sends requests again."""
+    return cursor if has_more or not tick.uses_webhooks else {**cursor, "polled_at": tick.now.isoformat()}
+
+
+def _tier_changes(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
+    deliveries = tick.arrived("customer_vip_tier/")
+    new = tick.new(deliveries)
+    if tick.obstacle or not tick.is_due:
+        # What webhooks announce needs no request.
+        if not new:
+            return dg.SkipReason(tick.obstacle or "No webhook has arrived.")
+        cursor = {**tick.known, **tick.next_position(deliveries)}
+        nothing_else = {"moves_found_by_sync": 0, "upgrades_rewarded_since": 0}
+        return _result("vip_tier_changed", {**nothing_else, **_announced(new)}, json.dumps(cursor))
+    known = tick.known
     since = datetime.fromisoformat(known["observed_at"]) if known.get("observed_at") else None
-    since_id = known.get("since_id", largest_id(warehouse, TIER_REWARDED.list))
+    since_id = known.get("since_id", largest_id(tick.warehouse, TIER_REWARDED.list))
     if since_id is None:
         return dg.SensorResult(skip_reason=f"{TIER_REWARDED.list} has not been synced yet.")
-    moved = tier_changes(warehouse, since)
-    rewarded = recent_events(settings, warehouse, TIER_REWARDED, since_id)
-    next_cursor = {
-        "observed_at": moved.observed_at.isoformat() if moved.observed_at else None,
-        "since_id": rewarded.last_id,
-    }
+    found = tier_changes(tick.warehouse, since)
+    moves = [move for move in found.moves if not _is_announced(move, deliveries)]
+    rewarded = recent_events(tick.settings, tick.warehouse, _without(TIER_REWARDED, deliveries), since_id)
+    observed_at = found.observed_at.isoformat() if found.observed_at else None
+    cursor = {"observed_at": observed_at, "since_id": rewarded.last_id, **tick.next_position(deliveries)}
     metadata = None
-    if moved.moves or rewarded.events:
+    if moves or rewarded.events or new:
+        directions = Counter(move.direction for move in moves)
         metadata = {
-            "moves_found_by_sync": sum(moved.moves.values()),
-            **{f"{direction}s": count for direction, count in moved.moves.items()},
+            "moves_found_by_sync": len(moves),
+            **{f"{direction}s": directions[direction] for direction in sorted(directions)},
             "upgrades_rewarded_since": rewarded.events,
             **_metadata(rewarded, since_id),
+            **(_announced(new) if tick.uses_webhooks else {}),
         }
-    return _result("vip_tier_changed", metadata, json.dumps(next_cursor))
+    return _result("vip_tier_changed", metadata, json.dumps(_polled(tick, cursor, rewarded.has_more)))
+
+
+def _is_announced(move: TierMove, deliveries: Sequence[Arrived]) -> bool:
+    """Return whether a webhook announced a change that a sync has found, so that it was reported before."""
+    return any(
+        (each.customer_id, each.vip_tier_id) == (move.customer_id, move.to_tier_id)
+        and datetime.fromisoformat(each.occurred_at) > move.changed_after
+        for each in deliveries
+    )
+
+
+def _without(trigger: Trigger, deliveries: Sequence[Arrived]) -> Trigger:
+    """Return a trigger without the customers of deliveries, whose changes have been reported."""
+    ids = sorted({each.customer_id for each in deliveries if each.customer_id is not None})
+    if not ids:
+        return trigger
+    others = f"coalesce(customer_id not in ({', '.join(map(str, ids))}), true)"
+    return replace(trigger, condition=f"({trigger.condition}) and {others}")
+
+
+def _announced(deliveries: Sequence[Arrived]) -> dict[str, Any]:
+    """Return metadata about deliveries: counts, and ids of customers and tiers, never an address."""
+    topics = Counter(str(each.topic).rpartition("/")[2] for each in deliveries)
+    shown = [
+        {
+            "customer_id": each.customer_id,
+            "vip_tier_id": each.vip_tier_id,
+            "topic": each.topic,
+            "occurred_at": each.occurred_at,
+        }
+        for each in deliveries[:_MOST_IDS]
+    ]
+    return {
+        "changes_announced": len(deliveries),
+        **{f"announced_{topic}": topics[topic] for topic in sorted(topics)},
+        "customers": dg.MetadataValue.json(shown),
+    }
 
 
 def _metadata(found: RecentEvents, since_id: int) -> dict[str, Any]:
@@ -154,10 +305,3 @@ def _result(name: str, metadata: dict[str, Any] | None, cursor: str) -> dg.Senso
         ],
         cursor=cursor,
     )
-
-
-SENSORS = [
-    _sensor("points_earned", _by_id("points_earned", POINTS_EARNED)),
-    _sensor("points_redeemed", _by_id("points_redeemed", POINTS_REDEEMED)),
-    _sensor("vip_tier_changed", _tier_changes),
-]

@@ -66,10 +66,21 @@ class RecentEvents:
 
 
 @dataclass(frozen=True)
-class TierChanges:
-    """Tier changes that syncs found, by direction ('upgrade', 'downgrade', 'lateral', 'enter', 'leave')."""
+class TierMove:
+    """A tier change that a sync found: a row of `marts.fct_tier_change`."""
 
-    moves: dict[str, int]
+    customer_id: int
+    to_tier_id: int | None
+    direction: str
+    """'upgrade', 'downgrade', 'lateral', 'enter' or 'leave'."""
+    changed_after: datetime
+
+
+@dataclass(frozen=True)
+class TierChanges:
+    """Tier changes that syncs found."""
+
+    moves: Sequence[TierMove]
     observed_at: datetime | None
     """The last observation of tiers, after which the next look begins."""
 
@@ -102,12 +113,13 @@ def tier_changes(warehouse: Warehouse, since: datetime | None) -> TierChanges:
                 f"select max(observed_at) from {RAW}.sync_log where list = 'customers' and complete",
             )
             moves = connection.execute(
-                "select direction, count(*) from marts.fct_tier_change where changed_by > ? group by all order by all",
+                "select customer_id, to_tier_id, direction, changed_after from marts.fct_tier_change "
+                "where changed_by > ? order by changed_by, customer_id",
                 [since],
             ).fetchall()
         except duckdb.CatalogException:
-            return TierChanges({}, since)
-    return TierChanges(dict(moves), latest)
+            return TierChanges((), since)
+    return TierChanges([TierMove(*move) for move in moves], latest)
 
 
 def _count(
