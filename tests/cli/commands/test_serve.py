@@ -1,4 +1,4 @@
-"""`rivo serve`: Dagster's processes on a server."""
+"""`rivo serve`: Dagster's processes on a server, and the receiver of webhooks."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_webserver_is_shown_below_a_path_prefix(prefix: str, tmp_path: Path) -> 
     [
         ("daemon --path-prefix /x", "--path-prefix is for webserver; daemon does not use it."),
         ("code --path-prefix /x", "--path-prefix is for webserver; code does not use it."),
-        ("daemon --port 3001", "--port is for webserver and code; daemon does not use it."),
-        ("daemon --host 0.0.0.0", "--host is for webserver and code; daemon does not use it."),
+        ("daemon --port 3001", "--port is for webserver, code and webhooks; daemon does not use it."),
+        ("daemon --host 0.0.0.0", "--host is for webserver, code and webhooks; daemon does not use it."),
         ("code --workspace pyproject.toml", "--workspace is for webserver and daemon; code does not use it."),
     ],
 )
@@ -82,3 +82,21 @@ def test_option_of_another_process_is_refused(
     result = rivo("serve", *arguments.split())
     assert result.returncode == 2
     assert message in result.stderr
+
+
+def test_receiver_without_a_secret_says_where_to_get_it(rivo: Rivo) -> None:
+    done = rivo("serve", "webhooks")
+
+    assert done.returncode == 1
+    assert "RIVO_WEBHOOK_SECRET is not set" in done.stderr
+    assert "Rivo shows the secret in its settings" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_port_in_use_is_named(rivo: Rivo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = rivo("serve", "webhooks", "--port", port, RIVO_WEBHOOK_SECRET="whsec")
+
+    assert done.returncode == 1
+    assert f"Cannot listen on 127.0.0.1, port {port}" in done.stderr
