@@ -56,7 +56,9 @@ def delivery_of(signed: Signed, body: bytes, received_at: datetime) -> Delivery:
     """
     content = _content(body)
     topic = signed.topic
-    own_id = as_id(content.get("id"))
+    given = content.get("id")
+    # The id of a points event can be [shop id, event id].
+    own_id = as_id(given[-1] if isinstance(given, list) and given else given)
     is_customer = (topic or "").startswith("customer/")
     return Delivery(
         id=signed.id,

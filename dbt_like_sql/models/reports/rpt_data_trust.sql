@@ -401,8 +401,8 @@ webhook_checks as (
         if(denied > 0, 'attention', 'ok') as status,
         case
             when denied > 0 then
-                'Of ' || judged || ' VIP tiers that webhooks announced in the seven days before the last sync, ' || denied
-                || ' were not held at the next sync. The models show what syncs found. See '
+                'VIP tiers that webhooks announced in the seven days before the last sync, and that the customer did not '
+                || 'hold at the next sync: ' || denied || ' of ' || judged || '. The models show what syncs found. See '
                 || 'intermediate.int_tier_deliveries, not is_confirmed.'
             when judged > 0 then
                 'Syncs confirm the VIP tiers that webhooks announced in the seven days before the last sync: ' || judged
@@ -421,8 +421,8 @@ webhook_checks as (
         if(missed > 0, 'note', 'ok') as status,
         case
             when missed > 0 then
-                'Of ' || moves || ' VIP tier changes in the seven days before the last sync, ' || missed
-                || ' were found by syncs and announced by no webhook. Their changed_at is null.'
+                'VIP tier changes in the seven days before the last sync that no webhook announced: ' || missed || ' of '
+                || moves || '. Syncs found them, and their changed_at is null.'
             when moves > 0 then 'Webhooks announced every VIP tier change that syncs found in the same days.'
             else 'There is no VIP tier change that webhooks should have announced.'
         end as finding

@@ -11,7 +11,10 @@ import pytest
 
 from assets.instance.home import open_instance
 from pipelines.warehouse import Warehouse
+from sandbox import Event
 from tests.cli.conftest import Rivo
+from tests.harness.deliveries import journal, keep
+from tests.harness.settings import make_settings
 
 PII_KEY = "a-key-that-cannot-be-guessed"
 
@@ -71,6 +74,8 @@ def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
         ]
 
     assert in_dagster(id)
+    body = {"vip_tier_id": 552288, "customer": {"id": id, "email": email}}
+    keep(warehouse, make_settings(), [Event("customer_vip_tier/upgraded", body, "w-1")])
     without = rivo("forget", str(id))
     assert (
         without.returncode,
@@ -92,6 +97,8 @@ def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
         )
     sample = str(records[0].event)
     assert f"{opaque}" in sample
+    assert journal(warehouse, "select customer_id, body from deliveries") == [(opaque, None)]
+    assert ask(warehouse, "select customer_id, body from rivo_raw.webhook_events") == [(opaque, None)]
     assert f"{id}1" in sample, "a number with the same first digits must stay"
     assert f"{id}}}" not in sample
     for file in [*warehouse.parent.rglob("*"), *home.rglob("*")]:

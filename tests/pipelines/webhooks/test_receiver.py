@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipelines.warehouse.raw_tables import ensure_tables
 from pipelines.webhooks.loading import load_deliveries
 from pipelines.webhooks.receiver import LARGEST_BODY
 from sandbox import Event, Sender
+from tests.harness.deliveries import journal
 from tests.harness.receiver import SECRET, Receiver, receiving
 from tests.harness.settings import make_settings
 
@@ -43,14 +43,6 @@ def path(tmp_path: Path) -> Path:
 def receiver(path: Path) -> Iterator[Receiver]:
     with receiving(path) as receiver:
         yield receiver
-
-
-def journal(path: Path, sql: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path.with_name("rivo.webhooks.sqlite"))
-    try:
-        return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 def test_delivery_is_kept_once_with_ids_and_the_topic_of_its_header(receiver: Receiver, path: Path) -> None:
