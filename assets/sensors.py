@@ -20,6 +20,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.delivery_sensors import EVERY_SECONDS
 from assets.keys import relation_key
 from pipelines.load.recent_events import MOST_PAGES, largest_id
 from pipelines.settings import Settings
@@ -39,9 +40,6 @@ from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
-_WITH_WEBHOOKS_SECONDS = 3
-"""Minimum interval with webhooks. Dagster's daemon looks at sensors every five seconds; with five here, a tick that
-begins slightly early would wait for the next round."""
 _MOST_IDS = 50
 """Most row ids in the metadata of a materialization."""
 
@@ -159,7 +157,7 @@ def _sensor(name: str, evaluate: _Evaluate, settings: Settings) -> dg.SensorDefi
         name=name,
         description=f"{_DESCRIPTIONS[name]} Sends at most {MOST_PAGES} requests every "
         f"{_EVERY_SECONDS // 60} minutes.{at_once}",
-        minimum_interval_seconds=_WITH_WEBHOOKS_SECONDS if settings.webhook_secrets else _EVERY_SECONDS,
+        minimum_interval_seconds=EVERY_SECONDS if settings.webhook_secrets else _EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import duckdb
 
-from pipelines.errors import NoWarehouse
+from pipelines.errors import NoWarehouse, WarehouseError
 from pipelines.load.read_ahead import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Warehouse
+from pipelines.webhooks.deliveries import last_arrival
 from runs.shop import Shop, shop_to_read
 
 GRACE = timedelta(hours=2)
@@ -79,6 +80,8 @@ class Status:
     next_full_sweep_at: datetime
     sync_cron: str
     timezone: str
+    last_delivery_at: datetime | None
+    """When the last delivery of a webhook arrived; None without webhooks."""
 
 
 def look(settings: Settings, schedule: Schedule, now: datetime | None = None) -> Status:
@@ -129,7 +132,15 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         next_full_sweep_at=schedule.next_after(max(min(sweeps_due), now)),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
+        last_delivery_at=_last_delivery(published),
     )
+
+
+def _last_delivery(warehouse: Warehouse) -> datetime | None:
+    # A user who may only read the warehouse cannot open the journal. One that is damaged makes the next sync fail.
+    with suppress(WarehouseError):
+        return last_arrival(warehouse)
+    return None
 
 
 def _failures(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -61,6 +61,8 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
     lines += _trust(status.trust)
     held = ", ".join(f"{ENDPOINTS[name].title} {rows:,}" for name, rows in status.quarantine.items())
     lines.append(("Quarantine", f"{held} rows: select * from {RAW}._quarantine" if held else "empty", ""))
+    if status.last_delivery_at:
+        lines.append(("Webhooks", f"the last delivery arrived at {_when(status.last_delivery_at)}", ""))
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
     lines += [
         ("Next sync", f"{_when(status.next_sync_at)} ({cron}), if the daemon is running", ""),

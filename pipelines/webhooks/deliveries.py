@@ -164,6 +164,20 @@ def last_position(warehouse: Warehouse) -> int:
     return int(found)
 
 
+def last_arrival(warehouse: Warehouse) -> datetime | None:
+    """Return when the last delivery arrived, by the clock of the machine that received it; None if there is none.
+
+    Raises:
+        WarehouseError: the journal cannot be read.
+    """
+    path = warehouse.journal(KIND)
+    if not path.exists():
+        return None
+    with open_deliveries(path) as journal:
+        [found] = journal.execute("select max(received_at) from deliveries").fetchone()
+    return datetime.fromisoformat(found) if found else None
+
+
 def erase_person(
     warehouse: Warehouse, words: set[str], person_id: int | None, key: int, erased: Sequence[Identifier]
 ) -> int:

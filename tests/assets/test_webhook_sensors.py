@@ -1,4 +1,4 @@
-"""The sensors with webhooks: they report deliveries at once, each change once, and send no more requests than before."""
+"""The sensors with webhooks: they report at once, each change once, and send no more requests than before."""
 
 from __future__ import annotations
 

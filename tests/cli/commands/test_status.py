@@ -20,7 +20,9 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from runs import status as runs_status
 from runs.status import GRACE, Status
+from sandbox import Event
 from tests.cli.conftest import KEY, Rivo
+from tests.harness.deliveries import keep
 
 
 def look(settings: Settings, now: datetime | None = None) -> Status:
@@ -208,3 +210,20 @@ def test_status_prints_one_line_per_topic(
     assert titles[-3:] == ["Quarantine", "Next sync", "Full sweep"]
     assert "STALE" in lines[2]
     assert f"{len(ENDPOINTS)} of {len(ENDPOINTS)} lists" in lines[1]
+
+
+def test_status_says_when_the_last_webhook_arrived(
+    warehouse: Path, observed_at: datetime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = look(settings(warehouse), now=observed_at)
+    keep(warehouse, settings(warehouse), [Event("points_event/created", {"id": 1})])
+
+    status = look(settings(warehouse), now=observed_at)
+
+    assert before.last_delivery_at is None
+    assert status.last_delivery_at is not None
+    show(status, as_json=False)
+    assert (
+        f"the last delivery arrived at {status.last_delivery_at:%Y-%m-%d %H:%M} UTC"
+        in capsys.readouterr().out
+    )

@@ -74,6 +74,7 @@ def test_forged_and_old_deliveries_are_refused_and_named(receiver: Receiver, pat
     assert "made with another secret" in said
     assert "correct this machine's clock" in said
     assert SECRET not in said
+    assert not [file for file in path.parent.iterdir() if SECRET.encode() in file.read_bytes()]
 
 
 def request(

@@ -1,0 +1,54 @@
+"""A sensor for jobs of your own that run as soon as webhooks have arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import dagster as dg
+
+from pipelines.settings import Settings
+from pipelines.webhooks.deliveries import Arrived, arrived, last_position
+from runs.shop import shop_to_sync
+
+EVERY_SECONDS = 3
+"""Minimum interval of sensors that look at deliveries. Dagster's daemon looks at sensors every five seconds; with five
+here, a tick that begins slightly early would wait for the next round."""
+RunConfig = Callable[[Sequence[Arrived]], dict[str, Any]]
+
+
+def delivery_sensor(
+    name: str, job: dg.JobDefinition, topics: str, run_config: RunConfig = lambda _deliveries: {}
+) -> dg.SensorDefinition:
+    """Return a sensor that runs a job when deliveries have arrived: one run for all that are new. Off by default.
+
+    An asset sensor on `rivo_events/vip_tier_changed` looks five seconds later, but reports each change once, whether
+    a webhook announced it or a sync found it.
+
+    Args:
+        name: name of the sensor.
+        job: the job to run.
+        topics: beginning of the topics, such as "customer_vip_tier/".
+        run_config: makes the configuration of the run from the deliveries: ids and times, no addresses.
+    """
+
+    @dg.sensor(
+        name=name,
+        job=job,
+        description=f"Runs the job when webhooks about {topics} have arrived.",
+        minimum_interval_seconds=EVERY_SECONDS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+    )
+    def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        warehouse = shop_to_sync(Settings.load()).warehouse
+        latest = last_position(warehouse)
+        if context.cursor is None:
+            return dg.SensorResult(skip_reason="Deliveries are reported from now on.", cursor=str(latest))
+        # The positions of a journal that was deleted begin at 1 again.
+        since = int(context.cursor) if int(context.cursor) <= latest else 0
+        new = [each for each in arrived(warehouse, topics, since) if each.position <= latest]
+        if not new:
+            return dg.SensorResult(skip_reason="No webhook has arrived.", cursor=str(latest))
+        return dg.SensorResult([dg.RunRequest(run_config=run_config(new))], cursor=str(latest))
+
+    return evaluate_tick
