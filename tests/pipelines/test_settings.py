@@ -44,12 +44,19 @@ def test_environment_overrides_env_file_and_empty_means_not_set(
 
 
 def test_alert_url_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/T0/secret")
-    assert "secret" not in repr(Settings.load())
-    monkeypatch.setenv("RIVO_ALERT_URL", "ftp://hooks.example/T0/secret")
+    monkeypatch.setenv("RIVO_ALERT_URL", "https://hooks.example/T0/not-for-others")
+    assert "not-for-others" not in repr(Settings.load())
+    monkeypatch.setenv("RIVO_ALERT_URL", "ftp://hooks.example/T0/not-for-others")
     with pytest.raises(SettingsError) as raised:
         Settings.load()
-    assert "secret" not in str(raised.value)
+    assert "not-for-others" not in str(raised.value)
+
+
+def test_webhook_secrets_are_separated_by_commas_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().webhook_secrets == ()
+    monkeypatch.setenv("RIVO_WEBHOOK_SECRET", " one-of-two, two-of-two ,")
+    assert Settings.load().webhook_secrets == ("one-of-two", "two-of-two")
+    assert "of-two" not in repr(Settings.load())
 
 
 @pytest.mark.parametrize("key", ["", "   "])
