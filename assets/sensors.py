@@ -40,6 +40,7 @@ from runs.shop import shop_to_sync
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
+_TIER_TOPICS = "customer_vip_tier/"
 _MOST_IDS = 50
 """Most row ids in the metadata of a materialization."""
 
@@ -91,7 +92,9 @@ class _Tick:
     first_position: int = 0
     """Position in the journal of deliveries at which this sensor began; those after it are reported."""
     position: int = 0
-    """Position of the last delivery that was reported."""
+    """Position up to which deliveries have been reported."""
+    latest: int = 0
+    """Position of the last delivery, of any topic, when the tick began."""
 
     @classmethod
     def of(cls, settings: Settings, warehouse: Warehouse, cursor: str | None) -> _Tick:
@@ -105,7 +108,8 @@ class _Tick:
         latest = last_position(warehouse)
         first, reported = known.get("first_position", latest), known.get("position", latest)
         # The positions of a journal that was deleted begin at 1 again.
-        return replace(tick, first_position=first, position=reported) if reported <= latest else tick
+        first, reported = (first, reported) if reported <= latest else (0, 0)
+        return replace(tick, first_position=first, position=reported, latest=latest)
 
     @property
     def uses_webhooks(self) -> bool:
@@ -120,20 +124,21 @@ class _Tick:
         elapsed = self.now - datetime.fromisoformat(self.known["polled_at"])
         return not timedelta(0) <= elapsed < timedelta(seconds=_EVERY_SECONDS)
 
-    def arrived(self, prefix: str) -> list[Arrived]:
-        """Return all deliveries about a subject since `first_position`."""
-        return arrived(self.warehouse, prefix, self.first_position) if self.uses_webhooks else []
+    def arrived(self, prefix: str, after: int) -> list[Arrived]:
+        """Return the deliveries about a subject after a position."""
+        return arrived(self.warehouse, prefix, after) if self.uses_webhooks else []
 
-    def new(self, deliveries: Sequence[Arrived]) -> list[Arrived]:
-        """Return the deliveries that no earlier tick has reported."""
-        return [each for each in deliveries if each.position > self.position]
-
-    def next_position(self, deliveries: Sequence[Arrived]) -> dict[str, int]:
-        """Return the part of the next cursor that says which deliveries have been reported."""
+    def next_position(self, new: Sequence[Arrived] = ()) -> dict[str, int]:
+        """Return the part of the next cursor that says which deliveries have been reported, `new` among them."""
         if not self.uses_webhooks:
             return {}
-        reported = max((each.position for each in deliveries), default=self.position)
-        return {"first_position": self.first_position, "position": max(reported, self.position)}
+        position = max([self.latest, *(each.position for each in new)])
+        return {"first_position": self.first_position, "position": position}
+
+    def quiet(self) -> dg.SensorResult:
+        """Return the result of a tick with nothing to do."""
+        cursor = {**self.known, **self.next_position()}
+        return dg.SensorResult(skip_reason="No webhook has arrived.", cursor=json.dumps(cursor))
 
 
 _Evaluate = Callable[[_Tick], dg.SensorResult | dg.SkipReason]
@@ -184,10 +189,9 @@ def _obstacle(warehouse: Warehouse) -> str | None:
 
 def _by_id(name: str, trigger: Trigger, prefix: str) -> _Evaluate:
     def evaluate(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
-        deliveries = tick.arrived(prefix)
-        new = tick.new(deliveries)
+        new = tick.arrived(prefix, tick.position)
         if not new and not tick.is_due:
-            return dg.SkipReason("No webhook has arrived.")
+            return tick.quiet()
         if tick.obstacle:
             return dg.SkipReason(tick.obstacle)
         since_id = tick.known.get("since_id")
@@ -198,7 +202,7 @@ def _by_id(name: str, trigger: Trigger, prefix: str) -> _Evaluate:
         metadata = _metadata(found, since_id) if found.events else None
         if metadata and tick.uses_webhooks:
             metadata["deliveries"] = len(new)
-        cursor = _polled(tick, {"since_id": found.last_id, **tick.next_position(deliveries)}, found.has_more)
+        cursor = _polled(tick, {"since_id": found.last_id, **tick.next_position(new)}, found.has_more)
         return _result(name, metadata, json.dumps(cursor) if tick.uses_webhooks else str(found.last_id))
 
     return evaluate
@@ -210,13 +214,12 @@ def _polled(tick: _Tick, cursor: dict[str, Any], has_more: bool) -> dict[str, An
 
 
 def _tier_changes(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
-    deliveries = tick.arrived("customer_vip_tier/")
-    new = tick.new(deliveries)
+    new = tick.arrived(_TIER_TOPICS, tick.position)
     if tick.obstacle or not tick.is_due:
         # What webhooks announce needs no request.
         if not new:
-            return dg.SkipReason(tick.obstacle or "No webhook has arrived.")
-        cursor = {**tick.known, **tick.next_position(deliveries)}
+            return dg.SkipReason(tick.obstacle) if tick.obstacle else tick.quiet()
+        cursor = {**tick.known, **tick.next_position(new)}
         nothing_else = {"moves_found_by_sync": 0, "upgrades_rewarded_since": 0}
         return _result("vip_tier_changed", {**nothing_else, **_announced(new)}, json.dumps(cursor))
     known = tick.known
@@ -224,11 +227,12 @@ def _tier_changes(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
     since_id = known.get("since_id", largest_id(tick.warehouse, TIER_REWARDED.list))
     if since_id is None:
         return dg.SensorResult(skip_reason=f"{TIER_REWARDED.list} has not been synced yet.")
+    deliveries = tick.arrived(_TIER_TOPICS, tick.first_position)
     found = tier_changes(tick.warehouse, since)
     moves = [move for move in found.moves if not _is_announced(move, deliveries)]
     rewarded = recent_events(tick.settings, tick.warehouse, _without(TIER_REWARDED, deliveries), since_id)
     observed_at = found.observed_at.isoformat() if found.observed_at else None
-    cursor = {"observed_at": observed_at, "since_id": rewarded.last_id, **tick.next_position(deliveries)}
+    cursor = {"observed_at": observed_at, "since_id": rewarded.last_id, **tick.next_position(new)}
     metadata = None
     if moves or rewarded.events or new:
         directions = Counter(move.direction for move in moves)

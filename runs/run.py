@@ -78,7 +78,11 @@ def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)
     read = yield from _read_lists(work, plan, shop)
-    deliveries = load_deliveries(work, shop.settings, keeps_bodies=plan.is_fresh)
+    try:
+        deliveries = load_deliveries(work, shop.settings, keeps_bodies=plan.is_fresh)
+    except WarehouseError as error:
+        # Syncs do without webhooks, so a journal that cannot be used is a problem, but no reason to stop.
+        return replace(read, problems=(*read.problems, str(error)))
     if deliveries.rows_total:
         yield deliveries
     return read
