@@ -9,13 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from pipelines.warehouse import Warehouse
 from pipelines.warehouse.journals import open_journal, shred
-from pipelines.webhooks.treatment import Delivery, Identifier
+from pipelines.webhooks.treatment import COLUMNS, Delivery, Identifier, values_of
 
 KIND = "webhooks"
 """Kind of the journal: part of its file name."""
@@ -44,8 +44,10 @@ create table if not exists erased (
     key_check text not null
 );
 """
-_COLUMNS = ", ".join(field.name for field in fields(Delivery))
-_PLACES = ", ".join("?" for _ in fields(Delivery))
+_CHUNK = 5_000
+"""Number of deliveries that are in memory at once; a body has at most a megabyte, and usually two kilobytes."""
+_COLUMNS = ", ".join(COLUMNS)
+_PLACES = ", ".join("?" for _ in COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def transaction(journal: sqlite3.Connection) -> Iterator[None]:
 def add(journal: sqlite3.Connection, delivery: Delivery) -> bool:
     """Add a delivery; return whether it was new. One whose id the journal has is ignored."""
     sql = f"insert into deliveries ({_COLUMNS}) values ({_PLACES}) on conflict (id) do nothing"
-    return journal.execute(sql, astuple(delivery)).rowcount > 0
+    return journal.execute(sql, values_of(delivery)).rowcount > 0
 
 
 def replace_delivery(journal: sqlite3.Connection, old: Delivery, new: Delivery) -> None:
@@ -92,10 +94,21 @@ def replace_delivery(journal: sqlite3.Connection, old: Delivery, new: Delivery) 
     )
 
 
-def stored(journal: sqlite3.Connection) -> Iterator[Delivery]:
-    """Yield all deliveries of the journal, in the order of their arrival."""
-    for row in journal.execute(f"select {_COLUMNS} from deliveries order by position").fetchall():
-        yield Delivery(*row)
+def stored(journal: sqlite3.Connection) -> Iterator[list[Delivery]]:
+    """Yield all deliveries of the journal in the order of their arrival, `_CHUNK` at a time."""
+    position = 0
+    while rows := journal.execute(
+        f"select position, {_COLUMNS} from deliveries where position > ? order by position limit {_CHUNK}",
+        (position,),
+    ).fetchall():
+        position = rows[-1][0]
+        yield [Delivery(*row[1:]) for row in rows]
+
+
+def deletable(journal: sqlite3.Connection, received_before: datetime) -> list[str]:
+    """Return the ids of deliveries that have a body or arrived before a time in UTC."""
+    sql = "select id from deliveries where body is not null or received_at < ?"
+    return [id for (id,) in journal.execute(sql, (received_before.isoformat(),)).fetchall()]
 
 
 def erased_people(journal: sqlite3.Connection) -> list[Identifier]:

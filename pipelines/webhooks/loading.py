@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -19,13 +19,14 @@ from pipelines.webhooks.deliveries import (
     KEEP_DAYS,
     KIND,
     copy_erased_people,
+    deletable,
     delete_bodies,
     open_deliveries,
     replace_delivery,
     stored,
     transaction,
 )
-from pipelines.webhooks.treatment import Delivery, Treatment
+from pipelines.webhooks.treatment import COLUMNS, Delivery, Treatment, values_of
 
 _TABLE = f"{RAW}.webhook_events"
 _TYPES = {"object_id": pa.int64(), "customer_id": pa.int64(), "vip_tier_id": pa.int64()}
@@ -60,7 +61,8 @@ def load_deliveries(build: Build, settings: Settings, *, keeps_bodies: bool = Fa
             copy_erased_people(journal, erased)
             if not keeps_bodies and base_of(build.published) == build.published:
                 _delete_published_bodies(build, journal)
-            new = _insert(connection, _treated(journal, Treatment(settings, erased)))
+            treatment = Treatment(settings, erased)
+            new = sum(_insert(connection, treated) for treated in _treated(journal, treatment))
     return DeliveriesLoaded(new, scalar(build.connection, f"select count(*) from {_TABLE}"))
 
 
@@ -68,37 +70,43 @@ def _delete_published_bodies(build: Build, journal: sqlite3.Connection) -> None:
     """Delete bodies of deliveries that the working copy began with, since the published file holds them."""
     if not build.published.exists():
         return
-    published = [id for (id,) in build.connection.execute(f"select delivery_id from {_TABLE}").fetchall()]
+    before = datetime.now(UTC) - timedelta(days=KEEP_DAYS)
+    build.connection.register(
+        "candidates", pa.table({"id": pa.array(deletable(journal, before), pa.string())})
+    )
+    published = build.connection.execute(
+        f"select id from candidates where id in (select delivery_id from {_TABLE})"
+    ).fetchall()
+    build.connection.unregister("candidates")
+    if not published:
+        return
     # The rename that published the file may not have reached the disk yet.
     sync_to_disk(build.published)
     sync_to_disk(build.published.parent)
-    delete_bodies(journal, published, datetime.now(UTC) - timedelta(days=KEEP_DAYS))
+    delete_bodies(journal, [id for (id,) in published], before)
 
 
-def _treated(journal: sqlite3.Connection, treatment: Treatment) -> list[Delivery]:
-    """Return all deliveries as they may be stored, and replace those in the journal that differ."""
-    deliveries = []
-    changes = []
-    for delivery in stored(journal):
-        treated = treatment.apply(delivery)
-        deliveries.append(treated)
-        if treated != delivery:
-            changes.append((delivery, treated))
-    if changes:
-        with transaction(journal):
-            for old, new in changes:
-                replace_delivery(journal, old, new)
-        if any(old.body != new.body or old.customer_id != new.customer_id for old, new in changes):
-            shred(journal)
-    return deliveries
+def _treated(journal: sqlite3.Connection, treatment: Treatment) -> Iterator[list[Delivery]]:
+    """Yield all deliveries as they may be stored, and replace those in the journal that differ."""
+    has_deleted = False
+    for deliveries in stored(journal):
+        treated = [treatment.apply(delivery) for delivery in deliveries]
+        changes = [(old, new) for old, new in zip(deliveries, treated, strict=True) if old != new]
+        if changes:
+            with transaction(journal):
+                for old, new in changes:
+                    replace_delivery(journal, old, new)
+        has_deleted |= any((o.body, o.customer_id) != (n.body, n.customer_id) for o, n in changes)
+        yield treated
+    if has_deleted:
+        shred(journal)
 
 
 def _insert(connection: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery]) -> int:
     """Insert the deliveries whose id the table does not have; return their number."""
     if not deliveries:
         return 0
-    names = [field.name for field in fields(Delivery)]
-    columns = dict(zip(names, zip(*map(astuple, deliveries), strict=True), strict=True))
+    columns = dict(zip(COLUMNS, zip(*map(values_of, deliveries), strict=True), strict=True))
     table = pa.table(
         {name: pa.array(values, _TYPES.get(name, pa.string())) for name, values in columns.items()}
     )

@@ -6,10 +6,11 @@ been erased in between.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -47,6 +48,12 @@ class Delivery:
     vip_tier_id: int | None
     pii: str
     body: str | None
+
+
+COLUMNS = tuple(field.name for field in fields(Delivery))
+"""The names of a delivery's values, in order."""
+values_of: Callable[[Delivery], tuple[Any, ...]] = attrgetter(*COLUMNS)
+"""Returns the values of a delivery, in the order of `COLUMNS`."""
 
 
 def delivery_of(signed: Signed, body: bytes, received_at: datetime) -> Delivery:
