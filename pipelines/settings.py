@@ -57,6 +57,14 @@ class Settings(BaseSettings):
     alert_url: SecretStr | None = None
     """Webhook that accepts Slack's JSON. It is a secret, since the address alone permits posting."""
 
+    settle_seconds: float = Field(90, ge=0, allow_inf_nan=False)
+    """How long an action that was sent and got no answer may still take effect in Rivo."""
+    call_refund_redemption: str | None = None
+    call_create_referral: str | None = None
+    call_update_customer: str | None = None
+    call_set_vip_tier: str | None = None
+    """The calls that Rivo's documentation does not describe: method, path, fields. `pipelines.actions.kinds`."""
+
     pii: Literal["keep", "hash", "drop"] = "keep"
     """How personal data is treated before anything is written."""
     pii_key: SecretStr | None = Field(None, validate_default=True)

@@ -14,6 +14,8 @@ from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, Warehouse
+from pipelines.warehouse.action_tables import load_outbox
+from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
@@ -73,6 +75,7 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
 def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
     """Prepare the raw tables, and read the lists of the plan into them."""
     ensure_tables(work.connection)
+    load_outbox(work.connection, journal_path(work.published, OUTBOX))
     if plan.prepare:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pipelines.errors import WarehouseError
 
+OUTBOX = "outbox"
+"""The journal of actions."""
 _BUSY_SECONDS = 30.0
 """How long a write waits for another process that is writing."""
 

@@ -1,0 +1,340 @@
+"""The outbox: what was planned, sent and answered, in a journal beside the warehouse that no sync replaces.
+
+An action goes *planned -> sending -> done | refused | unknown*. `sending` is written and flushed to the disk before the
+request leaves, so that after a crash the action is known to have an unknown outcome. `skipped` actions were left out
+after they had been planned, and can be planned again.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pipelines.actions.parameters import ActionRow
+from pipelines.warehouse.journals import open_journal
+
+State = Literal["planned", "sending", "done", "refused", "unknown", "skipped"]
+OPEN: tuple[State, ...] = ("sending", "unknown")
+"""States of an action whose outcome has to be found by reading back."""
+SENDABLE: tuple[State, ...] = ("planned", "skipped")
+"""States of an action that can be planned again, since nothing was changed."""
+
+_SCHEMA = """
+create table if not exists actions (
+    action_id integer primary key,
+    action text not null,
+    kind text not null,
+    action_key text not null,
+    state text not null check (state in ('planned', 'sending', 'done', 'refused', 'unknown', 'skipped')),
+    customer_id integer,
+    parameters text not null,
+    points_amount integer not null,
+    credits_amount text not null,
+    value text,
+    token text not null unique,
+    since_id integer,
+    points_before integer,
+    planned_at text not null,
+    sent_at text,
+    sent_clock real,
+    finished_at text,
+    attempts integer not null default 0,
+    rivo_id integer,
+    message text,
+    verified_at text,
+    difference text,
+    unique (action, action_key)
+);
+create index if not exists actions_state on actions (state);
+create table if not exists results (
+    action_id integer not null,
+    attempt integer not null,
+    sent_at text not null,
+    answered_at text,
+    http_status integer,
+    outcome text not null,
+    message text,
+    primary key (action_id, attempt)
+);
+create table if not exists tried_calls (call text primary key, tried_at text not null);
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the outbox. Amounts are in points and in the shop's currency; times are UTC."""
+
+    action_id: int
+    action: str
+    kind: str
+    action_key: str
+    state: State
+    customer_id: int | None
+    parameters: Mapping[str, Any]
+    points_amount: int
+    credits_amount: Decimal
+    value: Decimal | None
+    token: str
+    """Text by which its points event can be recognised."""
+    since_id: int | None
+    """Largest id of the list that it appears in, as of before it was sent."""
+    points_before: int | None
+    """The customer's points balance before it was sent."""
+    sent_at: datetime | None
+    sent_clock: float | None
+    """When it was sent by this machine's clock, in seconds since 1970."""
+    attempts: int
+    rivo_id: int | None
+    """Id of the object that it made or changed in Rivo."""
+    message: str | None
+    verified_at: datetime | None
+    difference: str | None
+    """What Rivo shows instead of what was asked for; None if it agrees or was not read back yet."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was sent on a day, for limits per day."""
+
+    rows: int
+    points: int
+    value: Decimal
+
+
+class Outbox:
+    """The outbox of one shop. Each method is one transaction, flushed to the disk."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def plan(self, actions: Sequence[tuple[ActionRow, Decimal | None]], now: datetime) -> list[Entry]:
+        """Record actions with their value as planned. Those that were skipped or refused are planned again.
+
+        Raises:
+            ValueError: one of them is done, or its outcome is unknown.
+        """
+        entries = []
+        with self._transaction():
+            for action, value in actions:
+                known = self.find(action.name, action.key)
+                if known and known.state in ("done", *OPEN):
+                    raise ValueError(f"{action.name} {action.key} is {known.state}")
+                self._connection.execute(
+                    """
+                    insert into actions (action, kind, action_key, state, customer_id, parameters, points_amount,
+                        credits_amount, value, token, planned_at)
+                    values (?, ?, ?, 'planned', ?, ?, ?, ?, ?, ?, ?)
+                    on conflict (action, action_key) do update set
+                        kind = excluded.kind, state = 'planned', customer_id = excluded.customer_id,
+                        parameters = excluded.parameters, points_amount = excluded.points_amount,
+                        credits_amount = excluded.credits_amount, value = excluded.value,
+                        planned_at = excluded.planned_at, message = null
+                    """,
+                    [
+                        *(action.name, action.kind, action.key, action.customer_id),
+                        *(json.dumps(dict(action.parameters), ensure_ascii=False), action.points),
+                        *(str(action.credits), None if value is None else str(value)),
+                        *(secrets.token_hex(8), _text(now)),
+                    ],
+                )
+                entry = self.find(action.name, action.key)
+                assert entry
+                entries.append(entry)
+        return entries
+
+    def find(self, action: str, key: str) -> Entry | None:
+        """Return the entry of an action by its key."""
+        return next(self._select("action = ? and action_key = ?", [action, key]), None)
+
+    def known(self, action: str) -> dict[str, Entry]:
+        """Return the entries of an action by key."""
+        return {entry.action_key: entry for entry in self._select("action = ?", [action])}
+
+    def open(self) -> list[Entry]:
+        """Return the entries whose outcome is not known, of all actions."""
+        return list(self._select(f"state in ({_marks(OPEN)})", OPEN))
+
+    def unverified(self) -> list[Entry]:
+        """Return the entries that are done and were not read back yet, of all actions."""
+        return list(self._select("state = 'done' and verified_at is null", []))
+
+    def entry(self, action_id: int) -> Entry:
+        """Return an entry by its id."""
+        return next(self._select("action_id = ?", [action_id]))
+
+    def count(self) -> dict[tuple[str, State], int]:
+        """Return the number of entries by action and state."""
+        rows = self._connection.execute("select action, state, count(*) from actions group by 1, 2")
+        return {(action, state): number for action, state, number in rows}
+
+    def last_sent_at(self, action: str) -> datetime | None:
+        """Return when an action was last sent."""
+        [found] = self._connection.execute(
+            "select max(sent_at) from actions where action = ?", [action]
+        ).fetchone()
+        return _moment(found)
+
+    def spent(self, action: str, since: datetime) -> Spent:
+        """Return what an action has sent since a moment, refused calls not counted."""
+        sent = list(
+            self._select(
+                "action = ? and sent_at >= ? and state in ('done', 'sending', 'unknown')",
+                [action, _text(since)],
+            )
+        )
+        points, values = (
+            sum(abs(each.points_amount) for each in sent),
+            (each.value or Decimal(0) for each in sent),
+        )
+        return Spent(len(sent), points, sum(map(abs, values), Decimal(0)))
+
+    def sending(
+        self, entry: Entry, now: datetime, clock: float, since_id: int | None, points_before: int | None
+    ) -> None:
+        """Record that an action is about to be sent: the last write before the request leaves."""
+        with self._transaction():
+            self._connection.execute(
+                "update actions set state = 'sending', sent_at = ?, sent_clock = ?, since_id = coalesce(since_id, ?), "
+                "points_before = ?, attempts = attempts + 1 where action_id = ?",
+                [_text(now), clock, since_id, points_before, entry.action_id],
+            )
+            self._connection.execute(
+                "insert into results (action_id, attempt, sent_at, outcome) "
+                "select action_id, attempts, sent_at, 'sending' from actions where action_id = ?",
+                [entry.action_id],
+            )
+
+    def answered(
+        self,
+        entry: Entry,
+        state: State,
+        now: datetime,
+        status: int | None,
+        rivo_id: int | None,
+        message: str | None,
+    ) -> None:
+        """Record the answer to an action that was sent."""
+        with self._transaction():
+            self._connection.execute(
+                "update results set answered_at = ?, http_status = ?, outcome = ?, message = ? where action_id = ? "
+                "and attempt = (select attempts from actions where action_id = ?)",
+                [_text(now), status, state, message, entry.action_id, entry.action_id],
+            )
+            self._finish(entry.action_id, state, now, rivo_id, message)
+
+    def resolved(self, entry: Entry, state: State, now: datetime, rivo_id: int | None, message: str) -> None:
+        """Record the outcome of an action that was found by reading back, or that it is free to be sent again."""
+        with self._transaction():
+            self._finish(entry.action_id, state, now, rivo_id, message)
+
+    def skipped(self, entry: Entry, now: datetime, message: str) -> None:
+        """Record that a planned action was left out."""
+        with self._transaction():
+            self._finish(entry.action_id, "skipped", now, None, message)
+
+    def verified(self, entry: Entry, now: datetime, difference: str | None) -> None:
+        """Record that a done action was read back, and what differs."""
+        with self._transaction():
+            self._connection.execute(
+                "update actions set verified_at = ?, difference = ? where action_id = ?",
+                [_text(now), difference, entry.action_id],
+            )
+
+    def rivo_ids(self, kind: str) -> set[int]:
+        """Return the ids of the objects in Rivo that actions of a kind are known to have made."""
+        rows = self._connection.execute(
+            "select rivo_id from actions where kind = ? and rivo_id is not null", [kind]
+        )
+        return {id for (id,) in rows}
+
+    def was_tried(self, call: str) -> bool:
+        """Return whether an unconfirmed call was tried and read back on this shop."""
+        return (
+            self._connection.execute("select 1 from tried_calls where call = ?", [call]).fetchone()
+            is not None
+        )
+
+    def tried(self, call: str, now: datetime) -> None:
+        """Record that an unconfirmed call did what it is expected to do."""
+        with self._transaction():
+            self._connection.execute("insert or ignore into tried_calls values (?, ?)", [call, _text(now)])
+
+    def _finish(
+        self, action_id: int, state: State, now: datetime, rivo_id: int | None, message: str | None
+    ) -> None:
+        self._connection.execute(
+            "update actions set state = ?, finished_at = ?, rivo_id = coalesce(?, rivo_id), message = ? "
+            "where action_id = ?",
+            [state, _text(now), rivo_id, message, action_id],
+        )
+
+    def _select(self, condition: str, values: Sequence[Any]) -> Iterator[Entry]:
+        for row in self._connection.execute(
+            f"select * from actions where {condition} order by action_id", values
+        ):
+            yield Entry(
+                **{name: row[name] for name in _PLAIN},
+                parameters=json.loads(row["parameters"]),
+                credits_amount=Decimal(row["credits_amount"]),
+                value=None if row["value"] is None else Decimal(row["value"]),
+                sent_at=_moment(row["sent_at"]),
+                verified_at=_moment(row["verified_at"]),
+            )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("rollback")
+            raise
+        self._connection.execute("commit")
+
+
+_PLAIN = (
+    *(
+        "action_id",
+        "action",
+        "kind",
+        "action_key",
+        "state",
+        "customer_id",
+        "points_amount",
+        "token",
+        "since_id",
+    ),
+    *("points_before", "sent_clock", "attempts", "rivo_id", "message", "difference"),
+)
+"""Columns that an `Entry` holds as they are stored."""
+
+
+@contextmanager
+def open_outbox(path: Path) -> Iterator[Outbox]:
+    """Open the outbox, and create it if there is none.
+
+    Raises:
+        WarehouseError: the file cannot be used.
+    """
+    with open_journal(path, _SCHEMA) as connection:
+        yield Outbox(connection)
+
+
+def _marks(values: Sequence[Any]) -> str:
+    return ", ".join("?" * len(values))
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
