@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox.clock import parse
@@ -80,6 +81,12 @@ def _parser(called: str) -> argparse.ArgumentParser:
     add("--credits-only", action="store_true", help="simulate a shop with store credits and no points")
     add("--unknown-source", action="store_true", help="give some ledger entries an undocumented source")
     add("--legacy-keys", action="store_true", help="use the attribute names of an older API version")
+    add(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="keep calls that change the shop in this file, and repeat those in it at the start",
+    )
     add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
     return parser
 
@@ -125,7 +132,15 @@ def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -
         program = Program(options)
         now = args.now or options.end
         running = serve(
-            program, now, args.port, args.key, args.fault, args.rate_limit, args.latency_ms, args.host
+            program,
+            now,
+            args.port,
+            args.key,
+            args.fault,
+            args.rate_limit,
+            args.latency_ms,
+            args.host,
+            args.journal,
         )
         with running as server:
             print(f"simulating {args.customers} customers up to {now.isoformat()} ...", file=sys.stderr)

@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from sandbox.api import BASE, Answer, Api, Request
 from sandbox.faults import Fault, FaultLike
+from sandbox.journal import Journal
 from sandbox.program import Program
 from sandbox.writes import Mail
 
@@ -180,11 +182,16 @@ def serve(
     rate_limit: float = 15,
     latency_ms: float = 0,
     host: str = "127.0.0.1",
+    journal: Path | None = None,
 ) -> Iterator[Server]:
-    """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port."""
+    """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port.
+
+    Calls that change the shop are kept in the file `journal`, and those in it are repeated first.
+    """
     if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the sandbox listens on loopback only, not on {host}")
-    api = Api(program, now or program.options.end, key, faults, rate_limit)
+    calls = Journal(journal) if journal else None
+    api = Api(program, now or program.options.end, key, faults, rate_limit, calls)
     http = _HttpServer((host, port), api, latency_ms)
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
     thread.start()

@@ -18,7 +18,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
+
+from pipelines.actions.kinds import KINDS
 from pipelines.actions.parameters import ActionRow
+from pipelines.warehouse.action_tables import ACTIONS
 from pipelines.warehouse.journals import open_journal
 
 State = Literal["planned", "sending", "done", "refused", "unknown", "skipped"]
@@ -150,6 +154,30 @@ class Outbox:
                 entries.append(entry)
         return entries
 
+    def restore(self, warehouse: duckdb.DuckDBPyConnection) -> int:
+        """Fill a new outbox from the copy in a warehouse, so that after a move nothing is sent twice.
+
+        Returns:
+            The number of actions.
+        """
+        columns = ", ".join(
+            f"strftime({name} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%g+00:00') as {name}"
+            if is_time
+            else name
+            for name, is_time in _COPIED.items()
+        )
+        try:
+            cursor = warehouse.execute(f"select {columns} from {ACTIONS}.outbox order by action_id")
+        except (duckdb.CatalogException, duckdb.BinderException):
+            # Written by a release without actions.
+            return 0
+        rows = [[None if each is None else _stored(each) for each in row] for row in cursor.fetchall()]
+        with self._transaction():
+            self._connection.executemany(
+                f"insert into actions ({', '.join(_COPIED)}) values ({_marks(list(_COPIED))})", rows
+            )
+        return len(rows)
+
     def find(self, action: str, key: str) -> Entry | None:
         """Return the entry of an action by its key."""
         return next(self._select("action = ? and action_key = ?", [action, key]), None)
@@ -229,6 +257,8 @@ class Outbox:
                 [_text(now), status, state, message, entry.action_id, entry.action_id],
             )
             self._finish(entry.action_id, state, now, rivo_id, message)
+            if state == "refused":
+                self._strip(entry.action_id)
 
     def resolved(self, entry: Entry, state: State, now: datetime, rivo_id: int | None, message: str) -> None:
         """Record the outcome of an action that was found by reading back, or that it is free to be sent again."""
@@ -247,6 +277,7 @@ class Outbox:
                 "update actions set verified_at = ?, difference = ? where action_id = ?",
                 [_text(now), difference, entry.action_id],
             )
+            self._strip(entry.action_id)
 
     def rivo_ids(self, kind: str) -> set[int]:
         """Return the ids of the objects in Rivo that actions of a kind are known to have made."""
@@ -266,6 +297,16 @@ class Outbox:
         """Record that an unconfirmed call did what it is expected to do."""
         with self._transaction():
             self._connection.execute("insert or ignore into tried_calls values (?, ?)", [call, _text(now)])
+
+    def _strip(self, action_id: int) -> None:
+        """Delete values that identify a person, once they are no longer needed."""
+        kept = {
+            name: value for name, value in self.entry(action_id).parameters.items() if name not in _PERSONAL
+        }
+        self._connection.execute(
+            "update actions set parameters = ? where action_id = ?",
+            [json.dumps(kept, ensure_ascii=False), action_id],
+        )
 
     def _finish(
         self, action_id: int, state: State, now: datetime, rivo_id: int | None, message: str | None
@@ -315,6 +356,26 @@ _PLAIN = (
     *("points_before", "sent_clock", "attempts", "rivo_id", "message", "difference"),
 )
 """Columns that an `Entry` holds as they are stored."""
+
+
+_PERSONAL = {
+    parameter.name for kind in KINDS.values() for parameter in kind.parameters if parameter.is_personal
+}
+_COPIED = {
+    **dict.fromkeys(
+        ("action_id", "action", "kind", "action_key", "state", "customer_id", "parameters"), False
+    ),
+    **dict.fromkeys(("points_amount", "credits_amount", "value", "token", "since_id"), False),
+    **dict.fromkeys(("planned_at", "sent_at", "finished_at"), True),
+    **dict.fromkeys(("attempts", "rivo_id", "message"), False),
+    "verified_at": True,
+    "difference": False,
+}
+"""The columns that the warehouse has a copy of, and whether each is a time."""
+
+
+def _stored(value: Any) -> Any:
+    return str(value) if isinstance(value, Decimal) else value
 
 
 @contextmanager
