@@ -28,6 +28,7 @@ from runs.recent_events import (
     tier_changes,
 )
 from runs.shop import shop_to_sync
+from runs.waiting import is_applying
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
@@ -89,6 +90,8 @@ def _sensor(
             )
         if shop.warehouse.is_being_built:
             return dg.SkipReason("A sync is using the rate limit; skipping this tick.")
+        if is_applying(shop.warehouse):
+            return dg.SkipReason("Actions are being applied and use the rate limit; skipping this tick.")
         if shop.warehouse.recent_events.is_being_built:
             return dg.SkipReason("Another sensor is writing the recent-events file; skipping this tick.")
         return evaluate(settings, shop.warehouse, context.cursor)

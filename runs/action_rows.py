@@ -81,7 +81,7 @@ def from_file(project: Project, name: str, file: Path, key: Sequence[str]) -> De
     """
     columns, rows = _csv(file)
     if name in KINDS:
-        return Definition(name, KINDS[name], key or columns, lambda _connection: (columns, rows), str(file))
+        return Definition(name, KINDS[name], key, lambda _connection: (columns, rows), str(file))
     action = from_project(project, name)
     return Definition(
         action.name,
@@ -100,9 +100,7 @@ def from_row(kind: str, row: Row, *, repeat: int = 0) -> Definition:
     """Return an action of one row. `repeat` makes its key differ from that of an equal one that was sent before."""
     given = {name: value for name, value in row.items() if value is not None}
     keyed = {**given, "repeat": repeat} if repeat else given
-    return Definition(
-        kind, KINDS[kind], list(keyed), lambda _connection: (list(keyed), [keyed]), "the command line"
-    )
+    return Definition(kind, KINDS[kind], [], lambda _connection: (list(keyed), [keyed]), "the command line")
 
 
 def all_of(project: Project) -> Iterator[Definition]:

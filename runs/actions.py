@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,18 +19,18 @@ from pipelines.actions.outbox import Entry, Outbox, State, open_outbox
 from pipelines.actions.parameters import ActionRow, check_columns, read_rows
 from pipelines.actions.plan import ActionPlan, make_plan
 from pipelines.actions.readback import customer
-from pipelines.errors import RivoError, WarehouseError, command
+from pipelines.errors import RivoError
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import by_id
 from pipelines.settings import Settings
 from pipelines.sql import scalar
 from pipelines.warehouse import RAW
-from pipelines.warehouse.journals import OUTBOX, journal_path, sole_use
+from pipelines.warehouse.journals import sole_use
 from runs import action_facts
 from runs.action_rows import Definition, Row, from_row
 from runs.client import client_of, opened
 from runs.shop import Shop, shop_to_sync
-
-_MAX_WAIT_SECONDS = 1_800.0
-"""How long an apply waits for a sync."""
+from runs.waiting import outbox_path, wait_for_sync
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,8 @@ class Desk:
             raise RivoError(
                 f"{definition.where}: the key column {missing[0]} is not among {', '.join(columns)}."
             )
-        read = read_rows(definition.name, kind, known, definition.key, self._with_ids(rows))
+        rows = self._with_ids(rows)
+        read = read_rows(definition.name, kind, known, definition.key, rows, self.outbox.hashed)
         ids = {row.customer_id for row in read if isinstance(row, ActionRow) and row.customer_id is not None}
         return make_plan(
             definition.name,
@@ -176,7 +176,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
         RivoError: a file cannot be read.
     """
     shop = shop_to_sync(settings)
-    path = _outbox_path(shop)
+    path = outbox_path(shop.warehouse)
     # Without an outbox, an empty one in memory, so that looking creates no file.
     with opened(shop) as connection, open_outbox(path if path.exists() else Path(":memory:")) as outbox:
         yield Desk(shop, connection, outbox, _observed_at(connection))
@@ -192,8 +192,8 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
         RivoError: another command applies actions, a sync does not end, or a file cannot be used.
     """
     shop = shop_to_sync(settings)
-    path = _outbox_path(shop)
-    _wait_for_sync(shop, notice)
+    path = outbox_path(shop.warehouse)
+    wait_for_sync(shop.warehouse, notice)
     busy = f"Another command is applying actions to {shop.warehouse}. Wait until it ends, then run this one again."
     with sole_use(path, busy), opened(shop) as connection:
         is_new = not path.exists()
@@ -204,6 +204,8 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
             with client_of(shop, observed_at, notice) as client:
                 ids = action_facts.largest_ids(connection)
                 session = Session(client, outbox, settings.settle_seconds, ids, notice)
+                # Before anything is planned: whether the key works, and the time by Rivo's clock.
+                client.get(ENDPOINTS["vip_tiers"].path, by_id(0, 1), ENDPOINTS["vip_tiers"].title)
                 yield Desk(shop, connection, outbox, observed_at, session)
 
 
@@ -289,25 +291,6 @@ def _try(session: Session, entry: Entry, name: str, options: SendOptions) -> Ent
     settle(session, name, options)
     verify(session)
     return session.outbox.entry(entry.action_id)
-
-
-def _wait_for_sync(shop: Shop, notice: Callable[[str], None]) -> None:
-    deadline = time.monotonic() + _MAX_WAIT_SECONDS
-    is_said = False
-    while shop.warehouse.is_being_built:
-        if time.monotonic() > deadline:
-            raise WarehouseError(
-                f"A sync of {shop.warehouse} has been running for {_MAX_WAIT_SECONDS / 60:.0f} minutes. Actions wait "
-                f"for its end. `{command()} status` shows its state; run this command again after it."
-            )
-        if not is_said:
-            notice("A sync is running. Actions wait until it ends, because both share Rivo's rate limit.")
-            is_said = True
-        time.sleep(0.5)
-
-
-def _outbox_path(shop: Shop) -> Path:
-    return journal_path(shop.warehouse.path, OUTBOX)
 
 
 def _observed_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:

@@ -15,7 +15,6 @@ from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.action_tables import load_outbox
-from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
@@ -23,6 +22,7 @@ from runs.pictures import PICTURES
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
+from runs.waiting import outbox_path, wait_for_actions
 
 __all__ = ["Event", "Finished", "ListsRead", "Page", "Plan", "Step", "run"]
 
@@ -56,6 +56,8 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
+    if plan.lists:
+        wait_for_actions(shop.warehouse, plan.lists.notice)
     with shop.warehouse.build(is_fresh=plan.is_fresh) as work:
         read = yield from _read(work, plan, shop)
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
@@ -75,7 +77,7 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
 def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
     """Prepare the raw tables, and read the lists of the plan into them."""
     ensure_tables(work.connection)
-    load_outbox(work.connection, journal_path(work.published, OUTBOX))
+    load_outbox(work.connection, outbox_path(shop.warehouse))
     if plan.prepare:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)

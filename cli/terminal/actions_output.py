@@ -116,7 +116,7 @@ def _print_plan(console: Console, plan: ActionPlan, definition: Definition, desk
                     row.position,
                     _DECISIONS[row.decision],
                     *(_values(row).get(name) for name in columns),
-                    row.value,
+                    row.value if _has_value(plan) else None,
                     row.reason or None,
                 )
                 for row in plan.rows[:PLAN_ROWS]
@@ -150,10 +150,14 @@ def _amounts(plan: ActionPlan) -> str:
         parts.append(counted(plan.points, "point"))
     if plan.credits:
         parts.append(f"{plan.credits:,} store credits")
-    if plan.ready and plan.kind.name in ("add_points", "redeem_reward"):
+    if plan.ready and _has_value(plan):
         value = plan.value
         parts.append("value unknown" if value is None else f"about {value:,.2f} in the shop's currency")
     return f": {', '.join(parts)}" if parts else ""
+
+
+def _has_value(plan: ActionPlan) -> bool:
+    return plan.kind.name in ("add_points", "redeem_reward")
 
 
 def _limits(scopes: dict[str, Limits] | Any) -> list[str]:
@@ -209,7 +213,7 @@ class Follower:
         self.console.print(plain(sentence), highlight=False)
 
     def _progress(self, sent: int, total: int) -> None:
-        if time.monotonic() - self._printed > _PROGRESS_SECONDS:
+        if sent < total and time.monotonic() - self._printed > _PROGRESS_SECONDS:
             self._printed = time.monotonic()
             self.console.print(f"Sent {sent:,} of {total:,}", highlight=False)
 

@@ -7,6 +7,7 @@ after they had been planned, and can be planned again.
 
 from __future__ import annotations
 
+import hmac
 import json
 import secrets
 import sqlite3
@@ -68,6 +69,7 @@ create table if not exists results (
     message text,
     primary key (action_id, attempt)
 );
+create table if not exists secrets (secret text not null);
 create table if not exists tried_calls (call text primary key, tried_at text not null);
 """
 
@@ -177,6 +179,16 @@ class Outbox:
                 f"insert into actions ({', '.join(_COPIED)}) values ({_marks(list(_COPIED))})", rows
             )
         return len(rows)
+
+    def hashed(self, text: str) -> str:
+        """Return what stands for a text in a key: a hash under a secret that no copy of the outbox has."""
+        with self._transaction():
+            self._connection.execute(
+                "insert into secrets select ? where not exists (select 1 from secrets)",
+                [secrets.token_hex(32)],
+            )
+        [secret] = self._connection.execute("select secret from secrets").fetchone()
+        return "hash:" + hmac.new(bytes.fromhex(secret), text.encode(), "sha256").hexdigest()[:32]
 
     def find(self, action: str, key: str) -> Entry | None:
         """Return the entry of an action by its key."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -72,7 +71,9 @@ def check_columns(kind: Kind, known: Mapping[str, Parameter], columns: Sequence[
     """
     names = list(known)
     for column in columns:
-        near = get_close_matches(column, names, n=1, cutoff=0.85)
+        # `points` for points_amount is a mistake that circulates.
+        near = [name for name in names if name.startswith(f"{column}_") or name.endswith(f"_{column}")]
+        near += get_close_matches(column, names, n=1, cutoff=0.85)
         if near and column not in known:
             raise RivoError(
                 f"{where}: {kind.name} has no parameter {column}. Did you mean {near[0]}? Rename the column; a column "
@@ -91,6 +92,7 @@ def read_rows(
     known: Mapping[str, Parameter],
     key: Sequence[str],
     rows: Iterable[Mapping[str, Any]],
+    hashed: Callable[[str], str],
 ) -> list[ActionRow | Invalid]:
     """Return an action for each row, or why there is none.
 
@@ -98,8 +100,9 @@ def read_rows(
         name: name of the action.
         kind: its kind.
         known: the parameters, as `parameters_of` returns them.
-        key: columns that make a row unique.
+        key: columns that make a row unique; none for all that have a value.
         rows: values by column, as a SELECT or a CSV file has them.
+        hashed: returns what stands for a text in a key that identifies a person.
     """
     read: list[ActionRow | Invalid] = []
     for position, row in enumerate(rows, 1):
@@ -109,16 +112,24 @@ def read_rows(
             }
             parameters = {column: value for column, value in parameters.items() if value is not None}
             _check(kind, known, parameters)
-            key_values = {column: parameters.get(column, row.get(column)) for column in key}
+            given = {column: parameters.get(column, value) for column, value in row.items()}
+            key_values = {column: given.get(column) for column in key}
+            key_values = key_values or {
+                column: value for column, value in given.items() if value not in (None, "")
+            }
+            personal = [column for column in key_values if column in known and known[column].is_personal]
             extra = {column: value for column, value in row.items() if column not in known}
-            read.append(ActionRow(name, kind.name, key_text(key_values), parameters, extra))
+            text = key_text(key_values, personal, hashed)
+            read.append(ActionRow(name, kind.name, text, parameters, extra))
         except ValueError as error:
             read.append(Invalid(position, row, str(error)))
     return read
 
 
-def key_text(values: Mapping[str, Any]) -> str:
-    """Return the text under which the outbox knows an action: its key columns as JSON, with addresses hashed.
+def key_text(values: Mapping[str, Any], personal: Sequence[str], hashed: Callable[[str], str]) -> str:
+    """Return the text under which the outbox knows an action: its key columns as JSON.
+
+    The values of the columns `personal`, and texts with an e-mail address, are hashed.
 
     Raises:
         ValueError: a value is missing.
@@ -126,7 +137,13 @@ def key_text(values: Mapping[str, Any]) -> str:
     for column, value in values.items():
         if value is None or value == "":
             raise ValueError(f"the key column {column} is empty")
-    return json.dumps({column: _key_value(value) for column, value in values.items()}, ensure_ascii=False)
+
+    def shown(column: str, value: Any) -> Any:
+        plain = _key_value(value)
+        is_personal = column in personal or bool(_ADDRESS.search(str(plain)))
+        return hashed(str(plain).strip().lower()) if is_personal else plain
+
+    return json.dumps({column: shown(column, value) for column, value in values.items()}, ensure_ascii=False)
 
 
 def _key_value(value: Any) -> Any:
@@ -134,10 +151,7 @@ def _key_value(value: Any) -> Any:
         return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    text = str(value)
-    if _ADDRESS.search(text):
-        return "sha256:" + hashlib.sha256(text.strip().lower().encode()).hexdigest()[:32]
-    return value if isinstance(value, int) else text
+    return value if isinstance(value, int) else str(value)
 
 
 def _check(kind: Kind, known: Mapping[str, Parameter], parameters: Mapping[str, Any]) -> None:
