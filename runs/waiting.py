@@ -1,4 +1,4 @@
-"""Syncs and actions take turns: both use Rivo's rate limit, and a sync during an apply would see half of its changes."""
+"""Syncs and actions take turns: both use Rivo's rate limit, and a sync would see half of the changes of an apply."""
 
 from __future__ import annotations
 

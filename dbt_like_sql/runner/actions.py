@@ -27,6 +27,8 @@ ACTION_KINDS = (
     ),
 )
 """Values of the property `action`."""
+TRIGGERS = ("points_earned", "points_redeemed", "vip_tier_changed")
+"""Values of the property `trigger`: events after which Dagster can apply an action."""
 SCOPES = ("per_run", "per_day")
 """Scopes of the property `limits`."""
 LIMITS = ("max_rows", "max_points", "max_value")
@@ -60,8 +62,14 @@ def check_action(file: str, entry: Entry) -> dict[str, Any]:
         switches[switch] = config.get(switch, False)
         if not isinstance(switches[switch], bool):
             raise ProjectError(f"{where}: `{switch}` must be true or false, not {switches[switch]!r}.")
+    trigger = config.get("trigger")
+    if trigger is not None and trigger not in TRIGGERS:
+        hint = did_you_mean(str(trigger), TRIGGERS)
+        raise ProjectError(
+            f"{where}: `trigger` is {trigger!r}. It must be one of {', '.join(TRIGGERS)}.{hint}"
+        )
     columns = tuple(str(column).lower() for column in key)
-    return {"action": kind, "key": columns, "limits": _limits(config, where), **switches}
+    return {"action": kind, "trigger": trigger, "key": columns, "limits": _limits(config, where), **switches}
 
 
 def check_key(action: Action, columns: Sequence[str], where: str) -> None:

@@ -103,6 +103,8 @@ class Action(Model):
     """Columns that make a row unique: no two rows with the same values are ever carried out."""
     limits: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
     """By scope, the most rows, points and money."""
+    trigger: str | None = None
+    """The event after which Dagster can apply it: one of `actions.TRIGGERS`."""
     enabled: bool = False
     send_email: bool = False
     """Whether Rivo may send mails."""

@@ -25,7 +25,17 @@ _CONFIG_KEYS = {
     "models": {"meta", "tags"},
     "seeds": {"meta", "tags", "column_types"},
     "data_tests": {"meta", "tags", "severity"},
-    "actions": {"meta", "tags", "action", "key", "limits", "enabled", "send_email", "allow_negative"},
+    "actions": {
+        "meta",
+        "tags",
+        "action",
+        "key",
+        "limits",
+        "trigger",
+        "enabled",
+        "send_email",
+        "allow_negative",
+    },
 }
 
 
