@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 import duckdb
 
 from pipelines.actions.apply import SendOptions, Session, resolve, send, settle, verify
+from pipelines.actions.entries import Entry, State
 from pipelines.actions.kinds import call_of, parameters_of
-from pipelines.actions.outbox import Entry, Outbox, State, open_outbox
+from pipelines.actions.outbox import Outbox, open_outbox
 from pipelines.actions.parameters import ActionRow, check_columns, read_rows
 from pipelines.actions.plan import ActionPlan, make_plan
 from pipelines.actions.readback import customer

@@ -16,7 +16,8 @@ from rich.console import Console
 
 from cli.terminal.pipes import DeafConsole
 from cli.terminal.tables import counted, plain, print_result, terminal
-from pipelines.actions.outbox import Entry, Outbox
+from pipelines.actions.entries import Entry
+from pipelines.actions.outbox import Outbox
 from pipelines.actions.plan import ActionPlan, Limits, PlannedRow
 from pipelines.errors import command
 from runs.action_rows import Definition, readable

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipelines.actions.entries import Entry
 from pipelines.actions.kinds import KINDS, Call
-from pipelines.actions.outbox import Entry, Outbox
+from pipelines.actions.outbox import Outbox
 from pipelines.actions.parameters import ActionRow
 from pipelines.actions.plan import Member, refusal
 from pipelines.actions.readback import FINDERS, NOTE, ListedRow, customer, difference, holds, rows_after

@@ -1,9 +1,4 @@
-"""The outbox: what was planned, sent and answered, in a journal beside the warehouse that no sync replaces.
-
-An action goes *planned -> sending -> done | refused | unknown*. `sending` is written and flushed to the disk before the
-request leaves, so that after a crash the action is known to have an unknown outcome. `skipped` actions were left out
-after they had been planned, and can be planned again.
-"""
+"""The outbox: what was planned, sent and answered, in a journal beside the warehouse that no sync replaces."""
 
 from __future__ import annotations
 
@@ -11,26 +6,20 @@ import hmac
 import json
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 
+from pipelines.actions.entries import OPEN, Entry, Spent, State
 from pipelines.actions.kinds import KINDS
 from pipelines.actions.parameters import ActionRow
 from pipelines.warehouse.action_tables import ACTIONS
-from pipelines.warehouse.journals import open_journal
-
-State = Literal["planned", "sending", "done", "refused", "unknown", "skipped"]
-OPEN: tuple[State, ...] = ("sending", "unknown")
-"""States of an action whose outcome has to be found by reading back."""
-SENDABLE: tuple[State, ...] = ("planned", "skipped")
-"""States of an action that can be planned again, since nothing was changed."""
+from pipelines.warehouse.journals import open_journal, shred
 
 _SCHEMA = """
 create table if not exists actions (
@@ -72,47 +61,6 @@ create table if not exists results (
 create table if not exists secrets (secret text not null);
 create table if not exists tried_calls (call text primary key, tried_at text not null);
 """
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A row of the outbox. Amounts are in points and in the shop's currency; times are UTC."""
-
-    action_id: int
-    action: str
-    kind: str
-    action_key: str
-    state: State
-    customer_id: int | None
-    parameters: Mapping[str, Any]
-    points_amount: int
-    credits_amount: Decimal
-    value: Decimal | None
-    token: str
-    """Text by which its points event can be recognised."""
-    since_id: int | None
-    """Largest id of the list that it appears in, as of before it was sent."""
-    points_before: int | None
-    """The customer's points balance before it was sent."""
-    sent_at: datetime | None
-    sent_clock: float | None
-    """When it was sent by this machine's clock, in seconds since 1970."""
-    attempts: int
-    rivo_id: int | None
-    """Id of the object that it made or changed in Rivo."""
-    message: str | None
-    verified_at: datetime | None
-    difference: str | None
-    """What Rivo shows instead of what was asked for; None if it agrees or was not read back yet."""
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was sent on a day, for limits per day."""
-
-    rows: int
-    points: int
-    value: Decimal
 
 
 class Outbox:
@@ -189,6 +137,33 @@ class Outbox:
             )
         [secret] = self._connection.execute("select secret from secrets").fetchone()
         return "hash:" + hmac.new(bytes.fromhex(secret), text.encode(), "sha256").hexdigest()[:32]
+
+    def rewrite(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> int:
+        """Change rows of the outbox, and write the file again without the bytes of the old values.
+
+        Args:
+            change: returns the changed columns of a row, None for a row that stays.
+
+        Returns:
+            The number of rows changed.
+        """
+        changed = 0
+        with self._transaction():
+            for row in self._connection.execute("select * from actions").fetchall():
+                values = change(dict(row))
+                if values is not None:
+                    changed += 1
+                    columns = ", ".join(f"{name} = ?" for name in values)
+                    self._connection.execute(
+                        f"update actions set {columns} where action_id = ?",
+                        [*values.values(), row["action_id"]],
+                    )
+                    self._connection.execute(
+                        "update results set message = null where action_id = ?", [row["action_id"]]
+                    )
+        if changed:
+            shred(self._connection)
+        return changed
 
     def find(self, action: str, key: str) -> Entry | None:
         """Return the entry of an action by its key."""

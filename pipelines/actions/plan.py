@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from pipelines.actions.entries import OPEN, Entry, Spent
 from pipelines.actions.kinds import Kind
-from pipelines.actions.outbox import OPEN, Entry, Spent
 from pipelines.actions.parameters import ActionRow, Invalid
 
 Decision = Literal["ready", "done", "open", "left_out", "held_back"]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.actions.outbox import Entry
+from pipelines.actions.entries import Entry
 from pipelines.errors import ListError
 from pipelines.rivo.client import Client
 from pipelines.rivo.endpoints import ENDPOINTS

@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 
 from pipelines.actions.apply import SendOptions, send
+from pipelines.actions.entries import Entry
+from pipelines.actions.erasing import erase_from_outbox
 from pipelines.actions.kinds import KINDS, call_of
-from pipelines.actions.outbox import Entry, open_outbox
+from pipelines.actions.outbox import open_outbox
 from pipelines.actions.plan import ActionPlan, Limits
 from pipelines.errors import ApiError, RivoError, WarehouseError
+from pipelines.privacy.erasure import erase
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from runs.action_rows import Definition, from_file, from_row
 from runs.actions import Applied, Desk, Watcher, apply, applying, desk, times_sent
@@ -499,6 +502,32 @@ def test_looking_at_a_plan_writes_nothing(store: Store) -> None:
         looked.plan(from_row("add_points", {"customer_id": 1, "points_amount": 1}))
     assert not outbox_of(store).exists()
     assert store.server.requests == []
+
+
+def test_person_is_erased_from_the_outbox(store: Store) -> None:
+    store.sync()
+    person, other = people(store)[:2]
+    rows = [
+        {
+            "customer_id": each["id"],
+            "points_amount": 4,
+            "external_note": f"Dear {each['first_name']}",
+            "who": each["email"],
+        }
+        for each in (person, other)
+    ]
+    carry_out(store, from_csv(store, "add_points", rows))
+    store.options["pii_key"] = "a-key-that-cannot-be-guessed"
+    with store.warehouse.build() as work:
+        erased = erase(work, store.settings, str(person["id"]))
+    assert erase_from_outbox(outbox_of(store), erased) == 1
+    content = b"".join(file.read_bytes() for file in outbox_of(store).parent.glob("*.outbox.sqlite*"))
+    for text in (str(person["id"]), f"Dear {person['first_name']}"):
+        assert text.encode() not in content
+    assert str(other["id"]).encode() in content
+    with open_outbox(outbox_of(store)) as outbox:
+        assert [outbox.entry(id).customer_id for id in (1, 2)] == [erased.key, other["id"]]
+    assert erase_from_outbox(outbox_of(store), erased) == 0
 
 
 # -- wrong input ----------------------------------------------------------------------------------
