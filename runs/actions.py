@@ -31,7 +31,7 @@ from runs import action_facts
 from runs.action_rows import Definition, Row, from_row
 from runs.client import client_of, opened
 from runs.shop import Shop, shop_to_sync
-from runs.waiting import outbox_path, wait_for_sync
+from runs.waiting import wait_for_sync
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def desk(settings: Settings) -> Iterator[Desk]:
         RivoError: a file cannot be read.
     """
     shop = shop_to_sync(settings)
-    path = outbox_path(shop.warehouse)
+    path = shop.warehouse.outbox
     # Without an outbox, an empty one in memory, so that looking creates no file.
     with opened(shop) as connection, open_outbox(path if path.exists() else Path(":memory:")) as outbox:
         yield Desk(shop, connection, outbox, _observed_at(connection))
@@ -193,7 +193,7 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
         RivoError: another command applies actions, a sync does not end, or a file cannot be used.
     """
     shop = shop_to_sync(settings)
-    path = outbox_path(shop.warehouse)
+    path = shop.warehouse.outbox
     wait_for_sync(shop.warehouse, notice)
     busy = f"Another command is applying actions to {shop.warehouse}. Wait until it ends, then run this one again."
     with sole_use(path, busy), opened(shop) as connection:

@@ -22,7 +22,7 @@ from runs.pictures import PICTURES
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
-from runs.waiting import outbox_path, wait_for_actions
+from runs.waiting import wait_for_actions
 
 __all__ = ["Event", "Finished", "ListsRead", "Page", "Plan", "Step", "run"]
 
@@ -77,7 +77,7 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
 def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
     """Prepare the raw tables, and read the lists of the plan into them."""
     ensure_tables(work.connection)
-    load_outbox(work.connection, outbox_path(shop.warehouse))
+    load_outbox(work.connection, shop.warehouse.outbox)
     if plan.prepare:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)

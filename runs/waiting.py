@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from pipelines.errors import WarehouseError, command
 from pipelines.warehouse import Warehouse
-from pipelines.warehouse.journals import OUTBOX, is_in_use, journal_path
+from pipelines.warehouse.journals import is_in_use
 
 _MAX_WAIT_SECONDS = 3_600.0
 _POLL_SECONDS = 0.5
 
 
-def outbox_path(warehouse: Warehouse) -> Path:
-    """Return the outbox of a warehouse, whether or not it exists."""
-    return journal_path(warehouse.path, OUTBOX)
-
-
 def is_applying(warehouse: Warehouse) -> bool:
     """Return whether a command is applying actions."""
-    return is_in_use(outbox_path(warehouse))
+    return is_in_use(warehouse.outbox)
 
 
 def wait_for_sync(warehouse: Warehouse, notice: Callable[[str], None]) -> None:

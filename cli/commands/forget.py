@@ -50,7 +50,6 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     from pipelines.warehouse.action_tables import load_outbox
     from runs.run import Plan
     from runs.shop import shop_to_read
-    from runs.waiting import outbox_path
 
     settings = Settings.load()
     shop = shop_to_read(settings)
@@ -64,7 +63,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
         else:
             person = erase(work, settings, customer)
             people.append(person)
-            outbox = outbox_path(shop.warehouse)
+            outbox = shop.warehouse.outbox
             erase_from_outbox(outbox, person)
             load_outbox(work.connection, outbox)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from pipelines.actions.entries import OPEN, Entry, Spent
+from pipelines.actions.entries import OPEN, SENDABLE, Entry, Spent
 from pipelines.actions.kinds import Kind
 from pipelines.actions.parameters import ActionRow, Invalid
 
@@ -215,7 +215,7 @@ _STATUS = {"guest": "a guest"}
 
 
 def _of_outbox(entry: Entry | None, *, retry_refused: bool) -> tuple[Decision, str]:
-    if entry is None or entry.state in ("planned", "skipped"):
+    if entry is None or entry.state in SENDABLE:
         return "ready", ""
     when = _day(entry.sent_at)
     if entry.state in OPEN:

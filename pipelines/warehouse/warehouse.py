@@ -8,6 +8,8 @@ A warehouse is a DuckDB file with up to three others beside it. For a warehouse 
 - `rivo.pending.duckdb`: the complete result of a sync whose blocking checks failed. Readers do not see it, but the
   next sync starts from it, so that no observation is lost.
 - `rivo.news.duckdb`: the recent-events file. Sensors load events into it; the next sync deletes it.
+
+Journals, small SQLite files that no sync replaces, are beside it too: `rivo.outbox.sqlite` has what was sent to Rivo.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, sibling, wal_of
+from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _SCHEMAS = frozenset(
@@ -117,6 +120,11 @@ class Warehouse:
     def recent_events(self) -> Warehouse:
         """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
+
+    @property
+    def outbox(self) -> Path:
+        """The journal of actions beside the warehouse, whether or not it exists."""
+        return journal_path(self.path, OUTBOX)
 
     @property
     def is_being_built(self) -> bool:

@@ -47,7 +47,8 @@ def metadata(result: dg.ExecuteInProcessResult, name: str) -> dict[str, Any]:
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:
-    return "\n".join(str(e.event_specific_data.error.message) for e in result.all_events if e.is_step_failure)
+    failed: list[Any] = [event.event_specific_data for event in result.all_events if event.is_step_failure]
+    return "\n".join(data.error.message for data in failed)
 
 
 def test_names_of_the_runner_are_those_of_the_other_packages() -> None:

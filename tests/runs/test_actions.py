@@ -20,7 +20,6 @@ from pipelines.actions.outbox import open_outbox
 from pipelines.actions.plan import ActionPlan, Limits
 from pipelines.errors import ApiError, RivoError, WarehouseError
 from pipelines.privacy.erasure import erase
-from pipelines.warehouse.journals import OUTBOX, journal_path
 from runs.action_rows import Definition, from_file, from_row
 from runs.actions import Applied, Desk, Watcher, apply, applying, desk, times_sent
 from sandbox import Fault, ProgramOptions
@@ -89,7 +88,7 @@ def landed(store: Store, note: str) -> list[Attributes]:
 
 
 def outbox_of(store: Store) -> Path:
-    return journal_path(store.path, OUTBOX)
+    return store.warehouse.outbox
 
 
 # -- what is sent ---------------------------------------------------------------------------------
