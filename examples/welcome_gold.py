@@ -2,8 +2,8 @@
 
 It starts the job `apply_actions` for the action `welcome_new_tier` with rows of its own: the action's kind, key and
 limits apply, so that the daily apply does not welcome a member again. Set `enabled: true` for the action in
-dbt_like_sql/actions/_actions.yml, set GOLD to the id of your tier (`rivo query "from marts.dim_tier"`), add this file to
-`workspace.yaml`, and turn on the sensors `vip_tier_changed` and `welcome_gold`:
+dbt_like_sql/actions/_actions.yml, set GOLD to the id of your tier (`rivo query "from marts.dim_tier"`), name this file
+in `workspace.yaml`, and turn on the sensors `vip_tier_changed` and `welcome_gold`:
 
     load_from:
       - python_file: {relative_path: examples/welcome_gold.py, location_name: rivo_warehouse}

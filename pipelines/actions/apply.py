@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipelines.actions.batch import PATH, batches, body, record
 from pipelines.actions.entries import Entry
 from pipelines.actions.kinds import KINDS, Call
 from pipelines.actions.outbox import Outbox
@@ -85,46 +86,67 @@ def send(
         ApiError: no call can succeed, such as with a wrong key; the entries that were not sent stay planned.
         ListError: a customer or the end of a list cannot be read.
     """
-    for number, entry in enumerate(entries):
-        progress(number)
-        _send(session, entry, options)
+    is_batched = options.send_email and entries and entries[0].kind == "add_points"
+    groups = batches(entries) if is_batched else [[entry] for entry in entries]
+    sent = 0
+    for group in groups:
+        progress(sent)
+        _send(session, group, options)
+        sent += len(group)
     progress(len(entries))
 
 
-def _send(session: Session, entry: Entry, options: SendOptions) -> None:
-    kind, outbox = KINDS[entry.kind], session.outbox
-    points_before = None
-    if kind.is_about_customer:
-        assert entry.customer_id is not None
-        found = customer(session.client, entry.customer_id)
-        member = _member(found)
-        points_before = member.points if member else None
-        action = ActionRow(entry.action, entry.kind, entry.action_key, entry.parameters)
-        why = refusal(kind, action, member, points_before, allow_negative=options.allow_negative)
-        if why:
-            outbox.skipped(entry, session.now(), why)
-            return
+def _send(session: Session, group: Sequence[Entry], options: SendOptions) -> None:
+    """Send entries in one call: one, or a batch of points."""
+    kind, outbox = KINDS[group[0].kind], session.outbox
+    allowed = [(entry, member) for entry in group for member in [_allowed(session, entry, options)] if member]
+    if not allowed:
+        return
     since_id = session.since_id(kind.reads) if kind.name in FINDERS else None
-    path = options.call.path.format(**entry.parameters)
-    fields = _fields(entry, options)
-    outbox.sending(entry, session.now(), time.time(), since_id, points_before)
+    for entry, member in allowed:
+        outbox.sending(entry, session.now(), time.time(), since_id, member.points)
+    entries = [entry for entry, _ in allowed]
+    call, fields = options.call, [_fields(entry, options) for entry in entries]
     try:
-        answer = send_change(session.client, options.call.method, path, fields, kind.title)
+        if len(entries) > 1:
+            answer = send_change(session.client, "POST", PATH, body(fields), kind.title, as_json=True)
+            last_id = record(outbox, entries, answer, session.now())
+        else:
+            path = call.path.format(**entries[0].parameters)
+            answer = send_change(session.client, call.method, path, fields[0], kind.title)
+            last_id = _record(session, entries[0], answer)
     except ApiError as error:
-        # Nothing was changed. After any other error the entry stays `sending`.
-        outbox.answered(entry, "planned", session.now(), None, None, str(error))
+        # Nothing was changed. After any other error the entries stay `sending`.
+        for entry in entries:
+            outbox.answered(entry, "planned", session.now(), None, None, str(error))
         raise
-    _record(session, entry, answer, kind.reads)
+    if kind.name in FINDERS:
+        session.since_ids[kind.reads] = max(last_id, session.since_ids.get(kind.reads, 0))
 
 
-def _record(session: Session, entry: Entry, answer: Answer, reads: str) -> None:
+def _allowed(session: Session, entry: Entry, options: SendOptions) -> Member | None:
+    """Ask Rivo about the entry's customer; None if the customer must not get the action, which is then skipped."""
+    kind = KINDS[entry.kind]
+    if not kind.is_about_customer:
+        return Member(None, None)
+    assert entry.customer_id is not None
+    member = _member(customer(session.client, entry.customer_id))
+    action = ActionRow(entry.action, entry.kind, entry.action_key, entry.parameters)
+    points = member.points if member else None
+    why = refusal(kind, action, member, points, allow_negative=options.allow_negative)
+    if why:
+        session.outbox.skipped(entry, session.now(), why)
+        return None
+    return member
+
+
+def _record(session: Session, entry: Entry, answer: Answer) -> int:
     rivo_id = answer.data.get("id") if isinstance(answer.data, dict) else None
     rivo_id = rivo_id if isinstance(rivo_id, int) else None
     session.outbox.answered(
         entry, answer.outcome, session.now(), answer.status, rivo_id, answer.message or None
     )
-    if rivo_id is not None and entry.kind in FINDERS:
-        session.since_ids[reads] = max(rivo_id, session.since_ids.get(reads, 0))
+    return rivo_id or 0
 
 
 def _fields(entry: Entry, options: SendOptions) -> dict[str, Any]:

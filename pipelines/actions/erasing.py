@@ -8,6 +8,7 @@ from typing import Any
 
 from pipelines.actions.outbox import open_outbox
 from pipelines.privacy.erasure import Person
+from pipelines.privacy.redaction import Redactor
 from pipelines.warehouse.action_tables import PERSONAL
 from pipelines.warehouse.journals import sole_use
 
@@ -30,6 +31,20 @@ def erase_from_outbox(path: Path, person: Person) -> int:
     busy = "A command is applying actions. Wait until it ends, then erase the person again."
     with sole_use(path, busy), open_outbox(path) as outbox:
         return outbox.rewrite(lambda row: _erased(row, person))
+
+
+def erase_again_from_outbox(path: Path, redactor: Redactor) -> None:
+    """Erase from a restored outbox the people who were erased after its backup was made.
+
+    Raises:
+        WarehouseError: as for `erase_from_outbox`.
+    """
+    with open_outbox(path) as outbox:
+        people = outbox.customer_ids()
+    for id in people:
+        key = redactor.key_of(str(id))
+        if key is not None:
+            erase_from_outbox(path, Person(id, set(), key))
 
 
 def _erased(row: dict[str, Any], person: Person) -> dict[str, Any] | None:

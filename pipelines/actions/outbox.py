@@ -165,6 +165,11 @@ class Outbox:
             shred(self._connection)
         return changed
 
+    def customer_ids(self) -> list[int]:
+        """Return the ids of all customers in the outbox."""
+        rows = self._connection.execute("select distinct customer_id from actions where customer_id > 0")
+        return [id for (id,) in rows]
+
     def find(self, action: str, key: str) -> Entry | None:
         """Return the entry of an action by its key."""
         return next(self._select("action = ? and action_key = ?", [action, key]), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipelines.errors import WarehouseError
@@ -51,6 +51,21 @@ def open_journal(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
         raise _unusable(path, error) from None
     finally:
         connection.close()
+
+
+def copy_journal(source: Path, target: Path) -> None:
+    """Copy a journal as it is now, also while another process writes into it.
+
+    Raises:
+        WarehouseError: it cannot be read, or the copy cannot be written.
+    """
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+            # A copy is one file.
+            new.execute("pragma journal_mode = delete")
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(source, error) from None
 
 
 def shred(connection: sqlite3.Connection) -> None:

@@ -14,12 +14,14 @@ import pytest
 
 from pipelines.actions.apply import SendOptions, send
 from pipelines.actions.entries import Entry
-from pipelines.actions.erasing import erase_from_outbox
+from pipelines.actions.erasing import erase_again_from_outbox, erase_from_outbox
 from pipelines.actions.kinds import KINDS, call_of
 from pipelines.actions.outbox import open_outbox
 from pipelines.actions.plan import ActionPlan, Limits
 from pipelines.errors import ApiError, RivoError, WarehouseError
 from pipelines.privacy.erasure import erase
+from pipelines.privacy.redaction import Redactor
+from pipelines.warehouse.backup import backup, read_backup, restore_outbox
 from runs.action_rows import Definition, from_file, from_row
 from runs.actions import Applied, Desk, Watcher, apply, applying, desk, times_sent
 from sandbox import Fault, ProgramOptions
@@ -129,6 +131,49 @@ def test_points_are_added_once_and_quietly(store: Store) -> None:
         if row["attributes"].get("external_note") == "thanks"
     )
     assert store.server.mails == []
+
+
+@pytest.mark.parametrize("fault", [None, "landed_500", "dropped"])
+def test_points_with_mails_go_in_batches_and_land_once(fault: str | None, store: Store) -> None:
+    members = people(store)[:13]
+    rows = [{"customer_id": m["id"], "points_amount": 5, "external_note": "batch"} for m in members]
+    guest = people(store, "guest")[0]["id"]
+    rows.insert(3, {"customer_id": guest, "points_amount": 5, "external_note": "batch"})
+    definition = replace(from_csv(store, "add_points", rows), send_email=True)
+    with opened(store) as desk:
+        assert desk.session
+        desk.session.since_id("points_events")
+        store.server.faults = Fault(fault, "points_events", times=1) if fault else ()
+        applied = apply(desk, definition, Watcher())
+    assert applied
+    assert sorted(states(applied)) == ["done"] * 13 + ["skipped"]
+    assert applied.problems == []
+    assert sorted(row["customer"]["id"] for row in landed(store, "batch")) == sorted(m["id"] for m in members)
+    assert len(store.server.mails) == 13
+    calls = [r.path.rpartition("/merchant_api/v1")[2] for r in store.server.requests if r.method == "POST"]
+    assert calls == ["/points_events/batch"] * 2
+
+
+def test_batch_that_rivo_refuses_in_part_is_sent_one_by_one(store: Store) -> None:
+    members = people(store)[:3]
+    rows = [{"customer_id": m["id"], "points_amount": 5, "external_note": "partly"} for m in members]
+    definition = replace(from_csv(store, "add_points", rows), send_email=True)
+    with opened(store) as desk:
+        assert desk.session
+        find = desk.session.client.find
+
+        def find_then_exclude(path: str, title: str) -> Any:
+            """Exclude the second customer after Rivo was asked about the last one."""
+            found = find(path, title)
+            if path.endswith(f"/{members[2]['id']}"):
+                store.program.override("customers", members[1]["id"], store.now, loyalty_status="excluded")
+            return found
+
+        desk.session.client.find = find_then_exclude  # type: ignore[method-assign]
+        applied = apply(desk, definition, Watcher())
+    assert applied
+    assert states(applied) == ["done", "skipped", "done"]
+    assert len(landed(store, "partly")) == 2
 
 
 def test_each_kind_does_what_it_says_and_reads_it_back(store: Store) -> None:
@@ -482,6 +527,40 @@ def test_lost_outbox_is_filled_from_the_warehouse(store: Store) -> None:
         kept = outbox.entry(entry.action_id)
     # The copy has no data that only an open action needs.
     assert replace(entry, sent_clock=None, points_before=None) == kept
+
+
+def test_backup_has_the_outbox_and_a_restore_keeps_a_present_one(store: Store, tmp_path: Path) -> None:
+    store.sync()
+    definition = from_row("add_points", {"customer_id": people(store)[0]["id"], "points_amount": 3})
+    carry_out(store, definition)
+    made = backup(store.warehouse, "shop", tmp_path / "backup")
+    assert not restore_outbox(made, store.warehouse), "there is one"
+    for file in outbox_of(store).parent.glob("*.outbox.sqlite*"):
+        file.unlink()
+    assert restore_outbox(read_backup(made.folder), store.warehouse)
+    assert [row.decision for row in carry_out(store, definition).plan.rows] == ["done"]
+    (made.folder / "outbox.sqlite").write_bytes(b"other")
+    with pytest.raises(RivoError, match="the content of the outbox differs"):
+        read_backup(made.folder)
+
+
+def test_person_erased_after_the_backup_is_erased_from_a_restored_outbox(
+    store: Store, tmp_path: Path
+) -> None:
+    store.sync()
+    store.options["pii_key"] = "a-key-that-cannot-be-guessed"
+    person, other = people(store)[:2]
+    rows = [{"customer_id": each["id"], "points_amount": 4} for each in (person, other)]
+    carry_out(store, from_csv(store, "add_points", rows))
+    made = backup(store.warehouse, "shop", tmp_path / "backup")
+    erased = store.change(lambda work: erase(work, store.settings, str(person["id"])))
+    for file in outbox_of(store).parent.glob("*.outbox.sqlite*"):
+        file.unlink()
+    restore_outbox(made, store.warehouse)
+    with store.warehouse.read() as connection:
+        erase_again_from_outbox(outbox_of(store), Redactor(connection, store.settings))
+    with open_outbox(outbox_of(store)) as outbox:
+        assert [outbox.entry(id).customer_id for id in (1, 2)] == [erased.key, other["id"]]
 
 
 def test_single_action_can_be_repeated_on_purpose(store: Store) -> None:
