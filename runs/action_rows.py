@@ -18,6 +18,8 @@ from pipelines.actions.plan import Limits
 from pipelines.errors import RivoError, command
 
 Row = Mapping[str, Any]
+COMMAND_LINE = "the command line"
+"""Where the row of a single action comes from."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def from_row(kind: str, row: Row, *, repeat: int = 0) -> Definition:
     """Return an action of one row. `repeat` makes its key differ from that of an equal one that was sent before."""
     given = {name: value for name, value in row.items() if value is not None}
     keyed = {**given, "repeat": repeat} if repeat else given
-    return Definition(kind, KINDS[kind], [], lambda _connection: (list(keyed), [keyed]), "the command line")
+    return Definition(kind, KINDS[kind], [], lambda _connection: (list(keyed), [keyed]), COMMAND_LINE)
 
 
 def all_of(project: Project) -> Iterator[Definition]:

@@ -20,7 +20,7 @@ from pipelines.actions.entries import Entry
 from pipelines.actions.outbox import Outbox
 from pipelines.actions.plan import ActionPlan, Limits, PlannedRow
 from pipelines.errors import command
-from runs.action_rows import Definition, readable
+from runs.action_rows import COMMAND_LINE, Definition, readable
 from runs.actions import Applied, Desk, Watcher
 
 PLAN_ROWS = 20
@@ -247,6 +247,8 @@ class Follower:
             for line in _totals(applied.plan):
                 show(f"  {plain(line)}", highlight=False)
             show("\nNothing to send.", highlight=False)
+            for hint in _hints(applied.plan, self.definition):
+                show(hint, highlight=False)
         else:
             states = Counter(_STATES[entry.state] for entry in applied.entries)
             text = ", ".join(f"{count:,} {state}" for state, count in states.items())
@@ -273,6 +275,17 @@ class Follower:
             show(f"\n{plain(applied.stopped)}", highlight=False)
         elif any(entry.state == "done" for entry in applied.entries):
             show(f"The next `{command()} sync` shows them in marts.fct_action.", highlight=False)
+
+
+def _hints(plan: ActionPlan, definition: Definition) -> list[str]:
+    """Return what to do about a single action that was not sent."""
+    if definition.where != COMMAND_LINE:
+        return []
+    hints = {"done": "It was sent before. To send it once more, use --again."}
+    found = [hints[row.decision] for row in plan.rows if row.decision in hints]
+    if any(row.reason.startswith("the balance of") for row in plan.rows):
+        found.append("To let the balance become negative, use --allow-negative.")
+    return found
 
 
 def _about(entry: Entry) -> str:
