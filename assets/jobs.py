@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
+from assets.actions import GROUP as ACTIONS_GROUP
+from assets.actions import apply_actions, retrieve_row
 from assets.keys import PUBLISHED
 from dbt_like_sql.runner import LAYERS
 from dbt_like_sql.runner.project import SEEDS
 from pipelines.settings import Settings
+from pipelines.warehouse.action_tables import ACTIONS
 
-_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups("rivo_events")
+_EVERYTHING = dg.AssetSelection.all() - dg.AssetSelection.groups("rivo_events", ACTIONS_GROUP, ACTIONS)
 _MODELS = dg.AssetSelection.groups(SEEDS, *LAYERS) | dg.AssetSelection.assets(PUBLISHED)
 
 
@@ -37,7 +42,7 @@ models_only = dg.define_asset_job(
     "warehouse, without a request to Rivo. Run this job after you change the SQL.",
 )
 
-JOBS = [daily_sync, full_sweep, models_only]
+JOBS: list[Any] = [daily_sync, full_sweep, models_only, apply_actions, retrieve_row]
 
 
 def daily_schedule(settings: Settings) -> dg.ScheduleDefinition:

@@ -37,6 +37,7 @@ from runs.recent_events import (
     tier_changes,
 )
 from runs.shop import shop_to_sync
+from runs.waiting import is_applying
 
 GROUP = "rivo_events"
 _EVERY_SECONDS = 300
@@ -182,6 +183,8 @@ def _sensor(name: str, evaluate: _Evaluate, settings: Settings) -> dg.SensorDefi
 def _obstacle(warehouse: Warehouse) -> str | None:
     if warehouse.is_being_built:
         return "A sync is using the rate limit; skipping this tick."
+    if is_applying(warehouse):
+        return "Actions are being applied and use the rate limit; skipping this tick."
     if warehouse.recent_events.is_being_built:
         return "Another sensor is writing the recent-events file; skipping this tick."
     return None

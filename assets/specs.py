@@ -147,6 +147,11 @@ def _list(value: Any) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
 
 
+def code_reference(path: PurePath, label: str) -> dict[str, Any]:
+    """Return the metadata of an asset that links to the file that defines it."""
+    return {_CODE: _file(path, label)}
+
+
 @suppress_dagster_warnings
 def _file(path: str | PurePath, label: str) -> dg.CodeReferencesMetadataValue:
     return dg.CodeReferencesMetadataValue(

@@ -8,6 +8,7 @@ import sys
 import click
 
 from cli import exits
+from cli.commands.actions import actions
 from cli.commands.backup import backup, restore
 from cli.commands.dev import dev, serve
 from cli.commands.doctor import doctor
@@ -49,6 +50,7 @@ for each in (
     customer,
     tier,
     models,
+    actions,
     backup,
     restore,
     forget,

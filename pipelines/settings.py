@@ -59,6 +59,13 @@ class Settings(BaseSettings):
 
     webhook_secret: SecretStr | None = None
     """Secret with which Rivo signs webhooks; several, comma-separated, while it is replaced."""
+    settle_seconds: float = Field(90, ge=0, allow_inf_nan=False)
+    """How long an action that was sent and got no answer may still take effect in Rivo."""
+    call_refund_redemption: str | None = None
+    call_create_referral: str | None = None
+    call_update_customer: str | None = None
+    call_set_vip_tier: str | None = None
+    """The calls that Rivo's documentation does not describe: method, path, fields. `pipelines.actions.kinds`."""
 
     pii: Literal["keep", "hash", "drop"] = "keep"
     """How personal data is treated before anything is written."""

@@ -14,6 +14,8 @@ from pipelines.errors import RivoError, command
 from pipelines.network import Connection, ConnectionFailure
 from pipelines.settings import PROJECT
 
+_CALLS = "data/demo.calls.jsonl"
+"""The file that keeps the actions that were applied to the demo store, which otherwise forgets them."""
 DEMO_SYNCS = 13
 """Number of weekly syncs that a first demo replays, so that there is a tier migration to show."""
 
@@ -53,7 +55,10 @@ def start_demo_store() -> None:
     """Start the simulation now; the next `demo_store` uses it."""
     _started.append(
         subprocess.Popen(
-            [sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"],
+            [
+                *(sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"),
+                *("--journal", str(PROJECT / _CALLS)),
+            ],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import duckdb
-from pydantic import SecretStr
 
-from pipelines.errors import RivoError, WarehouseError, command
+from pipelines.errors import RivoError, command
 from pipelines.privacy.redaction import Redactor
 from pipelines.rivo.arrow import ListTyper
-from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page, Row
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.sql import scalar
 from pipelines.warehouse import RAW
-from pipelines.warehouse.raw_tables import ensure_tables
-from runs.demo import demo_store
+from runs.client import client_of, opened
 from runs.shop import Shop, shop_to_sync
 
 NOUNS = {"customers": "customer", "vip_tiers": "VIP tier"}
@@ -69,9 +64,9 @@ def retrieve(settings: Settings, name: str, identifier: str) -> Retrieved:
         RivoError: Rivo has no such row, or cannot be asked.
     """
     endpoint, shop = ENDPOINTS[name], shop_to_sync(settings)
-    with _opened(shop) as connection:
+    with opened(shop) as connection:
         observed_at = _observed_at(connection, name)
-        with _client(shop, observed_at) as client:
+        with client_of(shop, observed_at) as client:
             row = client.find(f"{endpoint.path}/{quote(identifier.strip(), safe='@')}", endpoint.title)
         if row is None:
             raise RivoError(_missing(shop, name, identifier.strip()))
@@ -101,39 +96,6 @@ def _missing(shop: Shop, name: str, identifier: str) -> str:
         f"Rivo has no {NOUNS[name]} {identifier!r} (404). Check the {by}. If you set RIVO_API_URL, check it too: "
         f"`{command()} doctor`."
     )
-
-
-@contextmanager
-def _opened(shop: Shop) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse, or an empty one in memory if there is none.
-
-    Raises:
-        WarehouseError: an older release wrote the file, and a table is missing.
-    """
-    if shop.warehouse.exists:
-        with shop.warehouse.read() as connection:
-            try:
-                yield connection
-            except duckdb.CatalogException:
-                raise WarehouseError(
-                    f"{shop.warehouse} was written by an older release. Run `{command()} sync` to bring it up to date."
-                ) from None
-    else:
-        with duckdb.connect() as connection:
-            ensure_tables(connection)
-            yield connection
-
-
-@contextmanager
-def _client(shop: Shop, observed_at: datetime | None) -> Iterator[Client]:
-    if not shop.is_demo:
-        yield Client.of_settings(shop.settings)
-        return
-    with demo_store() as store:
-        if observed_at:
-            store.set_clock(observed_at)
-        values = {"api_key": SecretStr(store.key), "api_url": store.url}
-        yield Client.of_settings(shop.settings.model_copy(update=values))
 
 
 def _observed_at(connection: duckdb.DuckDBPyConnection, name: str) -> datetime | None:

@@ -14,6 +14,7 @@ from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Build, Warehouse
+from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
@@ -22,6 +23,7 @@ from runs.pictures import PICTURES
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
+from runs.waiting import wait_for_actions
 
 __all__ = ["Event", "Finished", "ListsRead", "Page", "Plan", "Step", "run"]
 
@@ -55,6 +57,8 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
+    if plan.lists:
+        wait_for_actions(shop.warehouse, plan.lists.notice)
     with shop.warehouse.build(is_fresh=plan.is_fresh) as work:
         read = yield from _read(work, plan, shop)
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
@@ -74,6 +78,7 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
 def _read(work: Build, plan: Plan, shop: Shop) -> Generator[Event, None, _Read]:
     """Prepare the raw tables, read the lists of the plan into them, then load what webhooks have delivered."""
     ensure_tables(work.connection)
+    load_outbox(work.connection, shop.warehouse.outbox)
     if plan.prepare:
         plan.prepare(work)
     write_settings(work.connection, shop.settings.timezone)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 
 import duckdb
 
+from pipelines.actions.outbox import open_outbox
 from pipelines.errors import NoWarehouse, WarehouseError
 from pipelines.load.read_ahead import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -76,6 +78,8 @@ class Status:
     """Why some figures cannot be trusted; None before any model has been built."""
     quarantine: dict[str, int]
     """Number of quarantined rows by list."""
+    actions: dict[str, int]
+    """Number of actions by state, as of now; empty if none was ever planned."""
     next_sync_at: datetime
     next_full_sweep_at: datetime
     sync_cron: str
@@ -128,6 +132,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         is_stale=_is_stale(schedule, shop, read_at.get(oldest), next_sync_at, now),
         trust=tuple(filter(None, findings)) if findings else None,
         quarantine=quarantine,
+        actions=_actions(published),
         next_sync_at=next_sync_at,
         next_full_sweep_at=schedule.next_after(max(min(sweeps_due), now)),
         sync_cron=settings.sync_cron,
@@ -141,6 +146,17 @@ def _last_delivery(warehouse: Warehouse) -> datetime | None:
     with suppress(WarehouseError):
         return last_arrival(warehouse)
     return None
+
+
+def _actions(warehouse: Warehouse) -> dict[str, int]:
+    if not warehouse.outbox.exists():
+        return {}
+    counts: Counter[str] = Counter()
+    # Whoever may read the warehouse may not be allowed to write beside it, as opening an outbox does.
+    with suppress(WarehouseError), open_outbox(warehouse.outbox) as outbox:
+        for (_, state), number in outbox.count().items():
+            counts[state] += number
+    return dict(sorted(counts.items()))
 
 
 def _failures(connection: duckdb.DuckDBPyConnection) -> list[str]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
 from sandbox.clock import parse
@@ -97,6 +98,12 @@ def _parser(called: str) -> argparse.ArgumentParser:
         default="newer",
         help="signature of id, time and body, or of the body alone (default: newer)",
     )
+    add(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="keep calls that change the shop in this file, and repeat those in it at the start",
+    )
     add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
     return parser
 
@@ -143,7 +150,16 @@ def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -
         now = args.now or options.end
         sender = Sender(args.webhooks, args.webhook_secret, args.webhook_form) if args.webhooks else None
         running = serve(
-            program, now, args.port, args.key, args.fault, args.rate_limit, args.latency_ms, args.host, sender
+            program,
+            now,
+            args.port,
+            args.key,
+            args.fault,
+            args.rate_limit,
+            args.latency_ms,
+            args.host,
+            args.journal,
+            sender,
         )
         with running as server:
             print(f"simulating {args.customers} customers up to {now.isoformat()} ...", file=sys.stderr)

@@ -15,6 +15,7 @@ import orjson
 from sandbox import paging
 from sandbox.clock import from_ms, http_date, parse, to_ms
 from sandbox.faults import KINDS, Fault, FaultLike, Switchboard
+from sandbox.journal import Journal
 from sandbox.program import Program
 from sandbox.rows import LISTS
 from sandbox.webhooks import Deliveries, events_between
@@ -120,9 +121,13 @@ class Api:
         key: str,
         faults: Iterable[FaultLike] | FaultLike = (),
         rate_limit: float = 15,
+        journal: Journal | None = None,
         deliveries: Deliveries | None = None,
     ) -> None:
         self.program = program
+        self._journal = journal
+        if journal:
+            journal.replay(program)
         self.key = key
         self.board = Switchboard(program.options.seed, faults)
         self.bucket = Bucket(rate_limit)
@@ -252,9 +257,12 @@ class Api:
         shop = Shop(self.program, self.now, self.mails, recalculates)
         path = "/".join([name, *map(unquote, rest)])
         try:
+            fields = _fields(headers, body)
             # One after the other, as by the lock of a database row.
             with self._writing:
-                status, objects = write(shop, method, path, _fields(headers, body))
+                status, objects = write(shop, method, path, fields)
+                if self._journal:
+                    self._journal.append(self.now, method, path, fields, recalculates_tiers=recalculates)
         except Refused as refusal:
             return failure(refusal.status, refusal.message, form="errors")
         finally:

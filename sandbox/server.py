@@ -10,10 +10,12 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from sandbox.api import BASE, Answer, Api, Request
 from sandbox.faults import Fault, FaultLike
+from sandbox.journal import Journal
 from sandbox.program import Program
 from sandbox.webhooks import Deliveries, Sender
 from sandbox.writes import Mail
@@ -187,17 +189,19 @@ def serve(
     rate_limit: float = 15,
     latency_ms: float = 0,
     host: str = "127.0.0.1",
+    journal: Path | None = None,
     webhooks: Sender | None = None,
 ) -> Iterator[Server]:
     """Serve a programme on loopback inside a `with` block. Port 0 chooses a free port.
 
-    With a sender, calls that change the shop are reported by webhooks, and so is what happens when the clock moves
-    forwards.
+    Calls that change the shop are kept in the file `journal`, and those in it are repeated first. With a sender, calls
+    that change the shop are reported by webhooks, and so is what happens when the clock moves forwards.
     """
     if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
         raise ValueError(f"the sandbox listens on loopback only, not on {host}")
+    calls = Journal(journal) if journal else None
     deliveries = Deliveries(webhooks) if webhooks else None
-    api = Api(program, now or program.options.end, key, faults, rate_limit, deliveries)
+    api = Api(program, now or program.options.end, key, faults, rate_limit, calls, deliveries)
     http = _HttpServer((host, port), api, latency_ms)
     thread = threading.Thread(target=http.serve_forever, args=(0.05,), name="sandbox", daemon=True)
     thread.start()

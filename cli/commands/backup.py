@@ -22,8 +22,8 @@ Examples:
 def backup(folder: Path) -> None:
     """Save the tables of rivo_raw as Parquet files in a new FOLDER.
 
-    They hold what cannot be read from Rivo again: histories, first-seen times, deleted rows and the sync log. A
-    backup and a sync can run at the same time; neither waits for the other.
+    They hold what cannot be read from Rivo again: histories, first-seen times, deleted rows and the sync log. The
+    outbox of actions is saved with them. A backup and a sync can run at the same time; neither waits for the other.
     """
     from cli.terminal.tables import short
     from pipelines.errors import command
@@ -58,12 +58,14 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
     """
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
+    from pipelines.actions.erasing import erase_again_from_outbox
     from pipelines.errors import command
     from pipelines.privacy.erasure import erase_again, erased_identifiers
-    from pipelines.privacy.redaction import apply_setting
+    from pipelines.privacy.redaction import Redactor, apply_setting
     from pipelines.settings import Settings
     from pipelines.warehouse import Build
-    from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace
+    from pipelines.warehouse.action_tables import load_outbox
+    from pipelines.warehouse.backup import load_backup, read_backup, refuse_to_replace, restore_outbox
     from runs.run import Plan
     from runs.shop import shop_of_backup
 
@@ -83,6 +85,10 @@ def restore(signalled: Signalled, folder: Path, replace: bool) -> None:
         note = apply_setting(work, settings)
         notes.extend([note] if note else [])
         erase_again(work, settings, erased)
+        outbox = shop.warehouse.outbox
+        if restore_outbox(made, shop.warehouse):
+            erase_again_from_outbox(outbox, Redactor(work.connection, settings))
+        load_outbox(work.connection, outbox)
 
     plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=load, is_fresh=True)
     finished = rebuild(plan, project, shop, signalled, work="restore")

@@ -35,17 +35,19 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     """Erase a person from the warehouse and from later syncs.
 
     CUSTOMER is a Shopify id or an e-mail address. Every table, history and file of the warehouse is rewritten without
-    the person. Amounts are kept under a random key.
+    the person, the outbox of actions included. Amounts are kept under a random key.
     """
     if key_lost == (customer is not None):
         raise click.UsageError("Name a customer, or use --key-lost.")
     from assets.instance.traces import replace_in_dagster, storages_of
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
+    from pipelines.actions.erasing import erase_from_outbox
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import delete_unrecognisable, erase
     from pipelines.settings import Settings
     from pipelines.warehouse import RAW, Build
+    from pipelines.warehouse.action_tables import load_outbox
     from pipelines.webhooks.deliveries import erase_person
     from runs.run import Plan
     from runs.shop import shop_to_read
@@ -66,6 +68,9 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
                 f"select identifier, customer_key, key_check from {RAW}._forgotten"
             )
             erase_person(shop.warehouse, person.words, person.id, person.key, erased.fetchall())
+            outbox = shop.warehouse.outbox
+            erase_from_outbox(outbox, person)
+            load_outbox(work.connection, outbox)
 
     if not shop.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {shop.warehouse} yet, so there is no data to erase.")

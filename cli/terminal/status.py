@@ -63,12 +63,24 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
     lines.append(("Quarantine", f"{held} rows: select * from {RAW}._quarantine" if held else "empty", ""))
     if status.last_delivery_at:
         lines.append(("Webhooks", f"the last delivery arrived at {_when(status.last_delivery_at)}", ""))
+    lines += _actions(status.actions)
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
     lines += [
         ("Next sync", f"{_when(status.next_sync_at)} ({cron}), if the daemon is running", ""),
         ("Full sweep", f"with the sync at {_when(status.next_full_sweep_at)}", ""),
     ]
     return lines
+
+
+def _actions(states: dict[str, int]) -> list[tuple[str, str, str]]:
+    if not states:
+        return []
+    open_ones = states.get("unknown", 0) + states.get("sending", 0)
+    text = f"{states.get('done', 0):,} done, {states.get('refused', 0):,} refused"
+    if not open_ones:
+        return [("Actions", text, "")]
+    hint = f"the next `{command()} actions apply` looks them up in Rivo"
+    return [("Actions", f"{text}, {open_ones:,} with an unknown outcome: {hint}", "yellow")]
 
 
 def _trust(findings: tuple[str, ...] | None) -> list[tuple[str, str, str]]:

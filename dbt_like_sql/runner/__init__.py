@@ -19,7 +19,7 @@ from dbt_like_sql.runner.errors import ProjectError
 from dbt_like_sql.runner.last_results import read as last_results
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.parsing import load_project
-from dbt_like_sql.runner.project import LAYERS, ColumnInfo, Model, Project, Seed, Source
+from dbt_like_sql.runner.project import LAYERS, Action, ColumnInfo, Model, Project, Seed, Source
 from dbt_like_sql.runner.relation import Origin
 from dbt_like_sql.runner.selection import select
 
@@ -27,6 +27,7 @@ __all__ = [
     "DOCUMENTED_COLUMNS",
     "GENERIC_TESTS",
     "LAYERS",
+    "Action",
     "ColumnInfo",
     "DataTest",
     "Model",

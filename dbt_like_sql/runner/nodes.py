@@ -18,7 +18,7 @@ class NodeResult:
 
     name: str
     schema: str
-    kind: Literal["seed", "model"]
+    kind: Literal["seed", "model", "action"]
     status: Literal["success", "error", "failed", "skipped", "dropped"]
     rows: int | None = None
     seconds: float = 0.0

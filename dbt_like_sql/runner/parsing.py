@@ -5,26 +5,40 @@
     models/**/*.yml             descriptions and tests, in dbt's format
     seeds/<name>.csv            small tables maintained by hand
     tests/<name>.sql            SELECT that returns the failing rows
+    actions/<name>.sql          SELECT whose rows are calls to carry out; described in actions/*.yml
 
 Dependencies and column lineage are inferred from the SQL; they are never declared.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any
 
 from dbt_like_sql.runner import lineage, python_models
+from dbt_like_sql.runner.actions import ACTIONS, check_key
 from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, DataTest, build_test, severity
 from dbt_like_sql.runner.errors import ProjectError, did_you_mean
-from dbt_like_sql.runner.project import LAYERS, SEEDS, ColumnInfo, Model, Project, Seed, Source
-from dbt_like_sql.runner.properties import Entry, Properties, made_from, read_properties
+from dbt_like_sql.runner.files import (
+    by_name,
+    check_described,
+    description_of,
+    entry_of,
+    model_files,
+    name_of,
+    names_of,
+    read_action,
+    read_model,
+    read_seed,
+    read_source,
+)
+from dbt_like_sql.runner.project import LAYERS, Action, ColumnInfo, Model, Project, Seed, Source
+from dbt_like_sql.runner.properties import Entry, Properties, read_properties
 from dbt_like_sql.runner.relation import Origin, Reference, Relation
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -35,8 +49,6 @@ Tables = Mapping[str, Model | Seed | Source]
 
 _UNKNOWN = "no model, seed or source is called"
 
-_LANGUAGES: Mapping[str, Literal["sql", "python"]] = {".sql": "sql", ".py": "python"}
-
 
 def load_project(root: Path = PROJECT) -> Project:
     """Load a project.
@@ -45,86 +57,40 @@ def load_project(root: Path = PROJECT) -> Project:
         ProjectError: a file of the project has an error; the message names the file and, if known, the line.
     """
     properties = read_properties(root)
-    sources = {name: _source(name, properties) for name in properties.sources}
-    seeds = [_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
-    models = [_model(path, root, properties) for path in _model_files(root)]
-    _check_described(properties.models, _names(models), "model")
-    _check_described(properties.seeds, _names(seeds), "seed")
+    sources = {name: read_source(name, properties) for name in properties.sources}
+    seeds = [read_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
+    models = [read_model(path, root, properties) for path in model_files(root)]
+    actions = [read_action(path, root, properties) for path in sorted((root / ACTIONS).glob("*.sql"))]
+    check_described(properties.models, names_of(models), "model")
+    check_described(properties.seeds, names_of(seeds), "seed")
+    check_described(properties.actions, names_of(actions), "action")
 
-    nodes = _by_name([*seeds, *models])
+    by_name([*seeds, *models, *actions])
+    nodes = by_name([*seeds, *models])
     tables: Tables = {**sources, **{node.relation: node for node in nodes.values()}}
     queries = {m.name: lineage.parse(m.code, m.path) for m in models if m.language == "sql"}
     lines: dict[str, Mapping[str, int]] = {}
     for model in models:
         nodes[model.name], lines[model.name] = _connected(model, queries.get(model.name), tables)
-    tests = {name: _tests(node, _entry(node, properties), tables) for name, node in nodes.items()}
+    tests = {name: _tests(node, entry_of(node, properties), tables) for name, node in nodes.items()}
     nodes = {name: nodes[name] for name in _build_order(nodes, tests, lines)}
+    for action in actions:
+        queries[action.name] = lineage.parse(action.code, action.path)
+        nodes[action.name], _ = _connected(action, queries[action.name], tables)
+        tests[action.name] = []
     _add_columns(nodes, queries, sources, tests, properties)
+    read = {action.name: nodes.pop(action.name) for action in actions}
+    checked = {name: node for name, node in read.items() if isinstance(node, Action)}
+    for action in checked.values():
+        check_key(action, names_of(action.columns), entry_of(action, properties).where)
     return Project(
-        root, nodes, sources, _singular_tests(root, properties, tables, nodes), properties.column_descriptions
+        root,
+        nodes,
+        sources,
+        _singular_tests(root, properties, tables, nodes),
+        properties.column_descriptions,
+        checked,
     )
-
-
-def _source(name: str, properties: Properties) -> Source:
-    entry = properties.sources[name]
-    columns = tuple(
-        ColumnInfo(
-            c,
-            _description(c, entry.columns, properties),
-            raw.get("data_type"),
-            inputs=tuple(Origin(*of.rsplit(".", 1)) for of in made_from(raw)),
-        )
-        for c, raw in entry.columns.items()
-    )
-    return Source(name, entry.description, columns)
-
-
-def _seed(path: Path, root: Path, properties: Properties) -> Seed:
-    entry = properties.seeds.get(_name(path, root), Entry())
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = [name.strip().lower() for name in next(csv.reader(file), [])]
-    types = {str(c).lower(): str(t) for c, t in (entry.config.get("column_types") or {}).items()}
-    for column in types:
-        if column not in header:
-            hint = did_you_mean(column, header)
-            raise ProjectError(
-                f"{entry.where}: column_types names {column}, but the CSV has no such column.{hint}"
-            )
-    return Seed(
-        "seed",
-        _name(path, root),
-        SEEDS,
-        path.relative_to(root),
-        description=entry.description,
-        meta=entry.config.get("meta") or {},
-        tags=_tags(entry),
-        columns=tuple(ColumnInfo(name) for name in header),
-        column_types=types,
-    )
-
-
-def _model(path: Path, root: Path, properties: Properties) -> Model:
-    file = path.relative_to(root)
-    layer = file.parts[1]
-    if layer not in LAYERS or len(file.parts) < 3:
-        raise ProjectError(f"{file} is not in a layer. Move it to models/ and one of: {', '.join(LAYERS)}.")
-    name = _name(path, root)
-    entry = properties.models.get(name, Entry())
-    return Model(
-        "model",
-        name,
-        layer,
-        file,
-        description=entry.description,
-        meta=entry.config.get("meta") or {},
-        tags=_tags(entry),
-        code=path.read_text(encoding="utf-8"),
-        language=_LANGUAGES[path.suffix],
-    )
-
-
-def _model_files(root: Path) -> list[Path]:
-    return sorted(path for path in (root / "models").rglob("*") if path.suffix in _LANGUAGES)
 
 
 def _connected(model: Model, query: lineage.Query | None, tables: Tables) -> tuple[Model, Mapping[str, int]]:
@@ -148,7 +114,7 @@ def _connected(model: Model, query: lineage.Query | None, tables: Tables) -> tup
         if isinstance(read, Source):
             sources.append(read.relation)
             continue
-        if isinstance(read, Model) and LAYERS.index(read.schema) > LAYERS.index(model.schema):
+        if isinstance(read, Model) and _height(read) > _height(model):
             raise ProjectError(
                 f"{model.path}, line {reference.line}: {model.relation} reads {read.relation}, which is "
                 f"in a higher layer. A model can only read its own layer or a lower one ({' < '.join(LAYERS)})."
@@ -216,7 +182,7 @@ def _singular_tests(
     order = list(nodes)
     tests = []
     for path in sorted((root / "tests").glob("*.sql")):
-        name, file = _name(path, root), path.relative_to(root)
+        name, file = name_of(path, root), path.relative_to(root)
         entry = properties.data_tests.get(name, Entry())
         sql = path.read_text(encoding="utf-8")
         read = {
@@ -240,7 +206,7 @@ def _singular_tests(
                 where=str(file),
             )
         )
-    _check_described(properties.data_tests, _names(tests), "singular test")
+    check_described(properties.data_tests, names_of(tests), "singular test")
     return tuple(tests)
 
 
@@ -289,6 +255,8 @@ def _build_order(
 
 
 def _height(node: Model | Seed) -> int:
+    if isinstance(node, Action):
+        return len(LAYERS)
     return LAYERS.index(node.schema) if isinstance(node, Model) else -1
 
 
@@ -301,7 +269,7 @@ def _add_columns(
 ) -> None:
     """Add the columns to each node: inferred from the SQL, described in the property files."""
     tables = {
-        s.relation: lineage.table(s.relation, _names(s.columns), is_open=True) for s in sources.values()
+        s.relation: lineage.table(s.relation, names_of(s.columns), is_open=True) for s in sources.values()
     }
     outputs: dict[str, Relation] = {}
 
@@ -312,7 +280,7 @@ def _add_columns(
         return {ground for step in output.origins(origin.column) for ground in trace(step)}
 
     for name, node in nodes.items():
-        entry = _entry(node, properties)
+        entry = entry_of(node, properties)
         if name in queries:
             output = lineage.output_columns(queries[name], tables)
             outputs[node.relation] = output
@@ -330,7 +298,7 @@ def _add_columns(
             columns.append(
                 ColumnInfo(
                     column,
-                    _description(column, entry.columns, properties),
+                    description_of(column, entry.columns, properties),
                     entry.columns.get(column, {}).get("data_type"),
                     data_tests=tuple(t for t in tests[name] if t.column == column),
                     inputs=tuple(sorted(inputs)),
@@ -342,49 +310,4 @@ def _add_columns(
         if isinstance(node, Model):
             node = replace(node, is_open=is_open, conditions=tuple(sorted(output.conditions)))
         nodes[name] = node
-        tables[node.relation] = lineage.table(node.relation, _names(columns), is_open=is_open)
-
-
-def _description(column: str, described: Mapping[str, Mapping[str, Any]], properties: Properties) -> str:
-    own = described.get(column, {}).get("description")
-    return str(own or properties.column_descriptions.get(column, ""))
-
-
-def _entry(node: Model | Seed, properties: Properties) -> Entry:
-    entries = properties.models if isinstance(node, Model) else properties.seeds
-    return entries.get(node.name, Entry())
-
-
-def _tags(entry: Entry) -> tuple[str, ...]:
-    tags = entry.config.get("tags") or []
-    return tuple(tags) if isinstance(tags, list) else (str(tags),)
-
-
-def _name(path: Path, root: Path) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", path.stem):
-        raise ProjectError(
-            f"{path.relative_to(root)}: the file name becomes a name in SQL. Use only lower-case letters, "
-            "digits and underscores, and begin with a letter or an underscore."
-        )
-    return path.stem
-
-
-def _names(things: Iterable[Any]) -> list[str]:
-    return [thing.name for thing in things]
-
-
-def _by_name(nodes: Iterable[Model | Seed]) -> dict[str, Model | Seed]:
-    named: dict[str, Model | Seed] = {}
-    for node in nodes:
-        if node.name in named:
-            raise ProjectError(
-                f"{named[node.name].path} and {node.path} have the same name: {node.name}. Rename one of them."
-            )
-        named[node.name] = node
-    return named
-
-
-def _check_described(entries: Mapping[str, Entry], names: Sequence[str], kind: str) -> None:
-    for name, entry in entries.items():
-        if name not in names:
-            raise ProjectError(f"{entry.where}: there is no {kind} {name}.{did_you_mean(name, names)}")
+        tables[node.relation] = lineage.table(node.relation, names_of(columns), is_open=is_open)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, Literal
@@ -57,7 +58,7 @@ class Source:
 class Node:
     """Table that the runner builds."""
 
-    kind: Literal["model", "seed"]
+    kind: Literal["model", "seed", "action"]
     name: str
     schema: str
     path: PurePath
@@ -93,6 +94,25 @@ class Model(Node):
 
 
 @dataclass(frozen=True)
+class Action(Model):
+    """Action: a file with a SELECT that returns one row for each call."""
+
+    action: str = ""
+    """What each row does: one of `actions.ACTION_KINDS`."""
+    key: tuple[str, ...] = ()
+    """Columns that make a row unique: no two rows with the same values are ever carried out."""
+    limits: Mapping[str, Mapping[str, Decimal]] = field(default_factory=dict)
+    """By scope, the most rows, points and money."""
+    trigger: str | None = None
+    """The event after which Dagster can apply it: one of `actions.TRIGGERS`."""
+    enabled: bool = False
+    send_email: bool = False
+    """Whether Rivo may send mails."""
+    allow_negative: bool = False
+    """Whether a balance may become negative."""
+
+
+@dataclass(frozen=True)
 class Seed(Node):
     """Seed: a CSV file."""
 
@@ -108,6 +128,8 @@ class Project:
     sources: Mapping[str, Source]
     singular_tests: tuple[DataTest, ...] = ()
     column_descriptions: Mapping[str, str] = field(default_factory=dict)
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    """Actions by name: SELECTs that are read like models and never built."""
 
     @cached_property
     def models(self) -> tuple[Model, ...]:

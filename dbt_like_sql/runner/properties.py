@@ -18,13 +18,24 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 COLUMN_DESCRIPTIONS = "column_descriptions.yml"
 """File with the descriptions shared by all columns of the same name."""
 
-_FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests"}
+_FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests", "actions"}
 _NODE_KEYS = {"name", "description", "config", "columns", "data_tests", "meta", "tags"}
 _COLUMN_KEYS = {"name", "description", "data_tests", "data_type", "config"}
 _CONFIG_KEYS = {
     "models": {"meta", "tags"},
     "seeds": {"meta", "tags", "column_types"},
     "data_tests": {"meta", "tags", "severity"},
+    "actions": {
+        "meta",
+        "tags",
+        "action",
+        "key",
+        "limits",
+        "trigger",
+        "enabled",
+        "send_email",
+        "allow_negative",
+    },
 }
 
 
@@ -57,12 +68,13 @@ class Properties:
     models: Mapping[str, Entry]
     seeds: Mapping[str, Entry]
     data_tests: Mapping[str, Entry]
+    actions: Mapping[str, Entry]
     sources: Mapping[str, SourceEntry]
     column_descriptions: Mapping[str, str]
 
 
 def read_properties(root: Path) -> Properties:
-    """Read every property file below `models`, `seeds` and `tests`, and the shared column descriptions.
+    """Read every property file below `models`, `seeds`, `tests` and `actions`, and the shared column descriptions.
 
     Raises:
         ProjectError: a file is not valid YAML, or has an unknown, duplicate or misplaced entry.
@@ -86,7 +98,7 @@ def read_properties(root: Path) -> Properties:
         for raw in _entries(content.get("sources"), f"{file}, sources"):
             for source in _source(raw, file):
                 sources[source.relation] = source
-    return Properties(nodes["models"], nodes["seeds"], nodes["data_tests"], sources, shared)
+    return Properties(**nodes, sources=sources, column_descriptions=shared)
 
 
 def made_from(column: Mapping[str, Any]) -> list[str]:
@@ -96,7 +108,7 @@ def made_from(column: Mapping[str, Any]) -> list[str]:
 
 def _yaml_files(root: Path) -> Iterator[Path]:
     yield from sorted(root.glob(COLUMN_DESCRIPTIONS))
-    for folder in ("models", "seeds", "tests"):
+    for folder in ("models", "seeds", "tests", "actions"):
         for pattern in ("*.yml", "*.yaml"):
             yield from sorted((root / folder).rglob(pattern))
 
@@ -111,11 +123,12 @@ def _load(path: Path, file: PurePath) -> Any:
 
 def _node(raw: dict[str, Any], kind: str, file: PurePath) -> Entry:
     where = f"{file}, {raw['name']}"
-    check_keys(raw, _NODE_KEYS, where)
+    # dbt accepts meta and tags in both places; an action is ours alone.
+    in_both = _CONFIG_KEYS[kind] if kind == "actions" else {"meta", "tags"}
+    check_keys(raw, _NODE_KEYS | in_both, where)
     config = mapping(raw.get("config"), where)
     check_keys(config, _CONFIG_KEYS[kind], f"{where}, config")
-    # dbt accepts these keys in both places.
-    config |= {key: raw[key] for key in ("meta", "tags") if key in raw}
+    config |= {key: raw[key] for key in in_both if key in raw}
     return Entry(
         where,
         str(raw["name"]).lower(),

@@ -9,10 +9,11 @@ import numpy as np
 
 from pipelines.errors import ApiError, ListError, command
 from pipelines.load.landing import Landing
-from pipelines.rivo.client import Client, by_id
+from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Column
 from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.paging import by_id
 from pipelines.rivo.ranges import PAGE_SIZE
 from pipelines.warehouse import RAW
 from pipelines.warehouse.raw_tables import live_rows

@@ -13,10 +13,10 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import ApiError, command
-from pipelines.rivo.client import Client, by_id
+from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page
-from pipelines.rivo.paging import read_list
+from pipelines.rivo.paging import by_id, read_list
 from pipelines.settings import Settings
 from pipelines.sql import exists, scalar
 from pipelines.warehouse import RAW

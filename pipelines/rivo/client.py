@@ -11,7 +11,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -24,6 +23,7 @@ import urllib3
 from pipelines.errors import ApiError, ListError, RivoError, command
 from pipelines.network import Connection, ConnectionFailure, Route
 from pipelines.rivo.columns import ADDRESS, API_URL
+from pipelines.rivo.exchange import Exchange, NoAnswer, NotFound, RetryableError
 from pipelines.rivo.limiter import RateLimiter
 from pipelines.rivo.repair import decode_json
 from pipelines.rivo.responses import (
@@ -59,49 +59,6 @@ _REFUSED = {
     ),
     422: "the server could not process the request (422)",
 }
-
-
-class _RetryableError(Exception):
-    """A failure that is worth a retry.
-
-    Attributes:
-        answered: false when no server was reached.
-        retry_after: seconds for which the server forbids requests.
-        page: description of the web page that came in place of JSON; None if none did.
-    """
-
-    def __init__(
-        self, what: str, *, answered: bool, retry_after: float | None = None, page: str | None = None
-    ) -> None:
-        super().__init__(what)
-        self.answered = answered
-        self.retry_after = retry_after
-        self.page = page
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A request and its response, for those who look at how the API answers.
-
-    Attributes:
-        title: title of the list.
-        status: status of the response.
-        headers: its headers.
-        seconds: time until it was complete.
-        size: length of the body in bytes.
-        payload: its JSON object; None for an error or another document.
-    """
-
-    title: str
-    status: int
-    headers: Mapping[str, str]
-    seconds: float
-    size: int
-    payload: dict[str, Any] | None
-
-
-class NotFound(ListError):
-    """The server has nothing at this address (404)."""
 
 
 class Client:
@@ -159,6 +116,11 @@ class Client:
         self.observed_at: datetime | None = None
 
     @property
+    def patience_seconds(self) -> float:
+        """How long one request is retried."""
+        return self._patience
+
+    @property
     def route(self) -> Route:
         """How the API is reached: through which proxy, and with which certificates."""
         return self._connection.route
@@ -210,7 +172,7 @@ class Client:
             ApiError: no list can be read, because the key is wrong or no server answers.
         """
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_RetryableError),
+            retry=tenacity.retry_if_exception_type(RetryableError),
             wait=_wait,
             stop=self._give_up,
             before_sleep=partial(self._notify, title),
@@ -220,7 +182,7 @@ class Client:
             payload: dict[str, Any] = retrying(self._once, path, params, title, decode)
             self._failing_since = None
             return payload
-        except _RetryableError as error:
+        except RetryableError as error:
             if self.observed_at is None and not error.answered:
                 proxy = self.route.proxy
                 check = f"{proxy.variable}, no_proxy, " if proxy else ""
@@ -245,7 +207,7 @@ class Client:
     def _once(
         self, path: str, params: Mapping[str, int | str], title: str, decode: Callable[[bytes], Any]
     ) -> dict[str, Any]:
-        response, took = self._request(f"{path}?{urlencode(params)}" if params else path, title)
+        response, took = self._exchange("GET", f"{path}?{urlencode(params)}" if params else path, title)
         date = http_date(response.headers.get("Date"))
         with self._lock:
             # The clock of a firewall or a proxy is not Rivo's.
@@ -262,8 +224,40 @@ class Client:
                 headers = dict(response.headers)
                 self._listen(Exchange(title, response.status, headers, took, len(response.data), payload))
 
-    def _request(self, target: str, title: str) -> tuple[urllib3.BaseHTTPResponse, float]:
+    def send(self, method: str, target: str, title: str, body: bytes, kind: str) -> urllib3.BaseHTTPResponse:
+        """Send one request that changes something, once, when the rate limit permits it.
+
+        Args:
+            method: HTTP method.
+            target: path below the base URL.
+            title: what the request is counted as in `requests_of`.
+            body: the request's body.
+            kind: its `Content-Type`.
+
+        Raises:
+            NoAnswer: no complete response came.
+            ApiError: the proxy refuses, or a certificate is not trusted.
+        """
+        try:
+            return self._exchange(method, target, title, body=body, headers={"Content-Type": kind})[0]
+        except RetryableError as error:
+            raise NoAnswer(self._redact(str(error)), was_sent=error.answered) from None
+
+    def pause(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Block all requests for as long as a 429 response says."""
+        date = http_date(response.headers.get("Date"))
+        self._limiter.pause(retry_after(response.headers.get("Retry-After"), date))
+
+    def quoted(self, response: urllib3.BaseHTTPResponse) -> str:
+        """Return the server's error message without the key and addresses; empty without one, or if RIVO_PII is set."""
+        # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
+        return ADDRESS.sub("[address]", self._redact(error_text(response))) if self._is_quoted else ""
+
+    def _exchange(
+        self, method: str, target: str, title: str, **options: Any
+    ) -> tuple[urllib3.BaseHTTPResponse, float]:
         """Send one request when the rate limit permits it; return the complete response, and its seconds."""
+        headers = {**self._headers, **options.pop("headers", {})}
         with self._limiter.request():
             with self._lock:
                 self.requests += 1
@@ -271,14 +265,14 @@ class Client:
             started = time.monotonic()
             try:
                 response = self._connection.send(
-                    "GET", target, headers=self._headers, timeout=_TIMEOUT, preload_content=False
+                    method, target, headers=headers, timeout=_TIMEOUT, preload_content=False, **options
                 )
             except ConnectionFailure as failure:
-                raise _RetryableError(str(failure), answered=failure.reached) from None
+                raise RetryableError(str(failure), answered=failure.reached) from None
         try:
             _ = response.data
         except urllib3.exceptions.HTTPError as error:
-            raise _RetryableError(str(self._connection.failure(error)), answered=True) from None
+            raise RetryableError(str(self._connection.failure(error)), answered=True) from None
         took = time.monotonic() - started
         with self._lock:
             self.latency += (took - self.latency) * (0.2 if self.latency else 1.0)
@@ -291,20 +285,20 @@ class Client:
         decode: Callable[[bytes], Any],
     ) -> dict[str, Any]:
         if is_web_page(response):
-            raise _RetryableError(
+            raise RetryableError(
                 "the server returned an HTML page instead of JSON", answered=True, page=described(response)
             )
         try:
             payload = decode(response.data)
         except orjson.JSONDecodeError as error:
             asked = ", ".join(f"{name}={value}" for name, value in params.items())
-            raise _RetryableError(
+            raise RetryableError(
                 f"the response{f' to {asked}' if asked else ''} is not valid JSON from character {error.pos + 1:,} on, "
                 f"of {len(response.data):,} bytes",
                 answered=True,
             ) from None
         if not isinstance(payload, dict) or not isinstance(payload.get("data"), list):
-            raise _RetryableError("the response has no array named 'data'", answered=True)
+            raise RetryableError("the response has no array named 'data'", answered=True)
         self._has_answered = True
         return payload
 
@@ -318,15 +312,14 @@ class Client:
                 pause = retry_after(response.headers.get("Retry-After"), date)
                 self._limiter.pause(pause)
             page = " with a web page" if is_web_page(response) else ""
-            raise _RetryableError(
+            raise RetryableError(
                 f"the server returned status {status}{page}", answered=True, retry_after=pause
             )
         if 300 <= status < 400:
             raise self._wrong_answer(title, self._redact(redirect_sentence(response, self._base, path)))
         if is_web_page(response):
             raise self._wrong_answer(title, web_page_sentence(described(response), self.route))
-        # The server's text can contain personal data, and goes into logs, sync_log and Dagster's storage.
-        text = ADDRESS.sub("[address]", self._redact(error_text(response))) if self._is_quoted else ""
+        text = self.quoted(response)
         quoted = f" The server says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
@@ -353,7 +346,7 @@ class Client:
 
     def _give_up(self, state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _RetryableError) and not error.answered and self.observed_at is None:
+        if isinstance(error, RetryableError) and not error.answered and self.observed_at is None:
             # A wrong URL must be reported soon; only a server that has answered before is retried for long.
             return state.attempt_number >= 3
         now = time.monotonic()
@@ -380,19 +373,9 @@ def _only(body: bytes) -> Any:
     return {"data": [payload["data"]]} if isinstance(payload, dict) and payload.get("data") else payload
 
 
-def by_id(since_id: int, limit: int) -> dict[str, int]:
-    """Return the parameters that request the first `limit` rows (at most 250) after `since_id`, by ascending id."""
-    return {"pagination[since_id]": since_id, "pagination[limit]": limit}
-
-
-def by_number(page: int, per_page: int) -> dict[str, int]:
-    """Return the parameters that request page `page`, counted from 1, with `per_page` rows (at most 250) per page."""
-    return {"pagination[page]": page, "pagination[per_page]": per_page}
-
-
 def _wait(state: tenacity.RetryCallState) -> float:
     """Return the seconds until the next attempt: 0 after a 429, when the limiter delays all threads."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _RetryableError) and error.retry_after is not None:
+    if isinstance(error, RetryableError) and error.retry_after is not None:
         return 0.0
     return tenacity.wait_random_exponential(multiplier=0.5, max=20)(state)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from pipelines.errors import ListError, SettingsError
 from pipelines.network import Connection
-from pipelines.rivo.client import Client, Exchange, by_id, by_number
+from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Row, resource_id
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS
+from pipelines.rivo.exchange import Exchange
+from pipelines.rivo.paging import MAX_OFFSET_PAGE, WORKERS, by_id, by_number
 from pipelines.rivo.ranges import PAGE_SIZE, PAGES_BEFORE_JUMPING
 from pipelines.time_zones import first_difference
 

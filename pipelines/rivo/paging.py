@@ -22,7 +22,7 @@ from threading import Thread
 from typing import Any
 
 from pipelines.errors import ListError, command
-from pipelines.rivo.client import Client, by_id, by_number
+from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page, Row, as_id, page_decoder
 from pipelines.rivo.ranges import PAGE_SIZE, Range, ReadPlan, plan_ranges
@@ -37,6 +37,16 @@ _END_CONFIRMATIONS = 2
 """How often to re-request the end of a list when later rows are known."""
 _MAX_PAGES_WITHOUT_ROWS = 3
 _SECONDS_TO_END = 2.0
+
+
+def by_id(since_id: int, limit: int) -> dict[str, int]:
+    """Return the parameters that request the first `limit` rows (at most 250) after `since_id`, by ascending id."""
+    return {"pagination[since_id]": since_id, "pagination[limit]": limit}
+
+
+def by_number(page: int, per_page: int) -> dict[str, int]:
+    """Return the parameters that request page `page`, counted from 1, with `per_page` rows (at most 250) per page."""
+    return {"pagination[page]": page, "pagination[per_page]": per_page}
 
 
 class _CursorIgnoredError(Exception):

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from pipelines.network import Route
-from pipelines.rivo.client import Exchange
 from pipelines.rivo.columns import ADDRESS
 from pipelines.rivo.doctor import Finding
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.exchange import Exchange
 from pipelines.rivo.repair import REPAIRS, pruned
 from pipelines.rivo.shapes import Shape
 

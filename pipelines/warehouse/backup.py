@@ -1,6 +1,7 @@
 """Backup and restore of `rivo_raw`, whose histories, first-seen times and log cannot be read from Rivo again.
 
-A backup is a folder with one Parquet file per table and `manifest.json`.
+A backup is a folder with one Parquet file per table, a copy of the outbox of actions if there is one, and
+`manifest.json`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.sql import literal, quoted, scalar
 from pipelines.warehouse.build import Build
 from pipelines.warehouse.files import sync_to_disk
+from pipelines.warehouse.journals import copy_journal
 from pipelines.warehouse.raw_tables import RAW, existing_columns, number_log
 from pipelines.warehouse.storage_errors import first_line, refuse_foreign, unreadable
 from pipelines.warehouse.warehouse import Warehouse
@@ -42,6 +44,8 @@ class Backup:
     shop: str
     observed_at: str | None
     tables: dict[str, dict[str, Any]]
+    outbox: dict[str, str] | None = None
+    """File and checksum of the outbox of actions; None without one."""
 
     @property
     def rows(self) -> int:
@@ -80,6 +84,7 @@ def backup(warehouse: Warehouse, shop: str, folder: Path) -> Backup:
             shop,
             observed_at and observed_at.astimezone(UTC).isoformat(),
             tables,
+            _copy_outbox(warehouse, unfinished),
         )
         _write_manifest(made, unfinished)
         unfinished.chmod(0o700)
@@ -113,10 +118,13 @@ def read_backup(folder: Path) -> Backup:
         made = Backup(
             folder,
             **{name: found[name] for name in ("release", "made_at", "shop", "observed_at", "tables")},
+            # Backups of older releases have none.
+            outbox=found.get("outbox"),
         )
+        files = {**made.tables, **({"the outbox": made.outbox} if made.outbox else {})}
         damaged = [
             name
-            for name, table in made.tables.items()
+            for name, table in files.items()
             if Path(table["file"]).name != table["file"]
             or _checksum(folder / table["file"]) != table["sha256"]
         ]
@@ -210,6 +218,30 @@ def load_backup(build: Build, made: Backup) -> list[str]:
     return notes
 
 
+def restore_outbox(made: Backup, warehouse: Warehouse) -> bool:
+    """Copy the outbox of a backup beside a warehouse that has none; a present one knows more and stays.
+
+    Returns:
+        Whether it was copied.
+
+    Raises:
+        WarehouseError: the copy cannot be written.
+    """
+    if made.outbox is None or warehouse.outbox.exists():
+        return False
+    copy_journal(made.folder / made.outbox["file"], warehouse.outbox)
+    return True
+
+
+def _copy_outbox(warehouse: Warehouse, folder: Path) -> dict[str, str] | None:
+    if not warehouse.outbox.exists():
+        return None
+    file = folder / "outbox.sqlite"
+    copy_journal(warehouse.outbox, file)
+    sync_to_disk(file)
+    return {"file": file.name, "sha256": _checksum(file)}
+
+
 def _missing_columns(table: str, columns: list[str]) -> str:
     what, verb = ("column", "it is") if len(columns) == 1 else ("columns", "they are")
     until = "until the next complete read" if table in ENDPOINTS else "in the restored rows"
@@ -276,6 +308,7 @@ def _write_manifest(made: Backup, folder: Path) -> None:
         "shop": made.shop,
         "observed_at": made.observed_at,
         "tables": made.tables,
+        "outbox": made.outbox,
     }
     path = folder / MANIFEST
     path.write_text(json.dumps(content, indent=2) + "\n")

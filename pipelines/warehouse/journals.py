@@ -6,13 +6,16 @@ of actions, and webhook deliveries. Every commit is flushed to the disk.
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipelines.errors import WarehouseError
 
+OUTBOX = "outbox"
+"""The journal of actions."""
 _BUSY_SECONDS = 30.0
 """How long a write waits for another process that is writing."""
 
@@ -50,6 +53,21 @@ def open_journal(path: Path, schema: str) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def copy_journal(source: Path, target: Path) -> None:
+    """Copy a journal as it is now, also while another process writes into it.
+
+    Raises:
+        WarehouseError: it cannot be read, or the copy cannot be written.
+    """
+    try:
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+            old.backup(new)
+            # A copy is one file.
+            new.execute("pragma journal_mode = delete")
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(source, error) from None
+
+
 def shred(connection: sqlite3.Connection) -> None:
     """Rewrite a journal, so that neither the file nor its write-ahead log holds bytes of deleted rows."""
     connection.execute("vacuum")
@@ -66,3 +84,42 @@ def _unusable(path: Path, error: Exception) -> WarehouseError:
     return WarehouseError(
         f"{path} cannot be used ({reason}). Check the permissions of its folder and the free space of the disk."
     )
+
+
+@contextmanager
+def sole_use(path: Path, message: str) -> Iterator[None]:
+    """Lock a journal for a command that must not run twice at once.
+
+    Raises:
+        WarehouseError: another process holds the lock, with `message`; or the lock cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock_of(path).open("a+")
+    except OSError as error:
+        raise _unusable(path, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise WarehouseError(message) from None
+        yield
+
+
+def is_in_use(path: Path) -> bool:
+    """Return whether a process holds the lock of a journal."""
+    try:
+        # Opened for reading, because the caller may not be allowed to write.
+        lock = _lock_of(path).open()
+    except OSError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")

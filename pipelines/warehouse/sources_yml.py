@@ -11,11 +11,13 @@ import yaml
 from pipelines.rivo.columns import Column
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import duckdb_type
+from pipelines.warehouse.action_tables import ACTIONS
+from pipelines.warehouse.action_tables import TABLES as ACTION_TABLES
 from pipelines.warehouse.raw_tables import RAW, history_name, raw_tables
 
 
 def sources_yml() -> str:
-    """Return the property file: every table of `rivo_raw` with its columns, types and descriptions."""
+    """Return the property file: every table of `rivo_raw` and `rivo_actions`, with columns, types and descriptions."""
     tables = [
         {
             "name": name,
@@ -29,8 +31,16 @@ def sources_yml() -> str:
         "description": "Rivo's lists as the API returns them, with their histories and the log of syncs.",
         "tables": tables,
     }
+    actions = {
+        "name": ACTIONS,
+        "description": "Calls that change something in Rivo: what was planned, sent and answered.",
+        "tables": [
+            {"name": name, "description": description, "columns": [_column(name, c) for c in columns]}
+            for name, (_, description, columns) in ACTION_TABLES.items()
+        ],
+    }
     return "# Made by `make sources` from pipelines/rivo/endpoints.py; change it there.\n" + yaml.safe_dump(
-        {"version": 2, "sources": [source]}, sort_keys=False, width=110, allow_unicode=True
+        {"version": 2, "sources": [source, actions]}, sort_keys=False, width=110, allow_unicode=True
     )
 
 

@@ -9,7 +9,8 @@ A warehouse is a DuckDB file with up to three others beside it. For a warehouse 
   next sync starts from it, so that no observation is lost.
 - `rivo.news.duckdb`: the recent-events file. Sensors load events into it; the next sync deletes it.
 
-Journals (`rivo.webhooks.sqlite`) are beside it too; `pipelines.warehouse.journals` describes them.
+Journals, small SQLite files that no sync replaces, are beside it too: `rivo.outbox.sqlite` has what was sent to Rivo,
+`rivo.webhooks.sqlite` what its webhooks delivered.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, sibling, wal_of
-from pipelines.warehouse.journals import journal_path
+from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _SCHEMAS = frozenset(
@@ -124,6 +125,11 @@ class Warehouse:
     def journal(self, kind: str) -> Path:
         """Return the journal of a kind beside the published file, for `open_journal`; it need not exist."""
         return journal_path(self.path, kind)
+
+    @property
+    def outbox(self) -> Path:
+        """The journal of actions beside the warehouse, whether or not it exists."""
+        return journal_path(self.path, OUTBOX)
 
     @property
     def is_being_built(self) -> bool:

@@ -99,8 +99,19 @@ _PACKAGES = (
 )
 _OWN = (
     *("assets.instance.home", "assets.instance.storage", "assets.jobs", "assets.ops", "assets.sensors"),
-    *("cli.commands.rebuild", "cli.main", "cli.terminal.models_output", "cli.terminal.status"),
-    *("cli.terminal.sync_report", "dbt_like_sql.runner.docs", "dbt_like_sql.runner.impact"),
+    *(
+        "cli.terminal.actions_output",
+        "cli.commands.rebuild",
+        "cli.main",
+        "cli.terminal.models_output",
+        "cli.terminal.status",
+    ),
+    *(
+        "cli.terminal.status",
+        "cli.terminal.sync_report",
+        "dbt_like_sql.runner.docs",
+        "dbt_like_sql.runner.impact",
+    ),
     *(
         "pipelines.privacy.erasure",
         "pipelines.rivo.doctor",

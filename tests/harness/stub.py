@@ -52,6 +52,7 @@ def answering(answer: Callable[[Asked, int], Reply]) -> Iterator[Stub]:
         wbufsize = -1
 
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             parts = urlsplit(self.path)
             asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()))
             stub.asked.append(asked)
@@ -68,6 +69,8 @@ def answering(answer: Callable[[Asked, int], Reply]) -> Iterator[Stub]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        do_POST = do_GET
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.harness.store import Store
+from tests.torture.actions import actions
 from tests.torture.big import big
 from tests.torture.clock import clock
 from tests.torture.disk import disk
@@ -29,6 +30,7 @@ KINDS: dict[str, Callable[[Store, int], Figures]] = {
     "disk": lambda store, _: disk(store, rounds=6),
     "clock": lambda store, _: clock(store, rounds=5),
     "values": lambda store, _: values(store, rounds=20),
+    "actions": actions,
     "big": lambda store, _: big(store, page_mb=100),
 }
 
@@ -50,7 +52,7 @@ def main() -> int:
         default=7,
         help="the same seed gives the same store and the same order of events (7)",
     )
-    parser.add_argument("--kills", type=int, default=100, help="how many syncs are killed (100)")
+    parser.add_argument("--kills", type=int, default=100, help="number of killed syncs, and of applies (100)")
     options = parser.parse_args()
     for name in [name for name in os.environ if name.startswith("RIVO_")]:
         del os.environ[name]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.store import Store
+from tests.torture.actions import actions
 from tests.torture.big import big
 from tests.torture.clock import clock
 from tests.torture.disk import disk
@@ -66,6 +67,10 @@ def test_wrong_clocks_keep_histories_in_order(store: Store) -> None:
 
 def test_odd_values_block_no_publishing(store: Store) -> None:
     assert kept(values(store, rounds=1, syncs=2))
+
+
+def test_actions_land_once_whatever_fails(store: Store) -> None:
+    assert kept(actions(store, runs=4, rows=20))
 
 
 def test_big_rows_stay_within_bounded_memory(tmp_path: Path) -> None:

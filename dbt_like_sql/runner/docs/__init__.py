@@ -12,8 +12,9 @@ from typing import Any
 
 import duckdb
 
+from dbt_like_sql.runner.actions import ACTIONS
 from dbt_like_sql.runner.last_results import LastResults, read
-from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed, Source
+from dbt_like_sql.runner.project import LAYERS, SEEDS, Action, Model, Project, Seed, Source
 from dbt_like_sql.runner.sql import quoted, tables
 
 _HERE = Path(__file__).parent
@@ -23,6 +24,7 @@ _ABOUT = {
     "marts": "Members, tiers and facts for your own queries.",
     "intermediate": "Intermediate steps between staging and marts.",
     "staging": "Raw tables with clear names and types.",
+    ACTIONS: "SELECTs whose rows are calls to Rivo. Nothing is sent before a person applies them.",
     SEEDS: "Small tables maintained by hand.",
 }
 
@@ -58,8 +60,12 @@ def _data(
     last = read(connection) if connection else LastResults({}, {})
     rows, types = _contents(connection, project) if connection else ({}, {})
     times = [row["data_as_of"] for row in last.builds.values() if row["data_as_of"]]
-    schemas = [*reversed(LAYERS), SEEDS, *dict.fromkeys(name.split(".")[0] for name in project.sources)]
+    loaded = dict.fromkeys(name.split(".")[0] for name in project.sources)
+    acting = [ACTIONS] if project.actions else []
+    schemas = [*reversed(LAYERS), *acting, SEEDS, *loaded]
     found = []
+    for action in project.actions.values():
+        found.append(_table(project, action, last, {}))
     for relation, table in project.tables.items():
         entry = _table(project, table, last, types.get(relation, {}))
         found.append(entry | {"rows": rows.get(relation)})
@@ -71,6 +77,15 @@ def _data(
         "schemas": [{"name": s, "about": _ABOUT.get(s, "Raw tables, as loaded.")} for s in schemas],
         "tables": found,
     }
+
+
+def _limits(action: Action) -> list[str]:
+    by_scope = action.limits.items()
+    return [
+        f"{scope.replace('_', ' ')} {name} {most:,}"
+        for scope, given in by_scope
+        for name, most in given.items()
+    ]
 
 
 def _contents(
@@ -117,11 +132,18 @@ def _table(
     }
     if isinstance(table, Source):
         return entry | {"kind": "raw"}
+    if isinstance(table, Action):
+        entry |= {
+            "does": table.action,
+            "key": list(table.key),
+            "limits": _limits(table),
+            "enabled": table.enabled,
+        }
     results = last.tests.get(table.relation, {})
     grain, questions = table.meta.get("grain") or [], table.meta.get("questions") or []
     built = last.builds.get(table.relation)
     entry |= {
-        "kind": "seed" if isinstance(table, Seed) else table.language,
+        "kind": table.language if table.kind == "model" and isinstance(table, Model) else table.kind,
         "file": str(table.path),
         "code": table.code if isinstance(table, Model) else "",
         "tags": list(table.tags),
@@ -139,7 +161,7 @@ def _table(
                 "status": (results.get(test.name) or {}).get("status"),
                 "message": (results.get(test.name) or {}).get("message"),
             }
-            for test in project.tests_of(table.name)
+            for test in (() if isinstance(table, Action) else project.tests_of(table.name))
         ],
     }
     return entry

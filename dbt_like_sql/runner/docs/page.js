@@ -78,7 +78,11 @@ function listing(found) {
 function tablePage(table, column) {
   const facts = [
     ["One row", table.grain && table.grain.length ? "for each " + table.grain.join(", ") : null],
-    ["Rows", table.rows == null ? "unknown: the table is not in the warehouse yet" : table.rows.toLocaleString("en") + (data.as_of ? `, as of ${data.as_of}` : "")],
+    ["Each row", table.does ? el("code", {}, table.does) : null],
+    ["Key", table.key ? table.key.join(", ") + ": a key is sent once, ever" : null],
+    ["Limits", table.limits && table.limits.length ? table.limits.join(", ") : null],
+    ["Enabled", table.does ? (table.enabled ? "yes" : "no: it cannot be applied") : null],
+    ["Rows", table.does ? null : table.rows == null ? "unknown: the table is not in the warehouse yet" : table.rows.toLocaleString("en") + (data.as_of ? `, as of ${data.as_of}` : "")],
     ["Read from", table.reads.length ? join(table.reads.map((id) => link(id))) : null],
     ["Read by", readers.get(table.id).length ? join(readers.get(table.id).map((id) => link(id))) : null],
     ["Tags", (table.tags || []).length ? table.tags.map((tag) => el("span", { class: "tag" }, tag)) : null],
@@ -100,7 +104,7 @@ function tablePage(table, column) {
   ].flat();
 }
 
-const KINDS = { raw: "raw table, as loaded", seed: "seed, a small table maintained by hand", sql: "model", python: "Python model" };
+const KINDS = { raw: "raw table, as loaded", seed: "seed, a small table maintained by hand", sql: "model", action: "action, calls to Rivo", python: "Python model" };
 const join = (nodes) => nodes.flatMap((node, index) => (index ? [", ", node] : [node]));
 
 function columns(table, chosen) {
