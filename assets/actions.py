@@ -92,7 +92,7 @@ def action_assets(project: Project) -> dg.AssetsDefinition:
                 )
                 yield from events
             except RivoError as error:
-                problems.append(f"{name}: {error}")
+                problems.append(str(error) if name in str(error) else f"{name}: {error}")
         if problems:
             raise dg.Failure(description="\n".join(problems), allow_retries=False)
 

@@ -16,6 +16,16 @@ from tests.ui.conftest import SHOWN_MILLISECONDS, DagsterUI
 
 RUN_SECONDS = 300
 RUNS = "{ runsOrError { ... on Runs { results { runId status } } } }"
+ACTION_SENSOR = "apply_welcome_new_tier"
+START_SENSOR = """mutation($selector: SensorSelector!) {
+    startSensor(sensorSelector: $selector) { ... on Sensor { id sensorState { id status } } }
+}"""
+STOP_SENSOR = """mutation($id: String!) {
+    stopSensor(id: $id) { ... on StopSensorMutationResult { instigationState { status } } }
+}"""
+REPORT_EVENT = """mutation($parameters: ReportRunlessAssetEventsParams!) {
+    reportRunlessAssetEvents(eventParams: $parameters) { ... on ReportRunlessAssetEventsSuccess { assetKey { path } } }
+}"""
 SCHEMAS = ("rivo", "rivo_raw", "staging", "intermediate", "marts", "reports", "published")
 
 
@@ -31,6 +41,11 @@ def run_started_by(ui: DagsterUI, page: Page) -> str:
     """Press Materialize, wait for the end of the run, and return its id."""
     before = {run["runId"] for run in runs(ui)}
     page.locator("button", has_text=re.compile(r"^Materialize$")).first.click()
+    return run_after(ui, before)
+
+
+def run_after(ui: DagsterUI, before: set[str]) -> str:
+    """Wait for the end of a run that is not one of `before`, and return its id."""
     until = time.monotonic() + RUN_SECONDS
     while time.monotonic() < until:
         new = [run for run in runs(ui) if run["runId"] not in before]
@@ -113,6 +128,44 @@ def test_part_of_the_graph_can_be_materialized(ui: DagsterUI, page: Page) -> Non
     show(ui, page, f"/runs/{run_id}")
     expect(page.get_by_text("rpt_advocates").first).to_be_visible()
     keep(ui, page, "run")
+
+
+def test_materializing_an_action_plans_it(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, "/assets/actions/win_back_at_risk")
+    run_id = run_started_by(ui, page)
+    assert status(ui, run_id) == "SUCCESS"
+    show(ui, page, "/assets/actions/win_back_at_risk?view=events")
+    expect(page.get_by_text("to_send").first).to_be_visible()
+    expect(page.get_by_text("held_back").first).to_be_visible()
+    keep(ui, page, "action")
+
+
+def test_sensor_of_an_action_starts_its_job_after_an_event(ui: DagsterUI, page: Page) -> None:
+    show(ui, page, f"/locations/rivo_warehouse/sensors/{ACTION_SENSOR}")
+    expect(page.locator("input[type=checkbox]").first).not_to_be_checked()
+    keep(ui, page, "action_sensor")
+    before = {run["runId"] for run in runs(ui)}
+    selector = {
+        "repositoryLocationName": "rivo_warehouse",
+        "repositoryName": "__repository__",
+        "sensorName": ACTION_SENSOR,
+    }
+    started: dict[str, Any] = ui.ask(START_SENSOR, selector=selector)["startSensor"]
+    try:
+        event = {
+            "eventType": "ASSET_MATERIALIZATION",
+            "assetKey": {"path": ["rivo_events", "vip_tier_changed"]},
+        }
+        ui.ask(REPORT_EVENT, parameters=event)
+        run_id = run_after(ui, before)
+    finally:
+        ui.ask(STOP_SENSOR, id=started["sensorState"]["id"])
+    assert status(ui, run_id) == "FAILURE"
+    show(ui, page, f"/runs/{run_id}")
+    expect(page.get_by_text("apply_actions").first).to_be_visible()
+    # The shipped actions are disabled, so the job says what to do and sends nothing.
+    expect(page.get_by_text(re.compile("welcome_new_tier is disabled")).last).to_be_visible()
+    keep(ui, page, "action_run")
 
 
 def test_wrong_key_is_reported_in_a_plain_sentence(ui: DagsterUI, page: Page) -> None:
