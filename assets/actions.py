@@ -14,12 +14,13 @@ from assets.ops import POOL
 from assets.sensors import event_key
 from assets.specs import code_reference
 from dbt_like_sql.runner import Action, Project
+from pipelines.actions.kinds import call_of, parameters_of
 from pipelines.actions.plan import ActionPlan
 from pipelines.errors import RivoError
 from pipelines.rivo.columns import ADDRESS
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.warehouse.action_tables import ACTIONS, PERSONAL, TABLES
+from pipelines.warehouse.action_tables import ACTIONS, TABLES
 from runs.action_rows import Definition, from_project
 from runs.actions import Applied, Watcher, apply, applying, desk
 from runs.retrieve import NOUNS, retrieve
@@ -147,13 +148,14 @@ def _definition(project: Project, name: str, config: ActionsConfig) -> Definitio
     definition = from_project(project, name)
     if not config.rows:
         return definition
-    if personal := sorted(
-        {column for row in config.rows for column in row if column in PERSONAL and "note" not in column}
-    ):
-        raise RivoError(
-            f"rows must not have {personal[0]}, which identifies a person: Dagster stores the config of its runs. Let "
-            "the SELECT return it."
-        )
+    known = parameters_of(definition.kind, call_of(definition.kind, Settings.load()))
+    for row in config.rows:
+        for column, value in row.items():
+            if ADDRESS.search(str(value)) or (column in known and known[column].is_personal):
+                raise RivoError(
+                    f"rows must not have {column} with a value that identifies a person: Dagster stores the config of "
+                    "its runs. Let the SELECT return it."
+                )
     rows: list[Mapping[str, Any]] = [*config.rows]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return replace(definition, read=lambda _connection: (columns, rows), where="the config of the run")

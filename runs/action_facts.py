@@ -41,11 +41,14 @@ def members(connection: duckdb.DuckDBPyConnection, ids: Iterable[int]) -> dict[i
     """Return the customers that the warehouse knows, by id, with Rivo's balance as of the last sync."""
     rows = _rows(
         connection,
-        "select customer_id, loyalty_status, points_tally, is_deleted from staging.stg_rivo__customers "
+        "select customer_id, loyalty_status, points_tally, credits_tally, is_deleted from staging.stg_rivo__customers "
         "where list_contains(?, customer_id)",
         [list(ids)],
     )
-    return {id: Member(status, points, bool(is_deleted)) for id, status, points, is_deleted in rows}
+    return {
+        id: Member(status, points, credits, bool(is_deleted))
+        for id, status, points, credits, is_deleted in rows
+    }
 
 
 def ids_of_addresses(connection: duckdb.DuckDBPyConnection, addresses: Iterable[str]) -> dict[str, int]:

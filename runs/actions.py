@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
 
-from pipelines.actions.apply import SendOptions, Session, resolve, send, settle, verify
-from pipelines.actions.entries import Entry, State
+from pipelines.actions.entries import OPEN, Entry, State
 from pipelines.actions.kinds import call_of, parameters_of
-from pipelines.actions.outbox import Outbox, open_outbox
-from pipelines.actions.parameters import ActionRow, check_columns, read_rows
+from pipelines.actions.outbox import Outbox
+from pipelines.actions.outbox_file import look_into_outbox, open_outbox, restore_copy
+from pipelines.actions.parameters import ActionRow, Invalid, check_columns, read_rows
 from pipelines.actions.plan import ActionPlan, make_plan
 from pipelines.actions.readback import customer
-from pipelines.errors import RivoError
+from pipelines.actions.resolving import resolve, settle, verify
+from pipelines.actions.sending import SendOptions, Session, send
+from pipelines.errors import RivoError, SettingsError
+from pipelines.load.guards import refuse_other_shop
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import by_id
 from pipelines.settings import Settings
@@ -36,7 +36,7 @@ from runs.waiting import wait_for_sync
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who follows an apply: what is shown, and what is asked.
+    """The callbacks of an apply.
 
     Attributes:
         notice: called with a sentence.
@@ -71,9 +71,11 @@ class Applied:
 
     @property
     def problems(self) -> list[Entry]:
-        """The entries that a person should look at: refused, unknown or different from what was asked for."""
+        """The entries to look at: refused, unknown, different from what was asked for, or sent and not carried out."""
         seen = {entry.action_id: entry for entry in (*self.resolved, *self.entries)}
-        return [e for e in seen.values() if e.state in ("refused", "unknown", "sending") or e.difference]
+        lost = {e.action_id for e in self.resolved if e.state == "planned"}
+        failed = ("refused", *OPEN)
+        return [e for e in seen.values() if e.state in failed or e.difference or e.action_id in lost]
 
 
 @dataclass
@@ -105,6 +107,8 @@ class Desk:
             )
         rows = self._with_ids(rows)
         read = read_rows(definition.name, kind, known, definition.key, rows, self.outbox.hashed)
+        if self.session:
+            read = [_known(position, row) for position, row in enumerate(read, 1)]
         ids = {row.customer_id for row in read if isinstance(row, ActionRow) and row.customer_id is not None}
         return make_plan(
             definition.name,
@@ -134,7 +138,7 @@ class Desk:
         why = "found out by a person"
         self.outbox.resolved(open_entries[action_id], state, self.now(), None, why)
         if is_done:
-            self.outbox.verified(open_entries[action_id], self.now(), None)
+            self.outbox.verified(open_entries[action_id], self.now(), None, None)
         return (
             f"Action {action_id} is recorded as {'done' if is_done else 'not done, and can be sent again'}."
         )
@@ -150,23 +154,34 @@ class Desk:
         return local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
     def _with_ids(self, rows: list[Row]) -> list[Row]:
-        """Return the rows with customers by id where they are named by e-mail address and known."""
-        addresses = {
-            str(row["customer_id"]).strip().lower() for row in rows if "@" in str(row.get("customer_id"))
-        }
+        """Return the rows with customers by id where they are named by e-mail address and known.
+
+        Rivo knows who has an address now. Without it, the warehouse knows who had it at the last sync.
+        """
+        addresses = {address for row in rows if (address := _address(row))}
         if not addresses:
             return rows
-        self.ids |= action_facts.ids_of_addresses(self.connection, addresses)
-        for address in sorted(addresses - self.ids.keys()):
-            found = customer(self.session.client, address) if self.session else None
-            if found:
-                self.ids[address] = found.id
+        if self.session:
+            for address in sorted(addresses - self.ids.keys()):
+                if found := customer(self.session.client, address):
+                    self.ids[address] = found.id
+        else:
+            self.ids = action_facts.ids_of_addresses(self.connection, addresses)
+        ids = self.ids
+        return [{**row, "customer_id": ids.get(_address(row), row["customer_id"])} for row in rows]
 
-        def with_id(row: Row) -> dict[str, Any]:
-            address = str(row.get("customer_id")).strip().lower()
-            return {**row, "customer_id": self.ids.get(address, row.get("customer_id"))}
 
-        return [with_id(row) for row in rows]
+def _known(position: int, row: ActionRow | Invalid) -> ActionRow | Invalid:
+    """Leave a row out whose customer is named by an address that Rivo does not know."""
+    if isinstance(row, ActionRow) and isinstance(row.parameters.get("customer_id"), str):
+        return Invalid(position, {}, "Rivo has no customer with this address")
+    return row
+
+
+def _address(row: Row) -> str:
+    """Return the e-mail address that names the customer of a row, in lower case; empty if none does."""
+    text = str(row.get("customer_id") or "").strip().lower()
+    return text if "@" in text else ""
 
 
 @contextmanager
@@ -178,8 +193,9 @@ def desk(settings: Settings) -> Iterator[Desk]:
     """
     shop = shop_to_sync(settings)
     path = shop.warehouse.outbox
-    # Without an outbox, an empty one in memory, so that looking creates no file.
-    with opened(shop) as connection, open_outbox(path if path.exists() else Path(":memory:")) as outbox:
+    with opened(shop) as connection, look_into_outbox(path) as outbox:
+        if not path.exists():
+            restore_copy(outbox, connection)
         yield Desk(shop, connection, outbox, _observed_at(connection))
 
 
@@ -196,18 +212,27 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
     path = shop.warehouse.outbox
     wait_for_sync(shop.warehouse, notice)
     busy = f"Another command is applying actions to {shop.warehouse}. Wait until it ends, then run this one again."
-    with sole_use(path, busy), opened(shop) as connection:
-        is_new = not path.exists()
-        with open_outbox(path) as outbox:
-            if is_new:
-                outbox.restore(connection)
-            observed_at = _observed_at(connection)
-            with client_of(shop, observed_at, notice) as client:
-                ids = action_facts.largest_ids(connection)
-                session = Session(client, outbox, settings.settle_seconds, ids, notice)
-                # Before anything is planned: whether the key works, and the time by Rivo's clock.
-                client.get(ENDPOINTS["vip_tiers"].path, by_id(0, 1), ENDPOINTS["vip_tiers"].title)
-                yield Desk(shop, connection, outbox, observed_at, session)
+    with sole_use(path, busy), opened(shop) as connection, open_outbox(path) as outbox:
+        restore_copy(outbox, connection)
+        _refuse_other_url(shop, outbox)
+        observed_at = _observed_at(connection)
+        with client_of(shop, observed_at, notice) as client:
+            # Before anything is planned: whether the key works, whose it is, and the time by Rivo's clock.
+            client.get(ENDPOINTS["vip_tiers"].path, by_id(0, 1), ENDPOINTS["vip_tiers"].title)
+            refuse_other_shop(connection, client)
+            ids = action_facts.largest_ids(connection)
+            session = Session(client, outbox, settings.settle_seconds, ids, notice)
+            yield Desk(shop, connection, outbox, observed_at, session)
+
+
+def _refuse_other_url(shop: Shop, outbox: Outbox) -> None:
+    known = outbox.belongs_to(shop.source)
+    if known != shop.source:
+        raise SettingsError(
+            f"{shop.warehouse.outbox} records what was sent to {known}, and RIVO_API_URL is {shop.source}. What has an "
+            "unknown outcome there cannot be looked up here. Nothing was sent. Correct RIVO_API_URL, or set "
+            "RIVO_WAREHOUSE to another file for another shop."
+        )
 
 
 def apply(
@@ -225,10 +250,11 @@ def apply(
     assert session
     if definition.disabled:
         raise RivoError(definition.disabled)
-    call = call_of(definition.kind, desk.shop.settings)
-    options = SendOptions(call, definition.send_email, definition.allow_negative)
-    found, _ = resolve(session)
-    resolved = [*found, *verify(session)]
+    options = SendOptions(
+        call_of(definition.kind, desk.shop.settings), definition.send_email, definition.allow_negative
+    )
+    resolved, _ = resolve(session)
+    resolved = [*resolved, *verify(session)]
     plan = desk.plan(definition, retry_refused=retry_refused)
     entries: list[Entry] = []
     stopped = ""
@@ -240,26 +266,39 @@ def apply(
             [(row.action, row.value) for row in plan.ready if row.action], session.now()
         )
         stopped = _send(desk, entries, definition, options, watcher)
-    settle(session, definition.name, options)
-    resolved += verify(session)
     ours = {entry.action_id for entry in entries}
-    latest = {entry.action_id: desk.outbox.entry(entry.action_id) for entry in resolved}
+    if not stopped:
+        settle(session, ours, options)
+    resolved += verify(session)
+    desk.outbox.strip_planned()
+    others = {entry.action_id for entry in resolved} - ours
     return Applied(
         plan,
-        [entry for id, entry in latest.items() if id not in ours],
+        [desk.outbox.entry(id) for id in sorted(others)],
         [desk.outbox.entry(id) for id in sorted(ours)],
         desk.shop.is_demo,
         stopped,
     )
 
 
-def times_sent(desk: Desk, kind: str, row: Row) -> int:
-    """Return how often a single action with these values was planned, to plan an equal one."""
-    for times in itertools.count():
+def times_done(desk: Desk, kind: str, row: Row) -> int:
+    """Return how often a single action with these values was done, to plan an equal one.
+
+    Raises:
+        RivoError: the last one has an unknown outcome, so that a further one could be one too many.
+    """
+    times = 0
+    while True:
         [planned] = desk.plan(from_row(kind, row, repeat=times)).rows
-        if planned.action is None or desk.outbox.find(kind, planned.action.key) is None:
+        entry = desk.outbox.find(kind, planned.action.key) if planned.action else None
+        if entry and entry.state in OPEN:
+            raise RivoError(
+                f"Action {entry.action_id} is equal to this one, and its outcome is unknown. Run the command without "
+                "--again: it finds out what became of it."
+            )
+        if entry is None or entry.state != "done":
             return times
-    raise AssertionError
+        times += 1
 
 
 def _send(
@@ -268,30 +307,41 @@ def _send(
     """Send entries; the first use of an unconfirmed call sends one and asks. Returns why it stopped, or ''."""
     session = desk.session
     assert session
-    first = 0
     text = options.call.text
+    rest = list(entries)
     if definition.kind.setting and not desk.outbox.was_tried(text):
-        first = 1
-        tried = _try(session, entries[0], definition.name, options)
+        tried = _try(session, rest, options)
+        if tried is None:
+            return ""
         if tried.state != "done" or tried.difference:
             return (
                 f"The first use of `{text}` on this shop did not do what was expected, so no more were sent. If Rivo "
                 f"describes the call differently, set {definition.kind.setting}."
             )
-        if len(entries) > 1 and not watcher.confirm_rest(tried, text):
+        if rest and not watcher.confirm_rest(tried, text):
             desk.outbox.tried(text, session.now())
             return f"`{text}` was tried with one row and did what was expected. Run the command again for the rest."
         desk.outbox.tried(text, session.now())
-    rest = entries[first:]
-    send(session, rest, options, lambda sent: watcher.progress(sent + first, len(entries)))
+    before = len(entries) - len(rest)
+    send(session, rest, options, lambda sent: watcher.progress(sent + before, len(entries)))
     return ""
 
 
-def _try(session: Session, entry: Entry, name: str, options: SendOptions) -> Entry:
-    send(session, [entry], options)
-    settle(session, name, options)
-    verify(session)
-    return session.outbox.entry(entry.action_id)
+def _try(session: Session, rest: list[Entry], options: SendOptions) -> Entry | None:
+    """Send the first entry that is not skipped, once, and read it back; take what was looked at out of `rest`.
+
+    Returns:
+        The entry as it is now; None if all were skipped.
+    """
+    while rest:
+        entry = rest.pop(0)
+        send(session, [entry], options)
+        if session.outbox.entry(entry.action_id).state == "skipped":
+            continue
+        settle(session, {entry.action_id}, options, resend=False)
+        verify(session)
+        return session.outbox.entry(entry.action_id)
+    return None
 
 
 def _observed_at(connection: duckdb.DuckDBPyConnection) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import duckdb
 
-from pipelines.actions.outbox import open_outbox
+from pipelines.actions.outbox_file import look_into_outbox
 from pipelines.errors import NoWarehouse, WarehouseError
 from pipelines.load.read_ahead import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -153,7 +153,7 @@ def _actions(warehouse: Warehouse) -> dict[str, int]:
         return {}
     counts: Counter[str] = Counter()
     # Whoever may read the warehouse may not be allowed to write beside it, as opening an outbox does.
-    with suppress(WarehouseError), open_outbox(warehouse.outbox) as outbox:
+    with suppress(WarehouseError), look_into_outbox(warehouse.outbox) as outbox:
         for (_, state), number in outbox.count().items():
             counts[state] += number
     return dict(sorted(counts.items()))

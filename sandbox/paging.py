@@ -97,7 +97,8 @@ def find_customer(view: View, identifier: str) -> Any | None:
     if identifier.isdecimal():
         return view.find("customers", int(identifier))
     for row in view.rows("customers"):
-        email = row.email if hasattr(row, "email") else row.attrs.get("email")
+        base = row.email if hasattr(row, "email") else row.attrs.get("email")
+        email = view.changed("customers", row.id).get("email", base)
         if email and email.lower() == identifier.lower():
             return row
     return None

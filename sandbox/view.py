@@ -89,6 +89,10 @@ class View:
         rows = self.rows(name)
         return rows[place] if place >= 0 and rows[place].id == id else None
 
+    def changed(self, name: str, id: int) -> Attributes:
+        """Return the attributes of a row that were changed after the simulation."""
+        return self._overlay.values(name, id, self.t) if name in self._changed else {}
+
     def object(self, name: str, row: AnyRow) -> Object:
         """Return a row as the API answers it."""
         attrs = dict(row.attrs) if isinstance(row, Inserted) else shapes.SHAPES[name](row, self)

@@ -13,6 +13,7 @@ from cli import exits
 
 if TYPE_CHECKING:
     from runs.action_rows import Definition
+    from runs.actions import Desk
 
 
 @click.group(
@@ -121,7 +122,14 @@ def _definition(name: str, file: Path | None, key: str | None) -> Definition:
     return from_file(load_project(), name, file, columns) if file else from_project(load_project(), name)
 
 
-def _apply(definition: Definition, *, yes: bool, retry_refused: bool = False) -> None:
+def _apply(
+    definition: Definition,
+    *,
+    yes: bool,
+    retry_refused: bool = False,
+    again: Callable[[Desk], Definition] | None = None,
+) -> None:
+    """Apply a definition; `again` returns another one that is not equal to what was done before."""
     from cli.terminal.actions_output import Follower
     from pipelines.settings import Settings
     from runs.actions import apply as carry_out
@@ -130,6 +138,7 @@ def _apply(definition: Definition, *, yes: bool, retry_refused: bool = False) ->
     follower = Follower(definition, yes=yes)
     with applying(Settings.load(), follower.notice) as desk:
         follower.desk = desk
+        definition = again(desk) if again else definition
         applied = carry_out(desk, definition, follower.watcher, retry_refused=retry_refused)
     if applied is None:
         click.echo("Nothing was sent.")
@@ -176,15 +185,18 @@ def _apply_row(
 ) -> None:
     from dataclasses import replace
 
-    from pipelines.settings import Settings
     from runs.action_rows import from_row
-    from runs.actions import desk, times_sent
+    from runs.actions import times_done
 
-    definition = from_row(kind, row)
-    if again:
-        with desk(Settings.load()) as looked:
-            definition = from_row(kind, row, repeat=times_sent(looked, kind, row))
-    _apply(replace(definition, send_email=send_email, allow_negative=allow_negative), yes=yes)
+    def definition(repeat: int = 0) -> Definition:
+        once = from_row(kind, row, repeat=repeat)
+        return replace(once, send_email=send_email, allow_negative=allow_negative)
+
+    def one_more(desk: Desk) -> Definition:
+        return definition(times_done(desk, kind, row))
+
+    # What Rivo refused, or was not carried out, is sent again as it is.
+    _apply(definition(), yes=yes, retry_refused=again, again=one_more if again else None)
 
 
 @actions.command("add-points")

@@ -89,8 +89,9 @@ def show_plan(plan: ActionPlan, definition: Definition, desk: Desk) -> None:
     if definition.disabled:
         click.echo(f"\nNothing was sent. {definition.disabled}")
     elif plan.ready:
-        source = f" --from {definition.where}" if definition.where.endswith(".csv") else ""
-        click.echo(f"\nNothing was sent. `{command()} actions apply {plan.name}{source}` sends it.")
+        click.echo(
+            f"\nNothing was sent. To send it, run `{command()} actions apply` with the same arguments."
+        )
 
 
 def _print_plan(console: Console, plan: ActionPlan, definition: Definition, desk: Desk) -> None:
@@ -281,7 +282,7 @@ def _hints(plan: ActionPlan, definition: Definition) -> list[str]:
     """Return what to do about a single action that was not sent."""
     if definition.where != COMMAND_LINE:
         return []
-    hints = {"done": "It was sent before. To send it once more, use --again."}
+    hints = {"done": "It was sent before. To send it again, use --again."}
     found = [hints[row.decision] for row in plan.rows if row.decision in hints]
     if any(row.reason.startswith("the balance of") for row in plan.rows):
         found.append("To let the balance become negative, use --allow-negative.")

@@ -51,7 +51,7 @@ def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) ->
         record.add_column(no_wrap=True, max_width=max(console.width // 2, _NARROWEST))
         record.add_column(overflow="fold")
         for name, value in zip(columns, row, strict=True):
-            record.add_row(Text(name, style="bold"), _cell(value))
+            record.add_row(Text(printable(name), style="bold"), _cell(value))
         console.print(record)
     return min(len(rows), _RECORDS)
 
@@ -64,7 +64,7 @@ def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
         cells = [_cell(row[index]) for row in rows]
         widest = max([len(name), *(cell.cell_len for cell in cells)])
         table.add_column(
-            Text(name),
+            Text(printable(name)),
             justify="right" if numeric else "left",
             overflow="fold",
             no_wrap=numeric,

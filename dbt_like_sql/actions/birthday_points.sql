@@ -2,6 +2,24 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
+-- The last seven days, so that a sync that failed or a limit makes nobody lose the points.
+days as (
+    select dates.date_day
+    from marts.dim_date as dates
+    cross join clock
+    where dates.date_day between clock.local_date - 6 and clock.local_date
+),
+
+birthdays as (
+    select date_day, strftime(date_day, '%m-%d') as birthday
+    from days
+    union all
+    -- Members born on 29 February get their points on the 28th in other years.
+    select date_day, '02-29' as birthday
+    from days
+    where strftime(date_day, '%m-%d') = '02-28' and extract(day from date_day + 1) = 1
+),
+
 -- Where Rivo's own birthday rule is active, it gives the points.
 birthday_rules as (
     select count(*) as active
@@ -17,23 +35,13 @@ members as (
 final as (
     select
         members.customer_id,
-        extract(year from clock.local_date)::integer as year,
+        extract(year from birthdays.date_day)::integer as year,
         150 as points_amount,
         'Happy birthday!' as external_note
     from members
-    cross join clock
+    inner join birthdays on birthdays.birthday = members.birthday
     cross join birthday_rules
     where birthday_rules.active = 0
-        -- Members born on 29 February get their points on the 28th in other years.
-        and members.birthday in (
-            strftime(clock.local_date, '%m-%d'),
-            if(
-                strftime(clock.local_date, '%m-%d') = '02-28'
-                and extract(day from clock.local_date + interval 1 day) = 1,
-                '02-29',
-                null
-            )
-        )
 )
 
 select * from final

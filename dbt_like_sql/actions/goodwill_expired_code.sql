@@ -4,7 +4,7 @@ with clock as (
 
 redemptions as (
     select * from marts.fct_redemption
-    where status = 'expired' and used_at is null and points_spent > 0
+    where status = 'expired' and used_at is null and points_spent >= 2
 ),
 
 final as (

@@ -5,6 +5,7 @@ The runner reads an action like a model (dependencies, columns, lineage) but nev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -92,7 +93,8 @@ def _limits(config: Mapping[str, Any], where: str) -> dict[str, dict[str, Decima
         values = mapping(values, f"{where}, limits, {scope}")
         check_keys(values, set(LIMITS), f"{where}, limits, {scope}")
         for name, value in values.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not math.isfinite(value) or value < 0:
                 raise ProjectError(
                     f"{where}, limits, {scope}: {name} must be a number of 0 or more, not {value!r}."
                 )

@@ -20,9 +20,17 @@ PATH = "/points_events/batch"
 
 def batches(entries: Sequence[Entry]) -> list[list[Entry]]:
     """Split entries into batches; what was sent before goes alone, so that Rivo answers for it."""
-    first = [entry for entry in entries if not entry.attempts]
-    groups = [list(first[start : start + SIZE]) for start in range(0, len(first), SIZE)]
-    return groups + [[entry] for entry in entries if entry.attempts]
+    groups: list[list[Entry]] = []
+    for entry in entries:
+        # Two rows of one customer never go together, since each is allowed by the balance that the others leave.
+        is_new = not entry.attempts
+        last = groups[-1] if groups else []
+        has_room = 0 < len(last) < SIZE and not any(each.attempts for each in last)
+        if is_new and has_room and all(each.customer_id != entry.customer_id for each in last):
+            last.append(entry)
+        else:
+            groups.append([entry])
+    return groups
 
 
 def body(fields: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -48,9 +56,11 @@ def record(outbox: Outbox, entries: Sequence[Entry], answer: Answer, now: Any) -
         and isinstance(row.get("id"), int)
         and isinstance(row.get("attributes"), dict)
     }
-    state: State = "done" if answer.outcome == "done" else "unknown"
-    message = answer.message or None
     for entry in entries:
         id = next((id for note, id in notes.items() if entry.token in note), None)
+        state: State = "done" if answer.outcome == "done" and id is not None else "unknown"
+        message = answer.message or (
+            None if id is not None else "Rivo's answer to the batch does not name it"
+        )
         outbox.answered(entry, state, now, answer.status, id, message)
     return max(notes.values(), default=0)

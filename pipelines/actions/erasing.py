@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.actions.outbox import open_outbox
+from pipelines.actions.outbox_file import open_outbox
 from pipelines.privacy.erasure import Person
 from pipelines.privacy.redaction import Redactor
-from pipelines.warehouse.action_tables import PERSONAL
+from pipelines.warehouse.action_tables import IMPERSONAL
 from pipelines.warehouse.journals import sole_use
 
 _TEXTS = ("action_key", "parameters", "message", "difference")
@@ -53,7 +53,7 @@ def _erased(row: dict[str, Any], person: Person) -> dict[str, Any] | None:
     is_theirs = person.id is not None and row["customer_id"] == person.id
     if not is_theirs and not any(_mentions(row[name], words) for name in _TEXTS):
         return None
-    kept = {name: value for name, value in json.loads(row["parameters"]).items() if name not in PERSONAL}
+    kept = {name: value for name, value in json.loads(row["parameters"]).items() if name in IMPERSONAL}
     if is_theirs:
         kept["customer_id"] = person.key
     return {

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import Formatter
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
@@ -175,13 +176,27 @@ def call_of(kind: Kind, settings: Settings) -> Call:
     """
     given = getattr(settings, kind.setting.removeprefix("RIVO_").lower()) if kind.setting else None
     match = _CALL.fullmatch(" ".join((given or kind.call).split()))
+    in_path = _names_in(match[2]) if match else None
     names = {parameter.name for parameter in kind.parameters}
-    if not match or not set(re.findall(r"\{(\w*)\}", match[2])) <= names:
+    if not match or in_path is None or not in_path <= names:
         raise SettingsError(
             f"{kind.setting}: {given!r} is not a call. Write method, path and fields, such as {kind.call!r}."
         )
     fields = dict(pair.partition("=")[::2] for pair in match[3].split())
+    for parameter in kind.parameters:
+        if parameter.required and parameter.name not in in_path | fields.keys():
+            raise SettingsError(
+                f"{kind.setting}: {given!r} does not send {parameter.name}, which {kind.name} needs."
+            )
     return Call(match[1], match[2], {name: field or name for name, field in fields.items()})
+
+
+def _names_in(path: str) -> set[str] | None:
+    """Return the parameters in a path; None if its braces are not in pairs."""
+    try:
+        return {name for _, name, _, _ in Formatter().parse(path) if name is not None}
+    except ValueError:
+        return None
 
 
 def parameters_of(kind: Kind, call: Call) -> dict[str, Parameter]:
@@ -189,7 +204,9 @@ def parameters_of(kind: Kind, call: Call) -> dict[str, Parameter]:
     own = {parameter.name: parameter for parameter in kind.parameters}
     if kind.setting:
         further = {
-            name: Parameter(name, "text", "A field of the call.") for name in call.fields if name not in own
+            name: Parameter(name, "text", "A field of the call.", is_personal=True)
+            for name in call.fields
+            if name not in own
         }
         return own | further
     return own

@@ -10,64 +10,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from pipelines.actions.entries import OPEN, Entry, Spent, State
-from pipelines.actions.kinds import KINDS
 from pipelines.actions.parameters import ActionRow
-from pipelines.warehouse.action_tables import ACTIONS
-from pipelines.warehouse.journals import open_journal, shred
-
-_SCHEMA = """
-create table if not exists actions (
-    action_id integer primary key,
-    action text not null,
-    kind text not null,
-    action_key text not null,
-    state text not null check (state in ('planned', 'sending', 'done', 'refused', 'unknown', 'skipped')),
-    customer_id integer,
-    parameters text not null,
-    points_amount integer not null,
-    credits_amount text not null,
-    value text,
-    token text not null unique,
-    since_id integer,
-    points_before integer,
-    planned_at text not null,
-    sent_at text,
-    sent_clock real,
-    finished_at text,
-    attempts integer not null default 0,
-    rivo_id integer,
-    message text,
-    verified_at text,
-    difference text,
-    unique (action, action_key)
-);
-create index if not exists actions_state on actions (state);
-create table if not exists results (
-    action_id integer not null,
-    attempt integer not null,
-    sent_at text not null,
-    answered_at text,
-    http_status integer,
-    outcome text not null,
-    message text,
-    primary key (action_id, attempt)
-);
-create table if not exists secrets (secret text not null);
-create table if not exists tried_calls (call text primary key, tried_at text not null);
-"""
+from pipelines.warehouse.action_tables import IMPERSONAL
+from pipelines.warehouse.journals import shred
 
 
 class Outbox:
     """The outbox of one shop. Each method is one transaction, flushed to the disk."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, secret: str) -> None:
+        """`secret` is the key of the hashes in keys, in hexadecimal digits."""
         self._connection = connection
+        self._secret = secret
 
     def plan(self, actions: Sequence[tuple[ActionRow, Decimal | None]], now: datetime) -> list[Entry]:
         """Record actions with their value as planned. Those that were skipped or refused are planned again.
@@ -90,7 +47,9 @@ class Outbox:
                         kind = excluded.kind, state = 'planned', customer_id = excluded.customer_id,
                         parameters = excluded.parameters, points_amount = excluded.points_amount,
                         credits_amount = excluded.credits_amount, value = excluded.value,
-                        planned_at = excluded.planned_at, message = null
+                        planned_at = excluded.planned_at, message = null,
+                        -- After a refusal, newer rows of others must not be taken for this action.
+                        since_id = case when state = 'planned' then since_id end
                     """,
                     [
                         *(action.name, action.kind, action.key, action.customer_id),
@@ -104,39 +63,25 @@ class Outbox:
                 entries.append(entry)
         return entries
 
-    def restore(self, warehouse: duckdb.DuckDBPyConnection) -> int:
-        """Fill a new outbox from the copy in a warehouse, so that after a move nothing is sent twice.
-
-        Returns:
-            The number of actions.
-        """
-        columns = ", ".join(
-            f"strftime({name} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%g+00:00') as {name}"
-            if is_time
-            else name
-            for name, is_time in _COPIED.items()
-        )
-        try:
-            cursor = warehouse.execute(f"select {columns} from {ACTIONS}.outbox order by action_id")
-        except (duckdb.CatalogException, duckdb.BinderException):
-            # Written by a release without actions.
-            return 0
-        rows = [[None if each is None else _stored(each) for each in row] for row in cursor.fetchall()]
+    def fill(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Add rows from a copy of another outbox."""
         with self._transaction():
             self._connection.executemany(
-                f"insert into actions ({', '.join(_COPIED)}) values ({_marks(list(_COPIED))})", rows
+                f"insert into actions ({', '.join(columns)}) values ({_marks(columns)})", rows
             )
-        return len(rows)
 
-    def hashed(self, text: str) -> str:
-        """Return what stands for a text in a key: a hash under a secret that no copy of the outbox has."""
+    def belongs_to(self, shop: str) -> str:
+        """Return the shop that the outbox was first used for, which is `shop` for a new one."""
         with self._transaction():
             self._connection.execute(
-                "insert into secrets select ? where not exists (select 1 from secrets)",
-                [secrets.token_hex(32)],
+                "insert into shops select ? where not exists (select 1 from shops)", [shop]
             )
-        [secret] = self._connection.execute("select secret from secrets").fetchone()
-        return "hash:" + hmac.new(bytes.fromhex(secret), text.encode(), "sha256").hexdigest()[:32]
+        [found] = self._connection.execute("select shop from shops").fetchone()
+        return str(found)
+
+    def hashed(self, text: str) -> str:
+        """Return what replaces a personal text in a key: a hash under a secret that the warehouse does not have."""
+        return "hash:" + hmac.new(bytes.fromhex(self._secret), text.encode(), "sha256").hexdigest()[:32]
 
     def rewrite(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> int:
         """Change rows of the outbox, and write the file again without the bytes of the old values.
@@ -232,6 +177,13 @@ class Outbox:
                 [entry.action_id],
             )
 
+    def sending_again(self, entry: Entry, clock: float) -> None:
+        """Record that the request of an action leaves once again, after Rivo's rate limit refused it."""
+        with self._transaction():
+            self._connection.execute(
+                "update actions set sent_clock = ? where action_id = ?", [clock, entry.action_id]
+            )
+
     def answered(
         self,
         entry: Entry,
@@ -251,6 +203,10 @@ class Outbox:
             self._finish(entry.action_id, state, now, rivo_id, message)
             if state == "refused":
                 self._strip(entry.action_id)
+            if state == "planned":
+                self._connection.execute(
+                    "update actions set since_id = null where action_id = ?", [entry.action_id]
+                )
 
     def resolved(self, entry: Entry, state: State, now: datetime, rivo_id: int | None, message: str) -> None:
         """Record the outcome of an action that was found by reading back, or that it is free to be sent again."""
@@ -261,13 +217,15 @@ class Outbox:
         """Record that a planned action was left out."""
         with self._transaction():
             self._finish(entry.action_id, "skipped", now, None, message)
+            self._strip(entry.action_id)
 
-    def verified(self, entry: Entry, now: datetime, difference: str | None) -> None:
-        """Record that a done action was read back, and what differs."""
+    def verified(self, entry: Entry, now: datetime, difference: str | None, rivo_id: int | None) -> None:
+        """Record that a done action was read back, what differs, and the id of its object if it was not known."""
         with self._transaction():
             self._connection.execute(
-                "update actions set verified_at = ?, difference = ? where action_id = ?",
-                [_text(now), difference, entry.action_id],
+                "update actions set verified_at = ?, difference = ?, rivo_id = coalesce(rivo_id, ?) "
+                "where action_id = ?",
+                [_text(now), difference, rivo_id, entry.action_id],
             )
             self._strip(entry.action_id)
 
@@ -290,11 +248,15 @@ class Outbox:
         with self._transaction():
             self._connection.execute("insert or ignore into tried_calls values (?, ?)", [call, _text(now)])
 
+    def strip_planned(self) -> None:
+        """Delete the values that identify a person from actions that were planned and not sent."""
+        with self._transaction():
+            for entry in self._select("state = 'planned'", []):
+                self._strip(entry.action_id)
+
     def _strip(self, action_id: int) -> None:
         """Delete values that identify a person, once they are no longer needed."""
-        kept = {
-            name: value for name, value in self.entry(action_id).parameters.items() if name not in _PERSONAL
-        }
+        kept = {name: value for name, value in self.entry(action_id).parameters.items() if name in IMPERSONAL}
         self._connection.execute(
             "update actions set parameters = ? where action_id = ?",
             [json.dumps(kept, ensure_ascii=False), action_id],
@@ -348,37 +310,6 @@ _PLAIN = (
     *("points_before", "sent_clock", "attempts", "rivo_id", "message", "difference"),
 )
 """Columns that an `Entry` holds as they are stored."""
-
-
-_PERSONAL = {
-    parameter.name for kind in KINDS.values() for parameter in kind.parameters if parameter.is_personal
-}
-_COPIED = {
-    **dict.fromkeys(
-        ("action_id", "action", "kind", "action_key", "state", "customer_id", "parameters"), False
-    ),
-    **dict.fromkeys(("points_amount", "credits_amount", "value", "token", "since_id"), False),
-    **dict.fromkeys(("planned_at", "sent_at", "finished_at"), True),
-    **dict.fromkeys(("attempts", "rivo_id", "message"), False),
-    "verified_at": True,
-    "difference": False,
-}
-"""The columns that the warehouse has a copy of, and whether each is a time."""
-
-
-def _stored(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
-
-
-@contextmanager
-def open_outbox(path: Path) -> Iterator[Outbox]:
-    """Open the outbox, and create it if there is none.
-
-    Raises:
-        WarehouseError: the file cannot be used.
-    """
-    with open_journal(path, _SCHEMA) as connection:
-        yield Outbox(connection)
 
 
 def _marks(values: Sequence[Any]) -> str:

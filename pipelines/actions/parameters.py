@@ -15,6 +15,10 @@ from pipelines.actions.kinds import Kind, Parameter
 from pipelines.errors import RivoError
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_NUMBER = re.compile(r"-?(0|[1-9]\d{0,18})(\.\d{1,9})?", re.ASCII)
+"""Numbers as a program writes them. A spreadsheet writes others, such as 7.19863E+12, which has lost digits."""
+_PLAIN_KEY = re.compile(r"-?\d+(\.\d+)?|\d{4}-\d\d-\d\d", re.ASCII)
+_MAX_ID = 2**63 - 1
 _MAX_AMOUNT = 2**31 - 1
 """Larger amounts are a mistake, and do not fit Rivo's documented int32."""
 
@@ -117,19 +121,26 @@ def read_rows(
             key_values = key_values or {
                 column: value for column, value in given.items() if value not in (None, "")
             }
-            personal = [column for column in key_values if column in known and known[column].is_personal]
             extra = {column: value for column, value in row.items() if column not in known}
-            text = key_text(key_values, personal, hashed)
+            # Columns that nobody chose for the key can hold anything.
+            text = key_text(key_values, known, hashed, hides_texts=not key)
             read.append(ActionRow(name, kind.name, text, parameters, extra))
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             read.append(Invalid(position, row, str(error)))
     return read
 
 
-def key_text(values: Mapping[str, Any], personal: Sequence[str], hashed: Callable[[str], str]) -> str:
-    """Return the text under which the outbox knows an action: its key columns as JSON.
+def key_text(
+    values: Mapping[str, Any],
+    known: Mapping[str, Parameter],
+    hashed: Callable[[str], str],
+    *,
+    hides_texts: bool,
+) -> str:
+    """Return the text under which the outbox knows an action: its key columns as JSON, in alphabetical order.
 
-    The values of the columns `personal`, and texts with an e-mail address, are hashed.
+    Equal values have equal texts, whatever their type: 5, 5.0 and "5" are one key. Values that identify a person, notes
+    and texts with an e-mail address are hashed; with `hides_texts` all texts are.
 
     Raises:
         ValueError: a value is missing.
@@ -138,20 +149,28 @@ def key_text(values: Mapping[str, Any], personal: Sequence[str], hashed: Callabl
         if value is None or value == "":
             raise ValueError(f"the key column {column} is empty")
 
-    def shown(column: str, value: Any) -> Any:
-        plain = _key_value(value)
-        is_personal = column in personal or bool(_ADDRESS.search(str(plain)))
-        return hashed(str(plain).strip().lower()) if is_personal else plain
+    def shown(column: str, value: Any) -> str:
+        text = _key_value(value)
+        is_personal = column in known and (known[column].is_personal or column.endswith("_note"))
+        is_text = hides_texts and not _PLAIN_KEY.fullmatch(text)
+        return hashed(text.lower()) if is_personal or is_text or _ADDRESS.search(text) else text
 
-    return json.dumps({column: shown(column, value) for column, value in values.items()}, ensure_ascii=False)
+    return json.dumps(
+        {column: shown(column, values[column]) for column in sorted(values)}, ensure_ascii=False
+    )
 
 
-def _key_value(value: Any) -> Any:
+def _key_value(value: Any) -> str:
     if isinstance(value, datetime):
         return (value.astimezone(UTC) if value.tzinfo else value).isoformat()
     if isinstance(value, date):
         return value.isoformat()
-    return value if isinstance(value, int) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value).strip()
+    number = _decimal(text) if _NUMBER.fullmatch(text) else None
+    # Without this, 5, 5.0 and 5.00 would be three keys.
+    return f"{number.normalize():f}" if number is not None else text
 
 
 def _check(kind: Kind, known: Mapping[str, Parameter], parameters: Mapping[str, Any]) -> None:
@@ -177,28 +196,33 @@ def _parsed(parameter: Parameter, value: Any) -> Any:
         return None
     parsed = PARSERS[parameter.type](value)
     if parsed is None:
-        raise ValueError(f"{parameter.name} is {value!r}, {_EXPECTED[parameter.type]}")
+        shown = "" if parameter.is_personal else f" {value!r},"
+        raise ValueError(f"{parameter.name} is{shown} {_EXPECTED[parameter.type]}")
     return parsed
 
 
 def _whole(value: Any) -> int | None:
     number = _decimal(value)
-    return (
-        int(number) if number is not None and number == int(number) and abs(number) <= _MAX_AMOUNT else None
-    )
+    return _int(number) if number is not None and abs(number) <= _MAX_AMOUNT else None
 
 
 def _id(value: Any) -> int | None:
     number = _decimal(value)
-    return int(number) if number is not None and number == int(number) and number > 0 else None
+    return _int(number) if number is not None and 0 < number <= _MAX_ID else None
+
+
+def _int(number: Decimal) -> int | None:
+    return int(number) if number == int(number) else None
 
 
 def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or (isinstance(value, str) and not _NUMBER.fullmatch(value.removeprefix("+"))):
+        return None
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() and not isinstance(value, bool) else None
+    return number if number.is_finite() else None
 
 
 def _credits(value: Any) -> float | None:

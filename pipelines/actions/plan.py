@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -31,7 +31,15 @@ class Member:
 
     status: str | None
     points: int | None
+    credits: Decimal | None = None
     is_deleted: bool = False
+
+    def after(self, action: ActionRow) -> Member:
+        """Return the member with the balances after an action that adds or takes."""
+        points = None if self.points is None else self.points + action.points
+        return replace(
+            self, points=points, credits=None if self.credits is None else self.credits + action.credits
+        )
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ def make_plan(
         for scope, limit in limits.items()
     ]
     seen: dict[str, int] = {}
-    balances: dict[int, int] = {}
+    members = dict(members)
     planned: list[PlannedRow] = []
     bound: dict[str, None] = {}
     for position, row in enumerate(rows, 1):
@@ -168,9 +176,7 @@ def make_plan(
         if decision == "ready" and row.key in seen:
             decision, reason = "left_out", f"it has the same key as row {seen[row.key]}"
         seen.setdefault(row.key, position)
-        if decision == "ready" and (
-            why := _of_member(kind, row, members, balances, allow_negative=allow_negative)
-        ):
+        if decision == "ready" and (why := _of_member(kind, row, members, allow_negative=allow_negative)):
             decision, reason = "left_out", why
         if decision == "ready" and (
             limit := next(filter(None, (b.refuses(row, value) for b in budgets)), None)
@@ -180,20 +186,17 @@ def make_plan(
         if decision == "ready":
             for budget in budgets:
                 budget.take(row, value)
-            if row.customer_id is not None and row.customer_id in members:
-                before = balances.get(row.customer_id, members[row.customer_id].points or 0)
-                balances[row.customer_id] = before + row.points
+            if row.customer_id in members and kind.name == "add_points":
+                members[row.customer_id] = members[row.customer_id].after(row)
         planned.append(PlannedRow(position, decision, row, reason, value))
     return ActionPlan(name, kind, planned, limits, tuple(bound))
 
 
-def refusal(
-    kind: Kind, action: ActionRow, member: Member | None, balance: int | None, *, allow_negative: bool
-) -> str | None:
+def refusal(kind: Kind, action: ActionRow, member: Member | None, *, allow_negative: bool) -> str | None:
     """Return why a customer must not get an action; None if nothing speaks against it.
 
     Excluded customers can neither be adjusted nor redeem (Rivo's help centre), and guests cannot redeem on classic
-    accounts.
+    accounts. Rivo has no floor at zero.
     """
     if member is None:
         return "Rivo has no such customer"
@@ -201,13 +204,12 @@ def refusal(
         return "the customer is deleted"
     if member.status in kind.forbidden:
         return f"the customer is {_STATUS.get(member.status, member.status)}"
-    if (
-        kind.name == "add_points"
-        and action.points < 0
-        and not allow_negative
-        and (balance or 0) + action.points < 0
-    ):
-        return f"the balance of {balance or 0:,} points would become negative"
+    if kind.name == "add_points" and not allow_negative:
+        points, credits = member.points or 0, member.credits or Decimal(0)
+        if action.points < 0 and points + action.points < 0:
+            return f"the balance of {points:,} points would become negative"
+        if action.credits < 0 and credits + action.credits < 0:
+            return f"the balance of {credits:,} store credits would become negative"
     return None
 
 
@@ -226,21 +228,13 @@ def _of_outbox(entry: Entry | None, *, retry_refused: bool) -> tuple[Decision, s
 
 
 def _of_member(
-    kind: Kind,
-    action: ActionRow,
-    members: Mapping[int, Member],
-    balances: Mapping[int, int],
-    *,
-    allow_negative: bool,
+    kind: Kind, action: ActionRow, members: Mapping[int, Member], *, allow_negative: bool
 ) -> str | None:
-    if not kind.is_about_customer or action.customer_id is None:
+    # A customer who is newer than the last sync is not known; Rivo is asked before anything is sent.
+    member = members.get(action.customer_id or 0)
+    if member is None or not kind.is_about_customer:
         return None
-    member = members.get(action.customer_id)
-    if member is None:
-        # Newer than the last sync; Rivo is asked about the customer before anything is sent.
-        return None
-    balance = balances.get(action.customer_id, member.points)
-    return refusal(kind, action, member, balance, allow_negative=allow_negative)
+    return refusal(kind, action, member, allow_negative=allow_negative)
 
 
 def _day(moment: datetime | None) -> str:

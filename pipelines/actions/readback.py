@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 from pipelines.actions.entries import Entry
 from pipelines.errors import ListError
@@ -88,7 +89,9 @@ def customer(client: Client, identifier: int | str) -> ListedRow | None:
     Raises:
         ListError, ApiError: Rivo cannot be asked.
     """
-    return _listed(client.find(f"/customers/{identifier}", ENDPOINTS["customers"].title))
+    return _listed(
+        client.find(f"/customers/{quote(str(identifier), safe='@')}", ENDPOINTS["customers"].title)
+    )
 
 
 def find_event(entry: Entry, rows: Iterable[ListedRow], _known: set[int]) -> Found:
@@ -100,23 +103,25 @@ def find_event(entry: Entry, rows: Iterable[ListedRow], _known: set[int]) -> Fou
             if entry.token in note:
                 return row.id
             keeps_notes = keeps_notes or NOTE in note
-        elif row.customer_id == entry.customer_id and _points(row.attributes) == entry.points_amount:
-            is_like = True
-    # If Rivo drops notes, an event of the same customer and amount may be ours.
+        has_other_token = isinstance(note, str) and NOTE in note
+        is_same = _points(row.attributes) in (None, entry.points_amount) and not has_other_token
+        is_manual = row.attributes.get("source") in ("manual", "custom_action", None)
+        is_like = is_like or (row.customer_id == entry.customer_id and is_same and is_manual)
+    # If Rivo changes or drops notes, an event of the same customer and amount may be ours.
     return "unclear" if is_like and not keeps_notes else "absent"
 
 
 def find_redemption(entry: Entry, rows: Iterable[ListedRow], known: set[int]) -> Found:
     """Find a redemption of the entry's reward by its customer that no other action made."""
+    is_unclear = False
     for row in rows:
         reward = row.attributes.get("reward_id") or _nested_id(row.attributes, "reward")
-        if (
-            row.customer_id == entry.customer_id
-            and reward == entry.parameters["reward_id"]
-            and row.id not in known
-        ):
+        if row.id in known:
+            continue
+        if row.customer_id == entry.customer_id and reward == entry.parameters["reward_id"]:
             return row.id
-    return "absent"
+        is_unclear = is_unclear or row.customer_id is None or reward is None
+    return "unclear" if is_unclear else "absent"
 
 
 def find_referral(entry: Entry, rows: Iterable[ListedRow], known: set[int]) -> Found:
@@ -137,6 +142,23 @@ FINDERS: Mapping[str, Callable[[Entry, Iterable[ListedRow], set[int]], Found]] =
     "create_referral": find_referral,
 }
 """By kind, how an object that an action made is found among new rows."""
+
+
+def find_state(client: Client, entry: Entry) -> Found:
+    """Find out from the state of an object whether an action was carried out; 0 if it was.
+
+    A tier that differs is unclear: Rivo may have set and recalculated it, and setting it again may pay its reward
+    again.
+
+    Raises:
+        ListError, ApiError: Rivo cannot be asked.
+        KeyError: the values that were asked for are not known any more.
+    """
+    if entry.kind == "update_customer" and len(entry.parameters) < 2:
+        raise KeyError("parameters")
+    if holds(client, entry) is None:
+        return 0
+    return "unclear" if entry.kind == "set_vip_tier" else "absent"
 
 
 def holds(client: Client, entry: Entry) -> str | None:
@@ -169,8 +191,17 @@ def holds(client: Client, entry: Entry) -> str | None:
     return None
 
 
-def difference(entry: Entry, row: ListedRow | None) -> str | None:
-    """Return how the row that an action made differs from what was asked for; None if it agrees."""
+def difference(entry: Entry, row: ListedRow | None, listed: Iterable[ListedRow] = ()) -> str | None:
+    """Return how the row that an action made differs from what was asked for; None if it agrees.
+
+    Args:
+        entry: the action.
+        row: its row; None if Rivo does not list it.
+        listed: all rows that are newer than the action.
+    """
+    notes = [each.attributes.get("internal_note") for each in listed] if entry.kind == "add_points" else []
+    if (times := sum(isinstance(note, str) and entry.token in note for note in notes)) > 1:
+        return f"Rivo lists it {times} times"
     if row is None:
         return "Rivo does not list what it answered with success"
     attributes = row.attributes

@@ -24,11 +24,17 @@ _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 
 
 class ConnectionFailure(Exception):
-    """A failure that may pass. `reached` is false where no server of the URL was reached."""
+    """A failure that may pass.
 
-    def __init__(self, text: str, *, reached: bool) -> None:
+    Attributes:
+        reached: false where no server of the URL was reached.
+        may_have_arrived: whether the server may have received the request; never false by mistake.
+    """
+
+    def __init__(self, text: str, *, reached: bool, may_have_arrived: bool | None = None) -> None:
         super().__init__(text)
         self.reached = reached
+        self.may_have_arrived = reached if may_have_arrived is None else may_have_arrived
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,8 @@ class Connection:
         if isinstance(error, urllib3.exceptions.SSLError):
             # The handshake was interrupted, or the server uses plain HTTP.
             detail = reason_of(error).rpartition("] ")[2].partition(" (_ssl")[0]
-            return ConnectionFailure(f"no TLS connection: {detail}", reached=False)
+            # Or the connection broke off later: urllib3 does not tell the two apart.
+            return ConnectionFailure(f"no TLS connection: {detail}", reached=False, may_have_arrived=True)
         is_new = isinstance(
             error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
         )

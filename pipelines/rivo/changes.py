@@ -8,7 +8,7 @@ repeat. Bodies are form fields (`application/x-www-form-urlencoded`); a batch is
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlencode
@@ -46,8 +46,20 @@ class Answer:
     message: str = ""
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 def send_change(
-    client: Client, method: str, path: str, fields: Mapping[str, Any], title: str, *, as_json: bool = False
+    client: Client,
+    method: str,
+    path: str,
+    fields: Mapping[str, Any],
+    title: str,
+    *,
+    as_json: bool = False,
+    before_repeat: Callable[[], None] = _nothing,
+    is_permitted: bool = False,
 ) -> Answer:
     """Send one request that changes something, and wait if Rivo's rate limit says so.
 
@@ -58,6 +70,8 @@ def send_change(
         fields: the fields of the body; those that are None are not sent.
         title: name of the call in messages.
         as_json: send the fields as JSON rather than as a form.
+        before_repeat: called just before the request leaves again.
+        is_permitted: whether the key may make this call, so that a 403 is about this request alone.
 
     Raises:
         ApiError: the key is refused or no server can be reached; nothing was changed.
@@ -70,7 +84,8 @@ def send_change(
     while True:
         attempts += 1
         try:
-            response = client.send(method, path, title, body, kind)
+            leaving = before_repeat if attempts > 1 else _nothing
+            response = client.send(method, path, title, body, kind, leaving)
         except NoAnswer as error:
             if error.was_sent:
                 return Answer("unknown", None, None, f"no answer: {error}")
@@ -82,7 +97,7 @@ def send_change(
             time.sleep(_RETRY_SECONDS)
             continue
         if response.status != 429:
-            return _read(client, response, title)
+            return _read(client, response, title, is_permitted=is_permitted)
         if time.monotonic() > deadline:
             raise ApiError(
                 f"{title}: Rivo's rate limit refused the request for {client.patience_seconds:.0f} seconds "
@@ -91,9 +106,9 @@ def send_change(
         client.pause(response)
 
 
-def _read(client: Client, response: Any, title: str) -> Answer:
+def _read(client: Client, response: Any, title: str, *, is_permitted: bool) -> Answer:
     status = response.status
-    if is_web_page(response) or status in _UNDECIDED or status >= 500:
+    if is_web_page(response) or 300 <= status < 400 or status in _UNDECIDED or status >= 500:
         page = " with a web page" if is_web_page(response) else ""
         return Answer("unknown", status, None, f"the server returned status {status}{page}")
     said = client.quoted(response)[:200]
@@ -102,7 +117,7 @@ def _read(client: Client, response: Any, title: str) -> Answer:
             "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, Settings > Developer "
             "Toolkit (Plus plan), without 'Bearer'. Nothing was sent."
         )
-    if status == 403:
+    if status == 403 and not is_permitted:
         raise ApiError(
             f"{title} is not allowed for this key (403). Check what the key may do, and that the shop's Rivo plan "
             f"includes it. Nothing was sent.{f' The server says: {said}' if said else ''}"

@@ -224,7 +224,15 @@ class Client:
                 headers = dict(response.headers)
                 self._listen(Exchange(title, response.status, headers, took, len(response.data), payload))
 
-    def send(self, method: str, target: str, title: str, body: bytes, kind: str) -> urllib3.BaseHTTPResponse:
+    def send(
+        self,
+        method: str,
+        target: str,
+        title: str,
+        body: bytes,
+        kind: str,
+        leaving: Callable[[], None] = lambda: None,
+    ) -> urllib3.BaseHTTPResponse:
         """Send one request that changes something, once, when the rate limit permits it.
 
         Args:
@@ -233,15 +241,17 @@ class Client:
             title: what the request is counted as in `requests_of`.
             body: the request's body.
             kind: its `Content-Type`.
+            leaving: called when the rate limit permits the request, just before it leaves.
 
         Raises:
             NoAnswer: no complete response came.
             ApiError: the proxy refuses, or a certificate is not trusted.
         """
         try:
-            return self._exchange(method, target, title, body=body, headers={"Content-Type": kind})[0]
+            headers = {"Content-Type": kind}
+            return self._exchange(method, target, title, body=body, headers=headers, leaving=leaving)[0]
         except RetryableError as error:
-            raise NoAnswer(self._redact(str(error)), was_sent=error.answered) from None
+            raise NoAnswer(self._redact(str(error)), was_sent=error.may_have_arrived) from None
 
     def pause(self, response: urllib3.BaseHTTPResponse) -> None:
         """Block all requests for as long as a 429 response says."""
@@ -258,17 +268,22 @@ class Client:
     ) -> tuple[urllib3.BaseHTTPResponse, float]:
         """Send one request when the rate limit permits it; return the complete response, and its seconds."""
         headers = {**self._headers, **options.pop("headers", {})}
+        leaving = options.pop("leaving", None)
         with self._limiter.request():
             with self._lock:
                 self.requests += 1
                 self.requests_of[title] += 1
+            if leaving:
+                leaving()
             started = time.monotonic()
             try:
                 response = self._connection.send(
                     method, target, headers=headers, timeout=_TIMEOUT, preload_content=False, **options
                 )
             except ConnectionFailure as failure:
-                raise RetryableError(str(failure), answered=failure.reached) from None
+                raise RetryableError(
+                    str(failure), answered=failure.reached, may_have_arrived=failure.may_have_arrived
+                ) from None
         try:
             _ = response.data
         except urllib3.exceptions.HTTPError as error:

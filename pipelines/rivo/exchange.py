@@ -35,15 +35,23 @@ class RetryableError(Exception):
 
     Attributes:
         answered: false when no server was reached.
+        may_have_arrived: whether the server may have received the request.
         retry_after: seconds for which the server forbids requests.
         page: description of the web page that came in place of JSON; None if none did.
     """
 
     def __init__(
-        self, what: str, *, answered: bool, retry_after: float | None = None, page: str | None = None
+        self,
+        what: str,
+        *,
+        answered: bool,
+        may_have_arrived: bool = True,
+        retry_after: float | None = None,
+        page: str | None = None,
     ) -> None:
         super().__init__(what)
         self.answered = answered
+        self.may_have_arrived = may_have_arrived
         self.retry_after = retry_after
         self.page = page
 

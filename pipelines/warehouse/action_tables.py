@@ -74,8 +74,11 @@ TABLES: dict[str, tuple[str, str, tuple[Column, ...]]] = {
 }
 """By table: the outbox's table that it copies, its description, its columns."""
 
-PERSONAL = ("email", "remote_ip", "referral_code", "dob", "external_note", "internal_note")
-"""Parameters that identify a person, or are free text that may."""
+IMPERSONAL = (
+    *("customer_id", "reward_id", "redemption_id", "vip_tier_id", "points_amount", "credits_amount"),
+    *("custom_action_name", "applied_at"),
+)
+"""The parameters that are copied and kept. Any other can identify a person, or is free text that may."""
 
 
 _ARROW = {"bigint": pa.int64()}
@@ -102,6 +105,9 @@ def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:
     with open_journal(outbox, "") as journal:
         for table, (copied, _, columns) in TABLES.items():
             rows = journal.execute(f"select * from {copied} order by action_id").fetchall()
+            if not rows:
+                # An outbox that was lost and created again must not delete the only copy of what was sent.
+                continue
             arrays = {
                 c.name: pa.array([_value(c, row[c.name]) for row in rows], _ARROW.get(c.type, pa.string()))
                 for c in columns
@@ -116,4 +122,8 @@ def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:
 def _value(column: Column, value: Any) -> Any:
     if column.name != "parameters":
         return value
-    return json.dumps({name: each for name, each in json.loads(value).items() if name not in PERSONAL})
+    try:
+        given = json.loads(value)
+    except ValueError:
+        return None
+    return json.dumps({name: each for name, each in given.items() if name in IMPERSONAL})

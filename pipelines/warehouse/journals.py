@@ -8,21 +8,27 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipelines.errors import WarehouseError
+from pipelines.warehouse.files import sync_to_disk
 
 OUTBOX = "outbox"
 """The journal of actions."""
+_LOCK_ATTEMPTS = 10
+_LOCK_SECONDS = 0.05
 _BUSY_SECONDS = 30.0
-"""How long a write waits for another process that is writing."""
+"""Seconds for which a write waits for another process that is writing."""
 
 
 def journal_path(published: Path, kind: str) -> Path:
     """Return the journal of a kind beside the published file, such as `rivo.outbox.sqlite`."""
-    return published.with_name(f"{published.stem}.{kind}.sqlite")
+    # `rivo.db` beside `rivo.duckdb` has journals of its own.
+    suffix = "" if published.suffix in ("", ".duckdb") else published.suffix
+    return published.with_name(f"{published.stem}{suffix}.{kind}.sqlite")
 
 
 @contextmanager
@@ -60,12 +66,32 @@ def copy_journal(source: Path, target: Path) -> None:
         WarehouseError: it cannot be read, or the copy cannot be written.
     """
     try:
-        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        unfinished = target.with_name(f"{target.name}.unfinished")
+        unfinished.unlink(missing_ok=True)
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(unfinished)) as new:
             old.backup(new)
             # A copy is one file.
             new.execute("pragma journal_mode = delete")
+        sync_to_disk(unfinished)
+        unfinished.replace(target)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(source, error) from None
+
+
+def write_secret(file: Path, secret: str) -> None:
+    """Write a secret into a file that only its owner may read, in one step and flushed to the disk.
+
+    Raises:
+        WarehouseError: it cannot be written.
+    """
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(f"{secret}\n")
+        sync_to_disk(unfinished)
+        unfinished.replace(file)
+    except OSError as error:
+        raise _unusable(file, error) from None
 
 
 def shred(connection: sqlite3.Connection) -> None:
@@ -99,10 +125,15 @@ def sole_use(path: Path, message: str) -> Iterator[None]:
     except OSError as error:
         raise _unusable(path, error) from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise WarehouseError(message) from None
+        # Another command that only looks whether the lock is taken holds it for an instant.
+        for attempt in range(_LOCK_ATTEMPTS):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if attempt == _LOCK_ATTEMPTS - 1:
+                    raise WarehouseError(message) from None
+                time.sleep(_LOCK_SECONDS)
         yield
 
 

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from pipelines.actions.apply import SendOptions, send
 from pipelines.actions.entries import Entry
 from pipelines.actions.erasing import erase_again_from_outbox, erase_from_outbox
 from pipelines.actions.kinds import KINDS, call_of
-from pipelines.actions.outbox import open_outbox
+from pipelines.actions.outbox_file import open_outbox
 from pipelines.actions.plan import ActionPlan, Limits
+from pipelines.actions.sending import SendOptions, send
 from pipelines.errors import ApiError, RivoError, WarehouseError
 from pipelines.privacy.erasure import erase
 from pipelines.privacy.redaction import Redactor
 from pipelines.warehouse.backup import backup, read_backup, restore_outbox
 from runs.action_rows import Definition, from_file, from_row
-from runs.actions import Applied, Desk, Watcher, apply, applying, desk, times_sent
+from runs.actions import Applied, Desk, Watcher, apply, applying, desk, times_done
 from sandbox import Fault, ProgramOptions
 from tests.harness.store import Store, open_store, project
 
@@ -124,7 +124,7 @@ def test_points_are_added_once_and_quietly(store: Store) -> None:
     made = landed(store, "thanks")
     assert [(row["points_diff"], row["source"]) for row in made] == [(50, "manual"), (70, "manual")]
     assert made[0]["internal_note"] == f"[rivo-warehouse add_points {applied.entries[0].token}]"
-    assert made[1]["internal_note"].startswith("x [rivo-warehouse add_points ")
+    assert made[1]["internal_note"].endswith("] x")
     assert [entry.rivo_id for entry in applied.entries] == sorted(
         id
         for id, row in store.objects("points_events").items()
@@ -568,7 +568,7 @@ def test_single_action_can_be_repeated_on_purpose(store: Store) -> None:
     carry_out(store, from_row("add_points", row))
     assert carry_out(store, from_row("add_points", row)).entries == []
     with desk_of(store) as looked:
-        times = times_sent(looked, "add_points", row)
+        times = times_done(looked, "add_points", row)
     assert times == 1
     carry_out(store, from_row("add_points", row, repeat=times))
     assert len(landed(store, "twice")) == 2

@@ -30,10 +30,17 @@ referrals as (
 
 -- Points that were earned by a purchase, by an action of the member or by a referral, and points that were spent.
 activity as (
-    select customer_id, entry_at, entry_class
-    from marts.fct_points_ledger
-    where leg = 'original'
-        and entry_class in ('issue_purchase', 'issue_action', 'issue_referral', 'redeem')
+    select ledger.customer_id, ledger.entry_at, ledger.entry_class
+    from marts.fct_points_ledger as ledger
+    left join actions as made on made.event_id = ledger.event_id
+    left join actions as redeemed
+        on redeemed.redemption_id = ledger.redemption_id
+        and redeemed.kind = 'redeem_reward'
+    where ledger.leg = 'original'
+        and ledger.entry_class in ('issue_purchase', 'issue_action', 'issue_referral', 'redeem')
+        -- What actions wrote is not a sign that the member came back.
+        and made.action_id is null
+        and redeemed.action_id is null
 ),
 
 afterwards as (
@@ -46,7 +53,6 @@ afterwards as (
     inner join activity
         on activity.customer_id = actions.customer_id
         and activity.entry_at > actions.sent_at
-    -- What the action itself wrote is not a sign that the member came back.
     where actions.kind in ('add_points', 'set_vip_tier', 'update_customer', 'refund_redemption')
     group by actions.action_id
 ),
@@ -82,6 +88,7 @@ final as (
         -- Null until a sync after the action, and for changes that no list shows.
         case
             when actions.state <> 'done' or clock.observed_at <= actions.sent_at then null
+            when actions.kind <> 'set_vip_tier' and actions.rivo_id is null then null
             when actions.kind = 'add_points' then events.event_id is not null
             when actions.kind = 'redeem_reward' then redemptions.redemption_id is not null
             when actions.kind = 'refund_redemption' then redemptions.refunded_at is not null

@@ -14,7 +14,7 @@ final as (
         "value" as estimated_value,
         try_cast(parameters ->> '$.reward_id' as bigint) as reward_id,
         try_cast(parameters ->> '$.vip_tier_id' as bigint) as vip_tier_id,
-        coalesce(rivo_id, try_cast(parameters ->> '$.redemption_id' as bigint)) as rivo_id,
+        coalesce(try_cast(parameters ->> '$.redemption_id' as bigint), rivo_id) as rivo_id,
         planned_at,
         sent_at,
         verified_at,

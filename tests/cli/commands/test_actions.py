@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.actions.outbox import open_outbox
+from pipelines.actions.outbox_file import open_outbox
 from sandbox import ProgramOptions
 from tests.harness.store import Store, open_store
 

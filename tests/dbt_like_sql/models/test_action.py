@@ -12,7 +12,7 @@ from runs.actions import Watcher, apply, applying, desk
 from sandbox import ProgramOptions
 from tests.harness.store import Store, open_store, project
 
-SELECTION = "+fct_action +rpt_member_rfm +dim_earning_rule"
+SELECTION = "+fct_action +rpt_member_rfm +dim_earning_rule +dim_date"
 EXAMPLES = ("welcome_new_tier", "win_back_at_risk", "birthday_points", "goodwill_expired_code")
 
 
@@ -81,7 +81,8 @@ def test_every_kind_is_seen_by_the_next_sync(store: Store) -> None:
         moved: True,
     }
     assert seen[points]["event_id"] in store.objects("points_events")
-    assert seen[points]["used_at"] is not None, "the redemption came after it"
+    activity = [seen[points][name] for name in ("used_at", "next_purchase_at", "next_activity_at")]
+    assert activity == [None] * 3, "what actions wrote does not show that the member came back"
     assert seen[redeemed]["redemption_id"] == seen[refunded]["redemption_id"] == redemption
     assert seen[redeemed]["reversed_at"] is not None
     assert seen[refunded]["customer_id"] == customer["id"]
@@ -145,10 +146,15 @@ def test_examples_find_whom_they_are_for(store: Store) -> None:
     rules = store.query(
         "select count(*) from marts.dim_earning_rule where rule_trigger = 'customer_birthday' and is_active"
     )
+    days = [today - timedelta(days=ago) for ago in range(7)]
     born = [
-        r["attributes"]["id"]
-        for r in store.objects("customers").values()
-        if r["attributes"]["dob"] == f"{today:%m-%d}" and r["attributes"]["loyalty_status"] == "member"
+        (row["attributes"]["id"], day.year)
+        for row in store.objects("customers").values()
+        for day in days
+        if row["attributes"]["dob"] == f"{day:%m-%d}" and row["attributes"]["loyalty_status"] == "member"
     ]
     expected = [] if rules[0][0] else sorted(born)
-    assert [row.action.customer_id for row in plans["birthday_points"].rows if row.action] == expected
+    found = [
+        (r.action.customer_id, r.action.extra["year"]) for r in plans["birthday_points"].rows if r.action
+    ]
+    assert found == expected

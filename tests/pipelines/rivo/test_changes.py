@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import socket
+import ssl
+import threading
+from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ApiError
 from pipelines.rivo.changes import send_change
+from tests.harness.network import Authority
 from tests.harness.stub import Reply, answering
 from tests.pipelines.rivo.test_client import KEY, connect
 
@@ -35,6 +39,7 @@ from tests.pipelines.rivo.test_client import KEY, connect
             "unknown",
             "the server returned status 200 with a web page",
         ),
+        (Reply({}, 302, headers={"Location": "/x"}), "unknown", "the server returned status 302"),
         (Reply({}, 408), "unknown", "the server returned status 408"),
     ],
 )
@@ -71,3 +76,34 @@ def test_server_that_cannot_be_reached_got_nothing(monkeypatch: pytest.MonkeyPat
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ApiError, match=r"Rivo cannot be reached .* Nothing was sent"):
             send_change(connect(url), "POST", "/points_events", {}, "Add points")
+
+
+def test_broken_tls_is_no_proof_that_nothing_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that reads the whole request and then breaks the encryption: its outcome is unknown."""
+    authority = Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    received: list[bytes] = []
+
+    def serve(listening: socket.socket, context: ssl.SSLContext) -> None:
+        with listening.accept()[0] as plain:
+            encrypted = context.wrap_socket(plain.dup(), server_side=True)
+            received.append(encrypted.recv(65_536))
+            plain.sendall(b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+            encrypted.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening, authority.server("localhost")))
+        thread.start()
+        url = f"https://localhost:{listening.getsockname()[1]}"
+        answer = send_change(connect(url), "POST", "/points_events", {"points_amount": 1}, "Add points")
+        thread.join()
+    assert answer.outcome == "unknown"
+    assert len(received) == 1
+
+
+def test_403_after_a_success_is_about_the_request_alone() -> None:
+    with answering(lambda _asked, _number: Reply({"error": "Customer is excluded"}, 403)) as stub:
+        answer = send_change(connect(stub.url), "POST", "/points_events", {}, "Add points", is_permitted=True)
+    assert (answer.outcome, answer.message) == ("refused", "Customer is excluded")
