@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,9 @@ from pipelines.actions.plan import ActionPlan
 from pipelines.errors import RivoError
 from pipelines.rivo.columns import ADDRESS
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.rivo.types import duckdb_type
 from pipelines.settings import Settings
+from pipelines.warehouse import action_tables
 from pipelines.warehouse.action_tables import ACTIONS, TABLES
 from runs.action_rows import Definition, from_project
 from runs.actions import Applied, Watcher, apply, applying, desk
@@ -65,8 +68,15 @@ def outbox_specs() -> list[dg.AssetSpec]:
             group_name=ACTIONS,
             kinds={"duckdb"},
             description=f"{description} A copy of the outbox as of the last sync or build.",
+            metadata={
+                "dagster/table_name": f"{ACTIONS}.{table}",
+                "dagster/column_schema": dg.TableSchema(
+                    [dg.TableColumn(c.name, duckdb_type(c), description=c.description) for c in columns]
+                ),
+                **code_reference(PurePath(action_tables.__file__), "action_tables.py"),
+            },
         )
-        for table, (_, description, _) in TABLES.items()
+        for table, (_, description, columns) in TABLES.items()
     ]
 
 

@@ -16,6 +16,7 @@ from dbt_like_sql.runner import NodeResult
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
+from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_sync
@@ -78,6 +79,7 @@ class SmallShop:
         warehouse = Warehouse.of_setting(settings.warehouse)
         with warehouse.build() as work:
             ensure_tables(work.connection)
+            load_outbox(work.connection, warehouse.outbox)
             write_settings(work.connection, settings.timezone)
             self.results = {result.name: result for result in sync_lists(work, settings, lists)}
             work.publish()

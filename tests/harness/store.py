@@ -16,6 +16,7 @@ from dbt_like_sql.runner import DataTest, NodeResult, Project, load_project, sel
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
+from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_sync
@@ -199,6 +200,7 @@ class Store:
         with self.warehouse.build() as work:
             # As every run begins.
             ensure_tables(work.connection)
+            load_outbox(work.connection, self.warehouse.outbox)
             write_settings(work.connection, settings.timezone)
             self.results = {result.name: result for result in sync_lists(work, settings, options)}
             work.publish()

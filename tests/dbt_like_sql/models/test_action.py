@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -49,7 +50,7 @@ def test_every_kind_is_seen_by_the_next_sync(store: Store) -> None:
     tier = next(id for id in store.objects("vip_tiers") if id != (customer["vip_tier"] or {}).get("id"))
 
     points = apply_row(
-        store, "add_points", customer_id=customer["id"], points_amount=40, external_note="hello"
+        store, "add_points", customer_id=customer["id"], points_amount=40, custom_action_name="hello"
     )
     store.wait(0.01)
     redeemed = apply_row(store, "redeem_reward", customer_id=customer["id"], reward_id=reward)
