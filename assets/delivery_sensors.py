@@ -14,11 +14,15 @@ from runs.shop import shop_to_sync
 EVERY_SECONDS = 3
 """Minimum interval of sensors that look at deliveries. Dagster's daemon looks at sensors every five seconds; with five
 here, a tick that begins slightly early would wait for the next round."""
-RunConfig = Callable[[Sequence[Arrived]], dict[str, Any]]
+RunConfig = Callable[[Sequence[Arrived]], dict[str, Any] | None]
 
 
 def delivery_sensor(
-    name: str, job: dg.JobDefinition, topics: str, run_config: RunConfig = lambda _deliveries: {}
+    name: str,
+    job: Any,
+    topics: str,
+    run_config: RunConfig = lambda _deliveries: {},
+    assets: Sequence[dg.AssetKey] | None = None,
 ) -> dg.SensorDefinition:
     """Return a sensor that runs a job when deliveries have arrived: one run for all that are new. Off by default.
 
@@ -29,7 +33,9 @@ def delivery_sensor(
         name: name of the sensor.
         job: the job to run.
         topics: beginning of the topics, such as "customer_vip_tier/".
-        run_config: makes the configuration of the run from the deliveries: ids and times, no addresses.
+        run_config: makes the configuration of the run from the deliveries: ids and times, no addresses. None for
+            no run.
+        assets: the part of the job to run; all of it by default.
     """
 
     @dg.sensor(
@@ -49,6 +55,10 @@ def delivery_sensor(
         new = [each for each in arrived(warehouse, topics, since) if each.position <= latest]
         if not new:
             return dg.SensorResult(skip_reason="No webhook has arrived.", cursor=str(latest))
-        return dg.SensorResult([dg.RunRequest(run_config=run_config(new))], cursor=str(latest))
+        config = run_config(new)
+        if config is None:
+            return dg.SensorResult(skip_reason="No delivery is for this job.", cursor=str(latest))
+        request = dg.RunRequest(run_config=config, asset_selection=list(assets) if assets else None)
+        return dg.SensorResult([request], cursor=str(latest))
 
     return evaluate_tick

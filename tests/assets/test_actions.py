@@ -13,7 +13,9 @@ from assets.definitions import defs
 from assets.sensors import event_key
 from dbt_like_sql.runner import Project, load_project
 from dbt_like_sql.runner.actions import ACTION_KINDS, TRIGGERS
+from examples import welcome_gold
 from pipelines.actions.kinds import KINDS
+from pipelines.webhooks.deliveries import Arrived
 from tests.assets.test_sensors import NAMES
 from tests.harness.dagster import DagsterStore
 
@@ -142,3 +144,27 @@ def test_key_and_addresses_do_not_reach_dagsters_storage(store: DagsterStore) ->
     for customer in store.objects("customers").values():
         if address := customer["attributes"]["email"]:
             assert address.encode() not in content
+
+
+def test_example_welcomes_members_who_reached_gold_once(store: DagsterStore) -> None:
+    member, other = [
+        id
+        for id, row in store.objects("customers").items()
+        if row["attributes"]["loyalty_status"] == "member"
+    ][:2]
+    at = "2026-10-05T06:00:00+00:00"
+    deliveries = [
+        Arrived(1, "customer_vip_tier/upgraded", member, welcome_gold.GOLD, at),
+        Arrived(2, "customer_vip_tier/upgraded", member, welcome_gold.GOLD, at),
+        Arrived(3, "customer_vip_tier/upgraded", other, 1, at),
+    ]
+    config = welcome_gold.rows(deliveries)
+    assert config
+    assert welcome_gold.rows(deliveries[2:]) is None
+    given = config["ops"]["actions"]["config"]["rows"]
+    for _ in range(2):
+        assert run(store, enabled("welcome_new_tier"), "welcome_new_tier", rows=given).success
+    notes = [row["attributes"].get("external_note") for row in store.objects("points_events").values()]
+    assert notes.count(welcome_gold.NOTE) == 1
+    sensor = welcome_gold.defs.resolve_sensor_def("welcome_gold")
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
