@@ -152,7 +152,7 @@ def _actions(warehouse: Warehouse) -> dict[str, int]:
     if not warehouse.outbox.exists():
         return {}
     counts: Counter[str] = Counter()
-    # Whoever may read the warehouse may not be allowed to write beside it, as opening an outbox does.
+    # A user who may read the warehouse may not be allowed to write beside it, as opening an outbox does.
     with suppress(WarehouseError), look_into_outbox(warehouse.outbox) as outbox:
         for (_, state), number in outbox.count().items():
             counts[state] += number

@@ -241,7 +241,7 @@ class Follower:
         """Print what became of the actions."""
         show = self.console.print
         if applied.resolved:
-            found = Counter(_STATES[entry.state] for entry in applied.resolved)
+            found = Counter(_state(entry) for entry in applied.resolved)
             text = ", ".join(f"{count:,} {state}" for state, count in found.items())
             show(f"\nSent by earlier commands and looked up now: {text}.", highlight=False)
         if not applied.plan.ready:
@@ -251,14 +251,14 @@ class Follower:
             for hint in _hints(applied.plan, self.definition):
                 show(hint, highlight=False)
         else:
-            states = Counter(_STATES[entry.state] for entry in applied.entries)
+            states = Counter(_state(entry) for entry in applied.entries)
             text = ", ".join(f"{count:,} {state}" for state, count in states.items())
             where = " in the demo's sandbox store" if applied.is_demo else ""
             show(f"\n{text[0].upper()}{text[1:]}{where}.", highlight=False)
         for entry in applied.problems[:_MAX_PROBLEMS]:
             why = entry.difference or entry.message or ""
             show(
-                plain(f"  {_about(entry)}: {_STATES[entry.state]}{f': {why}' if why else ''}"),
+                plain(f"  {_about(entry)}: {_state(entry)}{f': {why}' if why else ''}"),
                 highlight=False,
             )
         if len(applied.problems) > _MAX_PROBLEMS:
@@ -287,6 +287,10 @@ def _hints(plan: ActionPlan, definition: Definition) -> list[str]:
     if any(row.reason.startswith("the balance of") for row in plan.rows):
         found.append("To let the balance become negative, use --allow-negative.")
     return found
+
+
+def _state(entry: Entry) -> str:
+    return "not carried out" if entry.state == "planned" and entry.attempts else _STATES[entry.state]
 
 
 def _about(entry: Entry) -> str:

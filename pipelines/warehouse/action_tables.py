@@ -47,7 +47,7 @@ OUTBOX: tuple[Column, ...] = (
     Column("planned_at", "timestamp", "When it was planned."),
     Column("sent_at", "timestamp", "When it was last sent; null if it never was."),
     Column("finished_at", "timestamp", "When its state last changed."),
-    Column("attempts", "bigint", "How often it was sent."),
+    Column("attempts", "bigint", "Number of times that it was sent."),
     Column("rivo_id", "bigint", "Id of the object that it made or changed in Rivo."),
     Column("message", "text", "Why it has its state."),
     Column("verified_at", "timestamp", "When its effect was read back from Rivo."),

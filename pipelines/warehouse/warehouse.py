@@ -129,7 +129,7 @@ class Warehouse:
     @property
     def outbox(self) -> Path:
         """The journal of actions beside the warehouse, whether or not it exists."""
-        return journal_path(self.path, OUTBOX)
+        return self.journal(OUTBOX)
 
     @property
     def is_being_built(self) -> bool:

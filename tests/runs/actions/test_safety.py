@@ -23,16 +23,8 @@ from pipelines.rivo.changes import Answer
 from runs.action_rows import Definition, from_row
 from runs.actions import Applied, Desk, Watcher, apply, desk, times_done
 from sandbox import Fault, ProgramOptions
+from tests.harness.actions import carry_out, fixed_reward, from_csv, landed, opened, people, rich, states
 from tests.harness.store import Store, open_store
-from tests.runs.test_actions import carry_out, fixed_reward, from_csv, landed, opened, people, rich, states
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    path = tmp_path / "warehouse" / "rivo.duckdb"
-    path.parent.mkdir()
-    with open_store(path, ProgramOptions(customers=30, months=3), options={"settle_seconds": 0.0}) as store:
-        yield store
 
 
 def plan_one(desk: Desk, definition: Definition) -> Any:
