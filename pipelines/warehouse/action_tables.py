@@ -85,26 +85,54 @@ _ARROW = {"bigint": pa.int64()}
 """Arrow's type of a column as SQLite returns it; the others are texts."""
 
 
+def ensure_action_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the tables of `rivo_actions` up to this release, without rows; write descriptions that have changed."""
+    here = "where schema_name = ? and database_name = current_database()"
+    tables = dict(
+        connection.execute(f"select table_name, comment from duckdb_tables() {here}", [ACTIONS]).fetchall()
+    )
+    columns = {
+        (table, column): comment
+        for table, column, comment in connection.execute(
+            f"select table_name, column_name, comment from duckdb_columns() {here}", [ACTIONS]
+        ).fetchall()
+    }
+    statements = [] if tables else [f"create schema if not exists {ACTIONS}"]
+    for table, (_, description, wanted) in TABLES.items():
+        name = f"{ACTIONS}.{table}"
+        if table not in tables:
+            definitions = ", ".join(f"{quoted(c.name)} {duckdb_type(c)}" for c in wanted)
+            statements.append(f"create table {name} ({definitions})")
+        if tables.get(table) != description:
+            statements.append(f"comment on table {name} is {literal(description)}")
+        for column in wanted:
+            if table in tables and (table, column.name) not in columns:
+                statements.append(
+                    f"alter table {name} add column {quoted(column.name)} {duckdb_type(column)}"
+                )
+            if columns.get((table, column.name)) != column.description:
+                text = literal(column.description)
+                statements.append(f"comment on column {name}.{quoted(column.name)} is {text}")
+    if statements:
+        connection.execute(";\n".join(statements))
+
+
 def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:
-    """Replace the tables of `rivo_actions` by the content of the outbox. Without an outbox they stay as they are.
+    """Replace the rows of `rivo_actions` by the content of the outbox. Without an outbox they stay as they are.
 
     Raises:
         WarehouseError: the outbox cannot be read.
     """
-    connection.execute(f"create schema if not exists {ACTIONS}")
-    for table, (_, description, columns) in TABLES.items():
-        definitions = ", ".join(f"{quoted(c.name)} {duckdb_type(c)}" for c in columns)
-        connection.execute(f"create table if not exists {ACTIONS}.{table} ({definitions})")
-        for column in columns:
-            connection.execute(
-                f"alter table {ACTIONS}.{table} add column if not exists {quoted(column.name)} {duckdb_type(column)}"
-            )
-        connection.execute(f"comment on table {ACTIONS}.{table} is {literal(description)}")
     if not outbox.exists():
         return
     with open_journal(outbox, "") as journal:
+        present = {name for (name,) in journal.execute("select name from sqlite_master")}
         for table, (copied, _, columns) in TABLES.items():
-            rows = journal.execute(f"select * from {copied} order by action_id").fetchall()
+            rows = (
+                journal.execute(f"select * from {copied} order by action_id").fetchall()
+                if copied in present
+                else []
+            )
             if not rows:
                 # An outbox that was lost and created again must not delete the only copy of what was sent.
                 continue

@@ -11,6 +11,7 @@ from pipelines.rivo.columns import META_COLUMNS, Column, Endpoint
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import duckdb_type
 from pipelines.sql import exists, literal, quoted, scalar
+from pipelines.warehouse.action_tables import ensure_action_tables
 
 RAW = "rivo_raw"
 """The schema of the raw tables."""
@@ -152,7 +153,7 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
 
 
 def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the tables of `rivo_raw` up to this release.
+    """Bring the tables of `rivo_raw` and `rivo_actions` up to this release.
 
     Creates missing tables and columns, converts columns that have another type, numbers the rows of an older log, and
     writes descriptions that have changed as comments.
@@ -175,6 +176,7 @@ def ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
                 _convert(connection, f"{RAW}.{table}", column, str(kind))
     number_log(connection)
     _describe(connection)
+    ensure_action_tables(connection)
 
 
 def _missing(table: str, columns: tuple[Column, ...], existing: dict[str, str] | None) -> Iterator[str]:

@@ -223,6 +223,7 @@ def test_empty_outbox_is_filled_from_the_warehouse(left: str, store: Store) -> N
         file.unlink()
     if left == "an empty file":
         store.warehouse.outbox.touch()
+        store.build()
     elif left == "an empty outbox":
         with open_outbox(store.warehouse.outbox):
             pass
