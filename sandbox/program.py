@@ -70,9 +70,14 @@ class Program:
         """
         with self._lock:
             ms = to_ms(at)
-            if id is None:
-                id = max([0, *self.view(ms).ids(list_name)]) + 1
+            existing = [0, *self.view(ms).ids(list_name)]
             later = self.view(max(ms, self._simulation.now))
+            if id is None:
+                id = max(existing) + 1
+                while later.find(list_name, id) is not None:
+                    id += 1
+                # More rows than there are free ids must not take those of the rows that follow.
+                self._simulation.reserve(list_name, id)
             if later.find(list_name, id) is not None:
                 raise ValueError(f"{list_name} {id} exists; {FREE} ids are free after each row")
             attrs = {**TEMPLATES[list_name], "id": id, **_DEFAULTS.get(list_name, {})}

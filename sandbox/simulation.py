@@ -197,6 +197,11 @@ class Simulation:
         self._ids[name] += FREE + 1 + int(self.rng.random() * IDS[name][1])
         return self._ids[name]
 
+    def reserve(self, name: str, id: int) -> None:
+        """Let the next id of a list be greater than `id`."""
+        if name in self._ids:
+            self._ids[name] = max(self._ids[name], id)
+
     def move(self, at: int, customer: Customer, **state: Any) -> None:
         """Change a customer's state from now on."""
         customer.log.append(customer.log[-1]._replace(at=at, **state))
