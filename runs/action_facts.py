@@ -51,6 +51,17 @@ def members(connection: duckdb.DuckDBPyConnection, ids: Iterable[int]) -> dict[i
     }
 
 
+def addresses(connection: duckdb.DuckDBPyConnection, ids: Iterable[int]) -> dict[int, str]:
+    """Return the e-mail addresses of customers, as the warehouse has them, by id."""
+    rows = _rows(
+        connection,
+        "select customer_id, email from staging.stg_rivo__customers "
+        "where list_contains(?, customer_id) and email <> ''",
+        [list(ids)],
+    )
+    return dict(rows)
+
+
 def ids_of_addresses(connection: duckdb.DuckDBPyConnection, addresses: Iterable[str]) -> dict[str, int]:
     """Return the customers with these e-mail addresses in lower case, where the warehouse knows exactly one."""
     rows = _rows(

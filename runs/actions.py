@@ -33,6 +33,9 @@ from runs.client import client_of, opened
 from runs.shop import Shop, shop_to_sync
 from runs.waiting import wait_for_sync
 
+_MANY_ADDRESSES = 50
+"""Number of addresses from which on it is said that looking them up takes a while."""
+
 
 @dataclass(frozen=True)
 class Watcher:
@@ -162,6 +165,8 @@ class Desk:
         if not addresses:
             return rows
         if self.session:
+            if len(addresses) > _MANY_ADDRESSES:
+                self.session.notice(f"Asking Rivo whose the {len(addresses):,} e-mail addresses are.")
             for address in sorted(addresses - self.ids.keys()):
                 if found := customer(self.session.client, address):
                     self.ids[address] = found.id

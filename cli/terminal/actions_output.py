@@ -20,6 +20,7 @@ from pipelines.actions.entries import Entry
 from pipelines.actions.outbox import Outbox
 from pipelines.actions.plan import ActionPlan, Limits, PlannedRow
 from pipelines.errors import command
+from runs.action_facts import addresses
 from runs.action_rows import COMMAND_LINE, Definition, readable
 from runs.actions import Applied, Desk, Watcher
 
@@ -108,25 +109,33 @@ def _print_plan(console: Console, plan: ActionPlan, definition: Definition, desk
     if definition.send_email:
         console.print("\nRivo may send a mail to each customer.", highlight=False)
     if plan.rows:
-        console.print()
-        columns = _columns(plan.rows)
-        print_result(
-            console,
-            ["row", "plan", *columns, "value", "reason"],
-            [
-                (
-                    row.position,
-                    _DECISIONS[row.decision],
-                    *(_values(row).get(name) for name in columns),
-                    row.value if _has_value(plan) else None,
-                    row.reason or None,
-                )
-                for row in plan.rows[:PLAN_ROWS]
-            ],
-        )
-        if len(plan.rows) > PLAN_ROWS:
-            more = f"first {PLAN_ROWS} of {len(plan.rows):,} rows (`plan --format csv` shows all)"
-            console.print(more, style="dim", highlight=False)
+        _print_rows(console, plan, desk)
+
+
+def _print_rows(console: Console, plan: ActionPlan, desk: Desk) -> None:
+    console.print()
+    shown = plan.rows[:PLAN_ROWS]
+    columns = _columns(plan.rows)
+    people = [row.action.customer_id for row in shown if row.action and row.action.customer_id]
+    known = addresses(desk.connection, people)
+    print_result(
+        console,
+        ["row", "plan", *(["customer"] if known else []), *columns, "value", "reason"],
+        [
+            (
+                row.position,
+                _DECISIONS[row.decision],
+                *([known.get(row.action.customer_id or 0) if row.action else None] if known else []),
+                *(_values(row).get(name) for name in columns),
+                row.value if _has_value(plan) else None,
+                row.reason or None,
+            )
+            for row in shown
+        ],
+    )
+    if len(plan.rows) > PLAN_ROWS:
+        more = f"first {PLAN_ROWS} of {len(plan.rows):,} rows (`plan --format csv` shows all)"
+        console.print(more, style="dim", highlight=False)
 
 
 def _totals(plan: ActionPlan) -> list[str]:
