@@ -56,6 +56,35 @@ def _parser(called: str) -> argparse.ArgumentParser:
     add("--latency-ms", type=float, default=0, help="minimum time of each answer (default: 0)")
     add("--fault", type=_fault, action="append", default=[], metavar="NAME[:list][=rate][@value]")
     add("--now", type=_moment, help="virtual time (default: the end of the history)")
+    _add_shop_options(add)
+    add(
+        "--webhooks",
+        metavar="URL",
+        help="send webhooks there, for calls that change the shop and clock moves",
+    )
+    add(
+        "--webhook-secret",
+        default="sandbox-secret",
+        help="secret of their signatures (default: sandbox-secret)",
+    )
+    add(
+        "--webhook-form",
+        choices=("newer", "older"),
+        default="newer",
+        help="signature of id, time and body, or of the body alone (default: newer)",
+    )
+    add(
+        "--journal",
+        type=Path,
+        metavar="FILE",
+        help="keep calls that change the shop in this file, and repeat those in it at the start",
+    )
+    add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
+    return parser
+
+
+def _add_shop_options(add: Any) -> None:
+    """Add the options of the simulated shop."""
     add(
         "--seed", type=int, default=7, help="random seed; the same seed gives the same programme (default: 7)"
     )
@@ -82,30 +111,6 @@ def _parser(called: str) -> argparse.ArgumentParser:
     add("--credits-only", action="store_true", help="simulate a shop with store credits and no points")
     add("--unknown-source", action="store_true", help="give some ledger entries an undocumented source")
     add("--legacy-keys", action="store_true", help="use the attribute names of an older API version")
-    add(
-        "--webhooks",
-        metavar="URL",
-        help="send webhooks there, for calls that change the shop and clock moves",
-    )
-    add(
-        "--webhook-secret",
-        default="sandbox-secret",
-        help="secret of their signatures (default: sandbox-secret)",
-    )
-    add(
-        "--webhook-form",
-        choices=("newer", "older"),
-        default="newer",
-        help="signature of id, time and body, or of the body alone (default: newer)",
-    )
-    add(
-        "--journal",
-        type=Path,
-        metavar="FILE",
-        help="keep calls that change the shop in this file, and repeat those in it at the start",
-    )
-    add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
-    return parser
 
 
 def _watch_parent() -> None:
