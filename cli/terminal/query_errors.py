@@ -38,6 +38,11 @@ def sentence(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> Rivo
             "The query needs more memory or temporary disk space than is available. Select fewer rows or columns. "
             f"({text.splitlines()[0]})"
         )
+    if isinstance(error, duckdb.InterruptException):
+        # An error in one thread interrupts the others, and DuckDB sometimes reports that instead.
+        return RivoError(
+            "A part of the query failed, and DuckDB did not report its error. Run the query again to see it."
+        )
     first = text.splitlines()[0].rstrip(".!")
     return RivoError(f"DuckDB cannot run this SQL: {first}.\n{_place(text)}".rstrip())
 
