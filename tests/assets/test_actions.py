@@ -168,3 +168,33 @@ def test_example_welcomes_members_who_reached_gold_once(store: DagsterStore) -> 
     assert notes.count(welcome_gold.NOTE) == 1
     sensor = welcome_gold.defs.resolve_sensor_def("welcome_gold")
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+
+
+def test_every_kind_of_call_works_in_dagster(store: DagsterStore) -> None:
+    people = [row["attributes"] for row in store.objects("customers").values()]
+    members = [row for row in people if row["loyalty_status"] == "member"]
+    customer = max(members, key=lambda row: row["points_tally"])
+    advocate = next(row for row in members if row["id"] != customer["id"])
+    wanted = {"enabled": True, "source": "points", "points_type": "fixed", "reward_type": "fixed_amount"}
+    rewards = [row["attributes"] for row in store.objects("rewards").values()]
+    reward = next(r["id"] for r in rewards if all(r[name] == value for name, value in wanted.items()))
+    tier = next(id for id in store.objects("vip_tiers") if id != (customer["vip_tier"] or {}).get("id"))
+    # Values that identify a person come from a SELECT, not from the config of a run.
+    selects = {
+        "redeem_reward": f"select {customer['id']} as customer_id, {reward} as reward_id",
+        "create_referral": "select 'friend@example.com' as email, "
+        f"'{advocate['referral_code']}' as referral_code, '203.0.113.77' as remote_ip",
+        "update_customer": f"select {customer['id']} as customer_id, '02-29' as dob",
+        "set_vip_tier": f"select {customer['id']} as customer_id, {tier} as vip_tier_id",
+    }
+    for kind, code in selects.items():
+        result = run(store, enabled(NAME, action=kind, key=(), code=code), NAME)
+        assert (kind, failure(result)) == (kind, "")
+        assert metadata(result, NAME)["done"] == 1
+    redemption = max(store.objects("points_redemptions"))
+    refund = enabled(NAME, action="refund_redemption", key=("redemption_id",))
+    assert metadata(run(store, refund, NAME, rows=[{"redemption_id": redemption}]), NAME)["done"] == 1
+    now = store.objects("customers")[customer["id"]]["attributes"]
+    assert (now["dob"], now["vip_tier"]["id"]) == ("02-29", tier)
+    assert store.objects("points_redemptions")[redemption]["attributes"]["refunded_at"]
+    assert max(store.objects("referrals").items())[1]["attributes"]["referred_email"] == "friend@example.com"
