@@ -2,7 +2,7 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- The last seven days, so that a sync that failed or a limit makes nobody lose the points.
+-- The last seven days, so that a failed sync or a limit costs no member the points.
 days as (
     select dates.date_day
     from marts.dim_date as dates

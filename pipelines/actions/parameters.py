@@ -122,7 +122,7 @@ def read_rows(
                 column: value for column, value in given.items() if value not in (None, "")
             }
             extra = {column: value for column, value in row.items() if column not in known}
-            # Columns that nobody chose for the key can hold anything.
+            # Columns that the user did not choose for the key can hold anything.
             text = key_text(key_values, known, hashed, hides_texts=not key)
             read.append(ActionRow(name, kind.name, text, parameters, extra))
         except (ValueError, OverflowError) as error:

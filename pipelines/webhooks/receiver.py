@@ -192,7 +192,7 @@ async def _body(request: Request) -> bytes:
 
 
 def serve(warehouse: Warehouse, settings: Settings, host: str, port: int, notice: Notice) -> None:
-    """Receive deliveries until the process is told to stop.
+    """Receive deliveries until the process gets a signal to stop.
 
     Args:
         warehouse: deliveries are kept in a journal beside it.

@@ -73,7 +73,7 @@ def verify(
         return _verify_newer(headers, body, secrets, now, topic)
     if "rivo-signature" in headers:
         secret = _matching(headers["rivo-signature"], body, secrets)
-        # Keyed, so that nobody can test a guessed address against the hash of a body that held it.
+        # Keyed, so that a guessed address cannot be tested against the hash of a body that held it.
         content = f"{topic or ''}\n".encode() + body
         return Signed("hash:" + hmac.new(secret.encode(), content, sha256).hexdigest(), topic, "body", None)
     raise Refusal(401, "The delivery has no signature.")

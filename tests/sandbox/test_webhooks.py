@@ -135,7 +135,7 @@ def test_points_and_redemptions_are_reported_with_flat_bodies(shop: Server, list
         shop, "/points_events", customer_identifier=customer["id"], source="manual", points_amount=5000
     )
     redeemed = send(shop, "/points_redemptions", customer_identifier=customer["id"], reward_id=reward["id"])
-    refused = send(shop, "/points_events", customer_identifier="nobody", source="manual", points_amount=1)
+    refused = send(shop, "/points_events", customer_identifier="unknown", source="manual", points_amount=1)
     shop.deliveries.wait()
 
     assert (added.status, redeemed.status, refused.status) == (201, 201, 404)

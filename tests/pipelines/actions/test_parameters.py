@@ -128,7 +128,7 @@ def test_key_is_made_of_the_key_columns_and_hides_people() -> None:
     assert key_of("add_points", row, "who") == '{"who": "Ann"}'
     assert key_of("add_points", row | {"who": " ann@example.com "}, "who") == '{"who": "hash of 15"}'
     of_all = '{"customer_id": "7", "month": "2026-05-01", "points_amount": "5", "who": "hash of 3"}'
-    assert key_of("add_points", row) == of_all, "nobody chose these columns"
+    assert key_of("add_points", row) == of_all, "the user did not choose these columns"
     assert key_of("update_customer", {"customer_id": 7, "dob": "05-31"}, "dob") == '{"dob": "hash of 5"}'
     missing = read("add_points", row | {"month": None}, "customer_id", "month")
     assert isinstance(missing, Invalid)

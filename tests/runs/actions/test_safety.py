@@ -194,9 +194,9 @@ def test_address_means_the_customer_who_has_it_in_rivo_now(store: Store) -> None
     row = {"customer_id": old["email"], "points_amount": 5, "external_note": "mail"}
     carry_out(store, from_row("add_points", row))
     assert [each["customer"]["id"] for each in landed(store, "mail")] == [new["id"]]
-    unknown = carry_out(store, from_row("add_points", row | {"customer_id": "nobody@example.com"}))
+    unknown = carry_out(store, from_row("add_points", row | {"customer_id": "unknown@example.com"}))
     assert unknown.plan.rows[0].reason == "Rivo has no customer with this address"
-    assert b"nobody@example.com" not in store.warehouse.outbox.read_bytes()
+    assert b"unknown@example.com" not in store.warehouse.outbox.read_bytes()
 
 
 def test_open_action_of_an_erased_person_blocks_no_apply(store: Store) -> None:
@@ -282,7 +282,7 @@ def test_first_row_that_is_left_out_does_not_block_an_unconfirmed_call(store: St
 
 @pytest.mark.parametrize(
     "call",
-    ["POST /vip_tier vip_tier_id", "POST /customers/{customer_id/vip_tier vip_tier_id", "POST /{nobody}"],
+    ["POST /vip_tier vip_tier_id", "POST /customers/{customer_id/vip_tier vip_tier_id", "POST /{unknown}"],
 )
 def test_call_that_cannot_work_is_refused_before_anything_is_sent(call: str, store: Store) -> None:
     store.options["call_set_vip_tier"] = call
