@@ -6,7 +6,7 @@ import csv
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -171,7 +171,7 @@ def _has_value(plan: ActionPlan) -> bool:
     return plan.kind.name in ("add_points", "redeem_reward")
 
 
-def _limits(scopes: dict[str, Limits] | Any) -> list[str]:
+def _limits(scopes: Mapping[str, Limits]) -> list[str]:
     found = []
     for scope, limits in scopes.items():
         values = {"rows": limits.max_rows, "points": limits.max_points, "value": limits.max_value}
@@ -181,16 +181,16 @@ def _limits(scopes: dict[str, Limits] | Any) -> list[str]:
     return found
 
 
+_GENERAL = {
+    "it has the same key": "it has the same key as an earlier row",
+    "Rivo refused it": "Rivo refused it before",
+    "the balance of": "the balance would become negative",
+}
+"""By beginning, what a reason says without what differs from row to row."""
+
+
 def _general(reason: str) -> str:
-    """Return a reason without what differs from row to row."""
-    for start in ("it has the same key", "Rivo refused it", "the balance of"):
-        if reason.startswith(start):
-            return {
-                "it has the same key": "it has the same key as an earlier row",
-                "Rivo refused it": "Rivo refused it before",
-                "the balance of": "the balance would become negative",
-            }[start]
-    return reason
+    return next((text for start, text in _GENERAL.items() if reason.startswith(start)), reason)
 
 
 def _columns(rows: Sequence[PlannedRow]) -> list[str]:

@@ -7,6 +7,7 @@ refund, a tier and a customer's values by the state of the object.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from pipelines.rivo.ranges import PAGE_SIZE
 NOTE = "rivo-warehouse"
 """What the internal note of each points event of ours contains, before its token."""
 
+_TOKEN = re.compile(rf"\[{NOTE} \S+ ([0-9a-f]+)")
 Attributes = Mapping[str, Any]
 Found = int | Literal["absent", "unclear"]
 """The id of the object, or that it is not there, or that the rows do not tell."""
@@ -92,6 +94,13 @@ def customer(client: Client, identifier: int | str) -> ListedRow | None:
     return _listed(
         client.find(f"/customers/{quote(str(identifier), safe='@')}", ENDPOINTS["customers"].title)
     )
+
+
+def token_of(row: ListedRow) -> str | None:
+    """Return the token in the internal note of a points event of ours; None for any other."""
+    note = row.attributes.get("internal_note")
+    found = _TOKEN.search(note) if isinstance(note, str) else None
+    return found[1] if found else None
 
 
 def find_event(entry: Entry, rows: Iterable[ListedRow], _known: set[int]) -> Found:
@@ -191,16 +200,15 @@ def holds(client: Client, entry: Entry) -> str | None:
     return None
 
 
-def difference(entry: Entry, row: ListedRow | None, listed: Iterable[ListedRow] = ()) -> str | None:
+def difference(entry: Entry, row: ListedRow | None, times: int) -> str | None:
     """Return how the row that an action made differs from what was asked for; None if it agrees.
 
     Args:
         entry: the action.
         row: its row; None if Rivo does not list it.
-        listed: all rows that are newer than the action.
+        times: the number of points events with its token.
     """
-    notes = [each.attributes.get("internal_note") for each in listed] if entry.kind == "add_points" else []
-    if (times := sum(isinstance(note, str) and entry.token in note for note in notes)) > 1:
+    if times > 1:
         return f"Rivo lists it {times} times"
     if row is None:
         return "Rivo does not list what it answered with success"

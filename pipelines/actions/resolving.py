@@ -7,7 +7,7 @@ RIVO_SETTLE_SECONDS after its request left, since a request without an answer ma
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
@@ -22,6 +22,7 @@ from pipelines.actions.readback import (
     find_state,
     holds,
     rows_after,
+    token_of,
 )
 from pipelines.actions.sending import SendOptions, Session, member_of, send
 
@@ -123,20 +124,31 @@ def _differences(session: Session, entries: Sequence[Entry]) -> dict[int, tuple[
     """Return for each entry, by id, what differs, and the id of its object in Rivo."""
     rows = _new_rows(session, entries)
     known = {kind: session.outbox.rivo_ids(kind) for kind in FINDERS}
-    balances: dict[int, int | None] = {}
+    by_id = {name: {row.id: row for row in listed} for name, listed in rows.items()}
+    times = Counter(filter(None, map(token_of, rows["points_events"])))
+    ours: dict[int | None, list[Entry]] = defaultdict(list)
+    for entry in sorted(entries, key=lambda each: each.sent_clock or 0):
+        if entry.kind == "add_points":
+            ours[entry.customer_id].append(entry)
+    theirs: dict[int | None, list[ListedRow]] = defaultdict(list)
+    for row in rows["points_events"]:
+        theirs[row.customer_id].append(row)
     found: dict[int, tuple[str | None, int | None]] = {}
     for entry in entries:
         if entry.kind not in FINDERS:
             found[entry.action_id] = (holds(session.client, entry), None)
             continue
-        listed = {row.id: row for row in rows[KINDS[entry.kind].reads]}
         id = entry.rivo_id
         if id is None:
             outcome = _find(session, entry, rows, known)
             id = outcome if isinstance(outcome, int) else None
             known[entry.kind] |= {id} if id else set()
-        differs = difference(entry, listed.get(id or 0), rows[KINDS[entry.kind].reads])
-        differs = differs or _balance_difference(session, entry, entries, rows, balances)
+        listed_row = by_id.get(KINDS[entry.kind].reads, {}).get(id or 0)
+        differs = difference(entry, listed_row, times[entry.token])
+        same = ours[entry.customer_id]
+        # A balance shows all actions on it, so it is compared once, for the last of them.
+        if not differs and same and entry is same[-1]:
+            differs = _balance_difference(session, same, theirs[entry.customer_id])
         found[entry.action_id] = (differs, id)
     return found
 
@@ -153,36 +165,19 @@ def _find(
     return "unclear"
 
 
-def _balance_difference(
-    session: Session,
-    entry: Entry,
-    entries: Sequence[Entry],
-    rows: Mapping[str, Sequence[ListedRow]],
-    balances: dict[int, int | None],
-) -> str | None:
-    """Return what is wrong with a balance after all actions on its customer; None where other events moved it too."""
-    id = entry.customer_id
-    ours = [each for each in entries if each.customer_id == id and each.kind == "add_points"]
-    ours.sort(key=lambda each: each.sent_clock or 0)
-    if id is None or entry.kind != "add_points" or entry is not ours[-1] or ours[0].points_before is None:
+def _balance_difference(session: Session, ours: Sequence[Entry], events: Sequence[ListedRow]) -> str | None:
+    """Return what is wrong with a customer's balance after our actions; None where other events of it moved it too."""
+    id, before, since_id = ours[0].customer_id, ours[0].points_before, ours[0].since_id or 0
+    tokens = {each.token for each in ours}
+    if id is None or before is None:
         return None
-    tokens = [each.token for each in ours]
-    theirs = [row for row in rows["points_events"] if row.customer_id == id and not _has_token(row, tokens)]
-    if any(row.id > (ours[0].since_id or 0) for row in theirs):
+    if any(row.id > since_id and token_of(row) not in tokens for row in events):
         return None
-    if id not in balances:
-        member = member_of(customer(session.client, id))
-        balances[id] = member.points if member else None
-    before, balance = ours[0].points_before, balances[id]
-    expected = before + sum(each.points_amount for each in ours)
+    member = member_of(customer(session.client, id))
+    balance, expected = member.points if member else None, before + sum(each.points_amount for each in ours)
     if balance is None or balance == expected:
         return None
     return f"the balance is {balance:,} points, and was {before:,} points before; {expected:,} was expected"
-
-
-def _has_token(row: ListedRow, tokens: Sequence[str]) -> bool:
-    note = row.attributes.get("internal_note")
-    return isinstance(note, str) and any(token in note for token in tokens)
 
 
 def _new_rows(session: Session, entries: Sequence[Entry]) -> dict[str, list[ListedRow]]:

@@ -7,7 +7,6 @@ not known that it may have been sent.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -189,8 +188,3 @@ def _fields(entry: Entry, options: SendOptions) -> dict[str, Any]:
         # A points-earned mail exists, and it is not known whether `manual` sends it.
         values["skip_email"] = not options.send_email
     return {field: values.get(name) for name, field in options.call.fields.items()}
-
-
-def states_of(entries: Sequence[Entry]) -> Counter[str]:
-    """Return the number of entries by state."""
-    return Counter(entry.state for entry in entries)
