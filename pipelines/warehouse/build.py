@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.files import base_of, discard, replace_durably, rewrite, sibling, wal_of
+from pipelines.warehouse.files import base_of, discard, is_locked, replace_durably, rewrite, sibling, wal_of
 from pipelines.warehouse.storage_errors import (
     failure_in_text,
     refuse_foreign,
@@ -149,17 +149,7 @@ def is_being_built(published: Path) -> bool:
     # Taking the lock could make a sync that is just starting fail, so it is only tried if there is a working copy.
     if not sibling(published, "build").exists():
         return False
-    try:
-        # Opened for reading, because the caller may not be allowed to write.
-        lock = published.with_suffix(".lock").open()
-    except OSError:
-        return False
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+    return is_locked(published.with_suffix(".lock"))
 
 
 def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -33,6 +34,21 @@ def discard(build_path: Path, scratch: Path) -> None:
     for path in (build_path, wal_of(build_path)):
         path.unlink(missing_ok=True)
     shutil.rmtree(scratch, ignore_errors=True)
+
+
+def is_locked(lock_file: Path) -> bool:
+    """Return whether a process holds the lock of a file right now; false if there is no such file."""
+    try:
+        # Opened for reading, because the caller may not be allowed to write.
+        lock = lock_file.open()
+    except OSError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 def sync_to_disk(path: Path) -> None:

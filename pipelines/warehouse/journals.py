@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.files import sync_to_disk
+from pipelines.warehouse.files import is_locked, sync_to_disk
 
 OUTBOX = "outbox"
 """The journal of actions."""
@@ -139,17 +139,7 @@ def sole_use(path: Path, message: str) -> Iterator[None]:
 
 def is_in_use(path: Path) -> bool:
     """Return whether a process holds the lock of a journal."""
-    try:
-        # Opened for reading, because the caller may not be allowed to write.
-        lock = _lock_of(path).open()
-    except OSError:
-        return False
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+    return is_locked(_lock_of(path))
 
 
 def _lock_of(path: Path) -> Path:

@@ -17,6 +17,7 @@ from examples import welcome_gold
 from pipelines.actions.kinds import KINDS
 from pipelines.webhooks.deliveries import Arrived
 from tests.assets.test_sensors import NAMES
+from tests.harness.actions import fixed_reward
 from tests.harness.dagster import DagsterStore
 
 NAME = "win_back_at_risk"
@@ -175,9 +176,7 @@ def test_every_kind_of_call_works_in_dagster(store: DagsterStore) -> None:
     members = [row for row in people if row["loyalty_status"] == "member"]
     customer = max(members, key=lambda row: row["points_tally"])
     advocate = next(row for row in members if row["id"] != customer["id"])
-    wanted = {"enabled": True, "source": "points", "points_type": "fixed", "reward_type": "fixed_amount"}
-    rewards = [row["attributes"] for row in store.objects("rewards").values()]
-    reward = next(r["id"] for r in rewards if all(r[name] == value for name, value in wanted.items()))
+    reward = fixed_reward(store)
     tier = next(id for id in store.objects("vip_tiers") if id != (customer["vip_tier"] or {}).get("id"))
     # Values that identify a person come from a SELECT, not from the config of a run.
     selects = {

@@ -11,6 +11,7 @@ import pytest
 from runs.action_rows import from_project, from_row
 from runs.actions import Watcher, apply, applying, desk
 from sandbox import ProgramOptions
+from tests.harness.actions import fixed_reward
 from tests.harness.store import Store, open_store, project
 
 SELECTION = "+fct_action +rpt_member_rfm +dim_earning_rule +dim_date"
@@ -44,9 +45,7 @@ def test_every_kind_is_seen_by_the_next_sync(store: Store) -> None:
     members = [row for row in people if row["loyalty_status"] == "member"]
     customer = max(members, key=lambda row: row["points_tally"])
     other = next(row for row in members if row["id"] != customer["id"])
-    wanted = {"enabled": True, "source": "points", "points_type": "fixed", "reward_type": "fixed_amount"}
-    rewards = [row["attributes"] for row in store.objects("rewards").values()]
-    reward = next(r["id"] for r in rewards if all(r[name] == value for name, value in wanted.items()))
+    reward = fixed_reward(store)
     tier = next(id for id in store.objects("vip_tiers") if id != (customer["vip_tier"] or {}).get("id"))
 
     points = apply_row(
