@@ -16,7 +16,7 @@ from pipelines.warehouse.raw_tables import history_name
 from pipelines.webhooks.loading import DeliveriesLoaded
 from runs.run import Event, Finished, ListsRead, Page
 
-Result = dg.MaterializeResult | dg.AssetCheckResult
+Result = dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult
 _ROWS = "dagster/row_count"
 
 
@@ -76,6 +76,10 @@ def _of_list(result: ListResult) -> Iterator[Result]:
 def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterator[Result]:
     if result.status == "dropped":
         return
+    if result.status == "unchanged":
+        # Its last materialization still holds, and so do the results of its checks.
+        sentence = "Nothing that it is built from has changed since its last build."
+        yield dg.AssetObservation(relation_key(result.relation), metadata={"unchanged": sentence})
     if result.status == "success":
         node = project.node(result.name)
         # The open-source UI does not show column lineage, so the descriptions name the origins too.
@@ -85,7 +89,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
             for name, kind in result.columns
         ]
         metadata: dict[str, Any] = {
-            _ROWS: result.rows or 0,
+            **({} if result.rows is None else {_ROWS: result.rows}),
             "seconds": round(result.seconds, 3),
             "tests": len(result.tests),
             "dagster/column_schema": dg.TableSchema(columns),
@@ -95,7 +99,8 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
         if page and page.sample:
             metadata["sample"] = dg.MetadataValue.md(page.sample)
         yield dg.MaterializeResult(asset_key=relation_key(node.relation), metadata=metadata)
-    yield from results_of_tests(project, result)
+    if result.is_tested:
+        yield from results_of_tests(project, result)
 
 
 def _of_published(event: Finished) -> dict[str, Any]:

@@ -4,7 +4,7 @@ All assets share one op because a sync is one unit of work: it uses one working 
 models even if a list could not be read, and it publishes all tables together.
 """
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
@@ -187,12 +187,26 @@ def _plan(
     )
     # A check runs when its table is built, so a selected check builds its table again from the same raw rows.
     to_build = selected | {check.asset_key for check in context.selected_asset_check_keys}
+    nodes = [node for node in project.nodes.values() if relation_key(node.relation) in to_build]
     return Plan(
         lists=options if lists else None,
-        models=[node.name for node in project.nodes.values() if relation_key(node.relation) in to_build],
+        models=[node.name for node in nodes],
         publish=PUBLISHED in selected,
         with_pages=True,
+        # A run without lists was started by a person, who expects that what was selected is built. And what Dagster has
+        # never seen is built, so that it has a page.
+        everything=not lists or _are_new(context.instance, [relation_key(node.relation) for node in nodes]),
     )
+
+
+def _are_new(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> bool:
+    """Return whether Dagster has no materialization of one of these assets."""
+    seen = {
+        record.asset_entry.asset_key
+        for record in instance.get_asset_records(keys)
+        if record.asset_entry.last_materialization
+    }
+    return not seen.issuperset(keys)
 
 
 def _without_lists(plan: Plan, loaded: Set[str]) -> Plan:

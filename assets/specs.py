@@ -139,7 +139,8 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         tags=dict.fromkeys(node.tags, ""),
         metadata=metadata,
         skippable=True,
-        freshness_policy=_freshness() if isinstance(node, Model) else None,
+        # No freshness policy: a table is not built again while nothing that it is built from changes. The lists and the
+        # published file tell whether syncs run.
     )
 
 

@@ -26,6 +26,8 @@ class Plan:
     """Whether to report what the page of each table shows: a few rows, a picture."""
     prepare: Callable[[Build], object] | None = None
     is_fresh: bool = False
+    everything: bool = False
+    """Whether to build also the models that cannot have changed since their last build."""
 
 
 @dataclass(frozen=True)

@@ -127,11 +127,11 @@ def _build(
     problems: list[str] = []
     findings: tuple[str, ...] = ()
     yield Step("models")
-    for node in build(work.connection, project, plan.models, as_of=observed_at):
+    for node in build(work.connection, project, plan.models, as_of=observed_at, everything=plan.everything):
         if node.status in ("error", "failed"):
             _raise_for_storage(work, node)
             problems.append(f"{node.relation}: {node.message}")
-        if node.name == _TRUST and node.status == "success":
+        if node.name == _TRUST and node.is_good:
             findings = _findings(work.connection)
         if plan.with_pages and node.status == "success" and node.schema in LAYERS_WITH_PAGES:
             yield _page(work.connection, project, node)

@@ -75,7 +75,8 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
     if not shop.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {shop.warehouse} yet, so there is no data to erase.")
     storages = storages_of(settings)
-    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare)
+    # Everything, because the message of an earlier test result may name the person's rows.
+    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare, everything=True)
     finished = rebuild(plan, project, shop, signalled, work="erasure")
     published = finished is not None and finished.published
     for person in people:

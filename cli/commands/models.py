@@ -66,11 +66,15 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 
 @models.command()
 @_selection
+@click.option("--all", "everything", is_flag=True, help="Build also the models that cannot have changed.")
 @click.pass_obj
-def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+def build(
+    signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...], everything: bool
+) -> None:
     """Build and test models from the existing raw tables, then publish.
 
-    Works in a copy, as a sync does: if a blocking test fails, readers keep the previous data.
+    Works in a copy, as a sync does: if a blocking test fails, readers keep the previous data. Models whose SQL and
+    input rows are the same as at their last build are left as they are; --all builds them too.
     """
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
@@ -81,7 +85,7 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
 
     shop = shop_to_read(Settings.load())
     project = load_project()
-    plan = Plan(lists=None, models=choose(project, select, exclude), publish=True)
+    plan = Plan(lists=None, models=choose(project, select, exclude), publish=True, everything=everything)
     finished = rebuild(plan, project, shop, signalled, work="build")
     sys.exit(exits.DONE if finished and finished.published else exits.FAILED)
 

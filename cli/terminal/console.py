@@ -137,11 +137,12 @@ class Terminal:
 
     def _node(self, node: NodeResult) -> None:
         name = f"{plain(node.relation):<48}"
-        if node.status == "success":
+        rows = f"{'view':>16}" if node.rows is None else f"{node.rows:>11,} rows"
+        if node.status == "unchanged":
+            self.console.print(f"  {name}{rows}   unchanged", style="dim", highlight=False)
+        elif node.status == "success":
             tests = counted(len(node.tests), "test")
-            self.console.print(
-                f"  {name}{node.rows or 0:>11,} rows {node.seconds:>7.2f} s   {tests}", highlight=False
-            )
+            self.console.print(f"  {name}{rows} {node.seconds:>7.2f} s   {tests}", highlight=False)
         else:
             colour = "red" if node.status in ("error", "failed") else "yellow"
             self.console.print(f"  {name}[{colour}]{node.status}[/{colour}]", highlight=False)

@@ -3,21 +3,25 @@
 The connection is to a working file that no other process reads; the caller publishes the whole
 file afterwards. If a table cannot be built or fails a blocking test, its last good version is
 restored and everything built from it is skipped, so the file never holds a partial change.
+
+A table whose SQL and input rows are those of its last good version is left as it is, with the
+results of its tests.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 import duckdb
 
 from dbt_like_sql.runner import last_results, python_models
-from dbt_like_sql.runner.checking import error_text, run_test
+from dbt_like_sql.runner.checking import TestResult, error_text, run_test
+from dbt_like_sql.runner.fingerprints import Fingerprints
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
 from dbt_like_sql.runner.sql import describe, literal, quoted, tables
@@ -38,15 +42,17 @@ def build(
     *,
     as_of: datetime | None = None,
     memory: str = MEMORY,
+    everything: bool = False,
 ) -> Iterator[NodeResult]:
     """Build and test the selected nodes, and yield one result as each node finishes.
 
-    `selected` is None to build every node. A full build without failures also drops the tables of
-    seeds and models that no longer exist. `as_of` is the observation time of the data; it is stored
-    with the results in the schema `meta`.
+    `selected` is None to build every node. Nodes that cannot have changed are left as they are, unless
+    `everything` is set. A full build without failures also drops the tables of seeds and models that no
+    longer exist. `as_of` is the observation time of the data; it is stored with the results in the
+    schema `meta`.
     """
     wanted = set(project.nodes) if selected is None else {project.node(name).name for name in selected}
-    return _build(connection, project, wanted, as_of, memory)
+    return _build(connection, project, wanted, as_of, memory, everything)
 
 
 def _build(
@@ -55,18 +61,22 @@ def _build(
     wanted: Collection[str],
     as_of: datetime | None,
     memory: str,
+    everything: bool,
 ) -> Iterator[NodeResult]:
     _restore_leftovers(connection)
-    existing = tables(connection)
+    fingerprints = Fingerprints(connection, project)
+    last = last_results.LastResults({}, {}) if everything else last_results.read(connection)
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
     with _memory(connection, memory):
+        existing = tables(connection)
         for node in project.nodes.values():
             if node.name not in wanted:
                 continue
             started = time.perf_counter()
-            result = _attempt(connection, project, node, broken, kept=(node.schema, node.name) in existing)
-            if result.status != "success":
+            kept = existing.get((node.schema, node.name))
+            result = _attempt(connection, project, node, broken, fingerprints, last, kept)
+            if not result.is_good:
                 broken[node.name] = result.status
             done.append(replace(result, seconds=time.perf_counter() - started))
             yield done[-1]
@@ -82,15 +92,41 @@ def _attempt(
     project: Project,
     node: Model | Seed,
     broken: dict[str, str],
-    *,
-    kept: bool,
+    fingerprints: Fingerprints,
+    last: last_results.LastResults,
+    kept: str | None,
 ) -> NodeResult:
+    """Build and test one node, if it can have changed. `kept` is 'table' or 'view' if there is an earlier version."""
+    result = NodeResult(node.name, node.schema, node.kind, "success")
     failed = _failed_dependencies(project, node, broken)
-    if not failed:
-        return _build_node(connection, project, node, broken, kept=kept)
-    names = ", ".join(project.node(name).relation for name in failed)
-    message = f"Skipped because {names} failed."
-    return NodeResult(node.name, node.schema, node.kind, "skipped", message=message, blocked_by=failed)
+    if failed:
+        names = ", ".join(project.node(name).relation for name in failed)
+        message = f"Skipped because {names} failed."
+        return replace(result, status="skipped", message=message, blocked_by=failed)
+    inputs = _fingerprint(fingerprints.of_inputs, node)
+    before = last.builds.get(node.relation, {})
+    if kept and inputs and before.get("status") == "success" and before.get("inputs") == inputs:
+        tested = _fingerprint(fingerprints.of_tests, node)
+        result = replace(result, status="unchanged", rows=before["row_count"], inputs=inputs, tested=tested)
+        if tested and before.get("tested") == tested:
+            return replace(result, tests=last.test_results(project, node))
+        tests = _run_tests(connection, project, node, broken)
+        if blocking := _blocking(tests):
+            return replace(result, status="failed", tests=tests, is_tested=True, message=blocking)
+        return replace(result, tests=tests, is_tested=True)
+    fingerprints.forget(node)
+    result = _build_node(connection, project, node, broken, kept)
+    if result.status == "success":
+        return replace(result, inputs=inputs, tested=_fingerprint(fingerprints.of_tests, node))
+    return result
+
+
+def _fingerprint(function: Callable[[Model | Seed], str], node: Model | Seed) -> str:
+    try:
+        return function(node)
+    except duckdb.Error:
+        # A table that is read is not there: the build of the node, or its test, says which.
+        return ""
 
 
 def _failed_dependencies(project: Project, node: Model | Seed, broken: dict[str, str]) -> tuple[str, ...]:
@@ -109,42 +145,53 @@ def _build_node(
     project: Project,
     node: Model | Seed,
     broken: dict[str, str],
-    *,
-    kept: bool,
+    kept: str | None,
 ) -> NodeResult:
-    """Build and test one table. `kept` tells whether there is an earlier version, which is kept until tests pass."""
+    """Build and test one node; its earlier version, if any, is kept until the tests pass."""
     result = NodeResult(node.name, node.schema, node.kind, "success")
     connection.execute(f"create schema if not exists {node.schema}")
     if kept:
-        connection.execute(f"alter table {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
+        connection.execute(f"alter {kept} {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
     try:
         _create(connection, project, node)
     except duckdb.Error as error:
-        _restore(connection, node.schema, node.name, kept=kept)
+        _restore(connection, node.schema, node.name)
         return replace(result, status="error", message=_explain(connection, project, node, error))
     except python_models.PythonModelError as error:
-        _restore(connection, node.schema, node.name, kept=kept)
+        _restore(connection, node.schema, node.name)
         return replace(result, status="error", message=str(error))
     columns = describe(connection, node.relation)
     _comment(connection, project, node, [column for column, _ in columns])
-    tests = tuple(run_test(connection, project, test, broken) for test in project.tests_of(node.name))
-    blocking = [test for test in tests if test.blocks]
-    if blocking:
-        _restore(connection, node.schema, node.name, kept=kept)
-        found = " ".join(f"{test.name}: {test.message}" for test in blocking)
+    tests = _run_tests(connection, project, node, broken)
+    if blocking := _blocking(tests):
+        _restore(connection, node.schema, node.name)
         outcome = "The last good version is kept." if kept else "There is no earlier version to keep."
-        return replace(result, status="failed", tests=tests, message=f"{found} {outcome}")
+        message = f"{blocking} {outcome}"
+        return replace(result, status="failed", tests=tests, is_tested=True, message=message)
     if kept:
-        connection.execute(f"drop table {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
-    rows = int((connection.execute(f"select count(*) from {node.relation}").fetchone() or (0,))[0])
-    return replace(result, rows=rows, columns=columns, tests=tests)
+        connection.execute(f"drop {kept} {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
+    rows = None
+    if not isinstance(node, Model) or node.materialized == "table":
+        [[rows]] = connection.execute(f"select count(*) from {node.relation}").fetchall()
+    return replace(result, rows=rows, columns=columns, tests=tests, is_tested=True)
+
+
+def _run_tests(
+    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: Mapping[str, str]
+) -> tuple[TestResult, ...]:
+    return tuple(run_test(connection, project, test, broken) for test in project.tests_of(node.name))
+
+
+def _blocking(tests: Iterable[TestResult]) -> str:
+    """Return what the blocking tests that failed have found; empty if there are none."""
+    return " ".join(f"{test.name}: {test.message}" for test in tests if test.blocks)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
     if isinstance(node, Seed):
         connection.execute(f"create table {node.relation} as\n{_seed(project, node)}")
     elif node.language == "sql":
-        connection.execute(f"create table {node.relation} as\n{node.code}")
+        connection.execute(f"create {node.materialized} {node.relation} as\n{node.code}")
     else:
         _create_from_python(connection, project, node)
 
@@ -182,7 +229,8 @@ def _comment(
 ) -> None:
     """Store the descriptions as comments in the database, where BI tools show them."""
     comments = {c.name: c.comment for c in node.columns}
-    statements = [f"comment on table {node.relation} is {literal(node.description or None)}"]
+    kind = node.materialized if isinstance(node, Model) else "table"
+    statements = [f"comment on {kind} {node.relation} is {literal(node.description or None)}"]
     for column in columns:
         text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())
         if text:
@@ -233,10 +281,8 @@ def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iter
         schema, name = row["table_schema"], row["table_name"]
         if relation in defined:
             continue
-        if (schema, name) in existing:
-            # A user may have replaced it by a view of the same name, which `drop table` refuses.
-            with suppress(duckdb.CatalogException):
-                connection.execute(f"drop table {schema}.{quoted(name)}")
+        if kind := existing.get((schema, name)):
+            connection.execute(f"drop {kind} {schema}.{quoted(name)}")
         message = "Dropped because no file in the project defines it any more."
         yield NodeResult(name, schema, row["kind"], "dropped", message=message)
 
@@ -265,11 +311,14 @@ def _restore_leftovers(connection: duckdb.DuckDBPyConnection) -> None:
     """Restore the tables that an interrupted build had renamed."""
     for schema, name in sorted(tables(connection)):
         if schema in (SEEDS, *LAYERS) and name.endswith(LAST_GOOD_SUFFIX):
-            _restore(connection, schema, name.removesuffix(LAST_GOOD_SUFFIX), kept=True)
+            _restore(connection, schema, name.removesuffix(LAST_GOOD_SUFFIX))
 
 
-def _restore(connection: duckdb.DuckDBPyConnection, schema: str, name: str, *, kept: bool) -> None:
-    """Drop the new version of a table and restore the last good version, if there is one."""
-    connection.execute(f"drop table if exists {schema}.{quoted(name)}")
-    if kept:
-        connection.execute(f"alter table {schema}.{quoted(name + LAST_GOOD_SUFFIX)} rename to {quoted(name)}")
+def _restore(connection: duckdb.DuckDBPyConnection, schema: str, name: str) -> None:
+    """Drop the new version of a table or view, and restore the last good version, if there is one."""
+    existing = tables(connection)
+    if kind := existing.get((schema, name)):
+        connection.execute(f"drop {kind} {schema}.{quoted(name)}")
+    last_good = name + LAST_GOOD_SUFFIX
+    if kind := existing.get((schema, last_good)):
+        connection.execute(f"alter {kind} {schema}.{quoted(last_good)} rename to {quoted(name)}")

@@ -6,11 +6,21 @@ import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from dbt_like_sql.runner.actions import ACTIONS, check_action
 from dbt_like_sql.runner.errors import ProjectError, did_you_mean
-from dbt_like_sql.runner.project import LAYERS, SEEDS, Action, ColumnInfo, Model, Seed, Source
+from dbt_like_sql.runner.project import (
+    LAYERS,
+    MATERIALIZED,
+    SEEDS,
+    Action,
+    ColumnInfo,
+    Materialization,
+    Model,
+    Seed,
+    Source,
+)
 from dbt_like_sql.runner.properties import Entry, Properties, made_from
 from dbt_like_sql.runner.relation import Origin
 
@@ -78,6 +88,7 @@ def read_model(path: Path, root: Path, properties: Properties) -> Model:
         raise ProjectError(f"{file} is not in a layer. Move it to models/ and one of: {', '.join(LAYERS)}.")
     name = name_of(path, root)
     entry = properties.models.get(name, Entry())
+    language = _LANGUAGES[path.suffix]
     return Model(
         "model",
         name,
@@ -87,8 +98,20 @@ def read_model(path: Path, root: Path, properties: Properties) -> Model:
         meta=entry.config.get("meta") or {},
         tags=_tags(entry),
         code=path.read_text(encoding="utf-8"),
-        language=_LANGUAGES[path.suffix],
+        language=language,
+        materialized=_materialized(entry, layer, language),
     )
+
+
+def _materialized(entry: Entry, layer: str, language: str) -> Materialization:
+    """Read `config.materialized`; by default, what is usual in the layer."""
+    usual: Materialization = MATERIALIZED.get(layer, "table") if language == "sql" else "table"
+    found = entry.config.get("materialized", usual)
+    if found not in get_args(Materialization):
+        raise ProjectError(f"{entry.where}: materialized must be table or view, not {found!r}.")
+    if found == "view" and language == "python":
+        raise ProjectError(f"{entry.where}: a Python model cannot be a view. Remove materialized.")
+    return found
 
 
 def read_action(path: Path, root: Path, properties: Properties) -> Action:

@@ -14,7 +14,9 @@ from typing import Any
 
 import duckdb
 
+from dbt_like_sql.runner.checking import TestResult
 from dbt_like_sql.runner.nodes import NodeResult
+from dbt_like_sql.runner.project import Model, Project, Seed
 from dbt_like_sql.runner.sql import literal, tables
 
 META = "meta"
@@ -30,9 +32,17 @@ _TABLES = {
                 "varchar",
                 "'success'; or 'error', 'failed' or 'skipped', which keep the last good version.",
             ),
-            "row_count": ("bigint", "Number of rows in the present version; null if there is none."),
+            "row_count": (
+                "bigint",
+                "Number of rows in the present version; null for a view, or if there is none.",
+            ),
             "message": ("varchar", "What went wrong; empty on success."),
-            "data_as_of": ("timestamptz", "Observation time of the data that the table was built from."),
+            "data_as_of": (
+                "timestamptz",
+                "Observation time of the data that the table holds, also if it did not have to be built again.",
+            ),
+            "inputs": ("varchar", "Fingerprint of the SQL and of the rows that the table was built from."),
+            "tested": ("varchar", "Fingerprint of the tests that the table passed."),
         },
     ),
     "test_results": (
@@ -59,6 +69,24 @@ class LastResults:
     builds: Mapping[str, Mapping[str, Any]]
     tests: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
+    def test_results(self, project: Project, node: Model | Seed) -> tuple[TestResult, ...]:
+        """Return the last result of each test of a node, without samples of failing rows."""
+        rows = self.tests.get(node.relation, {})
+        return tuple(
+            TestResult(
+                test.name,
+                test.node,
+                test.column,
+                test.severity,
+                rows[test.name]["status"],
+                rows[test.name]["failures"],
+                sql=test.sql,
+                message=rows[test.name]["message"],
+            )
+            for test in project.tests_of(node.name)
+            if test.name in rows
+        )
+
 
 def record(
     connection: duckdb.DuckDBPyConnection, results: Iterable[NodeResult], as_of: datetime | None
@@ -72,12 +100,14 @@ def record(
     for result in results:
         where = (result.schema, result.name)
         rows = result.rows
-        if result.status != "success":
+        if not result.is_good:
             rows = earlier.get(f"{result.schema}.{result.name}", {}).get("row_count")
         if result.status != "dropped":
-            builds.append((*where, result.kind, result.status, rows, result.message, as_of))
-        replaced.append((*where, result.status in ("success", "failed", "dropped")))
-        if result.status in ("success", "failed"):
+            status = "success" if result.is_good else result.status
+            build = (*where, result.kind, status, rows, result.message, as_of)
+            builds.append((*build, result.inputs or None, result.tested or None))
+        replaced.append((*where, result.is_tested or result.status == "dropped"))
+        if result.is_tested:
             tests += [
                 (
                     *where,
@@ -144,6 +174,9 @@ def _ensure(connection: duckdb.DuckDBPyConnection) -> None:
     existing = tables(connection)
     for table, (description, columns) in _TABLES.items():
         if (META, table) in existing:
+            for name, (kind, _) in columns.items():
+                # A file of an earlier release has fewer columns.
+                connection.execute(f"alter table {META}.{table} add column if not exists {name} {kind}")
             continue
         definition = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
         connection.execute(f"create schema if not exists {META}")

@@ -19,6 +19,11 @@ LAYERS = ("staging", "intermediate", "marts", "reports")
 SEEDS = "seeds"
 """Schema of the seeds."""
 
+Materialization = Literal["table", "view"]
+
+MATERIALIZED: Mapping[str, Materialization] = {"staging": "view"}
+"""How the models of a layer are stored if their properties do not say it: as tables, except in these layers."""
+
 _SHOWN_ORIGINS = 3
 """Number of origins named in the comment of a column."""
 
@@ -87,6 +92,7 @@ class Model(Node):
     code: str = ""
     """Text of the file."""
     language: Literal["sql", "python"] = "sql"
+    materialized: Materialization = "table"
     is_open: bool = False
     """Whether it may return columns that cannot be inferred from its text."""
     conditions: tuple[Origin, ...] = ()

@@ -22,7 +22,7 @@ _FILE_KEYS = {"version", "models", "seeds", "sources", "data_tests", "actions"}
 _NODE_KEYS = {"name", "description", "config", "columns", "data_tests", "meta", "tags"}
 _COLUMN_KEYS = {"name", "description", "data_tests", "data_type", "config"}
 _CONFIG_KEYS = {
-    "models": {"meta", "tags"},
+    "models": {"meta", "tags", "materialized"},
     "seeds": {"meta", "tags", "column_types"},
     "data_tests": {"meta", "tags", "severity"},
     "actions": {

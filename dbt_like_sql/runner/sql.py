@@ -21,13 +21,13 @@ def quoted(name: str) -> str:
     return '"' + str(name).replace('"', '""') + '"'
 
 
-def tables(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
-    """Return the tables and views of the database as (schema, name) in lower case."""
+def tables(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], str]:
+    """Return 'table' or 'view' for each table and view of the database, by (schema, name) in lower case."""
     rows = connection.execute(
-        "select lower(table_schema), lower(table_name) from information_schema.tables "
-        "where table_catalog = current_database()"
+        "select lower(table_schema), lower(table_name), if(table_type = 'VIEW', 'view', 'table') "
+        "from information_schema.tables where table_catalog = current_database()"
     )
-    return {(schema, name) for schema, name in rows.fetchall()}
+    return {(schema, name): kind for schema, name, kind in rows.fetchall()}
 
 
 def describe(connection: duckdb.DuckDBPyConnection, relation: str) -> tuple[tuple[str, str], ...]:

@@ -180,7 +180,7 @@ class Store:
             if models:
                 self.run(options)
                 # A selection is a project without the other models: those that exist are dropped.
-                right = {"success", "dropped"} if self.selection else {"success"}
+                right = {"success", "unchanged", *(["dropped"] if self.selection else [])}
                 wrong = [(node.name, node.message) for node in self.nodes if node.status not in right]
                 assert not wrong, wrong
                 assert self.finished

@@ -2,11 +2,6 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Null if no event of the shop has an approval time; then no event is waiting for approval.
-approvals as (
-    select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
-),
-
 rules as (
     select unnest(['a', 'b', 'c', 'd']) as tally_rule
 ),
@@ -34,7 +29,7 @@ counted as (
         events.is_credit_sign_assumed
     from staging.stg_rivo__points_events as events
     cross join clock
-    cross join approvals
+    left join intermediate.int_unsettled_events as unsettled on unsettled.event_id = events.event_id
     inner join rules
         on case rules.tally_rule
             when 'a' then true
@@ -42,7 +37,7 @@ counted as (
             when 'c' then events.revoked_at is null and not events.is_hidden
             else events.revoked_at is null
                 and not events.is_hidden
-                and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null)
+                and unsettled.event_id is null
         end
     where not events.is_deleted
         and events.credits_diff <> 0

@@ -2,11 +2,6 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
--- Null if no event of the shop has an approval time; then no event is waiting for approval.
-approvals as (
-    select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
-),
-
 events as (
     select
         events.customer_id,
@@ -15,15 +10,10 @@ events as (
         events.entry_at,
         events.revoked_at is not null as is_revoked,
         events.is_hidden,
-        coalesce(
-            events.entry_at <= clock.observed_at
-            and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null),
-            false
-        ) as is_settled
+        unsettled.event_id is null as is_settled
     from staging.stg_rivo__points_events as events
     left join intermediate.int_credit_signs as signs on signs.event_id = events.event_id
-    cross join clock
-    cross join approvals
+    left join intermediate.int_unsettled_events as unsettled on unsettled.event_id = events.event_id
     where not events.is_deleted
         and events.customer_id is not null
 ),

@@ -1,25 +1,25 @@
 with clock as (
-    select * from intermediate.int_clock
-),
-
--- Null if no event of the shop has an approval time; then no event is waiting for approval.
-approvals as (
-    select max(approved_at) as last_approved_at from staging.stg_rivo__points_events
+    select timezone from intermediate.int_clock
 ),
 
 events as (
     select
-        events.*,
-        coalesce(signs.credits_diff, events.credits_diff) as signed_credits,
-        coalesce(
-            events.entry_at <= clock.observed_at
-            and (events.approved_at <= clock.observed_at or approvals.last_approved_at is null),
-            false
-        ) as is_settled
+        events.event_id,
+        events.customer_id,
+        events.points_diff::decimal(18, 4) as points_diff,
+        coalesce(signs.credits_diff, events.credits_diff) as credits_diff,
+        events.source,
+        events.earning_rule_id,
+        events.redemption_id,
+        events.order_id,
+        events.entry_at,
+        events.expires_at,
+        events.revoked_at,
+        events.is_hidden,
+        unsettled.event_id is null as is_settled
     from staging.stg_rivo__points_events as events
     left join intermediate.int_credit_signs as signs on signs.event_id = events.event_id
-    cross join clock
-    cross join approvals
+    left join intermediate.int_unsettled_events as unsettled on unsettled.event_id = events.event_id
     -- An event that a complete read no longer contains is not in Rivo's balance either.
     where not events.is_deleted
 ),
@@ -28,38 +28,18 @@ events as (
 -- points entry of 0, so that no event is lost.
 by_unit as (
     select
-        event_id,
-        customer_id,
+        * exclude (points_diff, credits_diff),
         'points' as unit,
-        points_diff::decimal(18, 4) as amount,
-        source,
-        earning_rule_id,
-        redemption_id,
-        order_id,
-        entry_at,
-        approved_at,
-        revoked_at,
-        is_hidden,
-        is_settled
+        points_diff as amount
     from events
-    where points_diff <> 0 or signed_credits = 0
+    where points_diff <> 0 or credits_diff = 0
     union all
     select
-        event_id,
-        customer_id,
+        * exclude (points_diff, credits_diff),
         'credits' as unit,
-        signed_credits as amount,
-        source,
-        earning_rule_id,
-        redemption_id,
-        order_id,
-        entry_at,
-        approved_at,
-        revoked_at,
-        is_hidden,
-        is_settled
+        credits_diff as amount
     from events
-    where signed_credits <> 0
+    where credits_diff <> 0
 ),
 
 -- Match the few distinct combinations against the rules instead of every entry.
@@ -78,10 +58,10 @@ matched as (
         combinations.unit,
         combinations.sign,
         combinations.has_redemption,
-        arg_min(rules.entry_class, rules.rule_order) as entry_class,
-        arg_min(coalesce(rules.earn_basis, ''), rules.rule_order) as earn_basis
+        coalesce(arg_min(rules.entry_class, rules.rule_order), 'unclassified') as entry_class,
+        nullif(arg_min(coalesce(rules.earn_basis, ''), rules.rule_order), '') as earn_basis
     from combinations
-    inner join seeds.entry_class_rules as rules
+    left join seeds.entry_class_rules as rules
         on regexp_matches(combinations.source, rules.source_pattern)
         and rules.sign in ('*', combinations.sign)
         and rules.unit in ('*', combinations.unit)
@@ -91,23 +71,11 @@ matched as (
 
 classified as (
     select
-        by_unit.event_id,
-        by_unit.customer_id,
-        by_unit.unit,
-        by_unit.amount,
-        by_unit.source,
-        by_unit.earning_rule_id,
-        by_unit.redemption_id,
-        by_unit.order_id,
-        by_unit.entry_at,
-        by_unit.approved_at,
-        by_unit.revoked_at,
-        by_unit.is_hidden,
-        by_unit.is_settled,
-        coalesce(matched.entry_class, 'unclassified') as entry_class,
-        nullif(matched.earn_basis, '') as earn_basis
+        by_unit.*,
+        matched.entry_class,
+        matched.earn_basis
     from by_unit
-    left join matched
+    inner join matched
         on matched.source is not distinct from by_unit.source
         and matched.unit = by_unit.unit
         and matched.sign = if(by_unit.amount >= 0, '+', '-')
@@ -118,69 +86,36 @@ classified as (
 -- the balance of any past day does not change.
 legs as (
     select
-        event_id,
-        customer_id,
-        unit,
+        classified.*,
+        (classified.entry_at at time zone clock.timezone)::date as entry_date,
+        (classified.expires_at at time zone clock.timezone)::date as expires_on,
         'original' as leg,
-        entry_class,
-        earn_basis,
-        source,
-        earning_rule_id,
-        redemption_id,
-        order_id,
-        amount,
-        entry_at,
-        approved_at,
-        is_hidden,
-        is_settled,
-        revoked_at is not null as is_revoked
+        classified.revoked_at is not null as is_revoked
     from classified
+    cross join clock
     union all
     select
-        event_id,
-        customer_id,
-        unit,
+        classified.* replace (
+            case
+                when classified.entry_class = 'redeem' then 'redeem_return'
+                when classified.entry_class in ('expire', 'adjust_negative') then classified.entry_class
+                else 'issue_reversal'
+            end as entry_class,
+            -classified.amount as amount,
+            classified.revoked_at as entry_at
+        ),
+        (classified.revoked_at at time zone clock.timezone)::date as entry_date,
+        (classified.expires_at at time zone clock.timezone)::date as expires_on,
         'revocation' as leg,
-        case
-            when entry_class = 'redeem' then 'redeem_return'
-            when entry_class in ('expire', 'adjust_negative') then entry_class
-            else 'issue_reversal'
-        end as entry_class,
-        earn_basis,
-        source,
-        earning_rule_id,
-        redemption_id,
-        order_id,
-        -amount as amount,
-        revoked_at as entry_at,
-        approved_at,
-        is_hidden,
-        is_settled,
         true as is_revoked
     from classified
-    where revoked_at is not null
+    cross join clock
+    where classified.revoked_at is not null
 ),
 
-final as (
+counted as (
     select
-        legs.event_id || '-' || legs.unit || '-' || legs.leg as entry_id,
-        legs.event_id,
-        legs.customer_id,
-        legs.unit,
-        legs.leg,
-        legs.entry_class,
-        legs.earn_basis,
-        legs.source,
-        legs.earning_rule_id,
-        legs.redemption_id,
-        legs.order_id,
-        legs.amount,
-        legs.entry_at,
-        timezone(clock.timezone, legs.entry_at)::date as entry_date,
-        legs.approved_at,
-        legs.is_hidden,
-        legs.is_settled,
-        legs.is_revoked,
+        legs.*,
         case rules.tally_rule
             when 'a' then legs.leg = 'original'
             when 'b' then true
@@ -189,7 +124,44 @@ final as (
         end as is_counted
     from legs
     inner join intermediate.int_tally_rule as rules on rules.unit = legs.unit
-    cross join clock
+),
+
+final as (
+    select
+        counted.event_id,
+        counted.customer_id,
+        counted.unit,
+        counted.leg,
+        counted.entry_class,
+        counted.earn_basis,
+        counted.source,
+        counted.earning_rule_id,
+        counted.redemption_id,
+        counted.order_id,
+        counted.amount,
+        counted.entry_at,
+        counted.entry_date,
+        counted.expires_on,
+        counted.is_hidden,
+        counted.is_settled,
+        counted.is_revoked,
+        counted.is_counted,
+        if(
+            counted.is_counted,
+            sum(counted.amount) over (
+                partition by counted.customer_id, counted.unit, counted.is_counted
+                order by counted.entry_at, counted.event_id, counted.leg
+                rows between unbounded preceding and current row
+            ),
+            null
+        )::decimal(18, 4) as balance_after,
+        -- Null before the start of history and while the customer was absent.
+        spells.tier_id as tier_id_at_entry
+    from counted
+    left join intermediate.int_tier_spells as spells
+        on spells.customer_id = counted.customer_id
+        and spells.entered_at <= counted.entry_at
+        and coalesce(spells.exited_at, timestamptz 'infinity') > counted.entry_at
 )
 
 select * from final

@@ -1,31 +1,51 @@
-with booked as (
+with clock as (
+    select timezone from intermediate.int_clock
+),
+
+entries as (
     select
         customer_id,
         entry_date as local_day,
-        coalesce(sum(amount) filter (where unit = 'points'), 0) as points,
-        coalesce(sum(amount) filter (where unit = 'credits'), 0) as credits,
-        coalesce(sum(amount) filter (where unit = 'points' and entry_class in (
-            'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
-        )), 0) as issued,
-        coalesce(-sum(amount) filter (where unit = 'points' and entry_class in ('redeem', 'redeem_return')), 0)
-            as redeemed,
-        coalesce(-sum(amount) filter (where unit = 'points' and entry_class = 'expire'), 0) as expired,
-        count(distinct event_id) filter (where leg = 'original' and entry_class = 'issue_purchase') as orders,
-        bool_or(leg = 'original' and entry_class in (
+        event_id,
+        if(unit = 'points', amount, 0)::bigint as points,
+        if(unit = 'credits', amount, 0)::decimal(18, 4) as credits,
+        case
+            when entry_class in (
+                'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
+            ) then 'issued'
+            when entry_class in ('redeem', 'redeem_return') then 'redeemed'
+            when entry_class = 'expire' then 'expired'
+        end as movement,
+        leg = 'original' and entry_class = 'issue_purchase' as is_order,
+        leg = 'original' and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'redeem'
-        )) as is_active
+        ) as is_active
     from intermediate.int_ledger_entries
     where is_counted and customer_id is not null
-    group by customer_id, entry_date
+),
+
+booked as (
+    select
+        customer_id,
+        local_day,
+        sum(points)::bigint as points,
+        sum(credits)::decimal(18, 4) as credits,
+        sum(if(movement = 'issued', points, 0))::bigint as issued,
+        -sum(if(movement = 'redeemed', points, 0))::bigint as redeemed,
+        -sum(if(movement = 'expired', points, 0))::bigint as expired,
+        count(distinct if(is_order, event_id, null)) as orders,
+        bool_or(is_active) as is_active
+    from entries
+    group by customer_id, local_day
 ),
 
 -- A claim counts as activity even if no ledger entry pays for it.
 claimed as (
     select distinct
         redemptions.customer_id,
-        timezone(clock.timezone, redemptions.claimed_at)::date as local_day
+        (redemptions.claimed_at at time zone clock.timezone)::date as local_day
     from staging.stg_rivo__points_redemptions as redemptions
-    cross join intermediate.int_clock as clock
+    cross join clock
     where redemptions.customer_id is not null
 ),
 
@@ -50,11 +70,11 @@ final as (
     select
         customer_id,
         local_day,
-        points::bigint as points,
+        points,
         credits::decimal(18, 4) as credits,
-        issued::bigint as issued,
-        redeemed::bigint as redeemed,
-        expired::bigint as expired,
+        issued,
+        redeemed,
+        expired,
         orders,
         is_active,
         (sum(points) over by_customer)::bigint as points_balance,

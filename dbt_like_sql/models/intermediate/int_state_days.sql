@@ -1,5 +1,5 @@
 with clock as (
-    select * from intermediate.int_clock
+    select timezone, history_start_date from intermediate.int_clock
 ),
 
 -- The state of a day is the one at its last instant (local midnight), or at the last observation for the current day.
@@ -12,14 +12,10 @@ spells as (
         spells.state_kind,
         spells.tier_id,
         greatest(
-            timezone(clock.timezone, spells.entered_at - interval 1 microsecond)::date,
+            ((spells.entered_at - interval 1 microsecond) at time zone clock.timezone)::date,
             clock.history_start_date
         ) as first_day,
-        coalesce(
-            timezone(clock.timezone, spells.exited_at - interval 1 microsecond)::date - 1,
-            clock.local_date
-        ) as last_day,
-        spells.exited_at is null as is_open
+        ((spells.exited_at - interval 1 microsecond) at time zone clock.timezone)::date - 1 as last_day
     from intermediate.int_tier_spells as spells
     cross join clock
 ),
@@ -32,10 +28,9 @@ final as (
         state_kind,
         tier_id,
         first_day,
-        last_day,
-        is_open
+        last_day
     from spells
-    where last_day >= first_day
+    where last_day is null or last_day >= first_day
 )
 
 select * from final

@@ -53,13 +53,16 @@ earned as (
 
 ordered as (
     select
-        days.customer_id,
-        sum(days.orders) as days_365
-    from intermediate.int_member_days as days
+        entries.customer_id,
+        count(distinct entries.event_id) as days_365
+    from intermediate.int_ledger_entries as entries
     cross join clock
-    where days.local_day > clock.local_date - 365
-        and days.local_day <= clock.local_date
-    group by days.customer_id
+    where entries.is_counted
+        and entries.leg = 'original'
+        and entries.entry_class = 'issue_purchase'
+        and entries.entry_date > clock.local_date - 365
+        and entries.entry_date <= clock.local_date
+    group by entries.customer_id
 ),
 
 measured as (

@@ -7,20 +7,26 @@ units as (
 ),
 
 calendar as (
-    select unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
-    from clock
-    where history_start_date is not null
+    select dates.date_day as local_day
+    from marts.dim_date as dates
+    inner join clock on dates.date_day between clock.history_start_date and clock.local_date
 ),
 
--- Ranges of days on which a customer was a member, split at every change of tier.
+-- Stretches of days on which a customer was a member, split at every change of tier.
 member_days as (
-    select customer_id, first_day, last_day from intermediate.int_state_days
+    select
+        customer_id,
+        first_day,
+        last_day
+    from intermediate.int_state_days
     where state_kind <> 'not_member'
 ),
 
--- A range without another that ends on the day before it is a member who joined; the reverse is a member who left.
+-- A stretch without another that ends on the day before it is a member who joined; the reverse is a member who left.
 arrivals as (
-    select member_days.first_day as local_day, count(*) as joined
+    select
+        member_days.first_day as local_day,
+        count(*) as joined
     from member_days
     anti join member_days as earlier
         on earlier.customer_id = member_days.customer_id
@@ -29,18 +35,35 @@ arrivals as (
 ),
 
 departures as (
-    select member_days.last_day + 1 as local_day, count(*) as gone
+    select
+        member_days.last_day + 1 as local_day,
+        count(*) as gone
     from member_days
     anti join member_days as later
         on later.customer_id = member_days.customer_id
         and later.first_day = member_days.last_day + 1
+    where member_days.last_day is not null
     group by member_days.last_day + 1
 ),
 
-active as (
-    select local_day, count(*) as active_members_30d
-    from marts.fct_member_daily
+active_spans as (
+    select
+        first_day,
+        last_day
+    from marts.fct_member_span
     where is_active_30d and (state <> 'not_member' or tier_id is not null)
+),
+
+-- Members who become active, less those who cease to be.
+activity as (
+    select
+        local_day,
+        sum(members) as members
+    from (
+        select first_day as local_day, 1 as members from active_spans
+        union all
+        select last_day + 1 as local_day, -1 as members from active_spans
+    )
     group by local_day
 ),
 
@@ -51,11 +74,11 @@ members as (
         coalesce(departures.gone, 0) as gone,
         sum(coalesce(arrivals.joined, 0) - coalesce(departures.gone, 0)) over (order by calendar.local_day)
             as members_end,
-        coalesce(active.active_members_30d, 0) as active_members_30d
+        sum(coalesce(activity.members, 0)) over (order by calendar.local_day) as active_members_30d
     from calendar
     left join arrivals on arrivals.local_day = calendar.local_day
     left join departures on departures.local_day = calendar.local_day
-    left join active on active.local_day = calendar.local_day
+    left join activity on activity.local_day = calendar.local_day
 ),
 
 booked as (
@@ -88,7 +111,7 @@ codes as (
         redemption_id,
         if(credits_spent > 0 and points_spent = 0, 'credits', 'points') as unit,
         claim_date,
-        timezone(clock.timezone, used_at)::date as use_date
+        (used_at at time zone clock.timezone)::date as use_date
     from marts.fct_redemption
     cross join clock
 ),
@@ -117,7 +140,7 @@ final as (
         if(members.local_day > clock.history_start_date, members.joined, null)::bigint as joined,
         if(members.local_day > clock.history_start_date, members.gone, null)::bigint as "left",
         members.members_end::bigint as members_end,
-        members.active_members_30d,
+        members.active_members_30d::bigint as active_members_30d,
         coalesce(booked.issued, 0)::decimal(18, 4) as issued,
         coalesce(booked.redeemed, 0)::decimal(18, 4) as redeemed,
         coalesce(booked.expired, 0)::decimal(18, 4) as expired,

@@ -2,99 +2,45 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-lasting as (
-    select
-        customer_id,
-        state,
-        state_kind,
-        tier_id,
-        first_day,
-        if(is_open, null, last_day + 1) as end_day
-    from intermediate.int_state_days
-),
-
-balances as (
-    select
-        customer_id,
-        local_day as entry_date,
-        points,
-        points_balance as balance
-    from intermediate.int_member_days
-),
-
--- Members and balances of a state change when customers enter, leave, or have an entry in between. The running sum of
--- these changes avoids a table of members x days.
-entering as (
-    select
-        lasting.state,
-        lasting.state_kind,
-        lasting.tier_id,
-        lasting.first_day as local_day,
-        1 as members,
-        coalesce(balances.balance, 0) as points
-    from lasting
-    asof left join balances
-        on balances.customer_id = lasting.customer_id
-        and balances.entry_date <= lasting.first_day
-),
-
-leaving as (
-    select
-        lasting.state,
-        lasting.state_kind,
-        lasting.tier_id,
-        lasting.end_day as local_day,
-        -1 as members,
-        -coalesce(balances.balance, 0) as points
-    from (select * from lasting where end_day is not null) as lasting
-    asof left join balances
-        on balances.customer_id = lasting.customer_id
-        and balances.entry_date < lasting.end_day
-),
-
-booking as (
-    select
-        lasting.state,
-        lasting.state_kind,
-        lasting.tier_id,
-        balances.entry_date as local_day,
-        0 as members,
-        balances.points
-    from balances
-    inner join lasting
-        on lasting.customer_id = balances.customer_id
-        and balances.entry_date > lasting.first_day
-        and (lasting.end_day is null or balances.entry_date < lasting.end_day)
-),
-
+-- A customer counts in a state from the first day of a span to its last. The running sum of what comes and goes avoids
+-- a row for each member and day.
 changes as (
-    select state, state_kind, tier_id, local_day, members, points from entering
+    select
+        state,
+        tier_id,
+        first_day as local_day,
+        1 as members,
+        points_balance as points
+    from marts.fct_member_span
     union all
-    select state, state_kind, tier_id, local_day, members, points from leaving
-    union all
-    select state, state_kind, tier_id, local_day, members, points from booking
+    select
+        state,
+        tier_id,
+        last_day + 1 as local_day,
+        -1 as members,
+        -points_balance as points
+    from marts.fct_member_span
 ),
 
 per_day as (
     select
         state,
-        state_kind,
         tier_id,
         local_day,
         sum(members) as members,
         sum(points) as points
     from changes
-    group by state, state_kind, tier_id, local_day
+    group by state, tier_id, local_day
 ),
 
 states as (
-    select distinct state, state_kind, tier_id from changes
+    select distinct state, tier_id from changes
 ),
 
 calendar as (
-    select unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
-    from clock
-    where history_start_date is not null
+    select dates.date_day as local_day
+    from marts.dim_date as dates
+    inner join clock on dates.date_day between clock.history_start_date and clock.local_date
 ),
 
 running as (
@@ -108,10 +54,10 @@ running as (
     cross join states
     left join per_day
         on per_day.local_day = calendar.local_day
-        and per_day.state_kind = states.state_kind
+        and per_day.state = states.state
         and per_day.tier_id is not distinct from states.tier_id
     window running_total as (
-        partition by states.state_kind, states.tier_id
+        partition by states.state, states.tier_id
         order by calendar.local_day
     )
 ),

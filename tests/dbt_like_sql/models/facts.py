@@ -50,6 +50,7 @@ class Event(NamedTuple):
     hidden: bool
     approved_at: datetime | None
     expires_at: datetime | None
+    sourceable_id: int | None
 
 
 class Code(NamedTuple):
@@ -263,6 +264,7 @@ def _event(row: Attributes) -> Event:
         hidden=bool(attrs.get("hidden")),
         approved_at=moment(attrs.get("approved_at")),
         expires_at=moment(attrs.get("per_event_expiration_at") or attrs.get("expires_at")),
+        sourceable_id=attrs.get("sourceable_id"),
     )
 
 

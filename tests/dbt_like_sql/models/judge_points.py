@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -102,8 +102,8 @@ def _active_days(world: World) -> dict[int, set[date]]:
     return days
 
 
-def _is_active(days: set[date], day: date) -> bool:
-    return any(day - timedelta(days=back) in days for back in range(30))
+def _is_active(days: set[date], day: date, length: int = 30) -> bool:
+    return any(day - timedelta(days=back) in days for back in range(length))
 
 
 def member_daily(world: World) -> Rows:
@@ -147,6 +147,23 @@ def member_daily(world: World) -> Rows:
     return found
 
 
+def member_spans(world: World) -> Rows:
+    """`fct_member_span` by customer and first day: the days of `fct_member_daily` that are equal, put together."""
+    active = _active_days(world)
+    found: Rows = {}
+    newest: dict[int, tuple[int, date]] = {}
+    for (id, day), row in member_daily(world).items():
+        values = row | {"is_active_90d": _is_active(active[id], day, 90)}
+        last = found.get(newest.get(id))
+        is_quiet = not any(row[name] for name in ("issued", "redeemed", "expired", "orders"))
+        if last and is_quiet and last == values | {"last_day": day - timedelta(days=1)}:
+            last["last_day"] = day
+        else:
+            newest[id] = (id, day)
+            found[id, day] = values | {"last_day": day}
+    return found
+
+
 def program_daily(world: World) -> Rows:
     """`rpt_program_daily` by local day and unit."""
     ledger, active = entries(world), _active_days(world)
@@ -175,58 +192,6 @@ def program_daily(world: World) -> Rows:
                 "codes_used": sum(c.used_at is not None and world.day(c.used_at) == day for c in paid_so),
             }
         before = members
-    return found
-
-
-def lots(world: World) -> Rows:
-    """`fct_points_lot` by kind of date, date, event, unit and leg: each ledger played through, first in, first out."""
-    today = world.day(world.now)
-    ledgers: dict[tuple[int, str], list[Entry]] = defaultdict(list)
-    for entry in entries(world):
-        ledgers[entry.event.customer_id, entry.unit].append(entry)
-    first = min(month_of(world.day(entry.at)) for entry in entries(world))
-    dates = []
-    while months_later(first, 1) <= today:
-        dates.append(("month_end", months_later(first, 1) - timedelta(days=1)))
-        first = months_later(first, 1)
-    dates.append(("now", today))
-    found: Rows = {}
-    for mine in ledgers.values():
-        for kind, day in dates:
-            found |= _played(world, kind, day, [e for e in mine if world.day(e.at) <= day])
-    return found
-
-
-def _played(world: World, kind: str, day: date, mine: list[Entry]) -> Rows:
-    found: Rows = {}
-    full: deque[dict[str, Any]] = deque()
-    owed: deque[list[Any]] = deque()
-    for entry in mine:
-        if entry.amount > 0:
-            expires_at = entry.event.expires_at
-            lot = {
-                "issued": entry.amount,
-                "remaining": entry.amount,
-                **dict.fromkeys(("redeemed", "expired", "reversed"), Decimal()),
-                "age_days": (day - world.day(entry.at)).days,
-                "expires_on": None if expires_at is None else world.day(expires_at),
-                "earn_basis": entry.basis,
-            }
-            found[kind, day, entry.event.id, entry.unit, entry.leg] = lot
-            full.append(lot)
-        else:
-            how = {"redeem": "redeemed", "expire": "expired"}.get(entry.entry_class, "reversed")
-            owed.append([how, -entry.amount])
-        while owed and full:
-            how, amount = owed[0]
-            taken = min(amount, full[0]["remaining"])
-            full[0]["remaining"] -= taken
-            full[0][how] += taken
-            owed[0][1] -= taken
-            if not full[0]["remaining"]:
-                full.popleft()
-            if not owed[0][1]:
-                owed.popleft()
     return found
 
 

@@ -1,0 +1,141 @@
+"""Fingerprints of what a model is built from, so that a build can leave alone what cannot have changed.
+
+A fingerprint has the SQL of a model and the content of the columns that it reads, by column lineage. So a model that
+reads only the time zone of a table is not built again because another column of that table changed. The content of a
+view is the content of the tables below it. Fingerprints do not depend on the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+import duckdb
+
+from dbt_like_sql.runner.project import Model, Project, Seed
+from dbt_like_sql.runner.sql import describe, quoted
+
+_FORMAT = "1"
+"""Part of every fingerprint. A new value makes the next build build everything."""
+
+_NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
+"""What may be the name of a table in a test."""
+
+Columns = frozenset[str] | None
+"""Columns of a table, in lower case; None for all of them."""
+
+
+class Fingerprints:
+    """The fingerprints of one build. Each table is scanned at most once, for all models that read it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, project: Project) -> None:
+        """Take the connection of the build; nothing is read yet."""
+        self._connection = connection
+        self._project = project
+        self._contents: dict[str, Mapping[Columns, str]] = {}
+
+    def of_inputs(self, node: Model | Seed) -> str:
+        """Return the fingerprint of everything that decides the content of a table or view.
+
+        Raises:
+            duckdb.Error: a table that it reads does not exist, or lacks a column.
+        """
+        return self._digest([_definition(self._project, node), *self._read(node, None)])
+
+    def of_tests(self, node: Model | Seed) -> str:
+        """Return the fingerprint of the tests of a node, and of the other tables that these read.
+
+        Raises:
+            duckdb.Error: a table that a test reads does not exist.
+        """
+        tests = self._project.tests_of(node.name)
+        texts = [f"{test.name} {test.severity} {test.sql}" for test in tests]
+        named = {name for test in tests for name in _NAMES.findall(test.sql.replace('"', "").lower())}
+        for relation in sorted(named & self._project.tables.keys() - {node.relation}):
+            texts += self._table(relation, None)
+        return self._digest(texts)
+
+    def forget(self, node: Model | Seed) -> None:
+        """Forget the content of a table, because it is about to be built again."""
+        self._contents.pop(node.relation, None)
+
+    def _digest(self, texts: Iterable[str]) -> str:
+        digest = hashlib.md5(f"{_FORMAT} {duckdb.__version__}".encode(), usedforsecurity=False)
+        for text in texts:
+            digest.update(b"\0" + text.encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+
+    def _read(self, node: Model | Seed, columns: Columns) -> Iterator[str]:
+        for relation, read in _reads(self._project, node, columns).items():
+            yield from self._table(relation, read)
+
+    def _table(self, relation: str, columns: Columns) -> Iterator[str]:
+        node = self._project.tables.get(relation)
+        if isinstance(node, Model) and node.materialized == "view":
+            yield _definition(self._project, node)
+            yield from self._read(node, columns)
+        else:
+            yield f"{relation} {sorted(columns or ())} {self._content(relation, columns)}"
+
+    def _content(self, relation: str, columns: Columns) -> str:
+        known = self._contents.get(relation, {})
+        if columns not in known:
+            wanted = [*({columns} | self._wanted.get(relation, set()))]
+            self._contents[relation] = known = self._scan(relation, wanted)
+        return known[columns]
+
+    def _scan(self, relation: str, wanted: list[Columns]) -> Mapping[Columns, str]:
+        existing = [name for name, _ in describe(self._connection, relation)]
+        sums = []
+        for columns in wanted:
+            names = existing if columns is None else [n for n in existing if n.lower() in columns]
+            # A sum, because the order of the rows does not count; in 16 bytes, so that it cannot overflow.
+            sums.append(f"sum(hash({', '.join(map(quoted, names))})::hugeint)" if names else "0")
+        [row] = self._connection.execute(f"select count(*), {', '.join(sums)} from {relation}").fetchall()
+        return {columns: f"{row[0]} {found}" for columns, found in zip(wanted, row[1:], strict=True)}
+
+    @cached_property
+    def _wanted(self) -> Mapping[str, set[Columns]]:
+        """Every set of columns that a model reads, by table."""
+        wanted: defaultdict[str, set[Columns]] = defaultdict(set)
+
+        def visit(node: Model | Seed, columns: Columns) -> None:
+            for relation, read in _reads(self._project, node, columns).items():
+                table = self._project.tables.get(relation)
+                if isinstance(table, Model) and table.materialized == "view":
+                    visit(table, read)
+                else:
+                    wanted[relation].add(read)
+
+        for node in self._project.nodes.values():
+            visit(node, None)
+        return wanted
+
+
+def _reads(project: Project, node: Model | Seed, columns: Columns) -> Mapping[str, Columns]:
+    """Return the columns that a node reads from each table, for some of its own columns or for all."""
+    relations = [project.node(name).relation for name in node.depends_on] + list(node.sources)
+    if not isinstance(node, Model):
+        return {}
+    if node.language == "python" or node.is_open:
+        return dict.fromkeys(relations)
+    read: dict[str, set[str]] = {relation: set() for relation in relations}
+    for column in node.columns:
+        if columns is None or column.name in columns:
+            for origin in column.inputs:
+                read[origin.relation].add(origin.column)
+    for origin in node.conditions:
+        read[origin.relation].add(origin.column)
+    return {relation: frozenset(names) for relation, names in read.items()}
+
+
+def _definition(project: Project, node: Model | Seed) -> str:
+    """Return all that the project's files say about the content of a table, and about its comments."""
+    comments = [node.description, *(f"{column.name} {column.comment}" for column in node.columns)]
+    if isinstance(node, Model):
+        return "\n".join([node.relation, node.materialized, node.code, *comments])
+    content = (project.root / node.path).read_text(encoding="utf-8-sig")
+    return "\n".join([node.relation, content, str(sorted(node.column_types.items())), *comments])
