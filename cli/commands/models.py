@@ -68,9 +68,7 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
 @_selection
 @click.option("--all", "everything", is_flag=True, help="Build also the models that cannot have changed.")
 @click.pass_obj
-def build(
-    signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...], everything: bool
-) -> None:
+def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...], everything: bool) -> None:
     """Build and test models from the existing raw tables, then publish.
 
     Works in a copy, as a sync does: if a blocking test fails, readers keep the previous data. Models whose SQL and

@@ -32,6 +32,7 @@ LAST_GOOD_SUFFIX = "__last_good"
 MEMORY = "5GB"
 """Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 
+_KEPT = "The last good version is kept."
 _RETURNED = "_returned_by_python"
 
 
@@ -112,7 +113,8 @@ def _attempt(
             return replace(result, tests=last.test_results(project, node))
         tests = _run_tests(connection, project, node, broken)
         if blocking := _blocking(tests):
-            return replace(result, status="failed", tests=tests, is_tested=True, message=blocking)
+            message = f"{blocking} {_KEPT}"
+            return replace(result, status="failed", tests=tests, is_tested=True, message=message)
         return replace(result, tests=tests, is_tested=True)
     fingerprints.forget(node)
     result = _build_node(connection, project, node, broken, kept)
@@ -165,7 +167,7 @@ def _build_node(
     tests = _run_tests(connection, project, node, broken)
     if blocking := _blocking(tests):
         _restore(connection, node.schema, node.name)
-        outcome = "The last good version is kept." if kept else "There is no earlier version to keep."
+        outcome = _KEPT if kept else "There is no earlier version to keep."
         message = f"{blocking} {outcome}"
         return replace(result, status="failed", tests=tests, is_tested=True, message=message)
     if kept:
@@ -261,6 +263,14 @@ def _explain(
             f"{node.path}: the build ran out of memory (limit {limit}), and DuckDB could not spill the rest to disk. "
             f"Free some disk space, or simplify the model. ({str(error).splitlines()[0]})"
         )
+    for name in project.upstream(node.name):
+        view = project.node(name)
+        if isinstance(view, Model) and view.materialized == "view":
+            try:
+                # A view computes its rows only when it is read, so its error comes up in the first model that does.
+                connection.execute(f"select max(hash(rows_of)) from {view.relation} as rows_of")
+            except duckdb.Error as of_view:
+                return f"{node.path} reads {view.relation}, and {view.path}: {error_text(of_view, view.code)}"
     line = re.search(r"\n\nLINE (\d+):", str(error))
     is_sql = isinstance(node, Model) and node.language == "sql"
     # DuckDB counts the `create table ... as` line before the file's own text.

@@ -24,6 +24,13 @@ _FORMAT = "1"
 _NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
 """What may be the name of a table in a test."""
 
+_VOLATILE = re.compile(
+    r"\b(now|today|current_date|current_time|current_timestamp|localtime|localtimestamp|get_current_time|random|uuid"
+    r"|gen_random_uuid|nextval|current_setting|getvariable|getenv|read_\w+|glob|parquet_scan|query|query_table)\b",
+    re.IGNORECASE,
+)
+"""Functions whose result does not depend on the tables that are read."""
+
 Columns = frozenset[str] | None
 """Columns of a table, in lower case; None for all of them."""
 
@@ -40,9 +47,14 @@ class Fingerprints:
     def of_inputs(self, node: Model | Seed) -> str:
         """Return the fingerprint of everything that decides the content of a table or view.
 
+        Returns:
+            an empty text if something else decides it too, such as the clock or a file.
+
         Raises:
             duckdb.Error: a table that it reads does not exist, or lacks a column.
         """
+        if isinstance(node, Model) and _VOLATILE.search(node.code):
+            return ""
         return self._digest([_definition(self._project, node), *self._read(node, None)])
 
     def of_tests(self, node: Model | Seed) -> str:

@@ -23,9 +23,12 @@ ONE_ROW_PER_MEMBER = """
     """
 
 
-def run(connection: duckdb.DuckDBPyConnection, root: Path, selectors: str = "") -> dict[str, NodeResult]:
+def run(
+    connection: duckdb.DuckDBPyConnection, root: Path, selectors: str = "", *, everything: bool = False
+) -> dict[str, NodeResult]:
     project = load_project(root)
-    return {result.name: result for result in build(connection, project, select(project, selectors))}
+    results = build(connection, project, select(project, selectors), everything=everything)
+    return {result.name: result for result in results}
 
 
 def statuses(results: dict[str, NodeResult]) -> dict[str, str]:

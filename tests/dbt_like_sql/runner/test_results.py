@@ -20,9 +20,10 @@ AS_OF = datetime(2026, 10, 5, 6, tzinfo=UTC)
 def test_build_stores_its_results(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     project = load_project(write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER}))
     list(build(connection, project, as_of=AS_OF))
-    assert rows(connection, "select * exclude (data_as_of) from meta.build_results where kind = 'model'") == [
-        ("staging", "stg_customers", "model", "success", 3, ""),
-        ("staging", "stg_events", "model", "success", 3, ""),
+    stored = "select * exclude (data_as_of, inputs, tested) from meta.build_results where kind = 'model'"
+    assert rows(connection, stored) == [
+        ("staging", "stg_customers", "model", "success", None, ""),
+        ("staging", "stg_events", "model", "success", None, ""),
         ("marts", "dim_member", "model", "success", 3, ""),
         ("marts", "fct_event", "model", "success", 3, ""),
         ("reports", "rpt_total", "model", "success", 1, ""),
@@ -120,7 +121,7 @@ def test_failed_build_drops_nothing(
     connection: duckdb.DuckDBPyConnection, renamed: Path, write: Write
 ) -> None:
     write({"models/reports/rpt_all.sql": "select error('no') as members, 1 as balance"})
-    assert set(statuses(run(connection, renamed)).values()) == {"success", "error"}
+    assert set(statuses(run(connection, renamed)).values()) == {"success", "unchanged", "error"}
     assert {"reports.rpt_total", "seeds.rules"} <= names(connection)
 
 
