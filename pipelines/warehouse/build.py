@@ -14,7 +14,16 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import WarehouseError
-from pipelines.warehouse.files import base_of, discard, is_locked, replace_durably, rewrite, sibling, wal_of
+from pipelines.warehouse.files import (
+    base_of,
+    clone,
+    discard,
+    is_locked,
+    replace_durably,
+    rewrite,
+    sibling,
+    wal_of,
+)
 from pipelines.warehouse.storage_errors import (
     failure_in_text,
     refuse_foreign,
@@ -155,7 +164,7 @@ def is_being_built(published: Path) -> bool:
 def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> duckdb.DuckDBPyConnection:
     if base.exists() and not is_fresh:
         refuse_foreign(base)
-        shutil.copyfile(base, build_path)
+        clone(base, build_path)
     try:
         # Spills go beside the warehouse, because /tmp may be small.
         connection = duckdb.connect(

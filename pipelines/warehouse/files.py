@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shutil
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from pipelines.sql import literal, quoted
 from pipelines.warehouse.storage_errors import unwritable
+
+_FICLONE = 0x40049409
+"""Linux's request to clone a file; `fcntl` has it from Python 3.12 on."""
 
 
 def sibling(published: Path, kind: str) -> Path:
@@ -49,6 +55,26 @@ def is_locked(lock_file: Path) -> bool:
         except OSError:
             return True
     return False
+
+
+def clone(source: Path, target: Path) -> None:
+    """Copy a file to a name that does not exist yet.
+
+    Where the file system can (APFS, Btrfs, XFS), the copy shares its blocks with the source until one of them is
+    written, as with `cp --reflink=auto`: it takes no time and no space, whatever the size.
+
+    Raises:
+        OSError: it could not be read or written.
+    """
+    if sys.platform == "darwin":
+        libc = ctypes.CDLL(None)
+        if libc.clonefile(os.fsencode(source), os.fsencode(target), 0) == 0:
+            return
+    elif sys.platform == "linux":
+        with source.open("rb") as read, target.open("xb") as written, suppress(OSError):
+            fcntl.ioctl(written, _FICLONE, read.fileno())
+            return
+    shutil.copyfile(source, target)
 
 
 def sync_to_disk(path: Path) -> None:
