@@ -50,12 +50,12 @@ def tested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
 WAYS = {"bare": bare, "untested": untested, "tested": tested}
 
 
-def make_raw(entries: int, path: Path) -> None:
-    """Write the raw warehouse that every way to build starts from."""
+def make_raw(entries: int, path: Path, years: int = 1) -> None:
+    """Write the raw warehouse that every way to build starts from, after years of daily syncs."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("set preserve_insertion_order = false")
-        fill(connection, entries)
+        fill(connection, entries, years)
 
 
 def main() -> None:
