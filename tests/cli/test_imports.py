@@ -1,4 +1,4 @@
-"""Commands that only read start quickly, since they import none of the large libraries."""
+"""Commands start quickly, since they import no large library that they do not need."""
 
 from __future__ import annotations
 
@@ -39,3 +39,17 @@ def test_command_that_only_reads_imports_no_large_library(
     assert done.returncode == code, done.stderr
     assert done.stdout
     assert {name.partition(".")[0] for name in done.stderr.split()} & LARGE == set()
+
+
+def test_sync_imports_at_its_start_no_library_that_only_some_syncs_need(tmp_path: Path) -> None:
+    rare = {"dagster_graphql", "dagster_webserver", "dlt", "matplotlib", "pandas"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, cli.commands.run_job; print(*sys.modules)"],
+        env=environment(tmp_path),
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert {name.partition(".")[0] for name in done.stdout.split()} & rare == set()
