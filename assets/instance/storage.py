@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterEventType, DagsterInstance
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
@@ -28,10 +29,29 @@ _OPEN_DATABASES = 8
 """Databases kept open: the index and those of the runs used last. A webserver reads many runs in its lifetime."""
 _BUSY_SECONDS = 30
 """How long SQLite waits for a lock that another process holds."""
+_HELD_SECONDS = 0.5
+"""How long events of a batch may wait to be seen by other processes."""
+_MANY = frozenset(
+    {
+        DagsterEventType.ASSET_CHECK_EVALUATION,
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+        DagsterEventType.ASSET_MATERIALIZATION,
+        DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        DagsterEventType.STEP_OUTPUT,
+    }
+)
+"""Events of which a run has hundreds. Any other, such as a failure, ends a batch: a process may stop after it."""
 _STATEMENT_SECONDS = 60
 """Timeout of one statement in Postgres."""
 _RECYCLE_SECONDS = 60
 """Age at which a connection to Postgres is replaced: proxies may drop one that is idle while a long list is read."""
+
+
+class _Held(local):
+    """The connections of a thread that is in `one_transaction`, by database."""
+
+    connections: dict[str, Connection] | None = None
+    since: float = 0.0
 
 
 class OpenSqliteEventLogStorage(SqliteEventLogStorage):
@@ -41,6 +61,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._engines_lock = Lock()
         self._tables: set[str] = set()
+        self._held = _Held()
         super().__init__(base_dir, inst_data)
 
     @contextmanager
@@ -48,20 +69,74 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         """Open a transaction on the database of a run."""
         # Events outside a run, such as those that sensors report, have an empty id.
         assert run_id is not None
-        with self._engine(run_id).begin() as connection:
+        with self._connection(run_id) as connection:
             yield connection
 
     @contextmanager
     def index_connection(self) -> Iterator[Connection]:
         """Open a transaction on the database that all runs share."""
-        with self._engine(INDEX_SHARD_NAME).begin() as connection:
+        with self._connection(INDEX_SHARD_NAME) as connection:
             yield connection
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Write what this thread stores in the block in one transaction a database, not one for each statement.
+
+        A transaction lasts `_HELD_SECONDS` at most, so that other processes see the events and can write.
+        """
+        if self._held.connections is not None:
+            yield
+            return
+        self._held.connections = {}
+        self._held.since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._commit()
+            self._held.connections = None
+
+    @contextmanager
+    def _connection(self, shard: str) -> Iterator[Connection]:
+        if (held := self._held.connections) is None:
+            with self._engine(shard).begin() as connection:
+                yield connection
+            return
+        if shard not in held:
+            held[shard] = self._engine(shard).connect()
+            # Otherwise Dagster would begin and commit transactions of its own.
+            held[shard].begin()
+        yield held[shard]
+
+    def _commit(self) -> None:
+        """End the transactions of `one_transaction`."""
+        held = self._held.connections or {}
+        with ExitStack() as stack:
+            for shard, connection in held.items():
+                stack.callback(self._notify, shard)
+                stack.callback(connection.close)
+                stack.callback(connection.commit)
+            held.clear()
+        self._held.since = time.monotonic()
+
+    def _notify(self, shard: str) -> None:
+        """Notify the processes that watch a database file.
+
+        Until the database is closed, SQLite writes to the -wal file beside it, which is not watched.
+        """
+        os.utime(self.path_for_shard(shard))
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Write events in one transaction."""
+        with self.one_transaction():
+            super().store_event_batch(events)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Write an event, and notify the processes that watch the database file of its run."""
         super().store_event(event)
-        # Until the database is closed, SQLite writes to the -wal file beside it, which is not watched.
-        os.utime(self.path_for_shard(event.run_id))
+        if self._held.connections is None:
+            self._notify(event.run_id)
+        elif event.dagster_event_type not in _MANY or time.monotonic() - self._held.since > _HELD_SECONDS:
+            self._commit()
 
     def delete_events(self, run_id: str) -> None:
         """Delete a run's events and its database files."""
@@ -153,3 +228,11 @@ class OpenSqliteStorage(DagsterSqliteStorage):
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenSqliteStorage:
         """Create the storage from its entry in `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)
+
+
+@contextmanager
+def one_transaction(instance: DagsterInstance) -> Iterator[None]:
+    """Write the many events of the block in few transactions. Has no effect on a storage that is not ours."""
+    storage = instance.event_log_storage
+    with storage.one_transaction() if isinstance(storage, OpenSqliteEventLogStorage) else nullcontext():
+        yield

@@ -79,6 +79,13 @@ PRIVATE_NAMES = [
         is_overridden=True,
     ),
     PrivateName(
+        f"{SQLITE}.store_event_batch",
+        "planned events are written one by one, in half a second more",
+        "storage.py",
+        ("events",),
+        is_overridden=True,
+    ),
+    PrivateName(
         f"{SQLITE}.delete_events",
         "the database files of deleted runs stay in DAGSTER_HOME",
         "storage.py",
