@@ -11,15 +11,18 @@ import fcntl
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock, local
 from typing import Any
 
 from dagster import DagsterEventType, DagsterInstance
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
@@ -61,6 +64,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._engines_lock = Lock()
         self._tables: set[str] = set()
+        self._has_columns = False
         self._held = _Held()
         super().__init__(base_dir, inst_data)
 
@@ -126,9 +130,29 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         os.utime(self.path_for_shard(shard))
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Write events in one transaction."""
+        """Write events in one transaction, and those that plan a run with few statements."""
         with self.one_transaction():
-            super().store_event_batch(events)
+            if events and all(map(_is_plan, events)):
+                self._store_plan(events)
+            else:
+                super().store_event_batch(events)
+
+    def _store_plan(self, events: Sequence[EventLogEntry]) -> None:
+        """Write what `store_event` writes for each of these planned tables and checks of a run."""
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(events[0].run_id) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_connection() as connection:
+            checks = []
+            for event, row in zip(events, rows, strict=True):
+                inserted = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key
+                assert inserted is not None
+                if check := _planned_check(event):
+                    checks.append(_execution_of(check, row, inserted[0]))
+                else:
+                    self._store_asset_event(connection, event, inserted[0])
+            if checks:
+                connection.execute(AssetCheckExecutionsTable.insert(), checks)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Write an event, and notify the processes that watch the database file of its run."""
@@ -152,6 +176,11 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
+        """Return whether a column exists; cached for the same reason."""
+        self._has_columns = self._has_columns or super()._has_asset_key_index_cols_on_connection(conn)
+        return self._has_columns
 
     def wipe(self) -> None:
         """Delete the events of all runs."""
@@ -181,6 +210,32 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
                 oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
                 self._engines.pop(oldest).dispose()
             return engine
+
+
+def _planned_check(event: EventLogEntry) -> AssetCheckEvaluationPlanned | None:
+    data = event.dagster_event.event_specific_data if event.dagster_event else None
+    return data if isinstance(data, AssetCheckEvaluationPlanned) else None
+
+
+def _is_plan(event: EventLogEntry) -> bool:
+    if check := _planned_check(event):
+        return check.partitions_subset is None
+    return event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+
+
+def _execution_of(
+    check: AssetCheckEvaluationPlanned, row: Mapping[str, Any], event_id: int
+) -> dict[str, Any]:
+    return {
+        "asset_key": check.asset_key.to_string(),
+        "check_name": check.check_name,
+        "partition": None,
+        "run_id": row["run_id"],
+        "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+        "evaluation_event": row["event"],
+        "evaluation_event_timestamp": row["timestamp"],
+        "evaluation_event_storage_id": event_id,
+    }
 
 
 def _open(address: str) -> Engine:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -59,6 +60,19 @@ def planned(number: int) -> EventLogEntry:
     return entry(event)
 
 
+def planned_check(number: int) -> EventLogEntry:
+    """Return the event of a planned check."""
+    event = dg.DagsterEvent(
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
+        "a_job",
+        step_key="sync",
+        event_specific_data=AssetCheckEvaluationPlanned(
+            asset_key=dg.AssetKey(["marts", str(number)]), check_name="not_null"
+        ),
+    )
+    return entry(event)
+
+
 def entry(event: dg.DagsterEvent | None) -> EventLogEntry:
     """Return a record of a run's log; without an event, a message."""
     return EventLogEntry(None, 10, "A message.", RUN, 1_790_000_000.0, dagster_event=event)
@@ -87,6 +101,32 @@ def test_batch_is_written_in_one_transaction(
 
     assert seen(event_log) == (300, 300)
     assert len(event_log.all_asset_keys()) == 300
+
+
+def test_plan_of_a_run_is_stored_as_dagster_stores_it(
+    event_log: OpenSqliteEventLogStorage, tmp_path: Path
+) -> None:
+    events = [event for number in range(5) for event in (planned(number), planned_check(number))]
+    plain = SqliteEventLogStorage(str(tmp_path / "plain"))
+    plain.store_event_batch(events)
+    event_log.store_event_batch(events)
+    # Of a second run, when the tables are known.
+    plain.store_event_batch(events[:4])
+    event_log.store_event_batch(events[:4])
+
+    for shard in (RUN, "index"):
+        assert contents(event_log, shard) == contents(plain, shard)
+
+
+def contents(event_log: SqliteEventLogStorage, shard: str) -> dict[str, list[tuple]]:
+    """Return the rows of a database's tables of events, but for when they were written."""
+    rows = {}
+    with sqlite3.connect(event_log.path_for_shard(shard)) as connection:
+        for table in ("event_logs", "asset_keys", "asset_event_tags", "asset_check_executions"):
+            columns = [name for _, name, *_ in connection.execute(f"pragma table_info({table})")]
+            lasting = ", ".join(f'"{name}"' for name in columns if name != "create_timestamp")
+            rows[table] = connection.execute(f"select {lasting} from {table} order by id").fetchall()
+    return rows
 
 
 def test_message_in_a_batch_is_seen_at_once(event_log: OpenSqliteEventLogStorage) -> None:
