@@ -96,7 +96,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         try:
             yield
         finally:
-            self._commit()
+            self._end()
             self._held.connections = None
 
     @contextmanager
@@ -111,14 +111,14 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
             held[shard].begin()
         yield held[shard]
 
-    def _commit(self) -> None:
+    def _end(self, *, commit: bool = True) -> None:
         """End the transactions of `one_transaction`."""
         held = self._held.connections or {}
         with ExitStack() as stack:
             for shard, connection in held.items():
                 stack.callback(self._notify, shard)
                 stack.callback(connection.close)
-                stack.callback(connection.commit)
+                stack.callback(connection.commit if commit else connection.rollback)
             held.clear()
         self._held.since = time.monotonic()
 
@@ -132,10 +132,16 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Write events in one transaction, and those that plan a run with few statements."""
         with self.one_transaction():
-            if events and all(map(_is_plan, events)):
-                self._store_plan(events)
-            else:
-                super().store_event_batch(events)
+            self._end()
+            try:
+                if events and all(map(_is_plan, events)):
+                    self._store_plan(events)
+                else:
+                    super().store_event_batch(events)
+            except Exception:
+                # Dagster then stores the events again, one by one.
+                self._end(commit=False)
+                raise
 
     def _store_plan(self, events: Sequence[EventLogEntry]) -> None:
         """Write what `store_event` writes for each of these planned tables and checks of a run."""
@@ -160,7 +166,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         if self._held.connections is None:
             self._notify(event.run_id)
         elif event.dagster_event_type not in _MANY or time.monotonic() - self._held.since > _HELD_SECONDS:
-            self._commit()
+            self._end()
 
     def delete_events(self, run_id: str) -> None:
         """Delete a run's events and its database files."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import AssetMaterializationPlannedData
 from dagster._core.events.log import EventLogEntry
@@ -116,6 +117,23 @@ def test_plan_of_a_run_is_stored_as_dagster_stores_it(
 
     for shard in (RUN, "index"):
         assert contents(event_log, shard) == contents(plain, shard)
+
+
+def test_batch_that_fails_leaves_no_event(
+    event_log: OpenSqliteEventLogStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise sa.exc.OperationalError("insert", None, Exception("database is locked"))
+
+    with event_log.one_transaction():
+        event_log.store_event(planned(1))
+        with monkeypatch.context() as patch:
+            patch.setattr(event_log, "_store_asset_event", refuse)
+            with pytest.raises(sa.exc.OperationalError):
+                event_log.store_event_batch([planned(2), planned(3)])
+        assert seen(event_log) == (1, 1)
+        event_log.store_event(planned(4))
+    assert seen(event_log) == (2, 2)
 
 
 def contents(event_log: SqliteEventLogStorage, shard: str) -> dict[str, list[tuple]]:
