@@ -96,8 +96,10 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         try:
             yield
         finally:
-            self._end()
-            self._held.connections = None
+            try:
+                self._end()
+            finally:
+                self._held.connections = None
 
     @contextmanager
     def _connection(self, shard: str) -> Iterator[Connection]:
@@ -114,13 +116,13 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
     def _end(self, *, commit: bool = True) -> None:
         """End the transactions of `one_transaction`."""
         held = self._held.connections or {}
+        self._held.since = time.monotonic()
         with ExitStack() as stack:
             for shard, connection in held.items():
                 stack.callback(self._notify, shard)
                 stack.callback(connection.close)
                 stack.callback(connection.commit if commit else connection.rollback)
             held.clear()
-        self._held.since = time.monotonic()
 
     def _notify(self, shard: str) -> None:
         """Notify the processes that watch a database file.

@@ -136,6 +136,26 @@ def test_batch_that_fails_leaves_no_event(
     assert seen(event_log) == (2, 2)
 
 
+def test_event_log_works_after_a_batch_that_could_not_be_committed(
+    event_log: OpenSqliteEventLogStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise sa.exc.OperationalError("commit", None, Exception("database or disk is full"))
+
+    def store() -> None:
+        with event_log.one_transaction():
+            event_log.store_event(planned(1))
+            patch.setattr(sa.Connection, "commit", refuse)
+
+    event_log.store_event(planned(0))
+    monkeypatch.setattr(storage, "_HELD_SECONDS", 60)
+    with monkeypatch.context() as patch, pytest.raises(sa.exc.OperationalError):
+        store()
+    event_log.store_event(planned(2))
+
+    assert seen(event_log) == (2, 2)
+
+
 def contents(event_log: SqliteEventLogStorage, shard: str) -> dict[str, list[tuple]]:
     """Return the rows of a database's tables of events, but for when they were written."""
     rows = {}
