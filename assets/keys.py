@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 
 from pipelines.warehouse import RAW
@@ -15,6 +17,7 @@ def raw_key(table: str) -> dg.AssetKey:
     return dg.AssetKey([RAW, table])
 
 
+@cache
 def relation_key(relation: str) -> dg.AssetKey:
     """Return the key of a table from its name in SQL, such as 'marts.dim_member'."""
     return dg.AssetKey(relation.split("."))

@@ -17,7 +17,7 @@ from assets.alerts import alert_on_failure
 from assets.checks import check_specs
 from assets.instance.retention import delete_old_runs
 from assets.instance.retries import loaded_before
-from assets.instance.storage import keep_connections
+from assets.instance.storage import keep_connections, one_transaction
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import Result, results
 from assets.specs import node_specs, published_spec, raw_specs
@@ -155,7 +155,8 @@ def _run(
         _log(context, event)
         events.append(event)
     # Yielded only now: tables of a run that breaks off are discarded, and must not show as materialized.
-    yield from (result for result in results(project, events) if _is_selected(context, result))
+    with one_transaction(context.instance):
+        yield from (result for result in results(project, events) if _is_selected(context, result))
     if isinstance(event, Finished) and event.problems:
         raise dg.Failure(description="\n".join(event.problems), allow_retries=False)
 

@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     def _check_url(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError("must start with https:// (or http:// for a server on this machine)")
+        if url == API_URL:
+            return url
         # Imported here because it is slow and few users set this.
         from urllib3.exceptions import LocationParseError
         from urllib3.util import parse_url
@@ -144,7 +146,8 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _check_timezone(cls, name: str) -> str:
-        if name not in available_timezones() - {"localtime"}:
+        # To list all zones takes longer than a query.
+        if name != "UTC" and name not in available_timezones() - {"localtime"}:
             raise ValueError(f"'{name}' is not an IANA time zone such as Europe/Berlin or America/New_York")
         return name
 

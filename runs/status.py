@@ -12,7 +12,7 @@ import duckdb
 
 from pipelines.actions.outbox_file import look_into_outbox
 from pipelines.errors import NoWarehouse, WarehouseError
-from pipelines.load.read_ahead import last_sweep
+from pipelines.load.sweeps import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Warehouse

@@ -27,6 +27,8 @@ _SHIPPED_BEFORE = frozenset(
 _OLD_MODULE = "assets.instance_storage"
 """Where the storage class was in release 0.1.0."""
 _MODULE = "assets.instance.storage"
+_BATCH_SIZE = 1_000
+"""Number of events that Dagster stores at once; more than there are tables and checks."""
 _SPECIAL = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 """What is read as something else in a path that is part of a database address."""
 
@@ -44,6 +46,8 @@ def prepare_dagster_home() -> None:
     """
     settings = Settings.load()
     home = settings.dagster_home
+    # Before each run Dagster stores an event for each table and check. It stores them all at once only if asked.
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_BATCH_SIZE))
     _refuse_special_names(settings)
     shipped = _dagster_yaml(settings)
     try:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import Any
 
-from dagster import DagsterInstance
+from dagster import DagsterEventType, DagsterInstance
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events.log import EventLogEntry
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
@@ -28,10 +32,29 @@ _OPEN_DATABASES = 8
 """Databases kept open: the index and those of the runs used last. A webserver reads many runs in its lifetime."""
 _BUSY_SECONDS = 30
 """How long SQLite waits for a lock that another process holds."""
+_HELD_SECONDS = 0.5
+"""How long events of a batch may wait to be seen by other processes."""
+_MANY = frozenset(
+    {
+        DagsterEventType.ASSET_CHECK_EVALUATION,
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+        DagsterEventType.ASSET_MATERIALIZATION,
+        DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        DagsterEventType.STEP_OUTPUT,
+    }
+)
+"""Events of which a run has hundreds. Any other, such as a failure, ends a batch: a process may stop after it."""
 _STATEMENT_SECONDS = 60
 """Timeout of one statement in Postgres."""
 _RECYCLE_SECONDS = 60
 """Age at which a connection to Postgres is replaced: proxies may drop one that is idle while a long list is read."""
+
+
+class _Held(local):
+    """The connections of a thread that is in `one_transaction`, by database."""
+
+    connections: dict[str, Connection] | None = None
+    since: float = 0.0
 
 
 class OpenSqliteEventLogStorage(SqliteEventLogStorage):
@@ -41,6 +64,8 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         self._engines: OrderedDict[str, Engine] = OrderedDict()
         self._engines_lock = Lock()
         self._tables: set[str] = set()
+        self._has_columns = False
+        self._held = _Held()
         super().__init__(base_dir, inst_data)
 
     @contextmanager
@@ -48,20 +73,102 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         """Open a transaction on the database of a run."""
         # Events outside a run, such as those that sensors report, have an empty id.
         assert run_id is not None
-        with self._engine(run_id).begin() as connection:
+        with self._connection(run_id) as connection:
             yield connection
 
     @contextmanager
     def index_connection(self) -> Iterator[Connection]:
         """Open a transaction on the database that all runs share."""
-        with self._engine(INDEX_SHARD_NAME).begin() as connection:
+        with self._connection(INDEX_SHARD_NAME) as connection:
             yield connection
+
+    @contextmanager
+    def one_transaction(self) -> Iterator[None]:
+        """Write what this thread stores in the block in one transaction a database, not one for each statement.
+
+        A transaction lasts `_HELD_SECONDS` at most, so that other processes see the events and can write.
+        """
+        if self._held.connections is not None:
+            yield
+            return
+        self._held.connections = {}
+        self._held.since = time.monotonic()
+        try:
+            yield
+        finally:
+            try:
+                self._end()
+            finally:
+                self._held.connections = None
+
+    @contextmanager
+    def _connection(self, shard: str) -> Iterator[Connection]:
+        if (held := self._held.connections) is None:
+            with self._engine(shard).begin() as connection:
+                yield connection
+            return
+        if shard not in held:
+            held[shard] = self._engine(shard).connect()
+            # Otherwise Dagster would begin and commit transactions of its own.
+            held[shard].begin()
+        yield held[shard]
+
+    def _end(self, *, commit: bool = True) -> None:
+        """End the transactions of `one_transaction`."""
+        held = self._held.connections or {}
+        self._held.since = time.monotonic()
+        with ExitStack() as stack:
+            for shard, connection in held.items():
+                stack.callback(self._notify, shard)
+                stack.callback(connection.close)
+                stack.callback(connection.commit if commit else connection.rollback)
+            held.clear()
+
+    def _notify(self, shard: str) -> None:
+        """Notify the processes that watch a database file.
+
+        Until the database is closed, SQLite writes to the -wal file beside it, which is not watched.
+        """
+        os.utime(self.path_for_shard(shard))
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Write events in one transaction, and those that plan a run with few statements."""
+        with self.one_transaction():
+            self._end()
+            try:
+                if events and all(map(_is_plan, events)):
+                    self._store_plan(events)
+                else:
+                    super().store_event_batch(events)
+            except Exception:
+                # Dagster then stores the events again, one by one.
+                self._end(commit=False)
+                raise
+
+    def _store_plan(self, events: Sequence[EventLogEntry]) -> None:
+        """Write what `store_event` writes for each of these planned tables and checks of a run."""
+        rows = [self._event_to_row(event) for event in events]
+        with self.run_connection(events[0].run_id) as connection:
+            connection.execute(SqlEventLogStorageTable.insert(), rows)
+        with self.index_connection() as connection:
+            checks = []
+            for event, row in zip(events, rows, strict=True):
+                inserted = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key
+                assert inserted is not None
+                if check := _planned_check(event):
+                    checks.append(_execution_of(check, row, inserted[0]))
+                else:
+                    self._store_asset_event(connection, event, inserted[0])
+            if checks:
+                connection.execute(AssetCheckExecutionsTable.insert(), checks)
 
     def store_event(self, event: EventLogEntry) -> None:
         """Write an event, and notify the processes that watch the database file of its run."""
         super().store_event(event)
-        # Until the database is closed, SQLite writes to the -wal file beside it, which is not watched.
-        os.utime(self.path_for_shard(event.run_id))
+        if self._held.connections is None:
+            self._notify(event.run_id)
+        elif event.dagster_event_type not in _MANY or time.monotonic() - self._held.since > _HELD_SECONDS:
+            self._end()
 
     def delete_events(self, run_id: str) -> None:
         """Delete a run's events and its database files."""
@@ -77,6 +184,11 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
+        """Return whether a column exists; cached for the same reason."""
+        self._has_columns = self._has_columns or super()._has_asset_key_index_cols_on_connection(conn)
+        return self._has_columns
 
     def wipe(self) -> None:
         """Delete the events of all runs."""
@@ -106,6 +218,32 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
                 oldest = next(name for name in self._engines if name != INDEX_SHARD_NAME)
                 self._engines.pop(oldest).dispose()
             return engine
+
+
+def _planned_check(event: EventLogEntry) -> AssetCheckEvaluationPlanned | None:
+    data = event.dagster_event.event_specific_data if event.dagster_event else None
+    return data if isinstance(data, AssetCheckEvaluationPlanned) else None
+
+
+def _is_plan(event: EventLogEntry) -> bool:
+    if check := _planned_check(event):
+        return check.partitions_subset is None
+    return event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+
+
+def _execution_of(
+    check: AssetCheckEvaluationPlanned, row: Mapping[str, Any], event_id: int
+) -> dict[str, Any]:
+    return {
+        "asset_key": check.asset_key.to_string(),
+        "check_name": check.check_name,
+        "partition": None,
+        "run_id": row["run_id"],
+        "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+        "evaluation_event": row["event"],
+        "evaluation_event_timestamp": row["timestamp"],
+        "evaluation_event_storage_id": event_id,
+    }
 
 
 def _open(address: str) -> Engine:
@@ -153,3 +291,11 @@ class OpenSqliteStorage(DagsterSqliteStorage):
     def from_config_value(cls, inst_data: Any, config_value: Any) -> OpenSqliteStorage:
         """Create the storage from its entry in `dagster.yaml`."""
         return cls.from_local(inst_data=inst_data, **config_value)
+
+
+@contextmanager
+def one_transaction(instance: DagsterInstance) -> Iterator[None]:
+    """Write the many events of the block in few transactions. Has no effect on a storage that is not ours."""
+    storage = instance.event_log_storage
+    with storage.one_transaction() if isinstance(storage, OpenSqliteEventLogStorage) else nullcontext():
+        yield

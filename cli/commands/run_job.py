@@ -41,7 +41,8 @@ def run_sync(
     instance = open_instance()
     # Here too, not only in the op: Dagster writes one event per planned table before the op begins.
     keep_connections(instance)
-    _collect_less_often()
+    # What has been imported stays, so the search for garbage need not look at it.
+    gc.freeze()
     job = defs.resolve_job_def("daily_sync")
     terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
     config = {"full": full, "allow_shrink": list(allow_shrink), "rewind": rewind}
@@ -71,12 +72,6 @@ def run_sync(
     if as_json:
         sys.stdout.write(report(terminal, code))
     return code
-
-
-def _collect_less_often() -> None:
-    """Exclude imported modules from garbage collection: scanning them repeatedly took a tenth of a sync."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _without_other_lists(job: dg.JobDefinition, only: Collection[str]) -> list[dg.AssetKey]:

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.errors import RivoError
 from pipelines.sql import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _BATCH_ROWS = 20_000
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(\([^)]*\)\s*)?", re.IGNORECASE)

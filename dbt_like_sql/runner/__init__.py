@@ -17,8 +17,8 @@ from dbt_like_sql.runner.checking import TestResult
 from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest, is_named_by_default
 from dbt_like_sql.runner.errors import ProjectError
 from dbt_like_sql.runner.last_results import read as last_results
+from dbt_like_sql.runner.loading import load_project
 from dbt_like_sql.runner.nodes import NodeResult
-from dbt_like_sql.runner.parsing import load_project
 from dbt_like_sql.runner.project import LAYERS, Action, ColumnInfo, Model, Project, Seed, Source
 from dbt_like_sql.runner.relation import Origin
 from dbt_like_sql.runner.selection import select

@@ -1,4 +1,4 @@
-"""Load a project from its folder and check its consistency.
+"""Parse a project from its folder and check its consistency.
 
     models/<layer>/<name>.sql   one SELECT per file; the layer is the schema
     models/<layer>/<name>.py    function from DataFrames to a DataFrame, for models that SQL cannot express well
@@ -41,17 +41,14 @@ from dbt_like_sql.runner.project import LAYERS, Action, ColumnInfo, Model, Proje
 from dbt_like_sql.runner.properties import Entry, Properties, read_properties
 from dbt_like_sql.runner.relation import Origin, Reference, Relation
 
-PROJECT = Path(__file__).resolve().parent.parent
-"""Folder of the SQL project that ships with this package."""
-
 Tables = Mapping[str, Model | Seed | Source]
 """Every table that a SELECT may read, by its name in SQL."""
 
 _UNKNOWN = "no model, seed or source is called"
 
 
-def load_project(root: Path = PROJECT) -> Project:
-    """Load a project.
+def parse_project(root: Path) -> Project:
+    """Parse a project.
 
     Raises:
         ProjectError: a file of the project has an error; the message names the file and, if known, the line.

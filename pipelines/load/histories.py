@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-import dlt
 import pyarrow as pa
-from dlt.common.schema.typing import TScd2StrategyDict
-from dlt.extract import DltResource
 
 from pipelines.load.merge import run_pipeline
 from pipelines.rivo.columns import Endpoint
@@ -16,6 +14,10 @@ from pipelines.sql import exists, quoted, scalar
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.raw_tables import history_columns, history_name
 from pipelines.warehouse.versions import drop_empty_versions, version
+
+if TYPE_CHECKING:
+    from dlt.common.schema.typing import TScd2StrategyDict
+    from dlt.extract import DltResource
 
 
 def keep_history(build: Build, endpoint: Endpoint, observed_at: datetime) -> None:
@@ -48,6 +50,9 @@ def history_resource(endpoint: Endpoint, rows: pa.Table, observed_at: datetime) 
         rows: all rows that are there now: id, the tracked columns, `_row_version`.
         observed_at: when versions begin and end.
     """
+    # Imported here, since most nights no history changes.
+    import dlt
+
     columns = [column for column in history_columns(endpoint) if not column.name.startswith("valid_")]
     versions: TScd2StrategyDict = {
         "disposition": "merge",

@@ -23,7 +23,6 @@ from pipelines.load.merge import run_pipeline
 from pipelines.rivo.arrow import MISFIT, UNDECLARED, ListTyper, Rejected, in_batches, misfit_column, schema
 from pipelines.rivo.columns import META_COLUMNS, Column, Endpoint
 from pipelines.rivo.decode import Page, Row, likely_id
-from pipelines.rivo.source import list_resource
 from pipelines.rivo.types import duckdb_type, type_of_duckdb
 from pipelines.sql import exists, literal, quoted
 from pipelines.warehouse import RAW, Build
@@ -98,6 +97,9 @@ class Landing:
             )
             first = next(changes, None)
             if first is not None:
+                # Imported here, since on a quiet night nothing is loaded, and dlt is a tenth of what a sync imports.
+                from pipelines.rivo.source import list_resource
+
                 disposition = "append" if self._is_first else "merge"
                 tables = itertools.chain([first], changes)
                 run_pipeline(self.build, list_resource(self.endpoint, tables, META_COLUMNS, disposition))

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING
 
-import dlt
 import duckdb
-from dlt.common.destination import DestinationCapabilitiesContext
-from dlt.common.normalizers.naming import NamingConvention
-from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
-from dlt.extract import DltResource
 
 from pipelines.errors import RivoError
 from pipelines.warehouse import RAW, Build
 
+if TYPE_CHECKING:
+    from dlt.extract import DltResource
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class _WorkingCopy(dlt.destinations.duckdb):
-    """dlt's DuckDB destination, which looks its capabilities up once.
-
-    dlt asks for them twenty times a run, and each time searches environment variables and files for settings: a
-    quarter of a short list's time.
-    """
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        super().__init__(connection, destination_name="duckdb")
-        self._capabilities: dict[str, DestinationCapabilitiesContext] = {}
-
-    def capabilities(
-        self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None
-    ) -> DestinationCapabilitiesContext:
-        """Return the same capabilities as dlt's own destination."""
-        name = naming.name() if naming else ""
-        if name not in self._capabilities:
-            self._capabilities[name] = super().capabilities(config, naming)
-        return self._capabilities[name]
 
 
 def run_pipeline(build: Build, resource: DltResource) -> None:
@@ -45,9 +23,14 @@ def run_pipeline(build: Build, resource: DltResource) -> None:
     Raises:
         RivoError, OSError, duckdb.Error: the cause of a failure, without dlt's wrapping.
     """
+    # Imported here, since on a quiet night nothing is merged, and dlt is a tenth of what a sync imports.
+    import dlt
+
+    from pipelines.load.destination import WorkingCopy
+
     pipeline = dlt.pipeline(
         pipeline_name=f"rivo_{resource.name}",
-        destination=_WorkingCopy(build.connection),
+        destination=WorkingCopy(build.connection),
         dataset_name=RAW,
         pipelines_dir=str(build.scratch / "dlt"),
     )

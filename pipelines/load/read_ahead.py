@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from pipelines.errors import ApiError, command
+from pipelines.load.sweeps import last_sweep
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Endpoint
 from pipelines.rivo.decode import Page
@@ -199,18 +200,6 @@ def observation_time(connection: duckdb.DuckDBPyConnection, client: Client, endp
             "lost. If this is another shop, or a restarted sandbox, set RIVO_WAREHOUSE to another file."
         )
     return observed_at
-
-
-def last_sweep(connection: duckdb.DuckDBPyConnection, endpoint: Endpoint) -> datetime | None:
-    """Return when a list was last read completely; None if never, or if RIVO_PII has changed since."""
-    # A file that an older release published has no column reread_since.
-    settings = f"(from {RAW}.settings union all by name select null::timestamptz as reread_since)"
-    row = connection.execute(
-        f"select max(observed_at) from {RAW}.sync_log where list = ? and complete and kind = 'full' "
-        f"and observed_at > coalesce((select max(reread_since) from {settings}), '-infinity'::timestamptz)",
-        [endpoint.name],
-    ).fetchone()
-    return row[0] if row else None
 
 
 def _start(

@@ -8,7 +8,6 @@ from typing import Any
 
 import duckdb
 import orjson
-import pyarrow as pa
 
 from pipelines.errors import SettingsError, command
 from pipelines.privacy.erased import ErasedPeople
@@ -242,6 +241,9 @@ def _rewrite_column(
     ).to_arrow_table()
     old = found["old"].to_pylist()
     new = [_redacted(text, kind, name, column, replacer) for text in old]
+    # Imported here, since commands that only read the warehouse need no Arrow, and it takes long to import.
+    import pyarrow as pa
+
     changes = pa.table({"old": found["old"], "new": pa.array(new, pa.string())})
     connection.register("changes", changes)
     connection.execute(

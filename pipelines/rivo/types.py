@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import orjson
-import pyarrow as pa
 
 from pipelines.rivo.columns import Column, ColumnType
 from pipelines.rivo.repair import TOO_DEEP, is_too_deep
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LONGEST_REMEMBERED = 500
 """Maximum length, in bytes, of the JSON texts whose sorted form is cached."""
@@ -149,7 +151,8 @@ class TypeFacts:
     """The type of a column in each of the systems that its values pass through."""
 
     duckdb: str
-    arrow: pa.DataType
+    arrow_type: tuple[Any, ...]
+    """The function of pyarrow that makes the type, and its arguments."""
     dlt: dict[str, Any]
     """dlt's column hints."""
     decoded: Any
@@ -159,34 +162,47 @@ class TypeFacts:
     parse: Callable[[Any], Any]
     """Converts a JSON value other than null to Python; raises ValueError with the reason, such as "is not text"."""
 
+    @property
+    def arrow(self) -> pa.DataType:
+        """The type in Arrow."""
+        return _arrow(*self.arrow_type)
+
+
+@cache
+def _arrow(name: str, *arguments: Any) -> pa.DataType:
+    # Imported here, since commands that only read the warehouse need no Arrow, and it takes long to import.
+    import pyarrow
+
+    return getattr(pyarrow, name)(*arguments)
+
 
 TYPES: dict[ColumnType, TypeFacts] = {
     "bigint": TypeFacts(
-        "BIGINT", pa.int64(), {"data_type": "bigint"}, int | None, frozenset({int, NoneType}), _parse_bigint
+        "BIGINT", ("int64",), {"data_type": "bigint"}, int | None, frozenset({int, NoneType}), _parse_bigint
     ),
     "quantity": TypeFacts(
-        "BIGINT", pa.int64(), {"data_type": "bigint"}, int | None, frozenset({int, NoneType}), _parse_quantity
+        "BIGINT", ("int64",), {"data_type": "bigint"}, int | None, frozenset({int, NoneType}), _parse_quantity
     ),
     "id": TypeFacts(
-        "BIGINT", pa.int64(), {"data_type": "bigint"}, int | str | None, frozenset({int, NoneType}), _parse_id
+        "BIGINT", ("int64",), {"data_type": "bigint"}, int | str | None, frozenset({int, NoneType}), _parse_id
     ),
     "text": TypeFacts(
-        "VARCHAR", pa.string(), {"data_type": "text"}, str | None, frozenset({str, NoneType}), _parse_text
+        "VARCHAR", ("string",), {"data_type": "text"}, str | None, frozenset({str, NoneType}), _parse_text
     ),
     "scalar": TypeFacts(
         "VARCHAR",
-        pa.string(),
+        ("string",),
         {"data_type": "text"},
         str | int | float | bool | None,
         frozenset({str, NoneType}),
         _parse_scalar,
     ),
     "bool": TypeFacts(
-        "BOOLEAN", pa.bool_(), {"data_type": "bool"}, bool | None, frozenset({bool, NoneType}), _parse_bool
+        "BOOLEAN", ("bool_",), {"data_type": "bool"}, bool | None, frozenset({bool, NoneType}), _parse_bool
     ),
     "timestamp": TypeFacts(
         "TIMESTAMP WITH TIME ZONE",
-        pa.timestamp("us", tz="UTC"),
+        ("timestamp", "us", "UTC"),
         {"data_type": "timestamp"},
         str | None,
         frozenset({str, NoneType}),
@@ -195,7 +211,7 @@ TYPES: dict[ColumnType, TypeFacts] = {
     # No currency has more than four decimal places, and sums of money must be exact.
     "decimal": TypeFacts(
         "DECIMAL(18,4)",
-        pa.decimal128(18, 4),
+        ("decimal128", 18, 4),
         {"data_type": "decimal", "precision": 18, "scale": 4},
         int | float | str | None,
         frozenset({str, int, float, NoneType}),
@@ -203,13 +219,13 @@ TYPES: dict[ColumnType, TypeFacts] = {
     ),
     "double": TypeFacts(
         "DOUBLE",
-        pa.float64(),
+        ("float64",),
         {"data_type": "double"},
         float | None,
         frozenset({float, NoneType}),
         _parse_double,
     ),
-    "json": TypeFacts("JSON", pa.string(), {"data_type": "json"}, msgspec.Raw, frozenset(), _parse_json),
+    "json": TypeFacts("JSON", ("string",), {"data_type": "json"}, msgspec.Raw, frozenset(), _parse_json),
 }
 """The column types by name. Of types with the same DuckDB type, the first accepts every value of that type."""
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from pipelines.rivo.columns import Column
 from pipelines.rivo.types import duckdb_type
@@ -81,10 +80,6 @@ IMPERSONAL = (
 """The parameters that are copied and kept. Any other can identify a person, or is free text that may."""
 
 
-_ARROW = {"bigint": pa.int64()}
-"""Arrow's type of a column as SQLite returns it; the others are texts."""
-
-
 def ensure_action_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring the tables of `rivo_actions` up to this release, without rows; write descriptions that have changed."""
     here = "where schema_name = ? and database_name = current_database()"
@@ -125,6 +120,11 @@ def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:
     """
     if not outbox.exists():
         return
+    # Imported here, since commands that only read the warehouse need no Arrow, and it takes long to import.
+    import pyarrow as pa
+
+    # SQLite returns every other column as text.
+    types = {"bigint": pa.int64()}
     with open_journal(outbox, "") as journal:
         present = {name for (name,) in journal.execute("select name from sqlite_master")}
         for table, (copied, _, columns) in TABLES.items():
@@ -137,7 +137,7 @@ def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:
                 # An outbox that was lost and created again must not delete the only copy of what was sent.
                 continue
             arrays = {
-                c.name: pa.array([_value(c, row[c.name]) for row in rows], _ARROW.get(c.type, pa.string()))
+                c.name: pa.array([_value(c, row[c.name]) for row in rows], types.get(c.type, pa.string()))
                 for c in columns
             }
             connection.register("copied", pa.table(arrays))

@@ -26,7 +26,10 @@ from runs.run import Finished, Plan, Step, run
 from runs.shop import shop_to_sync
 
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.harness.child"])
+# The last two bring dlt, which a sync imports only when it has rows to load.
+_processes.set_forkserver_preload(
+    ["tests.harness.child", "pipelines.load.destination", "pipelines.rivo.source"]
+)
 
 
 @dataclass(frozen=True)

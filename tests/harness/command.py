@@ -113,9 +113,11 @@ _OWN = (
         "dbt_like_sql.runner.impact",
     ),
     *(
+        "pipelines.load.destination",
         "pipelines.privacy.erasure",
         "pipelines.rivo.doctor",
         "pipelines.rivo.report",
+        "pipelines.rivo.source",
         "runs.run",
         "runs.status",
     ),

@@ -47,6 +47,7 @@ class PrivateName:
 
 
 SLOW = "a sync takes twice as long, because Dagster opens and closes SQLite several times an event"
+NO_PLAN = "planned events are written one by one, after a message on standard error"
 STOPPED = "no `rivo` command that uses Dagster starts, because the storage of dagster.yaml cannot be loaded"
 RETENTION = "old runs are not deleted, and DAGSTER_HOME grows by some six megabytes a sync"
 RESUME = "`Re-execute > From failure` reads all lists again"
@@ -79,6 +80,13 @@ PRIVATE_NAMES = [
         is_overridden=True,
     ),
     PrivateName(
+        f"{SQLITE}.store_event_batch",
+        "planned events are written one by one, in half a second more",
+        "storage.py",
+        ("events",),
+        is_overridden=True,
+    ),
+    PrivateName(
         f"{SQLITE}.delete_events",
         "the database files of deleted runs stay in DAGSTER_HOME",
         "storage.py",
@@ -95,6 +103,39 @@ PRIVATE_NAMES = [
     ),
     PrivateName(
         f"{SQLITE}.dispose", "databases stay open after a sync", "storage.py", (), is_overridden=True
+    ),
+    PrivateName(
+        f"{SQLITE}._has_asset_key_index_cols_on_connection",
+        SLOW,
+        "storage.py",
+        ("conn",),
+        is_overridden=True,
+    ),
+    PrivateName(f"{SQLITE}._event_to_row", NO_PLAN, "storage.py", ("event",)),
+    PrivateName(f"{SQLITE}._store_asset_event", NO_PLAN, "storage.py", ("conn", "event", "event_id")),
+    PrivateName(
+        "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationPlanned",
+        STOPPED,
+        "storage.py",
+    ),
+    PrivateName(
+        "dagster._core.storage.asset_check_execution_record.AssetCheckExecutionRecordStatus",
+        STOPPED,
+        "storage.py",
+    ),
+    PrivateName(
+        "dagster._core.storage.event_log.SqlEventLogStorageTable",
+        NO_PLAN,
+        "storage.py",
+        columns=(
+            "run_id",
+            "event",
+            "dagster_event_type",
+            "timestamp",
+            "step_key",
+            "asset_key",
+            "partition",
+        ),
     ),
     PrivateName(f"{SQLITE}.path_for_shard", "no event can be written", "storage.py", ("run_id",)),
     PrivateName(f"{SQLITE}.conn_string_for_shard", "no event can be written", "storage.py", ("shard_name",)),
@@ -123,9 +164,12 @@ PRIVATE_NAMES = [
     ),
     PrivateName(
         "dagster._core.storage.event_log.schema.AssetCheckExecutionsTable",
-        "check results of deleted runs stay in Dagster's storage",
+        "check results of deleted runs stay in Dagster's storage, and no run starts",
         "retention.py",
-        columns=("run_id",),
+        columns=(
+            *("asset_key", "check_name", "partition", "run_id", "execution_status", "evaluation_event"),
+            *("evaluation_event_timestamp", "evaluation_event_storage_id"),
+        ),
     ),
     PrivateName(f"{INSTANCE}.event_log_storage", RETENTION, "retention.py"),
     PrivateName(f"{INSTANCE}.get_runs", RETENTION, "retention.py", ("filters", "limit", "ascending")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from dagster._utils.schedules import schedule_execution_time_iterator
+from dagster._utils.schedules import reverse_cron_string_iterator, schedule_execution_time_iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,3 +40,35 @@ def test_every_moment_lies_between_two_times(schedule: tuple[str, str, datetime]
     ours, moment = SyncSchedule(cron, zone), start + timedelta(minutes=minutes)
     assert ours.last_before(moment) < moment < ours.next_after(moment)
     assert ours.next_after(ours.last_before(moment)) >= moment
+
+
+CRONS = [
+    "0 3 * * *",
+    "30 2 * * *",
+    "0 * * * *",
+    "*/20 1-3 * * *",
+    "15 0,12 * * 1-5",
+    "0 0 1 * *",
+    "5 4 * * sun",
+    "0 12 13 * 5",
+    "59 23 31 12 *",
+]
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/Havana",
+    "Asia/Kathmandu",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+]
+
+
+@given(st.sampled_from(CRONS), st.sampled_from(ZONES), st.integers(0, 3 * 365 * 24 * 60))
+def test_times_computed_without_dagster_are_dagsters(cron: str, zone: str, minutes: int) -> None:
+    moment = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    later = schedule_execution_time_iterator(moment.timestamp(), cron, zone)
+    earlier = reverse_cron_string_iterator(moment.timestamp(), cron, zone)
+    ours = SyncSchedule(cron, zone)
+
+    assert ours.next_after(moment) == next(tick for tick in later if tick > moment)
+    assert ours.last_before(moment) == next(tick for tick in earlier if tick < moment)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dbt_like_sql.runner import ProjectError, load_project
+from dbt_like_sql.runner import ProjectError, load_project, parsing
+from dbt_like_sql.runner.loading import PROJECT
 
 from .conftest import SHOP, Write
 
@@ -316,3 +320,70 @@ def test_error_in_a_project_is_reported_with_its_place(
     error = load_error(write(SHOP | files))
     assert error.startswith(message)
     assert error == message or not message.endswith((".", "?"))
+
+
+@pytest.fixture
+def kept(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The kept copy of the project `shop`, which cannot be parsed again."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    load_project(shop)
+    with monkeypatch.context() as patch:
+        patch.setattr(parsing, "parse_project", lambda _: pytest.fail("the project was parsed again"))
+        yield shop / "__pycache__" / "project.pickle"
+
+
+def test_kept_copy_equals_the_parsed_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    load_project()
+
+    assert load_project() == parsing.parse_project(PROJECT)
+
+
+def test_kept_copy_is_read_while_no_file_changes(shop: Path, kept: Path) -> None:
+    assert kept.exists()
+    assert load_project(shop).node("dim_member").depends_on == ("stg_customers", "stg_events")
+
+
+@pytest.mark.parametrize(
+    "file", ["models/marts/fct_event.sql", "models/column_descriptions.yml", "seeds/new.csv"]
+)
+@pytest.mark.usefixtures("kept")
+def test_project_is_parsed_again_when_a_file_changes(shop: Path, file: str) -> None:
+    (shop / file).parent.mkdir(exist_ok=True)
+    with (shop / file).open("a") as changed:
+        changed.write("\n")
+
+    with pytest.raises(pytest.fail.Exception, match="parsed again"):
+        load_project(shop)
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged", bytes(5_000)])
+def test_damaged_copy_is_not_read(shop: Path, kept: Path, content: bytes) -> None:
+    kept.write_bytes(content)
+
+    with pytest.raises(pytest.fail.Exception, match="parsed again"):
+        load_project(shop)
+
+
+def test_project_is_loaded_where_no_copy_can_be_kept(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    (shop / "__pycache__").write_text("a file where the folder should be")
+
+    assert load_project(shop).node("dim_member")
+
+
+def test_no_copy_is_kept_where_python_writes_none(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    load_project(shop)
+
+    assert not (shop / "__pycache__").exists()
+
+
+def test_kept_copy_is_read_without_sqlglot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    load_project()
+    code = "import sys; from dbt_like_sql.runner import load_project; load_project(); print('sqlglot' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT.parent, capture_output=True, text=True)
+
+    assert done.stdout == "False\n", done.stderr
