@@ -69,7 +69,7 @@ def _read(kept: Path, key: bytes) -> Project | None:
         content = kept.read_bytes()
         digest, pickled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if digest == hashlib.sha256(key + pickled).digest():
-            # Whoever can write here can also replace compiled modules.
+            # A process that can write here can replace compiled modules, too.
             project: Project = pickle.loads(pickled)  # noqa: S301
             return project
     return None
