@@ -51,16 +51,31 @@ moves_per_observation as (
     group by observations.observed_at
 ),
 
+changes as (
+    select entered_at as changed_at, 1 as change
+    from intermediate.int_tier_spells
+    where state_kind <> 'not_member'
+    union all
+    select exited_at as changed_at, -1 as change
+    from intermediate.int_tier_spells
+    where state_kind <> 'not_member' and exited_at is not null
+),
+
+-- Sum up the changes of an instant first, so that members are not joined with every observation.
+members_changed as (
+    select changed_at, sum(change) as change
+    from changes
+    group by changed_at
+),
+
 members_per_observation as (
     select
         observations.observed_at,
-        count(*) as members
+        sum(members_changed.change) as members
     from observations
-    inner join intermediate.int_tier_spells as spells
-        on spells.entered_at <= observations.observed_at
-        and (spells.exited_at is null or spells.exited_at > observations.observed_at)
-    where spells.state_kind <> 'not_member'
+    inner join members_changed on members_changed.changed_at <= observations.observed_at
     group by observations.observed_at
+    having sum(members_changed.change) > 0
 ),
 
 usual as (
