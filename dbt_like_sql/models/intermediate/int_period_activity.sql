@@ -18,9 +18,9 @@ movements as (
         entry_date as local_day,
         if(entry_class in ('redeem', 'redeem_return'), 0, amount)::bigint as issued,
         if(entry_class in ('redeem', 'redeem_return'), -amount, 0)::bigint as redeemed,
-        0 as codes_claimed,
-        0 as codes_used,
-        false as has_redeemed
+        false as is_code,
+        false as is_used_code,
+        false as is_valid_code
     from intermediate.int_ledger_entries
     where is_counted
         and unit = 'points'
@@ -34,9 +34,9 @@ movements as (
         claim_date as local_day,
         0 as issued,
         0 as redeemed,
-        1 as codes_claimed,
-        if(used_at is null, 0, 1) as codes_used,
-        revoked_at is null and refunded_at is null as has_redeemed
+        true as is_code,
+        used_at is not null as is_used_code,
+        revoked_at is null and refunded_at is null as is_valid_code
     from intermediate.int_redemptions
 ),
 
@@ -64,9 +64,9 @@ final as (
         period_days.period_number,
         sum(movements.issued)::bigint as issued,
         sum(movements.redeemed)::bigint as redeemed,
-        sum(movements.codes_claimed)::bigint as codes_claimed,
-        sum(movements.codes_used)::bigint as codes_used,
-        bool_or(movements.has_redeemed) as has_redeemed
+        count(*) filter (where movements.is_code) as codes_claimed,
+        count(*) filter (where movements.is_used_code) as codes_used,
+        bool_or(movements.is_valid_code) as has_redeemed
     from movements
     inner join period_days on period_days.local_day = movements.local_day
     group by movements.customer_id, period_days.period_type, period_days.period_number
