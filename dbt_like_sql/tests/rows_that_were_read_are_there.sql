@@ -8,7 +8,7 @@ with readings as (
         kind,
         rows_read - rows_quarantined as rows_kept,
         rows_new,
-        max(observed_at) filter (where kind = 'full') over (partition by list_name) as swept_at
+        max(case when kind = 'full' then observed_at end) over (partition by list_name) as swept_at
     from staging.stg_rivo__sync_log
     where is_complete
 ),
@@ -53,13 +53,13 @@ suspects as (
     union all
     select 'points_events', redemptions.customer_id, redemptions.redemption_id, null
     from marts.fct_redemption as redemptions
-    anti join intermediate.int_ledger_entries as entries on entries.redemption_id = redemptions.redemption_id
-    where redemptions.points_spent > 0 or redemptions.credits_spent > 0
+    left join intermediate.int_ledger_entries as entries on entries.redemption_id = redemptions.redemption_id
+    where (redemptions.points_spent > 0 or redemptions.credits_spent > 0) and entries.entry_id is null
     union all
     select 'points_redemptions', entries.customer_id, entries.redemption_id, null
     from intermediate.int_ledger_entries as entries
-    anti join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
-    where entries.redemption_id is not null
+    left join marts.fct_redemption as redemptions on redemptions.redemption_id = entries.redemption_id
+    where entries.redemption_id is not null and redemptions.redemption_id is null
 )
 select
     found.list_name as list_id,

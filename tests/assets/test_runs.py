@@ -203,7 +203,10 @@ def test_failing_checks_have_a_description_and_a_next_step(store: DagsterStore) 
     # The lists of the ledger, and tables whose checks find such an entry: a raw row, a balance, the whole.
     result = store.run_job(
         *(f"rivo_raw/{name}" for name in ("vip_tiers", "customers", "points_events", "points_redemptions")),
-        *(f"{node.schema}/{node.name}" for node in project("+rpt_data_trust").nodes.values()),
+        *(
+            f"{node.schema}/{node.name}"
+            for node in project("+rpt_data_trust +rpt_ledger_reconciliation").nodes.values()
+        ),
         run_config={"ops": {"sync": {"config": {"full": True}}}},
     )
 

@@ -20,8 +20,8 @@ final as (
         observed.observed_at,
         observed.history_start_at,
         observed.customers_observed_at,
-        timezone(settings.timezone, observed.observed_at)::date as local_date,
-        timezone(settings.timezone, observed.history_start_at)::date as history_start_date
+        (observed.observed_at at time zone settings.timezone)::date as local_date,
+        (observed.history_start_at at time zone settings.timezone)::date as history_start_date
     from observed
     cross join settings
 )

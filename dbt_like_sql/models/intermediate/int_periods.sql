@@ -2,19 +2,16 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-calendar as (
-    select
-        unnest(generate_series(history_start_date, local_date, interval 1 day))::date as local_day
-    from clock
-    where history_start_date is not null
+days as (
+    select * from intermediate.int_history_days
 ),
 
 calendar_periods as (
-    select distinct 'week' as period_type, date_trunc('week', local_day)::date as period_start from calendar
+    select distinct 'week' as period_type, date_trunc('week', local_day)::date as period_start from days
     union all
-    select distinct 'month' as period_type, date_trunc('month', local_day)::date as period_start from calendar
+    select distinct 'month' as period_type, date_trunc('month', local_day)::date as period_start from days
     union all
-    select distinct 'quarter' as period_type, date_trunc('quarter', local_day)::date as period_start from calendar
+    select distinct 'quarter' as period_type, date_trunc('quarter', local_day)::date as period_start from days
 ),
 
 bounded as (
@@ -35,21 +32,24 @@ boundaries as (
     select next_period_start from bounded
 ),
 
--- Where clocks go back over midnight (in Havana each November), midnight happens twice, and timezone() returns the
--- second one. The local day begins with the first.
+-- Where clocks go back over midnight (in Havana each November), midnight happens twice, and DuckDB returns the second
+-- one. The local day begins with the first.
 candidates as (
     select
         boundaries.local_day,
-        timezone(clock.timezone, boundaries.local_day::timestamp) - to_hours(unnest([0, 1, 2, 3])) as instant
+        (boundaries.local_day::timestamp at time zone clock.timezone) - hours.earlier as instant
     from boundaries
     cross join clock
+    cross join (
+        values (interval 0 hour), (interval 1 hour), (interval 2 hour), (interval 3 hour)
+    ) as hours (earlier)
 ),
 
 day_starts as (
     select candidates.local_day, min(candidates.instant) as starts_at
     from candidates
     cross join clock
-    where timezone(clock.timezone, candidates.instant)::date >= candidates.local_day
+    where (candidates.instant at time zone clock.timezone)::date >= candidates.local_day
     group by candidates.local_day
 ),
 
@@ -91,10 +91,22 @@ to_date as (
     where history_start_at is not null
 ),
 
-final as (
+periods as (
     select period_type, period_start, period_end, starts_at, ends_at, is_complete from inside_history
     union all
     select period_type, period_start, period_end, starts_at, ends_at, is_complete from to_date
+),
+
+final as (
+    select
+        period_type,
+        row_number() over (partition by period_type order by period_start) as period_number,
+        period_start,
+        period_end,
+        starts_at,
+        ends_at,
+        is_complete
+    from periods
 )
 
 select * from final

@@ -15,14 +15,7 @@ with deliveries as (
 ),
 
 observations as (
-    select
-        observed_at,
-        lag(observed_at) over (order by observed_at) as previous_observed_at
-    from (
-        select distinct observed_at
-        from staging.stg_rivo__sync_log
-        where list_name = 'customers' and is_complete
-    )
+    select * from intermediate.int_observations
 ),
 
 placed as (

@@ -57,7 +57,17 @@ spells as (
     group by customer_id, spell_number, state_kind, tier_id
 ),
 
--- The rank when the spell began. A tier that was no longer listed keeps its last known rank.
+-- A tier that is no longer listed keeps its last known rank.
+tier_ranks as (
+    select
+        tier_id,
+        tier_rank,
+        valid_from,
+        lead(valid_from) over (partition by tier_id order by valid_from) as next_valid_from
+    from intermediate.int_tier_versions
+),
+
+-- The rank when the spell began.
 ranked as (
     select
         spells.customer_id,
@@ -66,11 +76,12 @@ ranked as (
         spells.tier_id,
         spells.entered_at,
         spells.exited_at,
-        versions.tier_rank
+        tier_ranks.tier_rank
     from spells
-    asof left join intermediate.int_tier_versions as versions
-        on versions.tier_id = spells.tier_id
-        and versions.valid_from <= spells.entered_at
+    left join tier_ranks
+        on tier_ranks.tier_id = spells.tier_id
+        and tier_ranks.valid_from <= spells.entered_at
+        and (tier_ranks.next_valid_from is null or tier_ranks.next_valid_from > spells.entered_at)
 ),
 
 final as (
@@ -87,8 +98,8 @@ final as (
         ranked.exited_at is null as is_right_censored,
         date_diff(
             'day',
-            timezone(clock.timezone, ranked.entered_at)::date,
-            timezone(clock.timezone, coalesce(ranked.exited_at, clock.customers_observed_at))::date
+            (ranked.entered_at at time zone clock.timezone)::date,
+            (coalesce(ranked.exited_at, clock.customers_observed_at) at time zone clock.timezone)::date
         ) as days_in_state
     from ranked
     cross join clock

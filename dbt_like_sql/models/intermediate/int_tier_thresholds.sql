@@ -1,35 +1,33 @@
 -- Moves are observed by syncs and compared over periods, so these are the instants at which thresholds are needed.
 with instants as (
     select observed_at as as_of
-    from staging.stg_rivo__sync_log
-    where list_name = 'customers' and is_complete
+    from intermediate.int_observations
     union
     select ends_at as as_of
     from intermediate.int_periods
 ),
 
-tiers as (
-    select distinct tier_id from intermediate.int_tier_versions
-),
-
-grid as (
+-- From the end of its last version on, a tier is not listed and keeps its last known threshold.
+versions as (
     select
-        instants.as_of,
-        tiers.tier_id
-    from instants
-    cross join tiers
+        tier_id,
+        threshold,
+        valid_from,
+        valid_to,
+        lead(valid_from) over (partition by tier_id order by valid_from) as next_valid_from
+    from intermediate.int_tier_versions
 ),
 
 listed as (
     select
-        grid.as_of,
-        grid.tier_id,
+        instants.as_of,
+        versions.tier_id,
         coalesce(versions.threshold, 0) as threshold,
-        versions.valid_to is null or versions.valid_to > grid.as_of as is_listed
-    from grid
-    asof inner join intermediate.int_tier_versions as versions
-        on versions.tier_id = grid.tier_id
-        and versions.valid_from <= grid.as_of
+        versions.valid_to is null or versions.valid_to > instants.as_of as is_listed
+    from instants
+    inner join versions
+        on versions.valid_from <= instants.as_of
+        and (versions.next_valid_from is null or versions.next_valid_from > instants.as_of)
 ),
 
 -- For a tier that was never listed, only the threshold that its members show now is known.

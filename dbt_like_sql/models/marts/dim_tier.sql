@@ -20,7 +20,7 @@ compared as (
 numbered as (
     select
         *,
-        count(*) filter (where not is_continued) over (partition by tier_id order by valid_from) as version_number
+        sum(case when is_continued then 0 else 1 end) over (partition by tier_id order by valid_from) as version_number
     from compared
 ),
 

@@ -2,17 +2,8 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-listed as (
-    select
-        *,
-        -- If Rivo creates a redemption again under a new id, the deleted row must not count beside the new one.
-        max(if(is_deleted, 0, 1)) over (partition by customer_id, claimed_at, code) = 1 as has_listed_copy
-    from staging.stg_rivo__points_redemptions
-),
-
 redemptions as (
-    select * from listed
-    where not (is_deleted and has_listed_copy)
+    select * from intermediate.int_redemptions
 ),
 
 -- Rivo sends the reward's terms at the time of the claim with the redemption. If it does not, use the current terms.
@@ -29,6 +20,7 @@ with_terms as (
         coalesce(redemptions.claimed_reward_value, rewards.reward_value) as reward_value,
         coalesce(redemptions.claimed_points_amount, rewards.points_amount) as reward_price,
         redemptions.claimed_at,
+        redemptions.claim_date,
         redemptions.points_spent,
         redemptions.credits_spent,
         redemptions.expires_at,
@@ -58,7 +50,7 @@ final as (
         valued.reward_type,
         valued.code,
         valued.claimed_at,
-        timezone(clock.timezone, valued.claimed_at)::date as claim_date,
+        valued.claim_date,
         valued.points_spent,
         valued.credits_spent,
         case

@@ -46,7 +46,7 @@ final as (
         with_customers.referral_id,
         with_customers.status,
         with_customers.created_at,
-        timezone(clock.timezone, with_customers.created_at)::date as created_date,
+        (with_customers.created_at at time zone clock.timezone)::date as created_date,
         with_customers.claimed_at,
         with_customers.completed_at,
         with_customers.advocate_customer_id,
@@ -60,8 +60,8 @@ final as (
             with_customers.status = 'completed',
             date_diff(
                 'day',
-                timezone(clock.timezone, with_customers.created_at)::date,
-                timezone(clock.timezone, with_customers.completed_at)::date
+                (with_customers.created_at at time zone clock.timezone)::date,
+                (with_customers.completed_at at time zone clock.timezone)::date
             ),
             null
         ) as days_to_complete,

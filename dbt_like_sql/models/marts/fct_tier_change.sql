@@ -2,54 +2,12 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-spells as (
-    select * from intermediate.int_tier_spells
-),
-
 observations as (
-    select
-        observed_at,
-        lag(observed_at) over (order by observed_at) as previous_observed_at
-    from (
-        select distinct observed_at
-        from staging.stg_rivo__sync_log
-        where list_name = 'customers' and is_complete
-    )
+    select * from intermediate.int_observations
 ),
 
--- A move leads directly from one spell to the next. A customer who was absent in between has not moved.
 moves as (
-    select
-        spells.customer_id,
-        previous.state as from_state,
-        previous.state_kind as from_state_kind,
-        previous.tier_id as from_tier_id,
-        spells.state as to_state,
-        spells.state_kind as to_state_kind,
-        spells.tier_id as to_tier_id,
-        spells.entered_at as changed_by,
-        case when previous.is_left_censored then null else previous.days_in_state end as days_in_previous
-    from spells
-    inner join spells as previous
-        on previous.customer_id = spells.customer_id
-        and previous.spell_number = spells.spell_number - 1
-        and previous.exited_at = spells.entered_at
-),
-
--- Both thresholds at the time of the move; a tier that was deleted by then has its last known threshold. Ranks cannot
--- be compared, because the ranks of a deleted and an existing tier count different tiers. -1 is below every tier.
-ranked as (
-    select
-        moves.*,
-        if(moves.from_state_kind = 'no_tier', -1, coalesce(from_tiers.threshold, 0)) as from_threshold,
-        if(moves.to_state_kind = 'no_tier', -1, coalesce(to_tiers.threshold, 0)) as to_threshold
-    from moves
-    left join intermediate.int_tier_thresholds as from_tiers
-        on from_tiers.as_of = moves.changed_by
-        and from_tiers.tier_id = moves.from_tier_id
-    left join intermediate.int_tier_thresholds as to_tiers
-        on to_tiers.as_of = moves.changed_by
-        and to_tiers.tier_id = moves.to_tier_id
+    select * from intermediate.int_tier_moves
 ),
 
 -- Tiers that were added, deleted or got another threshold. A new name changes no customer's tier.
@@ -78,7 +36,7 @@ tier_list_instants as (
 ),
 
 tier_list_changes as (
-    select distinct timezone(clock.timezone, tier_list_instants.changed_at)::date as change_date
+    select distinct (tier_list_instants.changed_at at time zone clock.timezone)::date as change_date
     from tier_list_instants
     cross join clock
 ),
@@ -93,16 +51,31 @@ moves_per_observation as (
     group by observations.observed_at
 ),
 
+changes as (
+    select entered_at as changed_at, 1 as change
+    from intermediate.int_tier_spells
+    where state_kind <> 'not_member'
+    union all
+    select exited_at as changed_at, -1 as change
+    from intermediate.int_tier_spells
+    where state_kind <> 'not_member' and exited_at is not null
+),
+
+-- Sum up the changes of an instant first, so that members are not joined with every observation.
+members_changed as (
+    select changed_at, sum(change) as change
+    from changes
+    group by changed_at
+),
+
 members_per_observation as (
     select
         observations.observed_at,
-        count(*) as members
+        sum(members_changed.change) as members
     from observations
-    inner join spells
-        on spells.entered_at <= observations.observed_at
-        and (spells.exited_at is null or spells.exited_at > observations.observed_at)
-    where spells.state_kind <> 'not_member'
+    inner join members_changed on members_changed.changed_at <= observations.observed_at
     group by observations.observed_at
+    having sum(members_changed.change) > 0
 ),
 
 usual as (
@@ -125,48 +98,23 @@ mass_moves as (
         and usual.trailing_observations > 4
 ),
 
--- Customers can enter a tier twice between two observations; the last time led to the state observed.
-announced as (
-    select
-        customer_id,
-        vip_tier_id,
-        observed_by,
-        max(occurred_at) as changed_at
-    from intermediate.int_tier_deliveries
-    where vip_tier_id is not null
-        and observed_by is not null
-    group by customer_id, vip_tier_id, observed_by
-),
-
 final as (
     select
-        ranked.customer_id,
-        ranked.from_tier_id,
-        ranked.to_tier_id,
-        ranked.from_state,
-        ranked.to_state,
-        observations.previous_observed_at as changed_after,
-        ranked.changed_by,
-        timezone(clock.timezone, ranked.changed_by)::date as change_date,
-        case
-            when ranked.from_state_kind = 'not_member' then 'enter'
-            when ranked.to_state_kind = 'not_member' then 'leave'
-            when ranked.to_threshold > ranked.from_threshold then 'upgrade'
-            when ranked.to_threshold < ranked.from_threshold then 'downgrade'
-            else 'lateral'
-        end as direction,
-        timezone(clock.timezone, ranked.changed_by)::date in (select change_date from tier_list_changes)
-        or ranked.changed_by in (select observed_at from mass_moves) as is_structural,
-        ranked.days_in_previous,
-        announced.changed_at,
-        if(announced.changed_at is null, null, 'webhook') as changed_at_basis
-    from ranked
-    inner join observations on observations.observed_at = ranked.changed_by
-    cross join clock
-    left join announced
-        on announced.customer_id = ranked.customer_id
-        and announced.vip_tier_id = ranked.to_tier_id
-        and announced.observed_by = ranked.changed_by
+        customer_id,
+        from_tier_id,
+        to_tier_id,
+        from_state,
+        to_state,
+        changed_after,
+        changed_by,
+        change_date,
+        direction,
+        change_date in (select change_date from tier_list_changes)
+        or changed_by in (select observed_at from mass_moves) as is_structural,
+        days_in_previous,
+        announced_at as changed_at,
+        if(announced_at is null, null, 'webhook') as changed_at_basis
+    from moves
 )
 
 select * from final

@@ -5,7 +5,7 @@ with clock as (
 joiners as (
     select
         members.customer_id,
-        date_trunc('month', timezone(clock.timezone, members.joined_at))::date as join_month
+        date_trunc('month', members.joined_at at time zone clock.timezone)::date as join_month
     from marts.dim_member as members
     cross join clock
     where members.joined_at <= clock.observed_at
@@ -21,9 +21,10 @@ grid as (
     select
         cohorts.join_month,
         cohorts.cohort_size,
-        unnest(range(date_diff('month', cohorts.join_month, clock.local_date) + 1)) as months_since
+        months.months_since
     from cohorts
     cross join clock
+    cross join unnest(range(date_diff('month', cohorts.join_month, clock.local_date) + 1)) as months (months_since)
 ),
 
 activity as (
@@ -73,7 +74,7 @@ final as (
         coalesce(active.active_earners, 0) / grid.cohort_size as earner_share,
         coalesce(active.active_redeemers, 0) / grid.cohort_size as redeemer_share,
         coalesce(active.buyers, 0) / grid.cohort_size as buyer_share,
-        grid.join_month + to_months((grid.months_since + 1)::integer) <= clock.local_date as is_complete
+        grid.join_month + (grid.months_since + 1) * interval 1 month <= clock.local_date as is_complete
     from grid
     left join active
         on active.join_month = grid.join_month

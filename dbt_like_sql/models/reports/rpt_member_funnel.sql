@@ -14,7 +14,7 @@ codes as (
 -- Each step only counts customers who reached all previous steps.
 steps as (
     select
-        date_trunc('month', timezone(clock.timezone, members.joined_at))::date as join_month,
+        date_trunc('month', members.joined_at at time zone clock.timezone)::date as join_month,
         members.first_earn_at is not null as has_earned,
         members.first_earn_at is not null and codes.claims >= 1 as has_redeemed,
         members.first_earn_at is not null and codes.uses >= 1 as has_used,

@@ -16,7 +16,7 @@ members as (
         members.tier_name,
         members.points_balance,
         purchases.last_order_at,
-        date_diff('day', timezone(clock.timezone, purchases.last_order_at)::date, clock.local_date)
+        date_diff('day', (purchases.last_order_at at time zone clock.timezone)::date, clock.local_date)
             as days_since_order,
         coalesce(members.orders_count, 0) as orders_count,
         coalesce(members.total_spent, 0) as total_spent

@@ -2,7 +2,9 @@ with tiers as (
     select
         tier_id,
         tier_name,
-        coalesce(threshold, 0) as threshold
+        coalesce(threshold, 0) as threshold,
+        -- Of tiers with equal thresholds, only the first is the next tier of anyone.
+        lag(coalesce(threshold, 0)) over (order by coalesce(threshold, 0), tier_id) as previous_threshold
     from intermediate.int_tiers
     where is_current
 ),
@@ -34,7 +36,9 @@ final as (
         greatest(tiers.threshold - progress.progress, 0)::decimal(18, 4) as gap,
         least(greatest(progress.progress / nullif(tiers.threshold, 0), 0), 1) as progress_share
     from progress
-    asof inner join tiers on tiers.threshold > progress.held_threshold
+    inner join tiers
+        on tiers.threshold > progress.held_threshold
+        and (tiers.previous_threshold is null or tiers.previous_threshold <= progress.held_threshold)
     left join marts.dim_member as members on members.customer_id = progress.customer_id
 )
 

@@ -2,89 +2,58 @@ with periods as (
     select * from intermediate.int_periods
 ),
 
-spells as (
-    select * from intermediate.int_tier_spells
-),
-
--- The state at an instant is that of the last observation at or before it.
-at_start as (
-    select
-        periods.period_type,
-        periods.period_start,
-        spells.customer_id,
-        spells.state,
-        spells.state_kind,
-        spells.tier_id
-    from periods
-    inner join spells
-        on spells.entered_at <= periods.starts_at
-        and (spells.exited_at is null or spells.exited_at > periods.starts_at)
-),
-
-at_end as (
-    select
-        periods.period_type,
-        periods.period_start,
-        spells.customer_id,
-        spells.state,
-        spells.state_kind,
-        spells.tier_id
-    from periods
-    inner join spells
-        on spells.entered_at <= periods.ends_at
-        and (spells.exited_at is null or spells.exited_at > periods.ends_at)
-),
-
+-- Structural moves only matter for customers whose state differs between the start and the end.
 structural as (
-    select distinct
-        periods.period_type,
-        periods.period_start,
-        moves.customer_id
-    from periods
-    inner join marts.fct_tier_change as moves
-        on moves.changed_by > periods.starts_at
-        and moves.changed_by <= periods.ends_at
-    where moves.is_structural
-),
-
-pairs as (
     select
-        coalesce(at_start.period_type, at_end.period_type) as period_type,
-        coalesce(at_start.period_start, at_end.period_start) as period_start,
-        coalesce(at_start.customer_id, at_end.customer_id) as customer_id,
-        coalesce(at_start.state_kind, '(joined)') as from_kind,
-        coalesce(at_end.state_kind, '(left)') as to_kind,
-        coalesce(at_start.state, '(joined)') as from_state,
-        coalesce(at_end.state, '(left)') as to_state,
-        at_start.tier_id as from_tier_id,
-        at_end.tier_id as to_tier_id
-    from at_start
-    full outer join at_end
-        on at_end.period_type = at_start.period_type
-        and at_end.period_start = at_start.period_start
-        and at_end.customer_id = at_start.customer_id
+        movers.period_type,
+        movers.period_start,
+        movers.from_kind,
+        movers.from_tier_id,
+        movers.to_kind,
+        movers.to_tier_id,
+        count(*) as members
+    from intermediate.int_period_movers as movers
+    inner join periods
+        on periods.period_type = movers.period_type
+        and periods.period_start = movers.period_start
+    where (movers.from_kind <> movers.to_kind or movers.from_tier_id is distinct from movers.to_tier_id)
+        and exists (
+            select 1
+            from marts.fct_tier_change as moves
+            where moves.customer_id = movers.customer_id
+                and moves.changed_by > periods.starts_at
+                and moves.changed_by <= periods.ends_at
+                and moves.is_structural
+        )
+    group by
+        movers.period_type,
+        movers.period_start,
+        movers.from_kind,
+        movers.from_tier_id,
+        movers.to_kind,
+        movers.to_tier_id
 ),
 
 cells as (
     select
-        pairs.period_type,
-        pairs.period_start,
-        pairs.from_kind,
-        pairs.to_kind,
-        pairs.from_state,
-        pairs.to_state,
-        pairs.from_tier_id,
-        pairs.to_tier_id,
-        count(*) as members,
-        count(structural.customer_id) filter (
-            where pairs.from_kind <> pairs.to_kind or pairs.from_tier_id is distinct from pairs.to_tier_id
-        ) as structural_members
-    from pairs
+        transitions.period_type,
+        transitions.period_start,
+        transitions.from_kind,
+        transitions.to_kind,
+        transitions.from_state,
+        transitions.to_state,
+        transitions.from_tier_id,
+        transitions.to_tier_id,
+        transitions.customers as members,
+        coalesce(structural.members, 0) as structural_members
+    from intermediate.int_period_transitions as transitions
     left join structural
-        on structural.period_type = pairs.period_type
-        and structural.period_start = pairs.period_start
-        and structural.customer_id = pairs.customer_id
-    group by all
+        on structural.period_type = transitions.period_type
+        and structural.period_start = transitions.period_start
+        and structural.from_kind = transitions.from_kind
+        and structural.from_tier_id is not distinct from transitions.from_tier_id
+        and structural.to_kind = transitions.to_kind
+        and structural.to_tier_id is not distinct from transitions.to_tier_id
 ),
 
 with_periods as (

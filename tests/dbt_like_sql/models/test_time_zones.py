@@ -8,7 +8,9 @@ import duckdb
 
 import dbt_like_sql
 
-MODEL = Path(dbt_like_sql.__file__).parent / "models" / "intermediate" / "int_periods.sql"
+MODELS = Path(dbt_like_sql.__file__).parent / "models" / "intermediate"
+DAYS = MODELS / "int_history_days.sql"
+PERIODS = MODELS / "int_periods.sql"
 
 
 def test_periods_begin_with_the_first_instant_of_their_first_day() -> None:
@@ -30,9 +32,10 @@ def test_periods_begin_with_the_first_instant_of_their_first_day() -> None:
                 """,
                 {"zone": zone},
             )
+            connection.execute(f"create or replace table intermediate.int_history_days as {DAYS.read_text()}")
             wrong += connection.execute(
                 f"""
-                with periods as ({MODEL.read_text()})
+                with periods as ({PERIODS.read_text()})
                 select $zone, *
                 from periods
                 where period_type <> 'to_date'

@@ -176,7 +176,9 @@ def test_change_while_the_customers_are_read_is_not_denied(store: Store) -> None
 
 
 def test_data_trust_reports_denied_and_missed_changes(tmp_path: Path) -> None:
-    with open_observed_store(Program(OPTIONS), tmp_path, selection="+rpt_data_trust") as store:
+    with open_observed_store(
+        Program(OPTIONS), tmp_path, selection="+rpt_data_trust +fct_tier_change"
+    ) as store:
 
         def trust() -> dict[str, tuple[str, int, int]]:
             rows = store.dicts("from reports.rpt_data_trust where starts_with(check_name, 'webhook')")

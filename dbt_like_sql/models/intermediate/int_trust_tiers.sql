@@ -1,0 +1,135 @@
+with clock as (
+    select * from intermediate.int_clock
+),
+
+tiers as (
+    select
+        count(*) as tiers,
+        count(*) filter (where tier_rank is null) as unlisted,
+        string_agg(tier_id::varchar, ', ' order by tier_id) filter (where tier_rank is null) as unlisted_ids
+    from intermediate.int_tiers
+),
+
+tier_checks as (
+    select
+        'tiers_not_listed' as check_name,
+        null as unit,
+        unlisted as affected,
+        tiers as checked,
+        unlisted / nullif(tiers, 0) as share,
+        unlisted_ids as answer,
+        if(unlisted > 0, 'attention', 'ok') as status,
+        'Tiers that customers held and that are not in Rivo''s list of tiers: ' || unlisted || ' of ' || tiers
+        || '.' as finding
+    from tiers
+),
+
+progress_checks as (
+    select
+        'near_next_tier' as check_name,
+        null as unit,
+        members_agreeing as affected,
+        members as checked,
+        share_agreeing as share,
+        measure as answer,
+        if((is_shown and not is_ambiguous) or members = 0, 'ok', 'attention') as status,
+        case
+            when members = 0 then 'rpt_near_next_tier is empty: there are no members, no tiers or no allowed measure.'
+            when is_shown then
+                'Progress to the next tier is measured by ' || measure || ', which leads to the tier held for '
+                || members_agreeing || ' of ' || members || ' members.'
+                || if(
+                    is_ambiguous,
+                    ' A measure of another kind fits equally well: set tier_progress in the seed program_settings.',
+                    ''
+                )
+            else
+                'rpt_near_next_tier is empty: the best measure, ' || measure || ', leads to the tier held for only '
+                || members_agreeing || ' of ' || members || ' members; at least 95 % are required.'
+        end as finding
+    from intermediate.int_tier_progress_measure
+),
+
+-- What webhooks announced about tiers in the seven days before the last read of the customers.
+announced as (
+    select
+        count(*) filter (where deliveries.is_confirmed is not null) as judged,
+        count(*) filter (where not deliveries.is_confirmed) as denied
+    from intermediate.int_tier_deliveries as deliveries
+    cross join clock
+    where deliveries.observed_by > clock.customers_observed_at - interval 7 day
+),
+
+-- Tier changes since webhooks are in use, in the same days.
+unannounced as (
+    select
+        count(*) as moves,
+        count(*) filter (where moves.announced_at is null) as missed
+    from intermediate.int_tier_moves as moves
+    cross join clock
+    where moves.changed_by > clock.customers_observed_at - interval 7 day
+        and moves.to_tier_id is not null
+        and moves.changed_after >= (select min(occurred_at) from intermediate.int_tier_deliveries)
+),
+
+webhook_checks as (
+    select
+        'webhook_tiers_denied' as check_name,
+        null as unit,
+        denied as affected,
+        judged as checked,
+        denied / nullif(judged, 0) as share,
+        null as answer,
+        if(denied > 0, 'attention', 'ok') as status,
+        case
+            when denied > 0 then
+                'VIP tiers that webhooks announced in the seven days before the last sync, and that the customer did not '
+                || 'hold at the next sync: ' || denied || ' of ' || judged || '. The models show what syncs found. See '
+                || 'intermediate.int_tier_deliveries, not is_confirmed.'
+            when judged > 0 then
+                'Syncs confirm the VIP tiers that webhooks announced in the seven days before the last sync: ' || judged
+                || '.'
+            else 'Webhooks announced no VIP tier in the seven days before the last sync.'
+        end as finding
+    from announced
+    union all
+    select
+        'webhook_tiers_missed' as check_name,
+        null as unit,
+        missed as affected,
+        moves as checked,
+        missed / nullif(moves, 0) as share,
+        null as answer,
+        if(missed > 0, 'note', 'ok') as status,
+        case
+            when missed > 0 then
+                'VIP tier changes in the seven days before the last sync that no webhook announced: ' || missed || ' of '
+                || moves || '. Syncs found them, and their changed_at is null.'
+            when moves > 0 then 'Webhooks announced every VIP tier change that syncs found in the same days.'
+            else 'There is no VIP tier change that webhooks should have announced.'
+        end as finding
+    from unannounced
+),
+
+checks as (
+    select check_name, unit, affected, checked, share, answer, status, finding from tier_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from progress_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from webhook_checks
+),
+
+final as (
+    select
+        check_name,
+        unit::varchar as unit,
+        status,
+        answer::varchar as answer,
+        affected::decimal(18, 4) as affected,
+        checked::decimal(18, 4) as checked,
+        share::double as share,
+        finding
+    from checks
+)
+
+select * from final
