@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.models import make_raw
+from benchmarks.large import growth, models, queries
 from cli import exits
 from pipelines.network import Connection
 
@@ -130,45 +130,6 @@ def beside_rest_api() -> None:
     print(f"  times faster: {theirs['seconds'] / ours['seconds']:.1f} (at least 10)")
 
 
-def models() -> None:
-    """Build of all models against the same SELECTs in bare DuckDB, and with a ledger ten times as long."""
-    with tempfile.TemporaryDirectory() as folder:
-        small, large = Path(folder) / "small.duckdb", Path(folder) / "large.duckdb"
-        make_raw(1_000_000, small)
-        # Alternating, best of three: other processes disturb single measurements.
-        runs = [{how: built(how, small) for how in ("bare", "untested", "tested")} for _ in range(3)]
-        best = {how: min(run[how]["seconds"] for run in runs) for how in runs[0]}
-        cpu = {how: min(run[how]["cpu"] for run in runs) for how in runs[0]}
-        entries = runs[0]["bare"]["entries"]
-        print(f"  {entries:,} ledger entries: bare {best['bare']:.1f} s, ours {best['untested']:.1f} s")
-        print(f"  tests: {best['tested'] - best['untested']:.1f} s more")
-        print(f"  time over bare DuckDB's: {best['untested'] / best['bare']:.2f} (at most 1.15)")
-        print(
-            f"  of the processors: {cpu['untested'] / cpu['bare']:.2f}, which a busy machine does not change"
-        )
-        make_raw(10_000_000, large)
-        ten = built("untested", large)
-    times = ten["entries"] / entries
-    slower, busier = ten["seconds"] / best["untested"] / times, ten["cpu"] / cpu["untested"] / times
-    print(
-        f"  {ten['entries']:,} ledger entries: {ten['seconds']:.1f} s, peak {ten['peak_mb']:,} MB (under 6,000)"
-    )
-    print(f"  time an entry over that at 1,000,000: {slower:.2f} (at most 1.3)")
-    print(f"  of the processors: {busier:.2f}")
-
-
-def built(how: str, raw: Path) -> dict[str, float]:
-    """Build all models in one way of `benchmarks.models`; return its figures."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.models", how, str(raw)],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return figures
-
-
 def load() -> None:
     """Load of the SQL project (parsing, dependencies, column lineage) in a new process."""
     code = (
@@ -263,6 +224,8 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "beside_rest_api": beside_rest_api,
     "load": load,
     "models": models,
+    "growth": growth,
+    "queries": queries,
     "daily": daily,
 }
 

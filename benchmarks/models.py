@@ -20,6 +20,7 @@ import duckdb
 from benchmarks.raw import fill
 from dbt_like_sql.runner import Project, build, load_project
 from dbt_like_sql.runner.build import MEMORY
+from dbt_like_sql.runner.sql import quoted
 
 
 def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
@@ -52,15 +53,22 @@ WAYS = {"bare": bare, "untested": untested, "tested": tested}
 
 def make_raw(entries: int, path: Path, years: int = 1) -> None:
     """Write the raw warehouse that every way to build starts from, after years of daily syncs."""
-    with duckdb.connect(str(path)) as connection:
+    filled = path.with_suffix(".filled.duckdb")
+    with duckdb.connect(str(filled)) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("set preserve_insertion_order = false")
         fill(connection, entries, years)
+        # A copy, without the free blocks that the statements left.
+        connection.execute(f"attach '{path}' as copy; copy from database {quoted(filled.stem)} to copy")
+    filled.unlink()
 
 
 def main() -> None:
-    """Build in a copy of the raw warehouse, in the way named on the command line, and print the figures."""
-    how, path = sys.argv[1], Path(sys.argv[2])
+    """Build in a copy of the raw warehouse, in the way named on the command line, and print the figures.
+
+    A third argument is the file in which the result is kept.
+    """
+    how, path, kept = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
     project = load_project()
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         copy = Path(folder) / "build.duckdb"
@@ -74,6 +82,8 @@ def main() -> None:
             [[entries]] = connection.execute(
                 "select count(*) from intermediate.int_ledger_entries"
             ).fetchall()
+        for target in kept:
+            shutil.move(copy, target)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures = {"seconds": round(seconds, 3), "cpu": round(cpu, 3), "entries": entries, "peak_mb": round(peak)}
     print(json.dumps(figures))

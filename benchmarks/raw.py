@@ -97,7 +97,8 @@ _STATEMENTS = (
         if(valid_to is null, points_tally, version) as points_tally, credits_tally, orders_count, total_spent,
         md5(id || '-' || version) as _row_version, observed_at as valid_from, valid_to
     from (
-        select customers.*, observed_at, row_number() over in_order as version, lead(observed_at) over in_order as valid_to
+        select customers.*, observed_at, row_number() over in_order as version,
+            lead(observed_at) over in_order as valid_to
         from syncs inner join rivo_raw.customers as customers using (id)
         window in_order as (partition by id order by observed_at)
     )

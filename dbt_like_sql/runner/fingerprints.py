@@ -21,6 +21,10 @@ from dbt_like_sql.runner.sql import describe, quoted
 _FORMAT = "1"
 """Part of every fingerprint. A new value makes the next build build everything."""
 
+_WORDS = re.compile(r"\w+")
+_WHOLE_ROWS = re.compile(r"(?<!is )(?<!not )\b(distinct|except|intersect|natural|columns)\b", re.IGNORECASE)
+"""What makes a test depend on columns that it does not name."""
+
 _NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
 """What may be the name of a table in a test."""
 
@@ -55,7 +59,7 @@ class Fingerprints:
         """
         if isinstance(node, Model) and _VOLATILE.search(node.code):
             return ""
-        return self._digest([_definition(self._project, node), *self._read(node, None)])
+        return self._digest([_definition(self._project, node), *self._read(node, self._used(node))])
 
     def of_tests(self, node: Model | Seed) -> str:
         """Return the fingerprint of the tests of a node, and of the other tables that these read.
@@ -73,6 +77,23 @@ class Fingerprints:
     def forget(self, node: Model | Seed) -> None:
         """Forget the content of a table, because it is about to be built again."""
         self._contents.pop(node.relation, None)
+
+    def _used(self, node: Model | Seed) -> Columns:
+        """Return the columns of a node that something can depend on: all of a table, those that are read of a view."""
+        if not isinstance(node, Model) or node.materialized == "table":
+            return None
+        used: set[str] = set()
+        for test in self._project.tests_of(node.name):
+            if _WHOLE_ROWS.search(test.sql):
+                return None
+            used.update(_WORDS.findall(test.sql.lower()))
+        for reader in self._project.nodes.values():
+            if node.name in reader.depends_on:
+                read = _reads(self._project, reader, None)[node.relation]
+                if read is None:
+                    return None
+                used |= read
+        return frozenset(used & {column.name for column in node.columns})
 
     def _digest(self, texts: Iterable[str]) -> str:
         digest = hashlib.md5(f"{_FORMAT} {duckdb.__version__}".encode(), usedforsecurity=False)
@@ -123,7 +144,7 @@ class Fingerprints:
                     wanted[relation].add(read)
 
         for node in self._project.nodes.values():
-            visit(node, None)
+            visit(node, self._used(node))
         return wanted
 
 

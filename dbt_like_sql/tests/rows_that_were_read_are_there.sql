@@ -54,7 +54,7 @@ suspects as (
     select 'points_events', redemptions.customer_id, redemptions.redemption_id, null
     from marts.fct_redemption as redemptions
     left join intermediate.int_ledger_entries as entries on entries.redemption_id = redemptions.redemption_id
-    where (redemptions.points_spent > 0 or redemptions.credits_spent > 0) and entries.entry_id is null
+    where (redemptions.points_spent > 0 or redemptions.credits_spent > 0) and entries.event_id is null
     union all
     select 'points_redemptions', entries.customer_id, entries.redemption_id, null
     from intermediate.int_ledger_entries as entries

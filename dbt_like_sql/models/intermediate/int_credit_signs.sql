@@ -3,7 +3,8 @@ with clock as (
 ),
 
 rules as (
-    select unnest(['a', 'b', 'c', 'd']) as tally_rule
+    select tally_rule
+    from (values ('a'), ('b'), ('c'), ('d')) as listed (tally_rule)
 ),
 
 customers as (

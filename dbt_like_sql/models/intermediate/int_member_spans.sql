@@ -2,7 +2,7 @@ with states as (
     select * from intermediate.int_state_days
 ),
 
-days as (
+booked_days as (
     select
         *,
         lead(local_day) over by_customer as next_day,
@@ -11,11 +11,19 @@ days as (
     window by_customer as (partition by customer_id order by local_day)
 ),
 
+-- Of the days before history, the last one still decides the balance with which history begins.
+days as (
+    select booked_days.*
+    from booked_days
+    inner join intermediate.int_clock as clock
+        on coalesce(booked_days.next_day, clock.history_start_date + 1) > clock.history_start_date
+),
+
 first_days as (
     select
         customer_id,
         min(local_day) as first_day
-    from intermediate.int_member_days
+    from days
     group by customer_id
 ),
 

@@ -10,6 +10,13 @@ tiers as (
     where is_current
 ),
 
+thresholds as (
+    select
+        threshold,
+        lead(threshold) over (order by threshold) as next_threshold
+    from (select distinct threshold from tiers)
+),
+
 members as (
     select
         spells.customer_id,
@@ -122,7 +129,9 @@ final as (
         coalesce(tiers.threshold, -1) as earned_threshold,
         coalesce(tiers.threshold, -1) = by_measure.held_threshold as agrees
     from by_measure
-    asof left join tiers on tiers.threshold <= by_measure.progress
+    left join thresholds as tiers
+        on tiers.threshold <= by_measure.progress
+        and coalesce(tiers.next_threshold, by_measure.progress + 1) > by_measure.progress
 )
 
 select * from final

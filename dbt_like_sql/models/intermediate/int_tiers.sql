@@ -20,12 +20,12 @@ known as (
     select tier_id, tier_name from staging.stg_rivo__vip_tiers
 ),
 
--- A customer's row includes the name and threshold of the tier held; use the row that was seen last.
+-- A customer's row includes the name and threshold of the tier held; use the row that was listed last.
 shown as (
     select
         vip_tier_id as tier_id,
-        arg_max(vip_tier_name, (last_seen_at, customer_id)) as tier_name,
-        arg_max(vip_tier_threshold, (last_seen_at, customer_id)) as threshold
+        arg_max(vip_tier_name, (coalesce(deleted_at, timestamptz 'infinity'), customer_id)) as tier_name,
+        arg_max(vip_tier_threshold, (coalesce(deleted_at, timestamptz 'infinity'), customer_id)) as threshold
     from staging.stg_rivo__customers
     where vip_tier_id is not null
     group by vip_tier_id

@@ -27,8 +27,9 @@ range_of_days as (
 ),
 
 days as (
-    select unnest(generate_series(first_day, last_day, interval 1 day))::date as date_day
+    select series.date_day::date as date_day
     from range_of_days
+    cross join unnest(generate_series(first_day, last_day, interval 1 day)) as series (date_day)
     where first_day is not null
     union
     select date_day from entry_days

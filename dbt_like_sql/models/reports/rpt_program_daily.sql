@@ -7,9 +7,7 @@ units as (
 ),
 
 calendar as (
-    select dates.date_day as local_day
-    from marts.dim_date as dates
-    inner join clock on dates.date_day between clock.history_start_date and clock.local_date
+    select local_day from intermediate.int_history_days
 ),
 
 -- Stretches of days on which a customer was a member, split at every change of tier.

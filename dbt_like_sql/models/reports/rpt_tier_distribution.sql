@@ -1,10 +1,6 @@
-with clock as (
-    select * from intermediate.int_clock
-),
-
 -- A customer counts in a state from the first day of a span to its last. The running sum of what comes and goes avoids
 -- a row for each member and day.
-changes as (
+with changes as (
     select
         state,
         tier_id,
@@ -38,9 +34,7 @@ states as (
 ),
 
 calendar as (
-    select dates.date_day as local_day
-    from marts.dim_date as dates
-    inner join clock on dates.date_day between clock.history_start_date and clock.local_date
+    select local_day from intermediate.int_history_days
 ),
 
 running as (

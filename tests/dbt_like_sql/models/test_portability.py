@@ -8,28 +8,13 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from dbt_like_sql.runner.parsing import PROJECT
+from dbt_like_sql.runner.loading import PROJECT
 
 ASOF = "ASOF join: join on a range, with lead() or lag() for its other end"
 FILTER_OVER = "FILTER in a window function: write sum(case when ... end) over (...)"
 ROWID = "rowid: order by a column"
 TIMEZONE = "timezone(z, t): write t at time zone z"
 UNNEST = "unnest() in an expression: write cross join unnest(...), or join with a calendar"
-
-REWRITTEN_LATER = {
-    "models/intermediate/int_credit_signs.sql": {UNNEST},
-    "models/intermediate/int_ledger_entries.sql": {TIMEZONE},
-    "models/intermediate/int_member_days.sql": {TIMEZONE},
-    "models/intermediate/int_state_days.sql": {TIMEZONE},
-    "models/intermediate/int_tier_progress.sql": {ASOF},
-    "models/marts/dim_date.sql": {UNNEST},
-    "models/marts/fct_member_daily.sql": {FILTER_OVER, UNNEST},
-    "models/marts/fct_points_ledger.sql": {ASOF},
-    "models/marts/fct_points_lot.sql": {ASOF, FILTER_OVER, TIMEZONE, UNNEST},
-    "models/reports/rpt_program_daily.sql": {TIMEZONE, UNNEST},
-    "models/reports/rpt_tier_distribution.sql": {ASOF, UNNEST},
-}
-"""Files that still use such SQL, and what of it. A file that no longer does must leave this list."""
 
 FILES = sorted(
     str(path.relative_to(PROJECT))
@@ -57,9 +42,7 @@ def idioms(sql: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_sql_is_portable(file: str) -> None:
-    found = set(idioms((PROJECT / file).read_text()))
-
-    assert found == REWRITTEN_LATER.get(file, set())
+    assert set(idioms((PROJECT / file).read_text())) == set()
 
 
 @pytest.mark.parametrize(
@@ -90,7 +73,3 @@ def test_portability_check_finds_the_idiom(sql: str, idiom: str) -> None:
 )
 def test_portability_check_accepts_the_portable_form(sql: str) -> None:
     assert not list(idioms(sql))
-
-
-def test_exceptions_name_existing_files() -> None:
-    assert set(REWRITTEN_LATER) <= set(FILES)

@@ -15,7 +15,8 @@ from .conftest import SHOP, Write
 CHANGES = {
     "insert into rivo_raw.customers values (9, 'z@x.org', 0)": {"stg_customers", "dim_member", "rpt_total"},
     "update rivo_raw.customers set email = 'new@x.org' where id = 1": {"stg_customers", "dim_member"},
-    "update rivo_raw.customers set points = points + 1": {"stg_customers"},
+    # No model reads this column of the view.
+    "update rivo_raw.customers set points = points + 1": set(),
     "update rivo_raw.events set amount = amount + 1 where id = 1": {
         "stg_events",
         "dim_member",
