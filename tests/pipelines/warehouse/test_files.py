@@ -23,5 +23,5 @@ def test_clone_is_a_file_of_its_own(tmp_path: Path, size: int) -> None:
 
 
 def test_clone_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no.duckdb"):
+    with pytest.raises(FileNotFoundError, match=r"no\.duckdb"):
         clone(tmp_path / "no.duckdb", tmp_path / "b.duckdb")
