@@ -42,75 +42,27 @@ by_unit as (
     where credits_diff <> 0
 ),
 
--- Match the few distinct combinations against the rules instead of every entry.
-combinations as (
-    select distinct
-        source,
-        unit,
-        if(amount >= 0, '+', '-') as sign,
-        if(redemption_id is null, 'no', 'yes') as has_redemption
-    from by_unit
-),
-
-matched as (
-    select
-        combinations.source,
-        combinations.unit,
-        combinations.sign,
-        combinations.has_redemption,
-        coalesce(arg_min(rules.entry_class, rules.rule_order), 'unclassified') as entry_class,
-        nullif(arg_min(coalesce(rules.earn_basis, ''), rules.rule_order), '') as earn_basis
-    from combinations
-    left join seeds.entry_class_rules as rules
-        on regexp_matches(combinations.source, rules.source_pattern)
-        and rules.sign in ('*', combinations.sign)
-        and rules.unit in ('*', combinations.unit)
-        and rules.has_redemption in ('*', combinations.has_redemption)
-    group by all
-),
-
-classified as (
-    select
-        by_unit.*,
-        matched.entry_class,
-        matched.earn_basis
-    from by_unit
-    inner join matched
-        on matched.source is not distinct from by_unit.source
-        and matched.unit = by_unit.unit
-        and matched.sign = if(by_unit.amount >= 0, '+', '-')
-        and matched.has_redemption = if(by_unit.redemption_id is null, 'no', 'yes')
-),
-
 -- A revoked event counted until it was revoked. Its revocation is a separate entry (a second "leg" of the event), so
 -- the balance of any past day does not change.
 legs as (
     select
-        classified.*,
-        (classified.entry_at at time zone clock.timezone)::date as entry_date,
-        (classified.expires_at at time zone clock.timezone)::date as expires_on,
+        by_unit.*,
         'original' as leg,
-        classified.revoked_at is not null as is_revoked
-    from classified
+        (by_unit.entry_at at time zone clock.timezone)::date as entry_date,
+        (by_unit.expires_at at time zone clock.timezone)::date as expires_on,
+        by_unit.revoked_at is not null as is_revoked
+    from by_unit
     cross join clock
     union all
     select
-        classified.* replace (
-            case
-                when classified.entry_class = 'redeem' then 'redeem_return'
-                when classified.entry_class in ('expire', 'adjust_negative') then classified.entry_class
-                else 'issue_reversal'
-            end as entry_class,
-            -classified.amount as amount,
-            classified.revoked_at as entry_at
-        ),
-        (classified.revoked_at at time zone clock.timezone)::date as entry_date,
-        (classified.expires_at at time zone clock.timezone)::date as expires_on,
+        by_unit.* replace (-by_unit.amount as amount, by_unit.revoked_at as entry_at),
         'revocation' as leg,
+        (by_unit.revoked_at at time zone clock.timezone)::date as entry_date,
+        (by_unit.expires_at at time zone clock.timezone)::date as expires_on,
         true as is_revoked
-    from classified
+    from by_unit
     cross join clock
-    where classified.revoked_at is not null
+    where by_unit.revoked_at is not null
 ),
 
 counted as (
@@ -126,42 +78,98 @@ counted as (
     inner join intermediate.int_tally_rule as rules on rules.unit = legs.unit
 ),
 
+with_balance as (
+    select
+        event_id,
+        customer_id,
+        unit,
+        leg,
+        source,
+        earning_rule_id,
+        redemption_id,
+        order_id,
+        amount,
+        entry_at,
+        entry_date,
+        expires_on,
+        is_hidden,
+        is_settled,
+        is_revoked,
+        is_counted,
+        if(leg = 'original', amount, -amount) >= 0 as is_gain,
+        sum(amount) over (
+            partition by customer_id, unit, is_counted
+            order by entry_at, event_id, leg
+            rows between unbounded preceding and current row
+        ) as balance_after
+    from counted
+),
+
+-- Match the few distinct combinations against the rules instead of every entry.
+combinations as (
+    select distinct
+        source,
+        unit,
+        amount >= 0 as is_gain,
+        redemption_id is not null as has_redemption
+    from by_unit
+),
+
+matched as (
+    select
+        combinations.source,
+        combinations.unit,
+        combinations.is_gain,
+        combinations.has_redemption,
+        coalesce(arg_min(rules.entry_class, rules.rule_order), 'unclassified') as entry_class,
+        nullif(arg_min(coalesce(rules.earn_basis, ''), rules.rule_order), '') as earn_basis
+    from combinations
+    left join seeds.entry_class_rules as rules
+        on regexp_matches(combinations.source, rules.source_pattern)
+        and rules.sign in ('*', if(combinations.is_gain, '+', '-'))
+        and rules.unit in ('*', combinations.unit)
+        and rules.has_redemption in ('*', if(combinations.has_redemption, 'yes', 'no'))
+    group by all
+),
+
 final as (
     select
-        counted.event_id,
-        counted.customer_id,
-        counted.unit,
-        counted.leg,
-        counted.entry_class,
-        counted.earn_basis,
-        counted.source,
-        counted.earning_rule_id,
-        counted.redemption_id,
-        counted.order_id,
-        counted.amount,
-        counted.entry_at,
-        counted.entry_date,
-        counted.expires_on,
-        counted.is_hidden,
-        counted.is_settled,
-        counted.is_revoked,
-        counted.is_counted,
-        if(
-            counted.is_counted,
-            sum(counted.amount) over (
-                partition by counted.customer_id, counted.unit, counted.is_counted
-                order by counted.entry_at, counted.event_id, counted.leg
-                rows between unbounded preceding and current row
-            ),
-            null
-        )::decimal(18, 4) as balance_after,
+        entries.event_id,
+        entries.customer_id,
+        entries.unit,
+        entries.leg,
+        case
+            when entries.leg = 'original' then matched.entry_class
+            when matched.entry_class = 'redeem' then 'redeem_return'
+            when matched.entry_class in ('expire', 'adjust_negative') then matched.entry_class
+            else 'issue_reversal'
+        end as entry_class,
+        matched.earn_basis,
+        entries.source,
+        entries.earning_rule_id,
+        entries.redemption_id,
+        entries.order_id,
+        entries.amount,
+        entries.entry_at,
+        entries.entry_date,
+        entries.expires_on,
+        entries.is_hidden,
+        entries.is_settled,
+        entries.is_revoked,
+        entries.is_counted,
+        if(entries.is_counted, entries.balance_after, null)::decimal(18, 4) as balance_after,
         -- Null before the start of history and while the customer was absent.
         spells.tier_id as tier_id_at_entry
-    from counted
+    from with_balance as entries
+    inner join matched
+        on matched.source is not distinct from entries.source
+        and matched.unit = entries.unit
+        and matched.is_gain = entries.is_gain
+        and matched.has_redemption = (entries.redemption_id is not null)
     left join intermediate.int_tier_spells as spells
-        on spells.customer_id = counted.customer_id
-        and spells.entered_at <= counted.entry_at
-        and coalesce(spells.exited_at, timestamptz 'infinity') > counted.entry_at
+        on spells.customer_id = entries.customer_id
+        and spells.entered_at <= entries.entry_at
+        and coalesce(spells.exited_at, timestamptz 'infinity') > entries.entry_at
 )
 
 select * from final

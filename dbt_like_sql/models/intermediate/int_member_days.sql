@@ -78,7 +78,9 @@ final as (
         orders,
         is_active,
         (sum(points) over by_customer)::bigint as points_balance,
-        (sum(credits) over by_customer)::decimal(18, 4) as credits_balance
+        (sum(credits) over by_customer)::decimal(18, 4) as credits_balance,
+        max(case when is_active then local_day end) over by_customer as last_active_day,
+        lead(local_day) over by_customer as next_day
     from days
     window by_customer as (partition by customer_id order by local_day)
 )

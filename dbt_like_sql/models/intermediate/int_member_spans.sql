@@ -2,21 +2,12 @@ with states as (
     select * from intermediate.int_state_days
 ),
 
-booked_days as (
-    select
-        *,
-        lead(local_day) over by_customer as next_day,
-        max(case when is_active then local_day end) over by_customer as active_day
-    from intermediate.int_member_days
-    window by_customer as (partition by customer_id order by local_day)
-),
-
 -- Of the days before history, the last one still decides the balance with which history begins.
 days as (
-    select booked_days.*
-    from booked_days
-    inner join intermediate.int_clock as clock
-        on coalesce(booked_days.next_day, clock.history_start_date + 1) > clock.history_start_date
+    select days.*
+    from intermediate.int_member_days as days
+    cross join intermediate.int_clock as clock
+    where coalesce(days.next_day, clock.history_start_date + 1) > clock.history_start_date
 ),
 
 first_days as (
@@ -40,13 +31,13 @@ stretches as (
         redeemed,
         expired,
         orders,
-        coalesce(active_day + 30 > local_day, false) as is_active_30d,
-        coalesce(active_day + 90 > local_day, false) as is_active_90d
+        coalesce(last_active_day + 30 > local_day, false) as is_active_30d,
+        coalesce(last_active_day + 90 > local_day, false) as is_active_90d
     from days
     union all
     select
-        greatest(days.local_day + 1, days.active_day + quiet.from_day) as first_day,
-        least(days.next_day, days.active_day + quiet.to_day) - 1 as last_day,
+        greatest(days.local_day + 1, days.last_active_day + quiet.from_day) as first_day,
+        least(days.next_day, days.last_active_day + quiet.to_day) - 1 as last_day,
         days.customer_id,
         days.points_balance,
         days.credits_balance,
@@ -58,7 +49,7 @@ stretches as (
         quiet.from_day < 90 as is_active_90d
     from days
     cross join (values (0, 30), (30, 90), (90, null)) as quiet (from_day, to_day)
-    where days.active_day is not null
+    where days.last_active_day is not null
     union all
     select
         local_day + 1 as first_day,
@@ -73,7 +64,7 @@ stretches as (
         false as is_active_30d,
         false as is_active_90d
     from days
-    where active_day is null
+    where last_active_day is null
     union all
     select
         states.first_day,
@@ -114,11 +105,30 @@ in_states as (
     where stretches.last_day is null or stretches.last_day >= stretches.first_day
 ),
 
+-- Two stretches in a row can only be equal after a day on which nothing was booked (a claim that no entry pays for,
+-- say), or if a stay in another state lasted less than a day. Comparing those of all customers would take long.
+uneventful as (
+    select customer_id from days
+    where issued = 0 and redeemed = 0 and expired = 0 and orders = 0
+    union
+    select customer_id
+    from (
+        select
+            customer_id,
+            state = lag(state) over by_customer
+            and coalesce(tier_id, 0) = coalesce(lag(tier_id) over by_customer, 0) as is_same_state
+        from states
+        window by_customer as (partition by customer_id order by first_day)
+    )
+    where is_same_state
+),
+
 flagged as (
     select
         *,
         issued <> 0 or redeemed <> 0 or expired <> 0 or orders <> 0 as is_eventful
     from in_states
+    where customer_id in (select customer_id from uneventful)
 ),
 
 compared as (
@@ -152,8 +162,7 @@ compared as (
     window by_customer as (partition by customer_id order by first_day)
 ),
 
--- A claim that no entry pays for, say, changes nothing: the stretches before and after it are one, from the first day
--- of the first to the last day of the last.
+-- From the first day of the first of them to the last day of the last.
 merged as (
     select
         * replace (lead(last_day) over (partition by customer_id order by first_day) as last_day)
@@ -162,6 +171,9 @@ merged as (
 ),
 
 final as (
+    select * from in_states
+    where customer_id not in (select customer_id from uneventful)
+    union all
     select * exclude (is_eventful, continues, is_continued)
     from compared
     where not continues and not is_continued

@@ -10,7 +10,7 @@ credit_purchases as (
             partition by points_purchases_id
             order by coalesce(applied_at, occurred_at, approved_at, _first_seen_at), id
         ) as number_in_redemption
-    from source
+    from rivo_raw.points_events
     where source = 'points_purchase'
         and points_purchases_id is not null
         and credits_diff is null
