@@ -32,6 +32,7 @@ LAST_GOOD_SUFFIX = "__last_good"
 MEMORY = "5GB"
 """Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 
+_ROWS_TO_CHECKPOINT = 50_000
 _KEPT = "The last good version is kept."
 _RETURNED = "_returned_by_python"
 
@@ -69,6 +70,7 @@ def _build(
     last = last_results.LastResults({}, {}) if everything else last_results.read(connection)
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
+    replaced_rows = 0
     with _memory(connection, memory):
         existing = tables(connection)
         for node in project.nodes.values():
@@ -79,6 +81,12 @@ def _build(
             result = _attempt(connection, project, node, broken, fingerprints, last, kept)
             if not result.is_good:
                 broken[node.name] = result.status
+            elif result.status == "success" and kept:
+                replaced_rows += result.rows or 0
+                if replaced_rows > _ROWS_TO_CHECKPOINT:
+                    replaced_rows = 0
+                    # The blocks of dropped tables become free only now. Without it, the file grows to twice its size.
+                    connection.execute("checkpoint")
             done.append(replace(result, seconds=time.perf_counter() - started))
             yield done[-1]
         if not broken and len(wanted) == len(project.nodes):

@@ -28,12 +28,14 @@ _WHOLE_ROWS = re.compile(r"(?<!is )(?<!not )\b(distinct|except|intersect|natural
 _NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
 """What may be the name of a table in a test."""
 
+_COMMENT = re.compile(r"--[^\n]*")
 _VOLATILE = re.compile(
-    r"\b(now|today|current_date|current_time|current_timestamp|localtime|localtimestamp|get_current_time|random|uuid"
-    r"|gen_random_uuid|nextval|current_setting|getvariable|getenv|read_\w+|glob|parquet_scan|query|query_table)\b",
+    r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp)\b"
+    r"|\b(now|today|get_current_time\w*|random|\w*uuid\w*|nextval|current_setting|getvariable|getenv|read_\w+|glob"
+    r"|\w+_scan|query|query_table)\s*\(",
     re.IGNORECASE,
 )
-"""Functions whose result does not depend on the tables that are read."""
+"""Functions and files whose content does not depend on the tables that are read."""
 
 Columns = frozenset[str] | None
 """Columns of a table, in lower case; None for all of them."""
@@ -57,7 +59,7 @@ class Fingerprints:
         Raises:
             duckdb.Error: a table that it reads does not exist, or lacks a column.
         """
-        if isinstance(node, Model) and _VOLATILE.search(node.code):
+        if isinstance(node, Model) and _VOLATILE.search(_COMMENT.sub("", node.code)):
             return ""
         return self._digest([_definition(self._project, node), *self._read(node, self._used(node))])
 

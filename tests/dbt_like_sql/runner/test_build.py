@@ -45,6 +45,19 @@ def test_second_build_changes_nothing(connection: duckdb.DuckDBPyConnection, wri
     assert contents(connection) == before
 
 
+def test_file_of_a_second_build_is_hardly_larger(
+    connection: duckdb.DuckDBPyConnection, write: Write, tmp_path: Path
+) -> None:
+    sql = "select range as id, hash(range)::varchar as text from range(200_000)"
+    root = write({f"models/marts/fct_{letter}.sql": sql for letter in "abcdefgh"})
+    sizes = []
+    for _ in range(3):
+        run(connection, root, everything=True)
+        connection.execute("checkpoint")
+        sizes.append((tmp_path / "working.duckdb").stat().st_size)
+    assert max(sizes) < 1.3 * sizes[0]
+
+
 def test_build_stores_descriptions_as_comments(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
     run(connection, write(SHOP | {"models/m.yml": ONE_ROW_PER_MEMBER}))
     assert rows(connection, "select comment from duckdb_tables() where table_name = 'dim_member'") == [
