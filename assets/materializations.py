@@ -17,6 +17,8 @@ from pipelines.webhooks.loading import DeliveriesLoaded
 from runs.run import Event, Finished, ListsRead, Page
 
 Result = dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult
+FINGERPRINT = "fingerprint"
+"""Metadata of a model: what this version was built from. A run compares it with the warehouse's last version."""
 _ROWS = "dagster/row_count"
 
 
@@ -77,7 +79,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
     if result.status == "dropped":
         return
     if result.status == "unchanged":
-        # Its last materialization still holds, and so do the results of its checks.
+        # Its last materialization still holds.
         sentence = "Nothing that it is built from has changed since its last build."
         yield dg.AssetObservation(relation_key(result.relation), metadata={"unchanged": sentence})
     if result.status == "success":
@@ -92,6 +94,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
             **({} if result.rows is None else {_ROWS: result.rows}),
             "seconds": round(result.seconds, 3),
             "tests": len(result.tests),
+            FINGERPRINT: result.inputs,
             "dagster/column_schema": dg.TableSchema(columns),
         }
         if page and page.picture:
@@ -99,8 +102,8 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
         if page and page.sample:
             metadata["sample"] = dg.MetadataValue.md(page.sample)
         yield dg.MaterializeResult(asset_key=relation_key(node.relation), metadata=metadata)
-    if result.is_tested:
-        yield from results_of_tests(project, result)
+    # Those of an unchanged table too: a run plans all checks, and Dagster shows one without a result as skipped.
+    yield from results_of_tests(project, result)
 
 
 def _of_published(event: Finished) -> dict[str, Any]:

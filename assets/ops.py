@@ -19,7 +19,7 @@ from assets.instance.retention import delete_old_runs
 from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections, one_transaction
 from assets.keys import PUBLISHED, raw_key, relation_key
-from assets.materializations import Result, results
+from assets.materializations import FINGERPRINT, Result, results
 from assets.specs import node_specs, published_spec, raw_specs
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
@@ -194,20 +194,22 @@ def _plan(
         models=[node.name for node in nodes],
         publish=PUBLISHED in selected,
         with_pages=True,
-        # A run without lists was started by a person, who expects that what was selected is built. And what Dagster has
-        # never seen is built, so that it has a page.
-        everything=not lists or _are_new(context.instance, [relation_key(node.relation) for node in nodes]),
+        # A run without lists was started by a person, who expects that what was selected is built.
+        everything=not lists,
+        shown=_shown(context.instance, [node.relation for node in nodes]),
     )
 
 
-def _are_new(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> bool:
-    """Return whether Dagster has no materialization of one of these assets."""
-    seen = {
-        record.asset_entry.asset_key
-        for record in instance.get_asset_records(keys)
-        if record.asset_entry.last_materialization
-    }
-    return not seen.issuperset(keys)
+def _shown(instance: dg.DagsterInstance, relations: Sequence[str]) -> dict[str, str]:
+    """Return the fingerprint in the last materialization of each table that has one."""
+    by_key = {relation_key(relation): relation for relation in relations}
+    found = {}
+    for record in instance.get_asset_records(list(by_key)):
+        entry = record.asset_entry
+        if entry.last_materialization and (last := entry.last_materialization.asset_materialization):
+            fingerprint = last.metadata.get(FINGERPRINT)
+            found[by_key[entry.asset_key]] = str(fingerprint.value) if fingerprint else ""
+    return found
 
 
 def _without_lists(plan: Plan, loaded: Set[str]) -> Plan:

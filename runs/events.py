@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,6 +28,9 @@ class Plan:
     is_fresh: bool = False
     everything: bool = False
     """Whether to build also the models that cannot have changed since their last build."""
+    shown: Mapping[str, str] | None = None
+    """By relation, the fingerprint (`NodeResult.inputs`) of the version that the caller shows. Other versions are built
+    again. None if the caller shows none."""
 
 
 @dataclass(frozen=True)

@@ -127,7 +127,10 @@ def _build(
     problems: list[str] = []
     findings: tuple[str, ...] = ()
     yield Step("models")
-    for node in build(work.connection, project, plan.models, as_of=observed_at, everything=plan.everything):
+    rebuild = _not_shown(work.connection, plan, project)
+    for node in build(
+        work.connection, project, plan.models, as_of=observed_at, everything=plan.everything, rebuild=rebuild
+    ):
         if node.status in ("error", "failed"):
             _raise_for_storage(work, node)
             problems.append(f"{node.relation}: {node.message}")
@@ -137,6 +140,20 @@ def _build(
             yield _page(work.connection, project, node)
         yield node
     return _Built(tuple(problems), findings)
+
+
+def _not_shown(connection: duckdb.DuckDBPyConnection, plan: Plan, project: Project) -> list[str]:
+    """Return the models of which the caller shows no version or another one than the last."""
+    if plan.shown is None:
+        return []
+    builds = last_results(connection).builds
+    relations = {name: project.node(name).relation for name in plan.models}
+    return [
+        name
+        for name, relation in relations.items()
+        if relation not in plan.shown
+        or (builds.get(relation, {}).get("inputs") or "") != plan.shown[relation]
+    ]
 
 
 def _check(work: Build, plan: Plan, project: Project, read: _Read, built: _Built) -> tuple[str, ...]:

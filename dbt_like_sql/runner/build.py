@@ -33,7 +33,6 @@ MEMORY = "5GB"
 """Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 
 _ROWS_TO_CHECKPOINT = 50_000
-_KEPT = "The last good version is kept."
 _RETURNED = "_returned_by_python"
 
 
@@ -45,16 +44,17 @@ def build(
     as_of: datetime | None = None,
     memory: str = MEMORY,
     everything: bool = False,
+    rebuild: Collection[str] = (),
 ) -> Iterator[NodeResult]:
     """Build and test the selected nodes, and yield one result as each node finishes.
 
-    `selected` is None to build every node. Nodes that cannot have changed are left as they are, unless
-    `everything` is set. A full build without failures also drops the tables of seeds and models that no
-    longer exist. `as_of` is the observation time of the data; it is stored with the results in the
-    schema `meta`.
+    `selected` is None to build every node. Nodes that cannot have changed are left as they are, except
+    those in `rebuild`, or all if `everything` is set. A full build without failures also drops the
+    tables of seeds and models that no longer exist. `as_of` is the observation time of the data; it is
+    stored with the results in the schema `meta`.
     """
     wanted = set(project.nodes) if selected is None else {project.node(name).name for name in selected}
-    return _build(connection, project, wanted, as_of, memory, everything)
+    return _build(connection, project, wanted, as_of, memory, wanted if everything else rebuild)
 
 
 def _build(
@@ -63,11 +63,11 @@ def _build(
     wanted: Collection[str],
     as_of: datetime | None,
     memory: str,
-    everything: bool,
+    rebuild: Collection[str],
 ) -> Iterator[NodeResult]:
     _restore_leftovers(connection)
     fingerprints = Fingerprints(connection, project)
-    last = last_results.LastResults({}, {}) if everything else last_results.read(connection)
+    last = last_results.read(connection).without({project.node(name).relation for name in rebuild})
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
     replaced_rows = 0
@@ -114,21 +114,43 @@ def _attempt(
         return replace(result, status="skipped", message=message, blocked_by=failed)
     inputs = _fingerprint(fingerprints.of_inputs, node)
     before = last.builds.get(node.relation, {})
-    if kept and inputs and before.get("status") == "success" and before.get("inputs") == inputs:
+    if (
+        kept == _kind(node)
+        and inputs
+        and before.get("status") == "success"
+        and before.get("inputs") == inputs
+    ):
         tested = _fingerprint(fingerprints.of_tests, node)
         result = replace(result, status="unchanged", rows=before["row_count"], inputs=inputs, tested=tested)
         if tested and before.get("tested") == tested:
             return replace(result, tests=last.test_results(project, node))
         tests = _run_tests(connection, project, node, broken)
         if blocking := _blocking(tests):
-            message = f"{blocking} {_KEPT}"
+            message = f"{blocking} {_outcome(node, kept)}"
             return replace(result, status="failed", tests=tests, is_tested=True, message=message)
-        return replace(result, tests=tests, is_tested=True)
+        return replace(result, tests=tests, is_tested=True, tested=tested if _have_run(tests) else "")
     fingerprints.forget(node)
     result = _build_node(connection, project, node, broken, kept)
     if result.status == "success":
-        return replace(result, inputs=inputs, tested=_fingerprint(fingerprints.of_tests, node))
+        tested = _fingerprint(fingerprints.of_tests, node) if _have_run(result.tests) else ""
+        return replace(result, inputs=inputs, tested=tested)
     return result
+
+
+def _kind(node: Model | Seed) -> str:
+    return node.materialized if isinstance(node, Model) else "table"
+
+
+def _outcome(node: Model | Seed, kept: str | None) -> str:
+    """Return what readers of the table get after a blocking test has failed."""
+    if _kind(node) == "view":
+        return "A view shows the rows of the tables that it reads, so nothing is published until it passes."
+    return "The last good version is kept." if kept else "There is no earlier version to keep."
+
+
+def _have_run(tests: Iterable[TestResult]) -> bool:
+    """Return whether all tests have run; some read a table that has failed."""
+    return all(test.status == "pass" or test.failures for test in tests)
 
 
 def _fingerprint(function: Callable[[Model | Seed], str], node: Model | Seed) -> str:
@@ -175,13 +197,12 @@ def _build_node(
     tests = _run_tests(connection, project, node, broken)
     if blocking := _blocking(tests):
         _restore(connection, node.schema, node.name)
-        outcome = _KEPT if kept else "There is no earlier version to keep."
-        message = f"{blocking} {outcome}"
+        message = f"{blocking} {_outcome(node, kept)}"
         return replace(result, status="failed", tests=tests, is_tested=True, message=message)
     if kept:
         connection.execute(f"drop {kept} {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
     rows = None
-    if not isinstance(node, Model) or node.materialized == "table":
+    if _kind(node) == "table":
         [[rows]] = connection.execute(f"select count(*) from {node.relation}").fetchall()
     return replace(result, rows=rows, columns=columns, tests=tests, is_tested=True)
 
@@ -239,8 +260,7 @@ def _comment(
 ) -> None:
     """Store the descriptions as comments in the database, where BI tools show them."""
     comments = {c.name: c.comment for c in node.columns}
-    kind = node.materialized if isinstance(node, Model) else "table"
-    statements = [f"comment on {kind} {node.relation} is {literal(node.description or None)}"]
+    statements = [f"comment on {_kind(node)} {node.relation} is {literal(node.description or None)}"]
     for column in columns:
         text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())
         if text:

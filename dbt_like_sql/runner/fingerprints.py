@@ -17,6 +17,7 @@ import duckdb
 
 from dbt_like_sql.runner.project import Model, Project, Seed
 from dbt_like_sql.runner.sql import describe, quoted
+from dbt_like_sql.runner.volatile import is_volatile
 
 _FORMAT = "1"
 """Part of every fingerprint. A new value makes the next build build everything."""
@@ -27,15 +28,6 @@ _WHOLE_ROWS = re.compile(r"(?<!is )(?<!not )\b(distinct|except|intersect|natural
 
 _NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
 """What may be the name of a table in a test."""
-
-_COMMENT = re.compile(r"--[^\n]*")
-_VOLATILE = re.compile(
-    r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp)\b"
-    r"|\b(now|today|get_current_time\w*|random|\w*uuid\w*|nextval|current_setting|getvariable|getenv|read_\w+|glob"
-    r"|\w+_scan|query|query_table)\s*\(",
-    re.IGNORECASE,
-)
-"""Functions and files whose content does not depend on the tables that are read."""
 
 Columns = frozenset[str] | None
 """Columns of a table, in lower case; None for all of them."""
@@ -59,7 +51,7 @@ class Fingerprints:
         Raises:
             duckdb.Error: a table that it reads does not exist, or lacks a column.
         """
-        if isinstance(node, Model) and _VOLATILE.search(_COMMENT.sub("", node.code)):
+        if isinstance(node, Model) and is_volatile(node):
             return ""
         return self._digest([_definition(self._project, node), *self._read(node, self._used(node))])
 
@@ -113,7 +105,7 @@ class Fingerprints:
             yield _definition(self._project, node)
             yield from self._read(node, columns)
         else:
-            yield f"{relation} {sorted(columns or ())} {self._content(relation, columns)}"
+            yield f"{relation} {self._content(relation, columns)}"
 
     def _content(self, relation: str, columns: Columns) -> str:
         known = self._contents.get(relation, {})
@@ -123,14 +115,18 @@ class Fingerprints:
         return known[columns]
 
     def _scan(self, relation: str, wanted: list[Columns]) -> Mapping[Columns, str]:
-        existing = [name for name, _ in describe(self._connection, relation)]
-        sums = []
+        # By name, because the values of two columns may be exchanged.
+        existing = sorted(describe(self._connection, relation))
+        sums, types = [], []
         for columns in wanted:
-            names = existing if columns is None else [n for n in existing if n.lower() in columns]
+            shown = [column for column in existing if columns is None or column[0].lower() in columns]
+            names = ", ".join(quoted(name) for name, _ in shown)
             # A sum, because the order of the rows does not count; in 16 bytes, so that it cannot overflow.
-            sums.append(f"sum(hash({', '.join(map(quoted, names))})::hugeint)" if names else "0")
+            sums.append(f"sum(hash({names})::hugeint)" if names else "0")
+            types.append(shown)
         [row] = self._connection.execute(f"select count(*), {', '.join(sums)} from {relation}").fetchall()
-        return {columns: f"{row[0]} {found}" for columns, found in zip(wanted, row[1:], strict=True)}
+        found = zip(wanted, types, row[1:], strict=True)
+        return {columns: f"{shown} {row[0]} {content}" for columns, shown, content in found}
 
     @cached_property
     def _wanted(self) -> Mapping[str, set[Columns]]:
@@ -169,7 +165,7 @@ def _reads(project: Project, node: Model | Seed, columns: Columns) -> Mapping[st
 
 def _definition(project: Project, node: Model | Seed) -> str:
     """Return all that the project's files say about the content of a table, and about its comments."""
-    comments = [node.description, *(f"{column.name} {column.comment}" for column in node.columns)]
+    comments = [node.description, *(f"{c.name} {c.data_type} {c.comment}" for c in node.columns)]
     if isinstance(node, Model):
         return "\n".join([node.relation, node.materialized, node.code, *comments])
     content = (project.root / node.path).read_text(encoding="utf-8-sig")

@@ -7,7 +7,7 @@ the same data again changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,12 @@ class LastResults:
 
     builds: Mapping[str, Mapping[str, Any]]
     tests: Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+    def without(self, relations: Collection[str]) -> LastResults:
+        """Return the results of all but some tables."""
+        return LastResults(
+            {name: row for name, row in self.builds.items() if name not in relations}, self.tests
+        )
 
     def test_results(self, project: Project, node: Model | Seed) -> tuple[TestResult, ...]:
         """Return the last result of each test of a node, without samples of failing rows."""

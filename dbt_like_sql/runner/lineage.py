@@ -105,7 +105,9 @@ def _query(node: exp.Expr, scope: _Scope) -> Relation:
         return _select(node, scope.inner())
     if isinstance(node, exp.SetOperation):
         left, right = _query(node.this, scope.inner()), _query(node.expression, scope.inner())
-        _expressions(node, scope.inner(), skip=("this", "expression", "with_"))
+        scope.conditions |= _expressions(node, scope.inner(), skip=("this", "expression", "with_"))
+        if _compares_rows(node):
+            scope.conditions |= left.all_origins() | right.all_origins()
         return _union(left, right, by_name=bool(node.args.get("by_name")))
     if isinstance(node, exp.Subquery):
         relation = _query(node.this, scope.inner())
@@ -117,8 +119,9 @@ def _query(node: exp.Expr, scope: _Scope) -> Relation:
     # What is left is a PIVOT; its output columns depend on the data.
     inner = scope.inner()
     _source(node.this, inner)
-    rest = _expressions(node, inner, skip=("this", "alias"))
-    return Relation({}, is_open=True, rest=rest | _star(inner).all_origins())
+    rest = _expressions(node, inner, skip=("this", "alias")) | _star(inner).all_origins()
+    scope.conditions |= rest
+    return Relation({}, is_open=True, rest=rest)
 
 
 def _with_ctes(node: exp.Expr, scope: _Scope) -> _Scope:
@@ -147,6 +150,8 @@ def _recursive(cte: exp.CTE, name: str, body: exp.Union, scope: _Scope) -> Relat
         if grown == relation:
             break
         relation = grown
+    if _compares_rows(body):
+        scope.conditions |= relation.all_origins()
     return relation
 
 
@@ -157,7 +162,22 @@ def _select(node: exp.Select, scope: _Scope) -> Relation:
     _joins(node, scope)
     parts = [_projection(p, scope) for p in node.expressions]
     scope.conditions |= _expressions(node, scope, skip=("with_", "from_", "joins", "expressions"))
-    return _side_by_side(parts)
+    output = _side_by_side(parts)
+    if _compares_rows(node):
+        scope.conditions |= output.all_origins()
+    return output
+
+
+def _compares_rows(node: exp.Expr) -> bool:
+    """Return whether all output columns of a query determine its rows, also those that nothing reads later."""
+    if isinstance(node, exp.SetOperation):
+        return not isinstance(node, exp.Union) or bool(node.args.get("distinct"))
+    if any(node.args.get(part) for part in ("distinct", "limit", "offset", "sample")):
+        return True
+    group = node.args.get("group")
+    by_place = group and (group.args.get("all") or any(isinstance(e, exp.Literal) for e in group.expressions))
+    # unnest() in the list of columns makes rows.
+    return bool(by_place) or any(p.find(exp.Explode, exp.Unnest) for p in node.expressions)
 
 
 def _projection(node: exp.Expr, scope: _Scope) -> Relation:
@@ -205,6 +225,8 @@ def _joins(node: exp.Expr, scope: _Scope) -> None:
             side = join.side.upper()
             scope.merged[name] = right if side == "RIGHT" else left | right if side == "FULL" else left
         scope.conditions |= _expressions(join, scope, skip=("this", "using"))
+        if join.method.upper() == "NATURAL":
+            scope.conditions |= before.all_origins() | after.all_origins()
 
 
 def _source(node: exp.Expr, scope: _Scope) -> None:
@@ -229,6 +251,7 @@ def _source(node: exp.Expr, scope: _Scope) -> None:
         relation = _query(inside, scope)
     else:  # a table function; any of its columns may come from any of its arguments
         rest = _expressions(node, scope, skip=("alias", "joins", "pivots"))
+        scope.conditions |= rest
         relation = Relation({}, is_open=True, rest=rest)
     relation = _renamed(relation, node)
     for pivot in node.args.get("pivots") or ():

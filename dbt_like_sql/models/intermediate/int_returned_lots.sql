@@ -4,7 +4,8 @@ with recursive returns as (
         unit,
         leg,
         customer_id,
-        redemption_id
+        redemption_id,
+        entry_at
     from intermediate.int_ledger_entries
     where is_counted and customer_id is not null and amount > 0 and entry_class = 'redeem_return'
 ),
@@ -15,6 +16,8 @@ paid_by as (
         returns.event_id,
         returns.unit,
         returns.leg,
+        returns.customer_id,
+        returns.entry_at,
         redeems.event_id as redeem_event_id
     from returns
     inner join intermediate.int_ledger_entries as redeems
@@ -32,6 +35,7 @@ paid_from as (
         paid_by.event_id,
         paid_by.unit,
         paid_by.leg,
+        paid_by.customer_id,
         lots.earn_basis,
         if(lots.entry_class = 'redeem_return', lots.event_id, null) as returned_event_id,
         if(lots.entry_class = 'redeem_return', lots.leg, null) as returned_leg,
@@ -45,24 +49,84 @@ paid_from as (
         on lots.event_id = allocations.lot_event_id
         and lots.leg = allocations.lot_leg
         and lots.unit = allocations.unit
+    -- A debit beyond all credits is met by later ones, even by those that return it. These do not say how it was earned.
+    where lots.entry_class <> 'redeem_return'
+        or (lots.entry_at, lots.event_id, lots.leg) < (paid_by.entry_at, paid_by.event_id, paid_by.leg)
     group by all
 ),
 
--- Points may come back, be spent and come back again, so that the basis of a lot can depend on that of another one.
--- A round decides the lots that depend on those of the round before. No chain is longer than a customer's returns.
+-- How most of it was earned, of what was not itself returned.
+earned as (
+    select
+        event_id,
+        unit,
+        leg,
+        earn_basis
+    from (
+        select
+            event_id,
+            unit,
+            leg,
+            earn_basis,
+            row_number() over (
+                partition by event_id, unit, leg
+                order by earn_basis is null, sum(amount) desc, earn_basis
+            ) as preference
+        from paid_from
+        group by event_id, unit, leg, earn_basis
+    )
+    where preference = 1
+),
+
+-- Points may come back, be spent and come back again. The basis of such a lot depends on that of others.
+chained as (
+    select distinct
+        event_id,
+        unit,
+        leg,
+        customer_id
+    from paid_from
+    where returned_event_id is not null
+),
+
+shares as (
+    select
+        paid_from.event_id,
+        paid_from.unit,
+        paid_from.leg,
+        if(sources.event_id is null, coalesce(paid_from.earn_basis, earned.earn_basis), null) as earn_basis,
+        sources.event_id as returned_event_id,
+        sources.leg as returned_leg,
+        paid_from.amount
+    from paid_from
+    inner join chained
+        on chained.event_id = paid_from.event_id
+        and chained.unit = paid_from.unit
+        and chained.leg = paid_from.leg
+    left join earned
+        on earned.event_id = paid_from.returned_event_id
+        and earned.unit = paid_from.unit
+        and earned.leg = paid_from.returned_leg
+    left join chained as sources
+        on sources.event_id = paid_from.returned_event_id
+        and sources.unit = paid_from.unit
+        and sources.leg = paid_from.returned_leg
+),
+
+-- A round decides the lots that depend on those of the round before. No chain is longer than a customer's lots in it.
 last_round as (
-    select coalesce(max(lots), 0) as round_number
-    from (select count(*) as lots from returns group by customer_id, unit)
+    select coalesce(max(lots), 0) + 1 as round_number
+    from (select count(*) as lots from chained group by customer_id, unit)
 ),
 
 rounds as (
-    select distinct
+    select
         event_id,
         unit,
         leg,
         null::varchar as earn_basis,
         0 as round_number
-    from paid_from
+    from chained
     union all
     select
         event_id,
@@ -72,33 +136,33 @@ rounds as (
         round_number
     from (
         select
-            paid_from.event_id,
-            paid_from.unit,
-            paid_from.leg,
-            coalesce(paid_from.earn_basis, returned.earn_basis) as earn_basis,
+            shares.event_id,
+            shares.unit,
+            shares.leg,
+            coalesce(shares.earn_basis, returned.earn_basis) as earn_basis,
             lots.round_number + 1 as round_number,
             row_number() over (
-                partition by paid_from.event_id, paid_from.unit, paid_from.leg
+                partition by shares.event_id, shares.unit, shares.leg
                 order by
-                    coalesce(paid_from.earn_basis, returned.earn_basis) is null,
-                    sum(paid_from.amount) desc,
-                    coalesce(paid_from.earn_basis, returned.earn_basis)
+                    coalesce(shares.earn_basis, returned.earn_basis) is null,
+                    sum(shares.amount) desc,
+                    coalesce(shares.earn_basis, returned.earn_basis)
             ) as preference
         from rounds as lots
-        inner join paid_from
-            on paid_from.event_id = lots.event_id
-            and paid_from.unit = lots.unit
-            and paid_from.leg = lots.leg
+        inner join shares
+            on shares.event_id = lots.event_id
+            and shares.unit = lots.unit
+            and shares.leg = lots.leg
         left join rounds as returned
-            on returned.event_id = paid_from.returned_event_id
-            and returned.leg = paid_from.returned_leg
-            and returned.unit = paid_from.unit
+            on returned.event_id = shares.returned_event_id
+            and returned.leg = shares.returned_leg
+            and returned.unit = shares.unit
         where lots.round_number < (select round_number from last_round)
         group by
-            paid_from.event_id,
-            paid_from.unit,
-            paid_from.leg,
-            coalesce(paid_from.earn_basis, returned.earn_basis),
+            shares.event_id,
+            shares.unit,
+            shares.leg,
+            coalesce(shares.earn_basis, returned.earn_basis),
             lots.round_number
     )
     where preference = 1
@@ -106,12 +170,16 @@ rounds as (
 
 final as (
     select
-        event_id,
-        unit,
-        leg,
-        earn_basis
-    from rounds
-    where round_number = (select round_number from last_round)
+        earned.event_id,
+        earned.unit,
+        earned.leg,
+        if(rounds.event_id is null, earned.earn_basis, rounds.earn_basis) as earn_basis
+    from earned
+    left join rounds
+        on rounds.event_id = earned.event_id
+        and rounds.unit = earned.unit
+        and rounds.leg = earned.leg
+        and rounds.round_number = (select round_number from last_round)
 )
 
 select * from final

@@ -125,28 +125,25 @@ def _bases(world: World) -> dict[Key, str | None]:
     for (lot, debit), row in allocations(world).items():
         paid[debit].append((lot, row["amount"]))
     all_entries = entries(world)
+    own = {_key(entry): entry.basis for entry in all_entries}
     bases: dict[Key, str | None] = {}
-    returned = []
     for entry in all_entries:
-        if entry.amount > 0:
-            bases[_key(entry)] = entry.basis
-            if entry.entry_class == "redeem_return":
-                returned.append(entry)
-    for _ in returned:
-        before = dict(bases)
-        for entry in returned:
-            sums: dict[str, Decimal] = defaultdict(Decimal)
-            for redeem in all_entries:
-                is_its = (
-                    redeem.event.id == entry.event.id
-                    if entry.leg == "revocation"
-                    else redeem.event.redemption_id == entry.event.redemption_id is not None
-                )
-                if is_its and redeem.entry_class == "redeem" and redeem.unit == entry.unit:
-                    for lot, amount in paid[_key(redeem)]:
-                        if basis := before[lot]:
-                            sums[basis] += amount
-            bases[_key(entry)] = min(sums, key=lambda basis: (-sums[basis], basis)) if sums else entry.basis
-        if bases == before:
-            break
+        if entry.amount <= 0:
+            continue
+        bases[_key(entry)] = entry.basis
+        if entry.entry_class != "redeem_return":
+            continue
+        sums: dict[str, Decimal] = defaultdict(Decimal)
+        for redeem in all_entries:
+            is_its = (
+                redeem.event.id == entry.event.id
+                if entry.leg == "revocation"
+                else redeem.event.redemption_id == entry.event.redemption_id is not None
+            )
+            if is_its and redeem.entry_class == "redeem" and redeem.unit == entry.unit:
+                for lot, amount in paid[_key(redeem)]:
+                    # A lot that came back later is not known yet.
+                    if basis := bases.get(lot, own[lot]):
+                        sums[basis] += amount
+        bases[_key(entry)] = min(sums, key=lambda basis: (-sums[basis], basis)) if sums else entry.basis
     return bases

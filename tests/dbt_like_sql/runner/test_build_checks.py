@@ -141,7 +141,8 @@ def test_documented_column_that_does_not_exist_fails(
     result = run(connection, root, "stg_all")["stg_all"]
     assert result.status == "failed"
     assert result.message == (
-        "documented_columns: Documented columns that do not exist: phone. There is no earlier version to keep."
+        "documented_columns: Documented columns that do not exist: phone. A view shows the rows of the tables that it "
+        "reads, so nothing is published until it passes."
     )
 
 

@@ -120,7 +120,9 @@ def test_tests_run_again_only_if_they_or_what_they_read_changed(
     [
         "select now() as at",
         "select Current_Date as day",
-        "select random() as r",
+        "select '--' || random() as r",
+        "select age(timestamp '2026-01-01') as a",
+        "select * from (select 1 as x) using sample 1",
         "select * from read_csv('rows.csv')",
     ],
 )
@@ -130,6 +132,83 @@ def test_model_that_reads_more_than_tables_is_always_built(
     root = write({"models/marts/fct_a.sql": sql, "rows.csv": "a,b\n1,2\n"})
     monkeypatch.chdir(root)
     assert [statuses(run(connection, root))["fct_a"] for _ in range(2)] == ["success", "success"]
+
+
+def test_exchanged_renamed_and_retyped_columns_rebuild_the_readers(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    root = write(
+        SHOP
+        | {
+            "models/intermediate/int_pair.sql": "select id as p, amount as q from rivo_raw.events",
+            "models/reports/rpt_pair.sql": "select p - q as difference from intermediate.int_pair",
+            "models/reports/rpt_python.py": "def model(int_pair):\n    return int_pair\n",
+        }
+    )
+    for pair in (
+        "id as q, amount as p",
+        "id as q, amount as p, 1 as r",
+        "id::bigint as q, amount as p, 1 as r",
+    ):
+        run(connection, root)
+        write({"models/intermediate/int_pair.sql": f"select {pair} from rivo_raw.events"})
+        run(connection, root)
+        after_edit = contents(connection)
+        types = rows(connection, "describe reports.rpt_pair") + rows(
+            connection, "describe reports.rpt_python"
+        )
+        run(connection, root, everything=True)
+        assert contents(connection) == after_edit, pair
+        assert (
+            rows(connection, "describe reports.rpt_pair") + rows(connection, "describe reports.rpt_python")
+            == types
+        )
+
+
+def test_test_that_could_not_run_runs_in_the_next_build(
+    connection: duckdb.DuckDBPyConnection, write: Write
+) -> None:
+    root = write(
+        SHOP
+        | {
+            "tests/t.sql": "select * from marts.fct_event where customer_id in (select members from reports.rpt_a)",
+            "tests/t.yml": "data_tests: [{name: t, config: {severity: warn}}]",
+            "models/reports/rpt_a.sql": "select 99 as members",
+            "models/reports/rpt_b.sql": "select count(*) as members from marts.fct_event",
+        }
+    )
+    run(connection, root)
+    node = next(
+        name for name, result in run(connection, root).items() if any(t.name == "t" for t in result.tests)
+    )
+    other = "fct_event" if node == "rpt_a" else "rpt_a"
+    good = (root / f"models/{'marts' if other == 'fct_event' else 'reports'}/{other}.sql").read_text()
+    write(
+        {
+            f"models/{'marts' if other == 'fct_event' else 'reports'}/{other}.sql": "select error('no') as members"
+        }
+    )
+    run(connection, root)
+    write({f"models/{'marts' if other == 'fct_event' else 'reports'}/{other}.sql": good})
+    run(connection, root)
+    [result] = [test for test in run(connection, root)[node].tests if test.name == "t"]
+    assert result.message == "Passed."
+
+
+@pytest.mark.parametrize(
+    ("code", "is_built"),
+    [
+        ("import math\ndef model(stg_events):\n    return stg_events\n", False),
+        ("import os\ndef model(stg_events):\n    return stg_events\n", True),
+        ("def model(stg_events):\n    return stg_events.sample(1)\n", True),
+    ],
+)
+def test_python_model_is_built_again_only_if_it_may_read_more_than_tables(
+    connection: duckdb.DuckDBPyConnection, write: Write, code: str, is_built: bool
+) -> None:
+    root = write(SHOP | {"models/marts/fct_python.py": code})
+    run(connection, root)
+    assert statuses(run(connection, root))["fct_python"] == ("success" if is_built else "unchanged")
 
 
 def test_table_that_was_dropped_is_built(connection: duckdb.DuckDBPyConnection, shop: Path) -> None:
@@ -183,6 +262,31 @@ WIDER = {
         where not exists (select 1 from marts.fct_event as events where events.customer_id = members.customer_id)
         """,
     "models/reports/rpt_wide.sql": "select * from staging.stg_customers",
+    **{
+        f"models/reports/rpt_rows_{number}.sql": sql
+        for number, sql in enumerate(
+            (
+                "with d as (select distinct customer_id, amount from staging.stg_events) select customer_id from d",
+                "with d as (select customer_id, amount from staging.stg_events "
+                "union select customer_id, points from staging.stg_customers) select count(*) as n from d",
+                "with d as (select customer_id, amount from staging.stg_events "
+                "except select customer_id, points from staging.stg_customers) select count(*) as n from d",
+                "with d as (select customer_id, amount, count(*) as n from staging.stg_events group by all) "
+                "select customer_id, n from d",
+                "with d as (select customer_id, amount, count(*) as n from staging.stg_events group by 1, 2) "
+                "select customer_id, n from d",
+                "with d as (select customer_id, amount from staging.stg_events order by 2 desc, 1 limit 1) "
+                "select customer_id from d",
+                "select event_id from staging.stg_events cross join unnest(range(amount % 5)) as series (x)",
+                "with d as (select event_id, unnest(range(amount % 5)) as x from staging.stg_events) "
+                "select event_id from d",
+                "with c as (select customer_id, points as amount from staging.stg_customers) "
+                "select event_id from staging.stg_events natural join c",
+                "with recursive d as (select customer_id, amount % 3 as x from staging.stg_events "
+                "union select customer_id, x - 1 from d where x > 0) select customer_id from d",
+            )
+        )
+    },
 }
 
 
