@@ -1,4 +1,4 @@
-"""The freshness policy of all tables, computed from the schedule of syncs."""
+"""The freshness policy of raw tables and the published file, computed from the schedule of syncs."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ daily_sync = dg.define_asset_job(
     "daily_sync",
     selection=_EVERYTHING,
     executor_def=dg.in_process_executor,
-    description="Reads all lists, builds all models, runs all checks, and publishes the warehouse.",
+    description="Reads all lists, builds and checks the models that may have changed, and publishes the warehouse.",
 )
 
 full_sweep = dg.define_asset_job(

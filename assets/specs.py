@@ -140,7 +140,7 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         metadata=metadata,
         skippable=True,
         # No freshness policy: a table is not built again while nothing that it is built from changes. The lists and the
-        # published file tell whether syncs run.
+        # published file show whether syncs run.
     )
 
 

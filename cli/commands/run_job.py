@@ -35,13 +35,13 @@ def run_sync(
 ) -> int:
     """Run one sync through Dagster, so that Dagster's UI shows it, and return the exit code.
 
-    `only` restricts which lists are read; all models are built in any case. With `as_json`, one JSON document goes to
+    `only` restricts which lists are read, not which models are built. With `as_json`, one JSON document goes to
     standard output and everything else to standard error.
     """
     instance = open_instance()
     # Here too, not only in the op: Dagster writes one event per planned table before the op begins.
     keep_connections(instance)
-    # What has been imported stays, so the search for garbage need not look at it.
+    # Imported modules stay, so the search for garbage need not look at them.
     gc.freeze()
     job = defs.resolve_job_def("daily_sync")
     terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)

@@ -25,7 +25,7 @@ def _list_names(_context: click.Context, _option: click.Parameter, value: str | 
 Examples:
   rivo sync
   rivo sync --full                        read every list completely
-  rivo sync --only customers,rewards      read two lists; build all models
+  rivo sync --only customers,rewards      read two lists; build the models
   rivo sync --json > sync.json            write a JSON document; progress goes to standard error
 
 \b

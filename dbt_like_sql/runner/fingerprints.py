@@ -24,10 +24,10 @@ _FORMAT = "1"
 
 _WORDS = re.compile(r"\w+")
 _WHOLE_ROWS = re.compile(r"(?<!is )(?<!not )\b(distinct|except|intersect|natural|columns)\b", re.IGNORECASE)
-"""What makes a test depend on columns that it does not name."""
+"""Words that make a test depend on columns that it does not name."""
 
 _NAMES = re.compile(r"\b[a-z_]\w*\.[a-z_]\w*\b")
-"""What may be the name of a table in a test."""
+"""Possible names of tables in a test."""
 
 Columns = frozenset[str] | None
 """Columns of a table, in lower case; None for all of them."""

@@ -32,7 +32,7 @@ class NodeResult:
     is_tested: bool = False
     """Whether its tests ran in this build."""
     inputs: str = ""
-    """Fingerprint of what it was built from; empty if it was not, or if this cannot be told."""
+    """Fingerprint of what it was built from; empty if it was not, or if its rows depend on more than tables."""
     tested: str = ""
     """Fingerprint of its tests and of the other tables that they read."""
     blocked_by: tuple[str, ...] = ()

@@ -1,5 +1,5 @@
--- What remains of a customer's lots, less the debits that no credit has met, is the balance. Both cannot be left over:
--- a debit without a lot takes from the next one.
+-- The remaining amounts of a customer's lots, less the debits that no credit has met, are the balance. Both cannot be
+-- left over: a debit without a lot takes from the next one.
 with ledger as (
     select
         customer_id,

@@ -145,6 +145,31 @@ def test_selected_models_are_built_without_requests(store: DagsterStore) -> None
     assert store.server.requests == []
 
 
+def test_unchanged_model_keeps_its_materialization_and_the_results_of_its_checks(store: DagsterStore) -> None:
+    first = store.run_job()
+    again = store.run_job()
+
+    observed = {
+        event.asset_key.to_user_string() for event in again.get_asset_observation_events() if event.asset_key
+    }
+    assert "intermediate/int_ledger_entries" in observed
+    assert not observed & materialized(again)
+    assert "published/warehouse" in materialized(again)
+    assert metadata(store, "intermediate/int_ledger_entries")["fingerprint"]
+    # A run plans all checks: one without a result would show as skipped.
+    assert checks(again).keys() == checks(first).keys()
+    assert all(check.passed for check in checks(again).values())
+
+
+def test_model_that_was_built_outside_dagster_is_built_and_shown_by_the_next_run(store: DagsterStore) -> None:
+    store.run_job()
+    oldest = "update rivo_raw.points_events set order_id = 'x' where id = (select min(id) from rivo_raw.points_events)"
+    store.build(lambda work: work.connection.execute(oldest))
+
+    assert "intermediate/int_ledger_entries" in materialized(store.run_job())
+    assert "intermediate/int_ledger_entries" not in materialized(store.run_job())
+
+
 def test_resumed_run_reads_only_the_failed_list(store: DagsterStore) -> None:
     store.server.faults = ["http_404:rewards"]
     # The run that failed needs no models: what it has read is what the resumed run goes on from.

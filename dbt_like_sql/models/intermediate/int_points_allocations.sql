@@ -49,8 +49,8 @@ naming as (
     where debits.leg = 'original' and debits.kind = 'expired'
 ),
 
--- What a shop's expiry entries name is not documented. It is believed for a unit if nearly all of them name an event
--- of the same customer.
+-- Rivo does not document the object that an expiry entry names. It is believed for a unit if nearly all of them name an
+-- event of the same customer.
 units_with_names as (
     select debits.unit
     from debits
@@ -102,7 +102,7 @@ named_takings as (
     where left_in_lot > 0
 ),
 
--- What is left of lots and debits meets first in, first out: the n-th point received is the n-th point deducted.
+-- The rest of lots and debits meets first in, first out: the n-th point received is the n-th point deducted.
 -- `total` counts a customer's points up to the end of a lot or debit, and `number` its lots or debits.
 lots_left as (
     select

@@ -7,7 +7,7 @@ activity as (
     select
         customer_id,
         period_type,
-        -- What happened before the first period counts from its beginning.
+        -- Activity before the first period counts from its beginning.
         greatest(period_number, 1) as period_number,
         issued,
         redeemed

@@ -50,7 +50,7 @@ progress_checks as (
     from intermediate.int_tier_progress_measure
 ),
 
--- What webhooks announced about tiers in the seven days before the last read of the customers.
+-- Tiers that webhooks announced in the seven days before the last read of the customers.
 announced as (
     select
         count(*) filter (where deliveries.is_confirmed is not null) as judged,

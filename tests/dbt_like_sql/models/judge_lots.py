@@ -1,4 +1,4 @@
-"""What became of every point, worked out naively: each ledger is played through, lot by lot."""
+"""Lots and allocations of every point, worked out naively: each ledger is played through, lot by lot."""
 
 from __future__ import annotations
 
