@@ -32,11 +32,13 @@ def print_list(
     table = _table("layer", "name", ">rows", ">tests", "description")
     for name in names:
         node = project.node(name)
-        rows = last.builds.get(node.relation, {}).get("row_count")
+        built = last.builds.get(node.relation, {})
+        rows = built.get("row_count")
+        of_view = "view" if isinstance(node, Model) and node.materialized == "view" and built else ""
         table.add_row(
             node.schema,
             node.name,
-            "" if rows is None else f"{rows:,}",
+            of_view if rows is None else f"{rows:,}",
             str(len(project.tests_of(name))),
             Text(first_sentence(node.description)),
         )

@@ -93,7 +93,7 @@ def test_events_of_a_run_stay_small(store: DagsterStore) -> None:
     [run] = store.instance.get_runs(limit=1)
     database = store.folder / "dagster" / "history" / "runs" / f"{run.run_id}.db"
 
-    assert database.stat().st_size < 4_000_000
+    assert database.stat().st_size < 5_000_000
 
 
 def test_model_materialization_has_numbers(store: DagsterStore) -> None:
@@ -259,8 +259,7 @@ def test_sync_succeeds_if_a_picture_fails(store: DagsterStore, monkeypatch: pyte
         raise KeyError("glyph")
 
     monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
-    store.wait(1)
-    assert store.run_job("rivo_raw/vip_tiers", "reports/rpt_tier_migration").success
+    assert store.run_job("reports/rpt_tier_migration").success
     key = dg.AssetKey(["reports", "rpt_tier_migration"])
     event = store.instance.get_latest_materialization_event(key)
     assert event

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 import sqlalchemy as sa
 
@@ -67,7 +68,9 @@ def test_postgres_storage_records_a_sync_and_erases_a_person(
     assert os.environ.get("DAGSTER_POSTGRES_URL") is None
 
 
-def test_postgres_storage_deletes_old_runs(postgres: Postgres, rivo: Callable[..., str]) -> None:
+def test_postgres_storage_deletes_old_runs(
+    postgres: Postgres, rivo: Callable[..., str], tmp_path: Path
+) -> None:
     def counts() -> list[int]:
         """Count the rows of the old run, of its events and of its checks."""
         with postgres.connection() as connection:
@@ -80,7 +83,10 @@ def test_postgres_storage_deletes_old_runs(postgres: Postgres, rivo: Callable[..
         [old] = connection.execute(sa.text("select run_id from runs order by id desc limit 1")).one()
         connection.execute(sa.text("update runs set create_timestamp = now() - interval '91 days'"))
     rivo("sync")
-    assert counts()[0] == 1, "what is there was made in it"
-    assert all(counts())
+    assert all(counts()), "tables that have not changed were last made in it"
+    # As after a release that changed all models.
+    with duckdb.connect(str(tmp_path / "rivo.duckdb")) as warehouse:
+        warehouse.execute("update meta.build_results set inputs = null")
+    rivo("sync")
     rivo("sync")
     assert counts() == [0, 0, 0]

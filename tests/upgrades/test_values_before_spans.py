@@ -39,7 +39,7 @@ def built(
     tmp_path = tmp_path_factory.mktemp("both")
     options = {"timezone": ZONES[number], "patience_seconds": 0.5}
     with open_store(tmp_path / "after.duckdb", SHOPS[number], options=options) as store:
-        for days in (100, 65, 37, 36, 8, 7, 1, 0):
+        for days in (100, 37, 36, 8, 1, 0):
             store.sync(at=DEFAULT_END - timedelta(days=days), models=days == 0)
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path / "project", filter="data")

@@ -13,6 +13,7 @@ import pytest
 
 import dbt_like_sql
 from cli.main import main
+from dbt_like_sql.runner import Seed
 from pipelines.settings import PROJECT
 from tests.cli.conftest import KEY, Rivo
 from tests.harness.store import project
@@ -40,7 +41,8 @@ def test_models_list_shows_layer_name_rows_tests_and_description(rivo: Rivo, fil
     assert result.returncode == 0, result.stderr
     nodes = project().nodes
     for node in nodes.values():
-        assert re.search(rf"^{node.schema} +{node.name} +[\d,]+ +\d+ +\S", result.stdout, re.M), node.name
+        rows = r"[\d,]+" if isinstance(node, Seed) or node.materialized == "table" else "view"
+        assert re.search(rf"^{node.schema} +{node.name} +{rows} +\d+ +\S", result.stdout, re.M), node.name
     assert f"{len(nodes)} of {len(nodes)}." in result.stdout
     some = rivo("models", "list", "--select", "+dim_tier", "--exclude", "staging seeds")
     assert re.findall(r"^(\w+) +(\w+) ", some.stdout, re.M)[1:-1] == [
@@ -59,7 +61,11 @@ def test_models_build_publishes_the_models_it_built(rivo: Rivo, warehouse: Path,
         )
         connection.execute("create table marts.dim_old as select 1 as a")
 
-    result = rivo("models", "build", "-s", "dim_tier", "-s", "dim_date")
+    unchanged = rivo("models", "build", "-s", "dim_tier")
+    assert re.search(r"marts\.dim_tier +4 rows +unchanged", unchanged.stdout)
+    assert "Models     0 built, 1 unchanged" in unchanged.stdout
+
+    result = rivo("models", "build", "--all", "-s", "dim_tier", "-s", "dim_date")
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(r"marts\.dim_tier +4 rows +\d+\.\d\d s +\d+ tests", result.stdout)
     assert "Models     2 built" in result.stdout
