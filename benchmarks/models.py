@@ -44,7 +44,7 @@ def untested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
 def tested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
     """Build and test with the runner, as a sync does."""
     results = list(build(connection, project))
-    failed = [f"{result.relation}: {result.message}" for result in results if result.status != "success"]
+    failed = [f"{result.relation}: {result.message}" for result in results if not result.is_good]
     assert not failed, "\n".join(failed)
 
 
@@ -53,7 +53,7 @@ WAYS = {"bare": bare, "untested": untested, "tested": tested}
 
 def make_raw(entries: int, path: Path, years: int = 1) -> None:
     """Write the raw warehouse that every way to build starts from, after years of daily syncs."""
-    filled = path.with_suffix(".filled.duckdb")
+    filled = path.with_name(f"{path.stem}_filled.duckdb")
     with duckdb.connect(str(filled)) as connection:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("set preserve_insertion_order = false")
