@@ -42,7 +42,7 @@ BOOKED = st.dictionaries(
 """By day after the first of history: points issued, points redeemed, imported or adjusted, whether it is activity."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(stays=STAYS, booked=BOOKED)
 def test_spans_equal_the_days_of_a_random_customer(
     stays: list[tuple[int, int, int | None]], booked: dict[int, tuple[int, int, int, bool]]
@@ -140,7 +140,7 @@ ENTRIES = st.lists(
 BASES = {"issue_purchase": "purchase", "issue_action": "non_purchase"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(events=ENTRIES)
 def test_allocations_and_bases_equal_a_random_ledger_played_through(
     events: list[tuple[str, int, str, int]],
