@@ -290,7 +290,7 @@ WIDER = {
 }
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     edits=st.lists(
         st.tuples(st.sampled_from(EDITS), st.integers(1, 9), st.booleans()), min_size=1, max_size=6
