@@ -127,10 +127,8 @@ def _build(
     problems: list[str] = []
     findings: tuple[str, ...] = ()
     yield Step("models")
-    rebuild = _not_shown(work.connection, plan, project)
-    for node in build(
-        work.connection, project, plan.models, as_of=observed_at, everything=plan.everything, rebuild=rebuild
-    ):
+    rebuild = plan.models if plan.everything else _not_shown(work.connection, plan, project)
+    for node in build(work.connection, project, plan.models, as_of=observed_at, rebuild=rebuild):
         if node.status in ("error", "failed"):
             _raise_for_storage(work, node)
             problems.append(f"{node.relation}: {node.message}")

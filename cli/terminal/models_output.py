@@ -34,7 +34,7 @@ def print_list(
         node = project.node(name)
         built = last.builds.get(node.relation, {})
         rows = built.get("row_count")
-        of_view = "view" if isinstance(node, Model) and node.materialized == "view" and built else ""
+        of_view = "view" if node.materialized == "view" and built else ""
         table.add_row(
             node.schema,
             node.name,

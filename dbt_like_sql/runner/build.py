@@ -43,18 +43,17 @@ def build(
     *,
     as_of: datetime | None = None,
     memory: str = MEMORY,
-    everything: bool = False,
     rebuild: Collection[str] = (),
 ) -> Iterator[NodeResult]:
     """Build and test the selected nodes, and yield one result as each node finishes.
 
     `selected` is None to build every node. Nodes that cannot have changed are left as they are, except
-    those in `rebuild`, or all if `everything` is set. A full build without failures also drops the
-    tables of seeds and models that no longer exist. `as_of` is the observation time of the data; it is
-    stored with the results in the schema `meta`.
+    those in `rebuild`. A full build without failures also drops the tables of seeds and models that no
+    longer exist. `as_of` is the observation time of the data; it is stored with the results in the
+    schema `meta`.
     """
     wanted = set(project.nodes) if selected is None else {project.node(name).name for name in selected}
-    return _build(connection, project, wanted, as_of, memory, wanted if everything else rebuild)
+    return _build(connection, project, wanted, as_of, memory, rebuild)
 
 
 def _build(
@@ -115,7 +114,7 @@ def _attempt(
     inputs = _fingerprint(fingerprints.of_inputs, node)
     before = last.builds.get(node.relation, {})
     if (
-        kept == _kind(node)
+        kept == node.materialized
         and inputs
         and before.get("status") == "success"
         and before.get("inputs") == inputs
@@ -137,13 +136,9 @@ def _attempt(
     return result
 
 
-def _kind(node: Model | Seed) -> str:
-    return node.materialized if isinstance(node, Model) else "table"
-
-
 def _outcome(node: Model | Seed, kept: str | None) -> str:
     """Return what readers of the table get after a blocking test has failed."""
-    if _kind(node) == "view":
+    if node.materialized == "view":
         return "A view shows the rows of the tables that it reads, so nothing is published until it passes."
     return "The last good version is kept." if kept else "There is no earlier version to keep."
 
@@ -202,7 +197,7 @@ def _build_node(
     if kept:
         connection.execute(f"drop {kept} {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
     rows = None
-    if _kind(node) == "table":
+    if node.materialized == "table":
         [[rows]] = connection.execute(f"select count(*) from {node.relation}").fetchall()
     return replace(result, rows=rows, columns=columns, tests=tests, is_tested=True)
 
@@ -260,7 +255,7 @@ def _comment(
 ) -> None:
     """Store the descriptions as comments in the database, where BI tools show them."""
     comments = {c.name: c.comment for c in node.columns}
-    statements = [f"comment on {_kind(node)} {node.relation} is {literal(node.description or None)}"]
+    statements = [f"comment on {node.materialized} {node.relation} is {literal(node.description or None)}"]
     for column in columns:
         text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())
         if text:

@@ -15,7 +15,7 @@ from functools import cached_property
 
 import duckdb
 
-from dbt_like_sql.runner.project import Model, Project, Seed
+from dbt_like_sql.runner.project import Model, Node, Project, Seed
 from dbt_like_sql.runner.sql import describe, quoted
 from dbt_like_sql.runner.volatile import is_volatile
 
@@ -74,7 +74,7 @@ class Fingerprints:
 
     def _used(self, node: Model | Seed) -> Columns:
         """Return the columns of a node that something can depend on: all of a table, those that are read of a view."""
-        if not isinstance(node, Model) or node.materialized == "table":
+        if node.materialized == "table":
             return None
         used: set[str] = set()
         for test in self._project.tests_of(node.name):
@@ -101,7 +101,7 @@ class Fingerprints:
 
     def _table(self, relation: str, columns: Columns) -> Iterator[str]:
         node = self._project.tables.get(relation)
-        if isinstance(node, Model) and node.materialized == "view":
+        if isinstance(node, Node) and node.materialized == "view":
             yield _definition(self._project, node)
             yield from self._read(node, columns)
         else:
@@ -136,7 +136,7 @@ class Fingerprints:
         def visit(node: Model | Seed, columns: Columns) -> None:
             for relation, read in _reads(self._project, node, columns).items():
                 table = self._project.tables.get(relation)
-                if isinstance(table, Model) and table.materialized == "view":
+                if isinstance(table, Node) and table.materialized == "view":
                     visit(table, read)
                 else:
                     wanted[relation].add(read)

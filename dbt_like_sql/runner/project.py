@@ -78,6 +78,7 @@ class Node:
     """Names of the models and seeds it reads."""
     sources: tuple[str, ...] = ()
     """Names in SQL of the source tables it reads."""
+    materialized: Materialization = "table"
 
     @property
     def relation(self) -> str:
@@ -92,7 +93,6 @@ class Model(Node):
     code: str = ""
     """Text of the file."""
     language: Literal["sql", "python"] = "sql"
-    materialized: Materialization = "table"
     is_open: bool = False
     """Whether it may return columns that cannot be inferred from its text."""
     conditions: tuple[Origin, ...] = ()

@@ -13,7 +13,6 @@ import pytest
 
 import dbt_like_sql
 from cli.main import main
-from dbt_like_sql.runner import Seed
 from pipelines.settings import PROJECT
 from tests.cli.conftest import KEY, Rivo
 from tests.harness.store import project
@@ -41,7 +40,7 @@ def test_models_list_shows_layer_name_rows_tests_and_description(rivo: Rivo, fil
     assert result.returncode == 0, result.stderr
     nodes = project().nodes
     for node in nodes.values():
-        rows = r"[\d,]+" if isinstance(node, Seed) or node.materialized == "table" else "view"
+        rows = r"[\d,]+" if node.materialized == "table" else "view"
         assert re.search(rf"^{node.schema} +{node.name} +{rows} +\d+ +\S", result.stdout, re.M), node.name
     assert f"{len(nodes)} of {len(nodes)}." in result.stdout
     some = rivo("models", "list", "--select", "+dim_tier", "--exclude", "staging seeds")

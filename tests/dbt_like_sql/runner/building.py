@@ -27,7 +27,8 @@ def run(
     connection: duckdb.DuckDBPyConnection, root: Path, selectors: str = "", *, everything: bool = False
 ) -> dict[str, NodeResult]:
     project = load_project(root)
-    results = build(connection, project, select(project, selectors), everything=everything)
+    rebuild = project.nodes if everything else ()
+    results = build(connection, project, select(project, selectors), rebuild=rebuild)
     return {result.name: result for result in results}
 
 
