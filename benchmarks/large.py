@@ -15,6 +15,8 @@ import duckdb
 from benchmarks.models import make_raw
 
 _QUERIES = Path(__file__).resolve().parent.parent / "docs" / "queries.md"
+_ENTRIES = (1_000_000, 10_000_000)
+"""Ledger entries of the shops whose growth is measured."""
 _DAILY = {
     "fct_member_daily of a day": "select * from marts.fct_member_daily where local_day = date '2026-05-05'",
     "fct_member_daily of a customer": "select * from marts.fct_member_daily where customer_id = 7198630248650",
@@ -62,7 +64,7 @@ def models() -> None:
 
 def growth() -> None:
     """Size of the file, time and memory of a build after one and three years of daily syncs, at 1 and 10 million."""
-    for entries in (1_000_000, 10_000_000):
+    for entries in _ENTRIES:
         found = {}
         for years in (1, 3):
             with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +74,7 @@ def growth() -> None:
                 size, of_raw = file.stat().st_size / 1e6, raw.stat().st_size / 1e6
             found[years] = (size, figures["seconds"], figures["cpu"])
             print(
-                f"  {entries:,} entries, {years} years: raw {of_raw:.0f} MB, file {size:.0f} MB; "
+                f"  {entries:,} entries, {years} year{'s' * (years > 1)}: raw {of_raw:.0f} MB, file {size:.0f} MB; "
                 f"{figures['seconds']:.1f} s, peak {figures['peak_mb']:,} MB"
             )
             print(f"  file over raw tables: {size / of_raw:.2f} (at most 4)")
