@@ -1,7 +1,7 @@
 """Asset checks: three for each list, and the data tests of the models.
 
-All generic column tests of a table that are of one kind, such as `not_null`, form one check, because each check costs
-Dagster four writes per run. If it fails, it names the columns. Every other test is a check of its own.
+The data tests in the property file of a table form one check, because each check costs Dagster four writes per run. If it
+fails, it names the tests. Each singular test, which has a file in `tests/`, is a check of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets.keys import raw_key, relation_key
-from dbt_like_sql.runner import DataTest, Model, NodeResult, Project, Seed, TestResult, is_named_by_default
+from dbt_like_sql.runner import DOCUMENTED_COLUMNS, DataTest, Model, NodeResult, Project, Seed, TestResult
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
@@ -26,13 +26,13 @@ _LIST_CHECKS = {
     UNDECLARED: "All attributes that Rivo sent are declared in this release. Any other attribute becomes a new column.",
 }
 _PASSED = "pass"
+DATA_TESTS = "data_tests"
+"""The check that consists of the tests in the property file of a table."""
 
 
 def check_name(test: DataTest) -> str:
-    """Return the name of a test's check: the kind of a generic column test, or the test's own name."""
-    if not is_named_by_default(test):
-        return test.name
-    return test.kind if test.severity == "error" else f"{test.kind}_warning"
+    """Return the name of a test's check: its own name if it is a singular test."""
+    return DATA_TESTS if test.kind or test.name == DOCUMENTED_COLUMNS else test.name
 
 
 def check_specs(project: Project) -> list[dg.AssetCheckSpec]:
@@ -52,10 +52,12 @@ def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
             yield dg.AssetCheckSpec(
                 name,
                 asset=relation_key(node.relation),
-                description=" ".join(test.description for test in tests) or None,
-                blocking=tests[0].severity == "error",
+                description="\n".join(f"- {test.description}" for test in tests if test.description) or None,
+                blocking=any(test.severity == "error" for test in tests),
                 metadata={
-                    "sql": dg.MetadataValue.md("\n".join(f"```sql\n{test.sql};\n```" for test in tests))
+                    "sql": dg.MetadataValue.md(
+                        "\n".join(f"```sql\n{test.sql};\n```" for test in tests if test.sql)
+                    )
                 },
             )
 
@@ -111,9 +113,8 @@ def results_of_tests(project: Project, result: NodeResult) -> Iterator[dg.AssetC
 def _result_of_tests(key: dg.AssetKey, name: str, tests: Sequence[TestResult]) -> dg.AssetCheckResult:
     failed = [test for test in tests if test.status != _PASSED]
     message = " ".join(
-        f"{test.column}: {test.message}" if len(tests) > 1 else test.message for test in failed
+        test.message if test.name == name else f"{test.name}: {test.message}" for test in failed
     )
-    # The severity of `documented_columns` depends on its findings.
     warns = all(test.severity == "warn" for test in failed or tests)
     blocks = any(test.blocks for test in failed)
     queries = ";\n".join(test.sql for test in failed if test.sql)
@@ -124,13 +125,8 @@ def _result_of_tests(key: dg.AssetKey, name: str, tests: Sequence[TestResult]) -
         else "This check does not block publishing. To list all failing rows, run the SQL below with `rivo query`."
     )
     metadata: dict[str, Any] = {"failures": sum(test.failures for test in failed)}
-    if any(test.column for test in failed):
-        metadata["columns"] = ", ".join(str(test.column) for test in failed)
-    samples = {test.column or test.name: _json_rows(test.sample) for test in failed if test.sample}
-    if samples:
-        metadata["sample"] = dg.MetadataValue.json(
-            next(iter(samples.values())) if len(tests) == 1 else samples
-        )
+    if samples := {test.name: _json_rows(test.sample) for test in failed if test.sample}:
+        metadata["sample"] = dg.MetadataValue.json(samples)
     if queries:
         metadata["sql"] = dg.MetadataValue.md(f"```sql\n{queries}\n```")
     severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR

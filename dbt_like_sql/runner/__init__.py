@@ -14,7 +14,7 @@ in `*.yml` property files next to the models, in dbt's format.
 
 from dbt_like_sql.runner.build import build
 from dbt_like_sql.runner.checking import TestResult
-from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest, is_named_by_default
+from dbt_like_sql.runner.data_tests import DOCUMENTED_COLUMNS, GENERIC_TESTS, DataTest
 from dbt_like_sql.runner.errors import ProjectError
 from dbt_like_sql.runner.last_results import read as last_results
 from dbt_like_sql.runner.loading import load_project
@@ -39,7 +39,6 @@ __all__ = [
     "Source",
     "TestResult",
     "build",
-    "is_named_by_default",
     "last_results",
     "load_project",
     "select",

@@ -168,11 +168,6 @@ def build_test(
     )
 
 
-def is_named_by_default(test: DataTest) -> bool:
-    """Whether a column test has dbt's default name rather than a name of its own."""
-    return bool(test.column) and test.name == identifier("_".join([test.kind, test.node, str(test.column)]))
-
-
 def severity(config: Mapping[str, Any], where: str) -> Severity:
     """Read `severity`: 'error' (the default) blocks the build, 'warn' only warns."""
     value = str(config.get("severity", "error")).lower()

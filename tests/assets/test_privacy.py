@@ -96,13 +96,14 @@ def test_dagster_log_holds_no_personal_data(
         f"{check.asset_key.path[-1]}:{check.check_name}": check
         for check in result.get_asset_check_evaluations()
     }
-    fails = checks["dim_fails:accepted_values"]
-    assert (fails.passed, fails.metadata["failures"].value) == (False, 4)
-    assert fails.metadata["columns"].value == "email, first_name"
+    fails = checks["dim_fails:data_tests"]
+    assert (fails.passed, fails.metadata["failures"].value) == (False, 6)
+    assert "accepted_values_dim_fails_email: 2 failing rows" in str(fails.description)
+    assert "accepted_values_dim_fails_first_name: 2 failing rows" in str(fails.description)
     assert "Readers keep the last published warehouse" in fails.metadata["next_step"].value
-    warns = checks["dim_warns:accepted_values_warning"]
+    warns = checks["dim_warns:data_tests"]
     assert (warns.passed, warns.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert warns.metadata["sample"].value == [
+    assert warns.metadata["sample"].value["accepted_values_dim_warns_email"] == [
         {"customer_id": 7001},
         {"customer_id": 7002},
     ]

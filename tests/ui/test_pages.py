@@ -97,7 +97,7 @@ def test_report_page_shows_its_picture(ui: DagsterUI, page: Page) -> None:
 def test_checks_of_a_table_have_passed(ui: DagsterUI, page: Page) -> None:
     show(ui, page, "/assets/marts/dim_member?view=checks")
 
-    expect(page.get_by_text("not_null", exact=True).first).to_be_visible()
+    expect(page.get_by_text("data_tests", exact=True).first).to_be_visible()
     expect(page.get_by_text("This is a blocking asset check")).to_be_visible()
     expect(page.get_by_text("Passed")).to_be_visible()
     keep(ui, page, "checks")
@@ -191,7 +191,7 @@ def test_no_page_shows_the_key(ui: DagsterUI, browser: Browser, tmp_path: Path) 
         "/asset-groups": "rivo_raw",
         "/assets/rivo/customers": "External Asset",
         "/assets/rivo_raw/customers?view=events": "rows_read",
-        "/assets/marts/dim_member?view=checks": "not_null",
+        "/assets/marts/dim_member?view=checks": "data_tests",
         **{f"/runs/{run['runId']}": _last_words(run) for run in runs(ui)},
         "/deployment/locations": "rivo_warehouse",
         "/deployment/daemons": "Scheduler",
