@@ -40,7 +40,7 @@ class Fingerprints:
         """Take the connection of the build; nothing is read yet."""
         self._connection = connection
         self._project = project
-        self._contents: dict[str, Mapping[Columns, str]] = {}
+        self._contents: dict[str, dict[Columns, str]] = {}
 
     def of_inputs(self, node: Model | Seed) -> str:
         """Return the fingerprint of everything that decides the content of a table or view.
@@ -61,16 +61,20 @@ class Fingerprints:
         Raises:
             duckdb.Error: a table that a test reads does not exist.
         """
-        tests = self._project.tests_of(node.name)
-        texts = [f"{test.name} {test.severity} {test.sql}" for test in tests]
-        named = {name for test in tests for name in _NAMES.findall(test.sql.replace('"', "").lower())}
-        for relation in sorted(named & self._project.tables.keys() - {node.relation}):
+        texts = [f"{test.name} {test.severity} {test.sql}" for test in self._project.tests_of(node.name)]
+        for relation in self._tested_with(node):
             texts += self._table(relation, None)
         return self._digest(texts)
 
     def forget(self, node: Model | Seed) -> None:
         """Forget the content of a table, because it is about to be built again."""
         self._contents.pop(node.relation, None)
+
+    def _tested_with(self, node: Model | Seed) -> list[str]:
+        """Return the other tables and views that the tests of a node read."""
+        tests = self._project.tests_of(node.name)
+        named = {name for test in tests for name in _NAMES.findall(test.sql.replace('"', "").lower())}
+        return sorted(named & self._project.tables.keys() - {node.relation})
 
     def _used(self, node: Model | Seed) -> Columns:
         """Return the columns of a node that something can depend on: all of a table, those that are read of a view."""
@@ -108,10 +112,10 @@ class Fingerprints:
             yield f"{relation} {self._content(relation, columns)}"
 
     def _content(self, relation: str, columns: Columns) -> str:
-        known = self._contents.get(relation, {})
+        known = self._contents.setdefault(relation, {})
         if columns not in known:
-            wanted = [*({columns} | self._wanted.get(relation, set()))]
-            self._contents[relation] = known = self._scan(relation, wanted)
+            wanted = {columns} | self._wanted.get(relation, set())
+            known.update(self._scan(relation, [*(wanted - known.keys())]))
         return known[columns]
 
     def _scan(self, relation: str, wanted: list[Columns]) -> Mapping[Columns, str]:
@@ -130,7 +134,7 @@ class Fingerprints:
 
     @cached_property
     def _wanted(self) -> Mapping[str, set[Columns]]:
-        """Every set of columns that a model reads, by table."""
+        """Every set of columns that a model or a test reads, by table."""
         wanted: defaultdict[str, set[Columns]] = defaultdict(set)
 
         def visit(node: Model | Seed, columns: Columns) -> None:
@@ -143,6 +147,12 @@ class Fingerprints:
 
         for node in self._project.nodes.values():
             visit(node, self._used(node))
+            for relation in self._tested_with(node):
+                table = self._project.tables[relation]
+                if isinstance(table, Node) and table.materialized == "view":
+                    visit(table, None)
+                else:
+                    wanted[relation].add(None)
         return wanted
 
 

@@ -2,11 +2,29 @@ with clock as (
     select timezone from intermediate.int_clock
 ),
 
+ledger as (
+    select
+        *,
+        leg = 'original' and entry_class = 'issue_purchase' as is_order
+    from intermediate.int_ledger_entries
+    where is_counted and customer_id is not null
+),
+
+-- An order that earned both points and credits has two entries, but is one order.
+orders_in_both_units as (
+    select credits.event_id
+    from ledger as credits
+    inner join ledger as points on points.event_id = credits.event_id
+    where credits.is_order
+        and credits.unit = 'credits'
+        and points.is_order
+        and points.unit = 'points'
+),
+
 entries as (
     select
         customer_id,
         entry_date as local_day,
-        event_id,
         if(unit = 'points', amount, 0)::bigint as points,
         if(unit = 'credits', amount, 0)::decimal(18, 4) as credits,
         case
@@ -16,12 +34,11 @@ entries as (
             when entry_class in ('redeem', 'redeem_return') then 'redeemed'
             when entry_class = 'expire' then 'expired'
         end as movement,
-        leg = 'original' and entry_class = 'issue_purchase' as is_order,
+        is_order and not (unit = 'credits' and event_id in (select event_id from orders_in_both_units)) as is_order,
         leg = 'original' and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'redeem'
         ) as is_active
-    from intermediate.int_ledger_entries
-    where is_counted and customer_id is not null
+    from ledger
 ),
 
 booked as (
@@ -33,7 +50,7 @@ booked as (
         sum(if(movement = 'issued', points, 0))::bigint as issued,
         -sum(if(movement = 'redeemed', points, 0))::bigint as redeemed,
         -sum(if(movement = 'expired', points, 0))::bigint as expired,
-        count(distinct if(is_order, event_id, null)) as orders,
+        count(*) filter (where is_order) as orders,
         bool_or(is_active) as is_active
     from entries
     group by customer_id, local_day
