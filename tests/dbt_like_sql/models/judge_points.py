@@ -182,6 +182,7 @@ def program_daily(world: World) -> Rows:
                 "left": None if before is None else len(before - members),
                 "members_end": len(members),
                 "active_members_30d": sum(_is_active(active[id], day) for id in members),
+                "active_members_90d": sum(_is_active(active[id], day, 90) for id in members),
                 "issued": sum((sums[name] for name in ISSUES), Decimal()),
                 "redeemed": -sum((sums[name] for name in REDEEMS), Decimal()),
                 "expired": -sums["expire"],

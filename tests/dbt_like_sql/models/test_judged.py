@@ -14,6 +14,7 @@ from tests.dbt_like_sql.models import (
     judge_lots,
     judge_members,
     judge_points,
+    judge_program,
     judge_rates,
     judge_tiers,
 )
@@ -162,6 +163,27 @@ def test_fct_points_allocation_equals_the_judge(store: Store, world: World) -> N
 def test_fct_member_span_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_points.member_spans(world)
     compare(store, "marts.fct_member_span", ("customer_id", "first_day"), expected)
+
+
+def test_fct_spending_equals_the_judge(store: Store, world: World) -> None:
+    expected = judge_program.spending(world)
+    assert any(row["spent"] < 0 for row in expected.values())
+    compare(store, "marts.fct_spending", ("customer_id", "observed_by"), expected)
+
+
+def test_rpt_segment_performance_equals_the_judge(store: Store, world: World) -> None:
+    expected = judge_program.segments(world)
+    assert {segment for _, _, segment, _ in expected} >= {"not_member", "no_tier", "redeemer", "not_redeemer"}
+    assert any(row["aov"] for row in expected.values())
+    key = ("month", "comparison", "segment", "segment_tier_id")
+    compare(store, "reports.rpt_segment_performance", key, expected)
+
+
+def test_rpt_program_monthly_equals_the_judge(store: Store, world: World) -> None:
+    expected = judge_program.months(world)
+    assert any(row["referrals_completed"] for row in expected.values())
+    assert any(row["members_start"] for row in expected.values())
+    compare(store, "reports.rpt_program_monthly", ("month",), expected)
 
 
 def test_rpt_reward_performance_equals_the_judge(store: Store, world: World) -> None:
