@@ -121,6 +121,7 @@ def print_table(
 def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
     grain = node.meta.get("grain") or []
     questions = node.meta.get("questions") or []
+    words = node.meta.get("also_called") or []
     reads = [*node.sources, *(project.node(n).relation for n in node.depends_on)]
     readers = [n.relation for n in project.nodes.values() if node.name in n.depends_on]
     facts = [
@@ -131,6 +132,8 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
             else "",
         ),
         ("answers", "\n           ".join(map(str, questions))),
+        ("also called", ", ".join(map(str, words))),
+        ("example", str(node.meta.get("example") or "")),
         ("reads", ", ".join(reads)),
         ("read by", ", ".join(readers)),
         ("tags", ", ".join(node.tags)),

@@ -42,7 +42,8 @@ def structural(members: int, moves: list[int]) -> list[bool]:
                 f"select range, '{instant}', '{instant.date()}' from range({number})"
             )
         rows = connection.execute(
-            f"select changed_by, bool_and(is_structural), bool_or(is_structural) from ({node.code}) group by 1 order by 1"
+            "select changed_by, bool_and(is_structural), bool_or(is_structural) "
+            f"from ({node.code}) group by 1 order by 1"
         ).fetchall()
     assert all(every == some for _, every, some in rows)
     return [every for _, every, _ in rows]
