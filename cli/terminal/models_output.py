@@ -93,7 +93,7 @@ def print_table(
     console.print(table.description.strip() or "(no description)", markup=False, highlight=False)
     if not isinstance(table, Source):
         for title, text in _facts(project, table):
-            console.print(f"[bold]{title:<10}[/bold] {plain(text)}", highlight=False)
+            console.print(f"[bold]{title:<12}[/bold] {plain(text)}", highlight=False)
     console.print()
     console.print(_columns(table, types))
     if not isinstance(table, Source):
@@ -131,7 +131,7 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
             if grain
             else "",
         ),
-        ("answers", "\n           ".join(map(str, questions))),
+        ("answers", "\n             ".join(map(str, questions))),
         ("also called", ", ".join(map(str, words))),
         ("example", str(node.meta.get("example") or "")),
         ("reads", ", ".join(reads)),
