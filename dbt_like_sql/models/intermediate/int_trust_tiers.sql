@@ -50,6 +50,46 @@ progress_checks as (
     from intermediate.int_tier_progress_measure
 ),
 
+inferred_months as (
+    select
+        count(*) as months,
+        min(month) as first_month,
+        max(month) as last_month
+    from intermediate.int_inferred_months
+),
+
+inferred_checks as (
+    select
+        'inferred_migration' as check_name,
+        null as unit,
+        measure.members_agreeing as affected,
+        measure.members as checked,
+        measure.share_agreeing as share,
+        measure.measure as answer,
+        if(measure.members > 0 and not (measure.is_shown and measure.is_dated), 'note', 'ok') as status,
+        case
+            when measure.members = 0 then
+                'rpt_tier_migration_inferred is empty: there are no members, no tiers or no allowed measure.'
+            when not measure.is_shown then
+                'rpt_tier_migration_inferred is empty: the best measure, ' || measure.measure || ', leads to the tier held '
+                || 'for only ' || format('{:,}', measure.members_agreeing) || ' of ' || format('{:,}', measure.members)
+                || ' members; at least 95 % are required.'
+            when not measure.is_dated then
+                'rpt_tier_migration_inferred is empty: tiers are earned by ' || measure.measure || ', a total of Shopify''s '
+                || 'whose values before the first sync are not known.'
+            when months.months = 0 then
+                'rpt_tier_migration_inferred is empty: there is no whole month between the first ledger entry that counts '
+                || 'towards a tier and the first sync.'
+            else
+                'rpt_tier_migration_inferred shows ' || months.months || ' months before the first sync, '
+                || strftime(months.first_month, '%Y-%m') || ' to ' || strftime(months.last_month, '%Y-%m')
+                || ', replayed by ' || measure.measure || ', which leads to the tier held now for '
+                || format('{:,}', measure.members_agreeing) || ' of ' || format('{:,}', measure.members) || ' members.'
+        end as finding
+    from intermediate.int_tier_progress_measure as measure
+    cross join inferred_months as months
+),
+
 -- Tiers that webhooks announced in the seven days before the last read of the customers.
 announced as (
     select
@@ -115,6 +155,8 @@ checks as (
     select check_name, unit, affected, checked, share, answer, status, finding from tier_checks
     union all
     select check_name, unit, affected, checked, share, answer, status, finding from progress_checks
+    union all
+    select check_name, unit, affected, checked, share, answer, status, finding from inferred_checks
     union all
     select check_name, unit, affected, checked, share, answer, status, finding from webhook_checks
 ),
