@@ -16,7 +16,9 @@ versions as (
 enabled as (
     select
         versions.reward_id,
-        if(versions.is_first, least(rewards.created_at, versions.valid_from), versions.valid_from) as enabled_from,
+        if(
+            versions.is_first and rewards.created_at < versions.valid_from, rewards.created_at, versions.valid_from
+        ) as enabled_from,
         versions.valid_to as enabled_until
     from versions
     left join staging.stg_rivo__rewards as rewards on rewards.reward_id = versions.reward_id

@@ -18,8 +18,7 @@ members as (
         members.tier_name,
         members.points_balance as balance,
         members.first_redemption_at is not null as has_ever_redeemed,
-        -- An order dated in the future is not a negative time of inactivity.
-        greatest(clock.local_date - (members.last_activity_at at time zone clock.timezone)::date, 0)::bigint as idle_days
+        (clock.local_date - (members.last_activity_at at time zone clock.timezone)::date)::bigint as idle_days
     from marts.dim_member as members
     cross join clock
     where members.is_member
@@ -39,7 +38,8 @@ final as (
         if(steps.price is null, cheapest.price, steps.next_price) - members.balance as points_to_next_reward,
         steps.price is not null as can_redeem,
         members.has_ever_redeemed,
-        members.idle_days
+        -- Activity can be dated in the future.
+        if(members.idle_days < 0, 0, members.idle_days) as idle_days
     from members
     left join cheapest on true
     left join steps
