@@ -19,8 +19,8 @@ tier_checks as (
         unlisted / nullif(tiers, 0) as share,
         unlisted_ids as answer,
         if(unlisted > 0, 'attention', 'ok') as status,
-        'Tiers that customers held and that are not in Rivo''s list of tiers: ' || unlisted || ' of ' || tiers
-        || '.' as finding
+        'Tiers that customers held and that are not in Rivo''s list of tiers: ' || format('{:,}', unlisted) || ' of '
+        || format('{:,}', tiers) || '.' as finding
     from tiers
 ),
 
@@ -37,7 +37,7 @@ progress_checks as (
             when members = 0 then 'rpt_near_next_tier is empty: there are no members, no tiers or no allowed measure.'
             when is_shown then
                 'Progress to the next tier is measured by ' || measure || ', which leads to the tier held for '
-                || members_agreeing || ' of ' || members || ' members.'
+                || format('{:,}', members_agreeing) || ' of ' || format('{:,}', members) || ' members.'
                 || if(
                     is_ambiguous,
                     ' A measure of another kind fits equally well: set tier_progress in the seed program_settings.',
@@ -45,7 +45,7 @@ progress_checks as (
                 )
             else
                 'rpt_near_next_tier is empty: the best measure, ' || measure || ', leads to the tier held for only '
-                || members_agreeing || ' of ' || members || ' members; at least 95 % are required.'
+                || format('{:,}', members_agreeing) || ' of ' || format('{:,}', members) || ' members; at least 95 % are required.'
         end as finding
     from intermediate.int_tier_progress_measure
 ),
@@ -124,11 +124,11 @@ webhook_checks as (
         case
             when denied > 0 then
                 'VIP tiers that webhooks announced in the seven days before the last sync, and that the customer did not '
-                || 'hold at the next sync: ' || denied || ' of ' || judged || '. The models show what syncs found. See '
-                || 'intermediate.int_tier_deliveries, not is_confirmed.'
+                || 'hold at the next sync: ' || format('{:,}', denied) || ' of ' || format('{:,}', judged)
+                || '. The models show what syncs found. See ' || 'intermediate.int_tier_deliveries, not is_confirmed.'
             when judged > 0 then
-                'Syncs confirm the VIP tiers that webhooks announced in the seven days before the last sync: ' || judged
-                || '.'
+                'Syncs confirm the VIP tiers that webhooks announced in the seven days before the last sync: '
+                || format('{:,}', judged) || '.'
             else 'Webhooks announced no VIP tier in the seven days before the last sync.'
         end as finding
     from announced
@@ -143,8 +143,8 @@ webhook_checks as (
         if(missed > 0, 'note', 'ok') as status,
         case
             when missed > 0 then
-                'VIP tier changes in the seven days before the last sync that no webhook announced: ' || missed || ' of '
-                || moves || '. Syncs found them, and their changed_at is null.'
+                'VIP tier changes in the seven days before the last sync that no webhook announced: ' || format('{:,}', missed) || ' of '
+                || format('{:,}', moves) || '. Syncs found them, and their changed_at is null.'
             when moves > 0 then 'Webhooks announced every VIP tier change that syncs found in the same days.'
             else 'There is no VIP tier change that webhooks should have announced.'
         end as finding
@@ -167,8 +167,8 @@ final as (
         unit::varchar as unit,
         status,
         answer::varchar as answer,
-        affected::decimal(18, 4) as affected,
-        checked::decimal(18, 4) as checked,
+        affected::bigint as affected,
+        checked::bigint as checked,
         share::double as share,
         finding
     from checks
