@@ -52,10 +52,10 @@ progress_checks as (
 
 inferred_months as (
     select
-        count(*) as months,
+        count(distinct month) as months,
         min(month) as first_month,
         max(month) as last_month
-    from intermediate.int_inferred_months
+    from intermediate.int_inferred_transitions
 ),
 
 inferred_checks as (

@@ -74,10 +74,10 @@ def _tiers_on(
 
 
 def _months(world: World, earnings: dict[str, list[Earning]], measure: str) -> Iterator[date]:
-    """Yield the whole months after the first entry that counts, and before the first sync."""
+    """Yield the whole months after the first entry that counts, and before the first sync: ten years at most."""
     kind, _, counts_manual = DATED_MEASURES[measure]
     first = min(e.counts_from for e in earnings[kind] if counts_manual or not e.is_manual)
-    month = months_later(month_of(first), 1)
+    month = max(months_later(month_of(first), 1), months_later(month_of(world.day(world.beginning)), -120))
     while months_later(month, 1) <= world.day(world.beginning):
         yield month
         month = months_later(month, 1)

@@ -366,3 +366,16 @@ def test_rpt_tier_migration_inferred_equals_the_judge(store: Store, world: World
     expected = judge_tier_outlook.inferred_migration(world, chosen["measure"]) if chosen["is_shown"] else {}
     key = ("period_start", "from_state", "from_tier_id", "to_state", "to_tier_id")
     compare(store, "reports.rpt_tier_migration_inferred", key, expected)
+
+
+def test_trust_says_whether_the_migration_before_the_first_sync_is_inferred(store: Store) -> None:
+    [chosen] = store.dicts("from intermediate.int_tier_progress_measure")
+    [trust] = store.dicts("from reports.rpt_data_trust where check_name = 'inferred_migration'")
+    months = {row["period_start"] for row in store.dicts("from reports.rpt_tier_migration_inferred")}
+    assert (trust["affected"], trust["checked"]) == (chosen["members_agreeing"], chosen["members"])
+    if not chosen["is_shown"]:
+        assert (trust["status"], "at least 95 %" in trust["finding"]) == ("note", True)
+    elif months:
+        assert (trust["status"], f"shows {len(months)} months" in trust["finding"]) == ("ok", True)
+    else:
+        assert (trust["status"], "no whole month" in trust["finding"]) == ("ok", True)

@@ -44,13 +44,15 @@ class Case:
     end: datetime = datetime(2026, 10, 5, 6, tzinfo=UTC)
     timezone: str = "UTC"
     thresholds: tuple[int, ...] = ()
+    has_wrong_year: bool = False
+    """Whether an order is dated in the year 1, as programs write that fill in a date by mistake."""
 
 
 CASES = (
     Case("points_365_days_and_manual", timezone="America/New_York"),
     # In the night of 21 November in Kolkata: the year ends between 30 and 60 days later.
     Case("points_this_year", end=datetime(2026, 11, 20, 20, tzinfo=UTC), timezone="Asia/Kolkata"),
-    Case("points_lifetime", thresholds=(200, 500, 1_500, 1_500)),
+    Case("points_lifetime", thresholds=(200, 500, 1_500, 1_500), has_wrong_year=True),
     Case("orders_365_days", thresholds=(1, 3, 6, 12)),
     Case("spend_lifetime"),
 )
@@ -76,6 +78,8 @@ def _unsettle(program: Program, case: Case) -> None:
     ordered = [id for id, attrs in events if attrs["source"] == "order_placed" and attrs["points_diff"] > 0]
     for id in (given[len(given) // 2], ordered[0]):
         program.override("points_events", id, at=case.end, revoked_at=case.end - timedelta(days=40))
+    if case.has_wrong_year:
+        program.override("points_events", ordered[1], at=case.end, applied_at="0001-01-02T00:00:00Z")
     customers = {attrs["customer"]["id"] for _, attrs in events}
     guest = next(row["id"] for row in lists["customers"] if row["id"] not in customers)
     changes = {"loyalty_status": "member", "loyalty_status_last_changed_at": None}
@@ -127,6 +131,14 @@ def test_inferred_migration_equals_the_judge_for_each_measure(shop: Store) -> No
         assert directions >= {"enter", "unchanged", "upgrade"}
         assert len({month for month, *_ in expected}) >= 16
     compare(shop, "reports.rpt_tier_migration_inferred", CELL, expected)
+
+
+def test_wrong_year_adds_no_more_than_ten_years(shop: Store, request: pytest.FixtureRequest) -> None:
+    [(months,)] = shop.query("select count(*) from intermediate.int_inferred_months")
+    if request.node.callspec.params["shop"].has_wrong_year:
+        assert months == 120
+    else:
+        assert months in ((0,) if chosen(shop)["measure"] == "spend_lifetime" else (16, 17, 18))
 
 
 def test_trust_says_why_the_inferred_migration_is_empty(shop: Store) -> None:
