@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -117,9 +116,7 @@ def test_measure_of_the_shop_is_found(shop: Store, request: pytest.FixtureReques
     rule = chosen(shop)
     assert request.node.callspec.id == rule["measure"]
     assert (rule["share_agreeing"], rule["is_dated"]) == (1, rule["measure"] in DATED_MEASURES)
-    compare(
-        shop, "intermediate.int_tier_progress", ("customer_id", "measure"), tier_progress(World.of(shop))
-    )
+    compare(shop, "intermediate.int_tier_progress", ("customer_id", "measure"), tier_progress(World.of(shop)))
 
 
 def test_tiers_at_risk_equal_the_judge_for_each_measure(shop: Store) -> None:
@@ -222,7 +219,7 @@ def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
 
 def _cells(rows: list[dict[str, Any]]) -> dict[Any, Counter[tuple[str, str]]]:
     """Return members by month and the two states; those who were not members or not known are 'outside'."""
-    names = {name: "outside" for name in ("(joined)", "(left)", "not_member")}
+    names = dict.fromkeys(("(joined)", "(left)", "not_member"), "outside")
     found: dict[Any, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row in rows:
         cell = tuple(names.get(row[name], row[name]) for name in ("from_state", "to_state"))
