@@ -20,6 +20,7 @@ from tests.dbt_like_sql.models import (
     judge_rates,
     judge_rewards,
     judge_staff_and_referrals,
+    judge_tier_outlook,
     judge_tiers,
 )
 from tests.dbt_like_sql.models.facts import World
@@ -352,3 +353,16 @@ def test_rpt_referral_quality_equals_the_judge(store: Store, world: World) -> No
     assert any(row["blocked_same_ip"] for row in expected.values())
     assert any(row["friends_with_second_order"] for row in expected.values())
     compare(store, "reports.rpt_referral_quality", ("customer_id",), expected)
+
+
+def test_rpt_tier_at_risk_equals_the_judge(store: Store, world: World) -> None:
+    [chosen] = store.dicts("from intermediate.int_tier_progress_measure")
+    expected = judge_tier_outlook.at_risk(world, chosen["measure"]) if chosen["is_shown"] else {}
+    compare(store, "reports.rpt_tier_at_risk", ("customer_id", "horizon_days"), expected)
+
+
+def test_rpt_tier_migration_inferred_equals_the_judge(store: Store, world: World) -> None:
+    [chosen] = store.dicts("from intermediate.int_tier_progress_measure")
+    expected = judge_tier_outlook.inferred_migration(world, chosen["measure"]) if chosen["is_shown"] else {}
+    key = ("period_start", "from_state", "from_tier_id", "to_state", "to_tier_id")
+    compare(store, "reports.rpt_tier_migration_inferred", key, expected)

@@ -33,21 +33,6 @@ def trust(store: Store) -> dict[str, Any]:
     return row
 
 
-# -- the three stores ---------------------------------------------------------------------------------
-
-
-def test_rpt_tier_at_risk_equals_the_judge(store: Store, world: World) -> None:
-    rule = chosen(store)
-    expected = judge_tier_outlook.at_risk(world, rule["measure"]) if rule["is_shown"] else {}
-    compare(store, "reports.rpt_tier_at_risk", ("customer_id", "horizon_days"), expected)
-
-
-def test_rpt_tier_migration_inferred_equals_the_judge(store: Store, world: World) -> None:
-    rule = chosen(store)
-    expected = judge_tier_outlook.inferred_migration(world, rule["measure"]) if rule["is_shown"] else {}
-    compare(store, "reports.rpt_tier_migration_inferred", CELL, expected)
-
-
 # -- shops that earn tiers by other measures ----------------------------------------------------------
 
 
