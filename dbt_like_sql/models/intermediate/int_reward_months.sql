@@ -28,7 +28,10 @@ enabled as (
 local_days as (
     select
         enabled.reward_id,
-        (enabled.enabled_from at time zone clock.timezone)::date as first_day,
+        -- Programs that fill in a date by mistake write years such as 0001.
+        greatest(
+            (enabled.enabled_from at time zone clock.timezone)::date, clock.local_date - 30 * 365
+        ) as first_day,
         coalesce((enabled.enabled_until at time zone clock.timezone)::date, clock.local_date) as last_day
     from enabled
     cross join clock

@@ -12,6 +12,8 @@ final as (
         credits_tally,
         orders_count,
         total_spent,
+        nullif(trim(points_expire_at), '') as points_expire_text,
+        try_strptime(points_expire_at, ['%b %d, %Y', '%B %d, %Y'])::date as points_expire_on,
         valid_from,
         valid_to,
         valid_to is null as is_current

@@ -44,8 +44,11 @@ def red(store: Store, folder: Path, damage: str) -> dict[str, str]:
     return {test.name: test.message for test in results(store, folder, damage) if test.blocks}
 
 
-# The models that have checks of raw rows, with all that they read.
-CHECKED = "+rpt_ledger_reconciliation +fct_redemption +fct_points_ledger stg_rivo__customers_history"
+# The models that have checks of raw rows, with all that they and these checks read.
+CHECKED = (
+    "+rpt_ledger_reconciliation +fct_redemption +fct_points_ledger stg_rivo__customers_history "
+    "+rpt_points_rollforward +rpt_earning_rule_performance +dim_member +int_points_allocations"
+)
 STANDING = "_deleted_at is null and revoked_at is null and points_diff <> 0"
 
 
