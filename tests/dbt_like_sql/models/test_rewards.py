@@ -79,7 +79,7 @@ def test_reports_on_rewards_equal_the_judge(store: Store) -> None:
 
 
 def test_prices_are_those_of_rewards_that_points_can_buy_now(store: Store) -> None:
-    rows = store.dicts("from intermediate.int_reward_prices order by price")
+    rows = store.dicts("from intermediate.int_reward_prices where price <= 1000 order by price")
     # The slider by its minimum, not by an increment. Free, disabled, deleted and referral rewards have no price.
     assert [(row["price"], row["reward_id"], row["rewards"]) for row in rows] == [
         (100, FIVE, 2),
