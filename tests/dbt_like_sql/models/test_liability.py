@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.dbt_like_sql.models import judge_liability, judge_points
 from tests.dbt_like_sql.models.facts import World
 from tests.dbt_like_sql.models.test_judged import compare
 from tests.dbt_like_sql.models.test_spans_and_lots import code
+from tests.harness.shop import open_shop
 from tests.harness.store import Store
 
 
@@ -29,7 +31,8 @@ def test_rpt_points_vintage_equals_the_judge(store: Store, world: World) -> None
 
 def test_rpt_points_liability_equals_the_judge(store: Store, world: World) -> None:
     expected = judge_liability.liability(world)
-    for column in ("outstanding", "face_value", "open_rewards", "open_reward_value", "open_reward_unvalued"):
+    columns = ("outstanding", "face_value", "open_rewards", "open_reward_value", "open_reward_unvalued")
+    for column in (*columns, "unallocated_debits"):
         assert any(row[column] for row in expected.values()), column
     compare(store, "reports.rpt_points_liability", ("month", "unit", "earn_basis"), expected)
 
@@ -286,3 +289,22 @@ def test_all_points_are_expected_to_be_redeemed_until_there_is_evidence(revenue:
 def test_revenue_of_a_shop_without_points_has_no_rows(revenue: ModuleType) -> None:
     changes, liability = _inputs([None, None, None])
     assert revenue.model(changes.iloc[:0], liability.iloc[:0]).empty
+
+
+def test_event_of_a_wrong_year_leaves_the_reports_complete(tmp_path: Path) -> None:
+    models = "+rpt_points_liability +rpt_points_vintage +rpt_points_revenue +rpt_expiry_forecast"
+    with open_shop(tmp_path / "rivo.duckdb", selection=models) as shop:
+        first, second = shop.lists["points_events"][:2]
+        first["attributes"]["applied_at"] = "0001-01-02T00:00:00Z"
+        second["attributes"]["applied_at"] = "9999-12-30T00:00:00Z"
+
+        finished = shop.sync(models=True)
+
+        assert finished.problems == ()
+        for report, column in (("liability", "month"), ("vintage", "issue_month"), ("revenue", "month")):
+            [(months, last)] = shop.query(
+                f"select count(distinct {column}), max({column}) from reports.rpt_points_{report}"
+            )
+            assert 1 < months < 30, report
+            # Of a month that has not begun, nothing is known yet but what is outstanding.
+            assert (last == date(9999, 12, 1)) == (report == "liability"), report
