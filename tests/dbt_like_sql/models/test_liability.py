@@ -79,6 +79,7 @@ ENTRIES = (
     (2, 7, "redeem", -150, "2025-02-05T12:00:00-05"),
     (3, 7, "issue_purchase", 80, "2025-03-01T00:00:00-05"),
     (4, None, "issue_manual", 30, "2025-02-28T23:59:59-05"),
+    (7, None, "adjust_negative", -5, "2025-02-28T12:00:00-05"),
     (5, 7, "expire", -10, "2026-02-01T12:00:00-05"),
     (6, 7, "issue_action", 5, "2026-03-20T12:00:00-04"),
 )
@@ -149,7 +150,7 @@ def test_debit_beyond_all_credits_is_unallocated_until_a_later_credit_meets_it(r
 
 
 def test_entries_without_a_customer_are_outstanding_without_a_basis(rows: Rows) -> None:
-    assert rows[date(2025, 2, 1), "(no_basis)"]["outstanding"] == 30
+    assert rows[date(2025, 2, 1), "(no_basis)"]["outstanding"] == 30 - 5
     assert (date(2025, 2, 1), "manual") not in rows
 
 
