@@ -1,7 +1,7 @@
 """Asset checks: three for each list, and the data tests of the models.
 
-The data tests in the property file of a table form one check, because each check costs Dagster four writes per run. If it
-fails, it names the tests. Each singular test, which has a file in `tests/`, is a check of its own.
+The data tests in the property file of a table form one check, because each check costs Dagster four writes per run. If
+it fails, it names the tests. Each singular test, which has a file in `tests/`, is a check of its own.
 """
 
 from __future__ import annotations

@@ -126,6 +126,10 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         metadata["questions"] = dg.MetadataValue.md(
             "\n".join(f"- {question}" for question in _list(node.meta["questions"]))
         )
+    if node.meta.get("also_called"):
+        metadata["also_called"] = ", ".join(_list(node.meta["also_called"]))
+    if node.meta.get("example"):
+        metadata["example"] = dg.MetadataValue.md(f"```sql\n{node.meta['example']}\n```")
     lineage = column_lineage(node.columns)
     if lineage.deps_by_column:
         metadata["dagster/column_lineage"] = lineage

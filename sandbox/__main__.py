@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 from sandbox.clock import parse
 from sandbox.faults import KINDS, Fault
 from sandbox.options import DEFAULT_END, TALLY_RULES, ProgramOptions
+from sandbox.orders import write_orders
 from sandbox.program import Program
 from sandbox.server import serve
 from sandbox.webhooks import Sender
@@ -78,6 +79,9 @@ def _parser(called: str) -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="keep calls that change the shop in this file, and repeat those in it at the start",
+    )
+    add(
+        "--orders", type=Path, metavar="FILE", help="write the shop's orders as Shopify exports them, and end"
     )
     add("--exit-with-parent", action="store_true", help="stop when the parent process ends")
     return parser
@@ -153,6 +157,9 @@ def main(argv: Sequence[str] | None = None, called: str = "python -m sandbox") -
         )
         program = Program(options)
         now = args.now or options.end
+        if args.orders:
+            print(f"{write_orders(program, now, args.orders)} orders in {args.orders}")
+            return 0
         sender = Sender(args.webhooks, args.webhook_secret, args.webhook_form) if args.webhooks else None
         running = serve(
             program,

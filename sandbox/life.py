@@ -252,13 +252,18 @@ def refer(sim: Simulation, at: int, customer: Customer) -> None:
     attrs = {"status": "unclaimed", "created_at": at, "updated_at": at}
     attrs |= {"advocate_email": customer.email, "referrer_customer_id": customer.id}
     attrs |= {"referrer_customer": {"id": customer.id, "email": customer.email}}
-    attrs |= {
-        "visitor_token": people.code(sim.rng),
-        "signup_ip": f"203.0.113.{int(sim.rng.random() * 254) + 1}",
-    }
+    attrs |= {"visitor_token": people.code(sim.rng), "signup_ip": _signup_ip(sim, customer)}
     sim.referrals.append(Row(sim.next_id("referrals"), at, attrs))
     if sim.rng.random() < 0.07:
         sim.plan(sim.soon(2), end_referral, sim.referrals[-1], "blocked", "same_ip")
+
+
+def _signup_ip(sim: Simulation, advocate: Customer) -> str:
+    """Return the address from which a friend opens the link. A few advocates open all of theirs themselves."""
+    other = int(sim.rng.random() * 254) + 1
+    if advocate.id % 12 == 0:
+        return f"198.51.100.{advocate.id // 12 % 254 + 1}"
+    return f"203.0.113.{other}"
 
 
 def _progress(at: int, row: Row, status: str, **attrs: Any) -> None:

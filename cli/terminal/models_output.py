@@ -93,7 +93,7 @@ def print_table(
     console.print(table.description.strip() or "(no description)", markup=False, highlight=False)
     if not isinstance(table, Source):
         for title, text in _facts(project, table):
-            console.print(f"[bold]{title:<10}[/bold] {plain(text)}", highlight=False)
+            console.print(f"[bold]{title:<12}[/bold] {plain(text)}", highlight=False)
     console.print()
     console.print(_columns(table, types))
     if not isinstance(table, Source):
@@ -121,6 +121,7 @@ def print_table(
 def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
     grain = node.meta.get("grain") or []
     questions = node.meta.get("questions") or []
+    words = node.meta.get("also_called") or []
     reads = [*node.sources, *(project.node(n).relation for n in node.depends_on)]
     readers = [n.relation for n in project.nodes.values() if node.name in n.depends_on]
     facts = [
@@ -130,7 +131,9 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
             if grain
             else "",
         ),
-        ("answers", "\n           ".join(map(str, questions))),
+        ("answers", "\n             ".join(map(str, questions))),
+        ("also called", ", ".join(map(str, words))),
+        ("example", str(node.meta.get("example") or "")),
         ("reads", ", ".join(reads)),
         ("read by", ", ".join(readers)),
         ("tags", ", ".join(node.tags)),

@@ -37,7 +37,7 @@ entries as (
         is_order and not (unit = 'credits' and event_id in (select event_id from orders_in_both_units)) as is_order,
         leg = 'original' and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'redeem'
-        ) as is_active
+        ) as has_activity
     from ledger
 ),
 
@@ -51,7 +51,7 @@ booked as (
         -sum(if(movement = 'redeemed', points, 0))::bigint as redeemed,
         -sum(if(movement = 'expired', points, 0))::bigint as expired,
         count(*) filter (where is_order) as orders,
-        bool_or(is_active) as is_active
+        bool_or(has_activity) as has_activity
     from entries
     group by customer_id, local_day
 ),
@@ -76,7 +76,7 @@ days as (
         coalesce(booked.redeemed, 0) as redeemed,
         coalesce(booked.expired, 0) as expired,
         coalesce(booked.orders, 0) as orders,
-        claimed.customer_id is not null or booked.is_active as is_active
+        claimed.customer_id is not null or booked.has_activity as has_activity
     from booked
     full outer join claimed
         on claimed.customer_id = booked.customer_id
@@ -93,10 +93,10 @@ final as (
         redeemed,
         expired,
         orders,
-        is_active,
+        has_activity,
         (sum(points) over by_customer)::bigint as points_balance,
         (sum(credits) over by_customer)::decimal(18, 4) as credits_balance,
-        max(case when is_active then local_day end) over by_customer as last_active_day,
+        max(case when has_activity then local_day end) over by_customer as last_active_day,
         lead(local_day) over by_customer as next_day
     from days
     window by_customer as (partition by customer_id order by local_day)

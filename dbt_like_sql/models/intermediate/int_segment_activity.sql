@@ -34,7 +34,7 @@ by_state as (
         sum(codes_claimed) as codes_claimed,
         sum(codes_used) as codes_used,
         -- The ratio is only defined for customers who earned.
-        count(*) filter (where issued > 0) as active_members,
+        count(*) filter (where issued > 0) as earning_members,
         sum(least(1, greatest(0, redeemed) / issued)) filter (where issued > 0) as capped_redemption_rates
     from placed
     group by period_type, period_number, state_kind, tier_id
@@ -88,7 +88,7 @@ final as (
         sum(in_segments.codes_claimed)::bigint as codes_claimed,
         sum(in_segments.codes_used)::bigint as codes_used,
         sum(in_segments.redeeming_members)::bigint as redeeming_members,
-        sum(in_segments.active_members)::bigint as active_members,
+        sum(in_segments.earning_members)::bigint as earning_members,
         sum(in_segments.capped_redemption_rates) as capped_redemption_rates
     from in_segments
     inner join intermediate.int_periods as periods

@@ -10,6 +10,7 @@ compared as (
         count(*) filter (where balance_b = tally) as members_b,
         count(*) filter (where balance_c = tally) as members_c,
         count(*) filter (where balance_d = tally) as members_d,
+        bool_or(tally < 0) as has_negative,
         sum(abs(tally)) as amount_compared,
         sum(abs(tally)) filter (where balance_a = tally) as amount_a,
         sum(abs(tally)) filter (where balance_b = tally) as amount_b,
@@ -28,6 +29,7 @@ filled as (
         coalesce(compared.members_b, 0) as members_b,
         coalesce(compared.members_c, 0) as members_c,
         coalesce(compared.members_d, 0) as members_d,
+        coalesce(compared.has_negative, false) as has_negative,
         compared.amount_compared,
         compared.amount_a,
         compared.amount_b,
@@ -61,6 +63,7 @@ final as (
         members_c,
         members_d,
         greatest(members_a, members_b, members_c, members_d) as members_reconciled,
+        has_negative,
         coalesce(amount_compared, 0) as amount_compared,
         coalesce(
             case tally_rule

@@ -35,41 +35,34 @@ members as (
 -- Points earned, with and without points given manually: shops differ in whether these count towards a tier.
 earned as (
     select
-        entries.customer_id,
-        sum(entries.amount) filter (where entries.entry_class <> 'issue_manual') as lifetime,
-        sum(entries.amount) as lifetime_and_manual,
-        sum(entries.amount) filter (
-            where entries.entry_class <> 'issue_manual' and entries.entry_date > clock.local_date - 365
+        earnings.customer_id,
+        sum(earnings.amount) filter (where not earnings.is_manual) as lifetime,
+        sum(earnings.amount) as lifetime_and_manual,
+        sum(earnings.amount) filter (
+            where not earnings.is_manual and earnings.earned_on > clock.local_date - 365
         ) as days_365,
-        sum(entries.amount) filter (where entries.entry_date > clock.local_date - 365) as days_365_and_manual,
-        sum(entries.amount) filter (
-            where entries.entry_class <> 'issue_manual' and year(entries.entry_date) = year(clock.local_date)
+        sum(earnings.amount) filter (where earnings.earned_on > clock.local_date - 365) as days_365_and_manual,
+        sum(earnings.amount) filter (
+            where not earnings.is_manual and year(earnings.earned_on) = year(clock.local_date)
         ) as this_year,
-        sum(entries.amount) filter (where year(entries.entry_date) = year(clock.local_date)) as this_year_and_manual
-    from intermediate.int_ledger_entries as entries
+        sum(earnings.amount) filter (where year(earnings.earned_on) = year(clock.local_date)) as this_year_and_manual
+    from intermediate.int_tier_earnings as earnings
     cross join clock
-    where entries.is_counted
-        and entries.unit = 'points'
-        and entries.entry_class in (
-            'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual', 'issue_reversal'
-        )
-        and (entries.entry_class <> 'issue_reversal' or entries.source <> 'manual')
-        and entries.entry_date <= clock.local_date
-    group by entries.customer_id
+    where earnings.kind = 'points'
+        and earnings.counts_from <= clock.local_date
+    group by earnings.customer_id
 ),
 
 ordered as (
     select
-        entries.customer_id,
-        count(distinct entries.event_id) as days_365
-    from intermediate.int_ledger_entries as entries
+        earnings.customer_id,
+        count(*) as days_365
+    from intermediate.int_tier_earnings as earnings
     cross join clock
-    where entries.is_counted
-        and entries.leg = 'original'
-        and entries.entry_class = 'issue_purchase'
-        and entries.entry_date > clock.local_date - 365
-        and entries.entry_date <= clock.local_date
-    group by entries.customer_id
+    where earnings.kind = 'orders'
+        and earnings.earned_on > clock.local_date - 365
+        and earnings.counts_from <= clock.local_date
+    group by earnings.customer_id
 ),
 
 measured as (

@@ -37,6 +37,15 @@ chosen as (
 final as (
     select
         measure,
+        split_part(measure, '_', 1) as kind,
+        case
+            when measure like '%_365_days%' then '365_days'
+            when measure like '%_this_year%' then 'this_year'
+            when measure like '%_lifetime%' then 'lifetime'
+        end as progress_window,
+        measure like '%_and_manual' as counts_manual,
+        -- Shopify's totals of money and orders have no dates.
+        measure not in ('spend_lifetime', 'orders_lifetime') as is_dated,
         coalesce(members, 0) as members,
         members_agreeing,
         members_agreeing / nullif(members, 0) as share_agreeing,

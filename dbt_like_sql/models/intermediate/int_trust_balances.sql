@@ -27,8 +27,8 @@ reconciliation_checks as (
         members_reconciled / nullif(members_compared, 0) as share,
         null as answer,
         if(members_reconciled < 0.99 * members_compared, 'attention', 'ok') as status,
-        'The ledger equals Rivo''s ' || unit || ' balance for ' || members_reconciled || ' of ' || members_compared
-        || ' members.' || if(
+        'The ledger equals Rivo''s ' || unit || ' balance for ' || format('{:,}', members_reconciled) || ' of '
+        || format('{:,}', members_compared) || ' members.' || if(
             members_reconciled < members_compared,
             ' See rpt_ledger_reconciliation for the others.',
             ''
@@ -43,8 +43,9 @@ reconciliation_checks as (
         amount_reconciled / nullif(amount_compared, 0) as share,
         null as answer,
         if(amount_reconciled < 0.99 * amount_compared, 'attention', 'ok') as status,
-        'The members whose ledger equals Rivo''s balance hold ' || amount_reconciled::bigint || ' of '
-        || amount_compared::bigint || ' ' || unit || '.' as finding
+        'Members whose ledger equals Rivo''s balance hold ' || format('{:,}', amount_reconciled::bigint) || ' of the '
+        || format('{:,}', amount_compared::bigint) || ' ' || unit || ' of all members'
+        || if(has_negative, ', negative balances counted as positive.', '.') as finding
     from rules
 ),
 
@@ -81,12 +82,12 @@ sign_checks as (
         if(doubtful > 0, 'attention', 'ok') as status,
         case
             when doubtful > 0 then
-                'Of ' || events || ' store-credit events that Rivo sent without a sign, ' || doubtful
-                || ' may have the wrong one: the events of their customers do not add up to credits_tally. Compare with '
+                'Of ' || format('{:,}', events) || ' store-credit events that Rivo sent without a sign, '
+                || format('{:,}', doubtful) || ' may have the wrong one: the events of their customers do not add up to credits_tally. Compare with '
                 || 'Rivo: events ' || event_ids || '.'
             when changed > 0 then
-                'Of ' || events || ' store-credit events that Rivo sent without a sign, the sign of ' || changed
-                || ' was corrected, so that the customer''s events add up to credits_tally.'
+                'Of ' || format('{:,}', events) || ' store-credit events that Rivo sent without a sign, the sign of '
+                || format('{:,}', changed) || ' was corrected, so that the customer''s events add up to credits_tally.'
             else 'No credits_tally contradicts the sign of a store-credit event.'
         end as finding
     from assumed_signs
@@ -104,8 +105,8 @@ final as (
         unit::varchar as unit,
         status,
         answer::varchar as answer,
-        affected::decimal(18, 4) as affected,
-        checked::decimal(18, 4) as checked,
+        affected::bigint as affected,
+        checked::bigint as checked,
         share::double as share,
         finding
     from checks

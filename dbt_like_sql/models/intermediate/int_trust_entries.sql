@@ -27,7 +27,7 @@ entry_checks as (
         if(unclassified > 0, 'attention', 'ok') as status,
         if(
             unclassified > 0,
-            'Ledger entries whose source no rule matches: ' || unclassified || ' (' || sources
+            'Ledger entries whose source no rule matches: ' || format('{:,}', unclassified) || ' (' || sources
             || '). Add these sources to the seed entry_class_rules.',
             'A rule matches every source of the ledger.'
         ) as finding
@@ -41,7 +41,8 @@ entry_checks as (
         not_counted / nullif(entries, 0) as share,
         null as answer,
         if(not_counted > 0.5 * entries, 'attention', 'ok') as status,
-        'Ledger entries in no balance and no report, because Rivo''s balances exclude them too: ' || not_counted || '.'
+        'Ledger entries in no balance and no report, because Rivo''s balances exclude them too: '
+        || format('{:,}', not_counted) || '.'
         || if(
             not_counted > 0.5 * entries,
             ' That is most of the ledger: compare some members with Rivo before you use the reports on points.',
@@ -57,7 +58,7 @@ entry_checks as (
         without_customer / nullif(entries, 0) as share,
         null as answer,
         if(without_customer > 0, 'attention', 'ok') as status,
-        'Ledger entries without a customer: ' || without_customer || if(
+        'Ledger entries without a customer: ' || format('{:,}', without_customer) || if(
             without_customer > 0,
             '. They are in no member''s balance. See them in intermediate.int_ledger_entries, customer_id is null.',
             '.'
@@ -72,7 +73,7 @@ entry_checks as (
         in_the_future / nullif(entries, 0) as share,
         null as answer,
         if(in_the_future > 0, 'note', 'ok') as status,
-        'Ledger entries dated after the last sync: ' || in_the_future || '.' as finding
+        'Ledger entries dated after the last sync: ' || format('{:,}', in_the_future) || '.' as finding
     from entries
 ),
 
@@ -109,7 +110,8 @@ link_checks as (
         without_entry / nullif(redemptions, 0) as share,
         null as answer,
         if(without_entry > 0, 'attention', 'ok') as status,
-        'Paid redemptions without a ledger entry: ' || without_entry || ' of ' || redemptions || '.' as finding
+        'Paid redemptions without a ledger entry: ' || format('{:,}', without_entry) || ' of '
+        || format('{:,}', redemptions) || '.' as finding
     from paid
     union all
     select
@@ -120,7 +122,8 @@ link_checks as (
         without_redemption / nullif(entries, 0) as share,
         null as answer,
         if(without_redemption > 0, 'attention', 'ok') as status,
-        'Ledger entries of redemptions that are not known: ' || without_redemption || ' of ' || entries || '.' as finding
+        'Ledger entries of redemptions that are not known: ' || format('{:,}', without_redemption) || ' of '
+        || format('{:,}', entries) || '.' as finding
     from payments
 ),
 
@@ -136,8 +139,8 @@ final as (
         unit::varchar as unit,
         status,
         answer::varchar as answer,
-        affected::decimal(18, 4) as affected,
-        checked::decimal(18, 4) as checked,
+        affected::bigint as affected,
+        checked::bigint as checked,
         share::double as share,
         finding
     from checks

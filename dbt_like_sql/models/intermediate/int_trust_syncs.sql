@@ -20,8 +20,8 @@ date_checks as (
         unparseable / nullif(dates, 0) as share,
         example as answer,
         if(unparseable > 0, 'attention', 'ok') as status,
-        'Expiry dates of customers that could not be parsed: ' || unparseable || ' of ' || dates
-        || coalesce(', for example ' || example, '') || '.' as finding
+        'Expiry dates of customers that could not be parsed: ' || format('{:,}', unparseable) || ' of '
+        || format('{:,}', dates) || coalesce(', for example ' || example, '') || '.' as finding
     from dates
 ),
 
@@ -49,8 +49,8 @@ day_checks as (
         unobserved / nullif(days, 0) as share,
         last_unobserved::varchar as answer,
         if(unobserved > 0, 'note', 'ok') as status,
-        'Days since the first sync without a complete read of the customers: ' || unobserved || ' of ' || days
-        || coalesce(', most recently ' || last_unobserved, '')
+        'Days since the first sync without a complete read of the customers: ' || format('{:,}', unobserved) || ' of '
+        || format('{:,}', days) || coalesce(', most recently ' || last_unobserved, '')
         || '. Tier moves on those days appear at the next sync.' as finding
     from days
 ),
@@ -120,7 +120,7 @@ quarantine_checks as (
         if(quarantined > 0, 'attention', 'ok') as status,
         if(
             quarantined > 0,
-            'Quarantined rows, which are in no model: ' || quarantined || ' (' || quarantined_lists
+            'Quarantined rows, which are in no model: ' || format('{:,}', quarantined) || ' (' || quarantined_lists
             || '). See the column reason in rivo_raw._quarantine.',
             'Every row that Rivo sent was loaded.'
         ) as finding
@@ -143,8 +143,8 @@ final as (
         unit::varchar as unit,
         status,
         answer::varchar as answer,
-        affected::decimal(18, 4) as affected,
-        checked::decimal(18, 4) as checked,
+        affected::bigint as affected,
+        checked::bigint as checked,
         share::double as share,
         finding
     from checks

@@ -36,8 +36,6 @@ ledger as (
             as points_redeemed_lifetime,
         -sum(amount) filter (where is_counted and unit = 'points' and entry_class = 'expire')::bigint
             as points_expired_lifetime,
-        min(entry_at) as first_entry_at,
-        min(entry_at) filter (where source = 'customer_member_enabled' and leg = 'original') as signed_up_at,
         min(entry_at) filter (where is_counted and leg = 'original' and amount > 0 and entry_class in (
             'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual'
         )) as first_earn_at,
@@ -86,18 +84,8 @@ final as (
         customers.email,
         customers.loyalty_status,
         coalesce(customers.is_member and not customers.is_deleted, false) as is_member,
-        -- Rivo sends no date of joining; joined_at_basis names the substitute.
-        case
-            when ledger.signed_up_at is not null then ledger.signed_up_at
-            when customers.is_member and customers.loyalty_status_changed_at is not null
-                then customers.loyalty_status_changed_at
-            when customers.is_member then ledger.first_entry_at
-        end as joined_at,
-        case
-            when ledger.signed_up_at is not null then 'sign_up_event'
-            when customers.is_member and customers.loyalty_status_changed_at is not null then 'loyalty_status_change'
-            when customers.is_member and ledger.first_entry_at is not null then 'first_ledger_entry'
-        end as joined_at_basis,
+        joined.joined_at,
+        joined.joined_at_basis,
         present_tier.tier_id,
         present_tier.state as tier_name,
         present_tier.tier_entered_at,
@@ -119,6 +107,7 @@ final as (
         coalesce(customers.is_deleted, false) as is_deleted
     from known
     left join customers on customers.customer_id = known.customer_id
+    left join intermediate.int_join_dates as joined on joined.customer_id = known.customer_id
     left join ledger on ledger.customer_id = known.customer_id
     left join redeemed on redeemed.customer_id = known.customer_id
     left join advocates on advocates.customer_id = known.customer_id

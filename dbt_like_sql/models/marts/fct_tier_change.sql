@@ -92,10 +92,13 @@ mass_moves as (
     select usual.observed_at
     from usual
     inner join members_per_observation as members on members.observed_at = usual.observed_at
-    where usual.moves > 5 * usual.trailing_median
-        and usual.moves > 0.02 * members.members
-        -- With fewer observations there is no usual number. The first observation never has moves.
-        and usual.trailing_observations > 4
+    where usual.moves >= 5
+        and if(
+            -- With fewer observations there is no usual number. The first observation never has moves.
+            usual.trailing_observations > 4,
+            usual.moves > 5 * usual.trailing_median and usual.moves > 0.02 * members.members,
+            usual.moves >= 0.1 * members.members
+        )
 ),
 
 final as (

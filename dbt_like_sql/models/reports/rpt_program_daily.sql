@@ -47,20 +47,23 @@ departures as (
 active_spans as (
     select
         first_day,
-        last_day
+        last_day,
+        if(is_active_30d, 1, 0) as active_30d,
+        1 as active_90d
     from marts.fct_member_span
-    where is_active_30d and (state <> 'not_member' or tier_id is not null)
+    where is_active_90d and (state <> 'not_member' or tier_id is not null)
 ),
 
 -- Members who become active, less those who cease to be.
 activity as (
     select
         local_day,
-        sum(members) as members
+        sum(active_30d) as active_30d,
+        sum(active_90d) as active_90d
     from (
-        select first_day as local_day, 1 as members from active_spans
+        select first_day as local_day, active_30d, active_90d from active_spans
         union all
-        select last_day + 1 as local_day, -1 as members from active_spans
+        select last_day + 1 as local_day, -active_30d as active_30d, -active_90d as active_90d from active_spans
     )
     group by local_day
 ),
@@ -72,7 +75,8 @@ members as (
         coalesce(departures.gone, 0) as gone,
         sum(coalesce(arrivals.joined, 0) - coalesce(departures.gone, 0)) over (order by calendar.local_day)
             as members_end,
-        sum(coalesce(activity.members, 0)) over (order by calendar.local_day) as active_members_30d
+        sum(coalesce(activity.active_30d, 0)) over (order by calendar.local_day) as active_members_30d,
+        sum(coalesce(activity.active_90d, 0)) over (order by calendar.local_day) as active_members_90d
     from calendar
     left join arrivals on arrivals.local_day = calendar.local_day
     left join departures on departures.local_day = calendar.local_day
@@ -139,6 +143,7 @@ final as (
         if(members.local_day > clock.history_start_date, members.gone, null)::bigint as "left",
         members.members_end::bigint as members_end,
         members.active_members_30d::bigint as active_members_30d,
+        members.active_members_90d::bigint as active_members_90d,
         coalesce(booked.issued, 0)::decimal(18, 4) as issued,
         coalesce(booked.redeemed, 0)::decimal(18, 4) as redeemed,
         coalesce(booked.expired, 0)::decimal(18, 4) as expired,

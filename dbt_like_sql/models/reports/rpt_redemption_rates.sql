@@ -45,18 +45,6 @@ segments as (
     group by period_type, period_start, from_state, from_kind, from_tier_id
 ),
 
--- The longest lifetime of any code of this shop. It is assumed for codes without an expiry too.
-code_life as (
-    select
-        -- In UTC, because DuckDB subtracts times with a zone by the session's calendar, which takes seven times as long.
-        coalesce(
-            max((expires_at at time zone 'UTC') - (claimed_at at time zone 'UTC')),
-            interval 365 day
-        ) as longest
-    from intermediate.int_redemptions
-    where expires_at > claimed_at
-),
-
 final as (
     select
         segments.period_type,
@@ -70,15 +58,18 @@ final as (
         coalesce(activity.redeeming_members, 0) as redeeming_members,
         segments.members_end,
         coalesce(activity.redeeming_members, 0) / nullif(segments.members_end, 0) as member_redemption_rate,
-        coalesce(activity.active_members, 0) as active_members,
-        activity.capped_redemption_rates / nullif(activity.active_members, 0) as avg_member_redemption_rate_capped,
+        coalesce(activity.earning_members, 0) as earning_members,
+        activity.capped_redemption_rates / nullif(activity.earning_members, 0) as avg_member_redemption_rate_capped,
         coalesce(activity.codes_used, 0) as codes_used,
         coalesce(activity.codes_claimed, 0) as codes_claimed,
+        coalesce(open_codes.codes_open, 0) as codes_open,
+        -- Most codes are used, or never will be, by then.
         if(
-            periods.ends_at + code_life.longest <= clock.observed_at,
+            periods.period_end + 90 < clock.local_date,
             activity.codes_used / nullif(activity.codes_claimed, 0),
             null
         ) as reward_use_rate,
+        coalesce(open_codes.codes_open, 0) / nullif(activity.codes_claimed, 0) as open_share,
         coalesce(lifetimes.points_redeemed, 0) as points_redeemed_lifetime,
         coalesce(lifetimes.points_issued, 0) as points_issued_lifetime,
         lifetimes.points_redeemed / nullif(lifetimes.points_issued, 0) as points_burn_ratio_lifetime,
@@ -97,8 +88,12 @@ final as (
         and lifetimes.period_start = segments.period_start
         and lifetimes.segment_kind = segments.segment_kind
         and lifetimes.segment_tier_id is not distinct from segments.segment_tier_id
+    left join intermediate.int_segment_open_codes as open_codes
+        on open_codes.period_type = segments.period_type
+        and open_codes.period_start = segments.period_start
+        and open_codes.segment_kind = segments.segment_kind
+        and open_codes.segment_tier_id is not distinct from segments.segment_tier_id
     cross join clock
-    cross join code_life
 )
 
 select * from final

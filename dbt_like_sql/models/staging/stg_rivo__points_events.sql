@@ -51,6 +51,8 @@ final as (
         sourceable_id,
         custom_action_name,
         external_note,
+        -- The only trace of internal_note outside rivo_raw: a token instead of the address of staff.
+        'agent-' || left(md5(lower(nullif(regexp_extract(internal_note, '[\w.%+-]+@[\w.-]*\w'), ''))), 8) as agent_key,
         _first_seen_at as first_seen_at,
         _last_seen_at as last_seen_at,
         _deleted_at as deleted_at,

@@ -16,6 +16,8 @@ final as (
         lower(referred_email) as friend_email,
         referred_order_id as friend_order_id,
         block_reason,
+        -- Shows which referrals share an IP address. A hash of the address could be reversed by trying all addresses.
+        if(trim(signup_ip) <> '', min(id) over (partition by trim(signup_ip)), null) as same_ip_referral_id,
         _first_seen_at as first_seen_at,
         _last_seen_at as last_seen_at,
         _deleted_at as deleted_at,

@@ -11,6 +11,7 @@ final as (
         reward_value,
         points_amount,
         points_type,
+        min_points_to_redeem_value,
         source,
         min_order_value_in_cents,
         min_order_quantity,

@@ -110,6 +110,11 @@ def _contents(
     return rows, types
 
 
+def _texts(value: Any) -> list[str]:
+    """Return an entry of `meta`, which may be a list or a single text, as a list."""
+    return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
+
+
 def _table(
     project: Project, table: Model | Seed | Source, last: LastResults, types: dict[str, str]
 ) -> dict[str, Any]:
@@ -140,15 +145,16 @@ def _table(
             "enabled": table.enabled,
         }
     results = last.tests.get(table.relation, {})
-    grain, questions = table.meta.get("grain") or [], table.meta.get("questions") or []
     built = last.builds.get(table.relation)
     entry |= {
         "kind": table.language if table.kind == "model" and isinstance(table, Model) else table.kind,
         "file": str(table.path),
         "code": table.code if isinstance(table, Model) else "",
         "tags": list(table.tags),
-        "grain": [str(g) for g in (grain if isinstance(grain, list) else [grain])],
-        "questions": [str(q) for q in (questions if isinstance(questions, list) else [questions])],
+        "grain": _texts(table.meta.get("grain")),
+        "questions": _texts(table.meta.get("questions")),
+        "also_called": _texts(table.meta.get("also_called")),
+        "example": "\n\n".join(_texts(table.meta.get("example"))),
         "reads": [*table.sources, *(project.node(name).relation for name in table.depends_on)],
         "built": {"status": built["status"], "message": built["message"]} if built else None,
         "tests": [

@@ -78,6 +78,7 @@ function listing(found) {
 function tablePage(table, column) {
   const facts = [
     ["One row", table.grain && table.grain.length ? "for each " + table.grain.join(", ") : null],
+    ["Also called", (table.also_called || []).length ? table.also_called.join(", ") : null],
     ["Each row", table.does ? el("code", {}, table.does) : null],
     ["Key", table.key ? table.key.join(", ") + ": a key is sent once, ever" : null],
     ["Limits", table.limits && table.limits.length ? table.limits.join(", ") : null],
@@ -95,6 +96,7 @@ function tablePage(table, column) {
     (table.description || "No description.").split(/\n\s*\n/).map((text) => el("p", { class: "lead" }, text)),
     broken && el("p", { class: "notice" }, `The last build did not update this table. ${table.built.message}`),
     (table.questions || []).length && [el("h2", {}, "Questions it answers"), el("ul", {}, table.questions.map((question) => el("li", {}, question)))],
+    table.example && [el("h2", {}, "Example"), el("pre", { tabindex: 0 }, table.example)],
     el("dl", { class: "facts" }, facts.flatMap(([title, text]) => [el("dt", {}, title), el("dd", {}, text)])),
     around.length > 1 && [el("h2", {}, "Lineage"), graph(around, table.id)],
     el("h2", {}, plural(table.columns.length, "column")),
@@ -144,6 +146,7 @@ function tests(table) {
 
 const entries = data.tables.flatMap((table) => [
   { table, weight: 8, what: "", text: table.id },
+  ...(table.also_called || []).map((text) => ({ table, weight: 9, what: "also called", text })),
   ...(table.questions || []).map((text) => ({ table, weight: 5, what: "answers", text })),
   { table, weight: 4, what: "", text: table.description },
   ...table.columns.map((column) => ({ table, weight: 3, what: "column", column: column.name, text: `${column.name}: ${column.description}` })),

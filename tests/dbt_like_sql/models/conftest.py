@@ -13,7 +13,7 @@ from tests.dbt_like_sql.models.facts import World
 from tests.dbt_like_sql.models.stores import LEDGER, STATES, open_observed_store
 from tests.harness.store import Store
 
-JUDGED = (*LEDGER, "referrals")
+JUDGED = (*LEDGER, "referrals", "rewards")
 BRONZE, SILVER = 552_270, 552_288
 
 

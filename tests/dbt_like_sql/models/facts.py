@@ -90,6 +90,7 @@ class Referral(NamedTuple):
     status: str
     created_at: datetime
     completed_at: datetime | None
+    changed_at: datetime | None
     advocate_id: int | None
     friend_id: int | None
 
@@ -292,6 +293,7 @@ def _referral(row: Attributes, addresses: dict[str, int]) -> Referral:
         status=attrs["status"],
         created_at=certain(moment(attrs["created_at"])),
         completed_at=moment(attrs.get("completed_at")),
+        changed_at=moment(attrs.get("status_last_changed_at")),
         advocate_id=attrs.get("referrer_customer_id")
         or addresses.get((attrs["advocate_email"] or "").lower()),
         friend_id=attrs.get("referred_customer_id") or addresses.get((attrs["referred_email"] or "").lower()),

@@ -57,8 +57,8 @@ def entries(world: World) -> list[Entry]:
             name, basis = _classify(event, amount)
             found.append(Entry(event, unit, "original", name, basis, amount, event.at))
             if event.revoked_at is not None:
-                back = {"redeem": "redeem_return", "expire": "expire", "adjust_negative": "adjust_negative"}
-                undone = back.get(name, "issue_reversal")
+                kept = ("expire", "adjust_negative", "issue_import", "unclassified")
+                undone = name if name in kept else "redeem_return" if name == "redeem" else "issue_reversal"
                 found.append(Entry(event, unit, "revocation", undone, basis, -amount, event.revoked_at))
     return sorted(found, key=lambda entry: (entry.at, entry.event.id, entry.leg))
 
@@ -131,7 +131,7 @@ def redemptions(world: World) -> dict[int, dict[str, Any]]:
             "used_at": code.used_at,
             "revoked_at": code.revoked_at,
             "refunded_at": code.refunded_at,
-            "status": _status(code, world),
+            "status": status_of(code, world),
             "hours_to_use": None if code.used_at is None else code.used_at - code.claimed_at,
         }
         for code in world.codes
@@ -147,7 +147,8 @@ def _value(code: Code) -> Decimal | None:
     return value
 
 
-def _status(code: Code, world: World) -> str:
+def status_of(code: Code, world: World) -> str:
+    """Return the status of a code at the last observation."""
     if code.revoked_at is not None:
         return "revoked"
     if code.refunded_at is not None:

@@ -7,13 +7,20 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.dbt_like_sql.models.facts import Referral, World, moment, month_of, months_later
 from tests.dbt_like_sql.models.judge_ledger import Entry, entries
 
 EARNS = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual"}
 Rows = dict[Any, dict[str, Any]]
+
+DATED_MEASURES = {
+    f"points_{window}{manual}": ("points", window, bool(manual))
+    for window in ("365_days", "this_year", "lifetime")
+    for manual in ("", "_and_manual")
+} | {"orders_365_days": ("orders", "365_days", True)}
+"""Measures of tiers whose progress follows from the ledger: kind, window, and whether manual points count."""
 
 
 # -- referrals ----------------------------------------------------------------------------------------
@@ -196,33 +203,60 @@ def rfm(world: World) -> Rows:
     return found
 
 
+class Earning(NamedTuple):
+    """Something that may count towards a tier, from one day on; `earned_on` decides when it drops out."""
+
+    customer_id: int
+    counts_from: date
+    earned_on: date
+    amount: Decimal
+    is_manual: bool
+
+
+def tier_earnings(world: World) -> dict[str, list[Earning]]:
+    """Return what may count towards a tier, by 'points' and 'orders'."""
+    found: dict[str, list[Earning]] = {"points": [], "orders": []}
+    orders: set[int] = set()
+    for entry in entries(world):
+        event = entry.event
+        counts_from, earned_on = max(world.day(entry.at), world.day(event.at)), world.day(event.at)
+        earns = entry.entry_class in EARNS | {"issue_reversal"} and event.source != "import"
+        if earns and entry.unit == "points":
+            found["points"].append(
+                Earning(event.customer_id, counts_from, earned_on, entry.amount, event.source == "manual")
+            )
+        if entry.entry_class == "issue_purchase" and entry.leg == "original" and event.id not in orders:
+            orders.add(event.id)
+            found["orders"].append(Earning(event.customer_id, earned_on, earned_on, Decimal(1), False))
+    return found
+
+
+def dated_progress(
+    earnings: dict[str, list[Earning]], measure: str, day: date, known_on: date
+) -> dict[int, Decimal]:
+    """Return by customer what counts on a day by a measure, of what counted by another day."""
+    kind, window, counts_manual = DATED_MEASURES[measure]
+    found: dict[int, Decimal] = defaultdict(Decimal)
+    for earning in earnings[kind]:
+        inside = {
+            "365_days": (day - earning.earned_on).days < 365,
+            "this_year": day.year == earning.earned_on.year,
+            "lifetime": True,
+        }
+        if inside[window] and earning.counts_from <= known_on and (counts_manual or not earning.is_manual):
+            found[earning.customer_id] += earning.amount
+    return found
+
+
 def tier_progress(world: World) -> Rows:
     """`int_tier_progress` by customer and measure."""
     today = world.day(world.now)
-    progress: dict[str, dict[int, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
-    orders: dict[int, set[int]] = defaultdict(set)
-    for entry in entries(world):
-        day, id = world.day(entry.at), entry.event.customer_id
-        windows = {
-            "points_365_days": (today - day).days < 365,
-            "points_this_year": day.year == today.year,
-            "points_lifetime": True,
-        }
-        earns = entry.entry_class in EARNS | {"issue_reversal"} and entry.unit == "points"
-        for window in [name for name, inside in windows.items() if inside and earns and day <= today]:
-            progress[f"{window}_and_manual"][id] += entry.amount
-            if entry.event.source != "manual":
-                progress[window][id] += entry.amount
-        if (
-            entry.entry_class == "issue_purchase"
-            and entry.leg == "original"
-            and 0 <= (today - day).days < 365
-        ):
-            orders[id].add(entry.event.id)
+    earnings = tier_earnings(world)
+    progress = {name: dated_progress(earnings, name, today, today) for name in DATED_MEASURES}
+    progress |= {"spend_lifetime": defaultdict(Decimal), "orders_lifetime": defaultdict(Decimal)}
     for id, person in world.people.items():
         progress["spend_lifetime"][id] = Decimal(str(person["total_spent"] or 0))
         progress["orders_lifetime"][id] = Decimal(person["orders_count"] or 0)
-        progress["orders_365_days"][id] = Decimal(len(orders[id]))
     thresholds = [Decimal(str(value)) for value in world.thresholds_on(world.observations[-1]).values()]
     known = world.thresholds_at(world.now)
     found = {}

@@ -182,6 +182,7 @@ def program_daily(world: World) -> Rows:
                 "left": None if before is None else len(before - members),
                 "members_end": len(members),
                 "active_members_30d": sum(_is_active(active[id], day) for id in members),
+                "active_members_90d": sum(_is_active(active[id], day, 90) for id in members),
                 "issued": sum((sums[name] for name in ISSUES), Decimal()),
                 "redeemed": -sum((sums[name] for name in REDEEMS), Decimal()),
                 "expired": -sums["expire"],
@@ -195,13 +196,27 @@ def program_daily(world: World) -> Rows:
     return found
 
 
-def rewards(world: World) -> Rows:
-    """`rpt_reward_performance` by month of the claim and reward."""
+def _claimable(world: World) -> set[int]:
+    """Return the rewards that points or credits pay for."""
+    listed = [row for seen in world.observations for row in seen.lists["rewards"]]
+    return {row["id"] for row in listed if row["attributes"]["source"] in ("points", "credits", None)}
+
+
+def rewards(world: World, offered: set[tuple[date, int]]) -> Rows:
+    """`rpt_reward_performance` by month of the claim and reward, with the months in which each was enabled."""
     facts = redemptions(world)
     cohorts: dict[Any, list[Any]] = defaultdict(list)
     for code in world.codes:
         cohorts[month_of(world.day(code.claimed_at)), code.reward_id].append(code)
-    found = {}
+    claimed = {code.reward_id for code in world.codes}
+    advocates = {id for _, id in offered} - claimed - _claimable(world)
+    nothing = dict.fromkeys(
+        ("claims", "members", "points_spent", "used", "open", "expired_unused", "revoked"), 0
+    )
+    found: Rows = {}
+    for month, reward in offered - cohorts.keys():
+        if reward not in advocates:
+            found[month, reward] = {**nothing, "use_rate": None, "value_claimed": 0, "value_used": 0}
     for (month, reward), codes in cohorts.items():
         rows = [facts[code.id] for code in codes]
         hours = [row["hours_to_use"] / timedelta(hours=1) for row in rows if row["hours_to_use"] is not None]

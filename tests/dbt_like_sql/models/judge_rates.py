@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.dbt_like_sql.models.facts import NOT_MEMBER, Code, Period, World
-from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries
+from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, status_of
 
 Key = tuple[str, date, str, int | None]
 Belongs = Callable[[int], bool]
@@ -71,7 +71,7 @@ def _burned(ledger: list[Entry]) -> tuple[int, int]:
 
 
 def _used(world: World, period: Period, codes: list[Code]) -> dict[str, Any]:
-    """Return the share of codes used; None while a code claimed in the period can still be used."""
+    """Return the shares of codes used and open; the first is None until 90 days have passed."""
     row = _ratio(
         "codes_used",
         "codes_claimed",
@@ -79,10 +79,10 @@ def _used(world: World, period: Period, codes: list[Code]) -> dict[str, Any]:
         sum(code.used_at is not None for code in codes),
         len(codes),
     )
-    longest = max(code.expires_at - code.claimed_at for code in world.codes if code.expires_at)
-    if period.ends_at + longest > world.now:
+    if (world.day(world.now) - period.last_day).days <= 90:
         row["reward_use_rate"] = None
-    return row
+    still_open = sum(status_of(code, world) == "open" for code in codes)
+    return row | _ratio("codes_open", "codes_claimed", "open_share", still_open, len(codes))
 
 
 def _capped(inside: list[Entry]) -> dict[str, Any]:
@@ -96,6 +96,6 @@ def _capped(inside: list[Entry]) -> dict[str, Any]:
         if issued > 0:
             shares.append(min(1.0, max(0, redeemed) / issued))
     return {
-        "active_members": len(shares),
+        "earning_members": len(shares),
         "avg_member_redemption_rate_capped": sum(shares) / len(shares) if shares else None,
     }

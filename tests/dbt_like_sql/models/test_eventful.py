@@ -196,6 +196,7 @@ def test_weekly_syncs_equal_one_late_first_sync(story: Story, at_once: Store) ->
         "reports.rpt_member_cohort_retention",
         "reports.rpt_member_funnel",
         "reports.rpt_near_next_tier",
+        "reports.rpt_tier_at_risk",
     ):
         one, other = (
             in_order(

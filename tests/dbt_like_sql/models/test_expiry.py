@@ -8,31 +8,7 @@ from typing import NamedTuple
 import duckdb
 import pytest
 
-from tests.dbt_like_sql.models import judge_expiry
-from tests.dbt_like_sql.models.facts import World
-from tests.dbt_like_sql.models.test_judged import compare
 from tests.dbt_like_sql.models.test_spans_and_lots import code
-from tests.harness.store import Store
-
-
-def test_int_expiry_basis_equals_the_judge(store: Store, world: World) -> None:
-    expected = judge_expiry.bases(world)
-    assert expected["points", "entry"]["explained"]
-    compare(store, "intermediate.int_expiry_basis", ("unit", "basis"), expected)
-
-
-def test_rpt_points_expiring_equals_the_judge(store: Store, world: World) -> None:
-    expected = judge_expiry.expiring(world)
-    is_decided = any(row["is_used"] for row in judge_expiry.bases(world).values())
-    assert {basis for _, _, _, basis in expected} == {"entry"} | (set() if is_decided else {"customer"})
-    compare(store, "reports.rpt_points_expiring", ("customer_id", "unit", "expires_on", "basis"), expected)
-
-
-def test_rpt_expiry_forecast_equals_the_judge(store: Store, world: World) -> None:
-    expected = judge_expiry.forecast(world)
-    assert any(row["value"] for row in expected.values())
-    compare(store, "reports.rpt_expiry_forecast", ("month", "unit", "basis"), expected)
-
 
 # -- hand-made expiries -------------------------------------------------------------------------------
 
