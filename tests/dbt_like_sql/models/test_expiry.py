@@ -48,12 +48,15 @@ def bases_of(expiries: list[Expiry]) -> dict[tuple[str, str], tuple[int, int, bo
                     "insert into intermediate.int_ledger_entries values (?, ?, ?, 'original', ?, ?, ?, ?, ?, true)",
                     [event, number, unit, name, amount, f"{at} 03:00:00Z", at, expires_on],
                 )
-            # What was shown until the morning after the expiry, and another day from then on.
-            after_expiry = f"{day + timedelta(days=1)} 06:00:00Z"
-            for begins, ends, text in (
-                (f"{HISTORY} 00:00:00Z", after_expiry, shown),
-                (after_expiry, None, day + timedelta(days=365)),
-            ):
+            # Shown from the day before the expiry until the morning after it; other days before and afterwards.
+            other = day + timedelta(days=365)
+            noticed, renewed = (f"{day + timedelta(days=shift)} 06:00:00Z" for shift in (-1, 1))
+            versions = [
+                (f"{HISTORY} 00:00:00Z", noticed, other),
+                (noticed, renewed, shown),
+                (renewed, None, other),
+            ]
+            for begins, ends, text in versions if day > HISTORY else [(f"{HISTORY} 00:00:00Z", None, shown)]:
                 connection.execute(
                     "insert into staging.stg_rivo__customers_history values (?, ?, ?, ?)",
                     [number, begins, ends, text],

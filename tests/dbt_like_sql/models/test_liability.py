@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from dbt_like_sql.runner.loading import PROJECT
 from tests.dbt_like_sql.models.test_spans_and_lots import code
+from tests.harness.shop import open_shop
 
 # -- a hand-made ledger: debts, instants at midnight, entries without a customer -----------------------
 
@@ -23,6 +25,7 @@ ENTRIES = (
     (2, 7, "redeem", -150, "2025-02-05T12:00:00-05"),
     (3, 7, "issue_purchase", 80, "2025-03-01T00:00:00-05"),
     (4, None, "issue_manual", 30, "2025-02-28T23:59:59-05"),
+    (7, None, "adjust_negative", -5, "2025-02-28T12:00:00-05"),
     (5, 7, "expire", -10, "2026-02-01T12:00:00-05"),
     (6, 7, "issue_action", 5, "2026-03-20T12:00:00-04"),
 )
@@ -93,7 +96,7 @@ def test_debit_beyond_all_credits_is_unallocated_until_a_later_credit_meets_it(r
 
 
 def test_entries_without_a_customer_are_outstanding_without_a_basis(rows: Rows) -> None:
-    assert rows[date(2025, 2, 1), "(no_basis)"]["outstanding"] == 30
+    assert rows[date(2025, 2, 1), "(no_basis)"]["outstanding"] == 30 - 5
     assert (date(2025, 2, 1), "manual") not in rows
 
 
@@ -233,3 +236,22 @@ def test_all_points_are_expected_to_be_redeemed_until_there_is_evidence(revenue:
 def test_revenue_of_a_shop_without_points_has_no_rows(revenue: ModuleType) -> None:
     changes, liability = _inputs([None, None, None])
     assert revenue.model(changes.iloc[:0], liability.iloc[:0]).empty
+
+
+def test_event_of_a_wrong_year_leaves_the_reports_complete(tmp_path: Path) -> None:
+    models = "+rpt_points_liability +rpt_points_vintage +rpt_points_revenue +rpt_expiry_forecast"
+    with open_shop(tmp_path / "rivo.duckdb", selection=models) as shop:
+        first, second = shop.lists["points_events"][:2]
+        first["attributes"]["applied_at"] = "0001-01-02T00:00:00Z"
+        second["attributes"]["applied_at"] = "9999-12-30T00:00:00Z"
+
+        finished = shop.sync(models=True)
+
+        assert finished.problems == ()
+        for report, column in (("liability", "month"), ("vintage", "issue_month"), ("revenue", "month")):
+            [(months, last)] = shop.query(
+                f"select count(distinct {column}), max({column}) from reports.rpt_points_{report}"
+            )
+            assert 1 < months < 30, report
+            # Of a month that has not begun, nothing is known yet but what is outstanding.
+            assert (last == date(9999, 12, 1)) == (report == "liability"), report
