@@ -129,6 +129,21 @@ def test_orders_are_joined_by_their_codes(
     }
 
 
+@pytest.mark.parametrize("name", [node.name for node in project().nodes.values() if node.meta.get("example")])
+def test_example_of_a_model_returns_rows(store: Store, name: str) -> None:
+    example = str(project().node(name).meta["example"])
+
+    assert name in example
+    # The small store has no suspicious adjustment, for example.
+    assert store.dicts(example) or "where" in example
+
+
+def test_marts_and_reports_say_what_else_they_are_called() -> None:
+    public = [node for node in project().nodes.values() if node.schema in ("marts", "reports")]
+
+    assert [node.name for node in public if not node.meta.get("also_called")] == []
+
+
 @pytest.mark.parametrize(
     "query", [q.strip() for block in blocks("README.md") for q in block.split(";") if q.strip()]
 )
