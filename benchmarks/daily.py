@@ -89,7 +89,7 @@ def main() -> None:
     run.sync_lists = _timed_generator("lists: histories, log, the rest", run.sync_lists)
     run.build = _timed_generator("models", run.build)
     runner: Any = sys.modules["dbt_like_sql.runner.build"]
-    runner.run_test = _timed("data tests", runner.run_test)
+    runner.run_tests = _timed_generator("data tests", runner.run_tests)
     run._page = _timed("samples and pictures", run._page)
     for name in ("keep", "publish"):
         setattr(Build, name, _timed("publish", getattr(Build, name)))

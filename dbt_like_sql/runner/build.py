@@ -20,7 +20,7 @@ from datetime import datetime
 import duckdb
 
 from dbt_like_sql.runner import last_results, python_models
-from dbt_like_sql.runner.checking import TestResult, error_text, run_test
+from dbt_like_sql.runner.checking import TestResult, error_text, run_tests
 from dbt_like_sql.runner.fingerprints import Fingerprints
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
@@ -205,7 +205,7 @@ def _build_node(
 def _run_tests(
     connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: Mapping[str, str]
 ) -> tuple[TestResult, ...]:
-    return tuple(run_test(connection, project, test, broken) for test in project.tests_of(node.name))
+    return tuple(run_tests(connection, project, project.tests_of(node.name), broken))
 
 
 def _blocking(tests: Iterable[TestResult]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -46,13 +46,53 @@ class TestResult:
         return self.severity == "error" and self.status in ("fail", "error")
 
 
+def run_tests(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    tests: Iterable[DataTest],
+    broken: Mapping[str, str],
+) -> Iterator[TestResult]:
+    """Run tests of one table, and yield their results in order; see `run_test`.
+
+    Tests that look at each row by itself are counted in one scan of the table. Only those that do not pass run again,
+    each alone, to find the rows.
+    """
+    tests = list(tests)
+    passed = _passed_in_one_scan(connection, project, [test for test in tests if test.fails_if])
+    for test in tests:
+        if test.name in passed:
+            yield _passed(test)
+        else:
+            yield run_test(connection, project, test, broken)
+
+
+def _passed_in_one_scan(
+    connection: duckdb.DuckDBPyConnection, project: Project, tests: Sequence[DataTest]
+) -> set[str]:
+    """Return the names of the tests without a failing row; none if one of them cannot run."""
+    if len(tests) < 2:
+        return set()
+    counts = ", ".join(f"count(*) filter (where {test.fails_if})" for test in tests)
+    try:
+        [failures] = connection.execute(
+            f"select {counts} from {project.node(tests[0].node).relation}"
+        ).fetchall()
+    except duckdb.Error:
+        return set()
+    return {test.name for test, number in zip(tests, failures, strict=True) if not number}
+
+
+def _passed(test: DataTest) -> TestResult:
+    return TestResult(
+        test.name, test.node, test.column, test.severity, "pass", sql=test.sql, message="Passed."
+    )
+
+
 def run_test(
     connection: duckdb.DuckDBPyConnection, project: Project, test: DataTest, broken: Mapping[str, str]
 ) -> TestResult:
     """Run a test. `broken` holds the status of each node that this build could not update."""
-    result = TestResult(
-        test.name, test.node, test.column, test.severity, "pass", sql=test.sql, message="Passed."
-    )
+    result = _passed(test)
     node = project.node(test.node)
     if test.name == DOCUMENTED_COLUMNS and isinstance(node, Model):
         return _documented_columns(connection, project, node, result)

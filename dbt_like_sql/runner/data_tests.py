@@ -1,4 +1,4 @@
-"""Generic data tests with dbt's names and arguments. Each is a SELECT that returns the failing rows."""
+"""Generic data tests with dbt's names and arguments. Each becomes a SELECT that returns the failing rows."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ class DataTest:
     """Names of the other models and seeds that it reads."""
     where: str = ""
     """File, model and column where the test is defined."""
+    fails_if: str = ""
+    """Condition of a failing row, if the test looks at each row of its table by itself. Such tests can share a scan."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class _Call:
 
 
 def not_null(call: _Call) -> str:
-    """Find rows in which the column is null."""
-    return f"select * from {call.relation} where {quoted(call.column)} is null"
+    """Fail rows in which the column is null."""
+    return f"{quoted(call.column)} is null"
 
 
 def unique(call: _Call) -> str:
@@ -61,10 +63,10 @@ def unique(call: _Call) -> str:
 
 
 def accepted_values(call: _Call) -> str:
-    """Find values that are not in the list; nulls pass, as in dbt."""
+    """Fail values that are not in the list; nulls pass, as in dbt."""
     quote = call.arguments.get("quote", True)
     values = ", ".join(_value(v) if quote else str(v) for v in _list(call.arguments["values"]))
-    return f"select * from {call.relation} where {quoted(call.column)} not in ({values})"
+    return f"{quoted(call.column)} not in ({values})"
 
 
 def relationships(call: _Call) -> str:
@@ -82,13 +84,16 @@ def unique_combination_of_columns(call: _Call) -> str:
 
 
 def expression_is_true(call: _Call) -> str:
-    """Find rows for which the expression is false; null passes, as in dbt."""
-    return f"select * from {call.relation} where not ({_expression(call)})"
+    """Fail rows for which the expression is false; null passes, as in dbt."""
+    return f"not ({_expression(call)})"
 
 
 def _expression(call: _Call) -> str:
     return f"{quoted(call.column) if call.column else ''} {call.arguments['expression']}".strip()
 
+
+ROW_TESTS = (not_null, accepted_values, expression_is_true)
+"""Tests that return the condition of a failing row; the others return the SELECT of all failing rows."""
 
 # name -> (function that builds the SQL, required arguments, optional arguments, whether it needs a column)
 GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]] = {
@@ -154,17 +159,19 @@ def build_test(
     rows = f"(select * from {relation} where {config['where']}) as {node}" if "where" in config else relation
     other, other_relation = resolve(str(arguments["to"]), where) if "to" in arguments else (None, "")
     call = _Call(rows, column or "", arguments, other_relation)
+    looks_at_rows = build in ROW_TESTS
     only = f" Only for rows where {config['where']}." if "where" in config else ""
     return DataTest(
         name=identifier(str(given.get("name") or _default_name(kind, node, column, arguments))),
         node=node,
-        sql=build(call),
+        sql=f"select * from {rows} where {build(call)}" if looks_at_rows else build(call),
         kind=kind,
         column=column,
         severity=severity(config, where),
         description=str(given.get("description") or "").strip() or _SENTENCES[kind](call) + only,
         depends_on=(other,) if other and other != node else (),
         where=where,
+        fails_if=build(call) if looks_at_rows and "where" not in config else "",
     )
 
 

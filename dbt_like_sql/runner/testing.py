@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import duckdb
 
-from dbt_like_sql.runner.checking import TestResult, run_test
+from dbt_like_sql.runner.checking import TestResult, run_tests
 from dbt_like_sql.runner.errors import ProjectError, did_you_mean
 from dbt_like_sql.runner.project import Project
 from dbt_like_sql.runner.selection import select
@@ -53,6 +53,7 @@ def test(
     existing = tables(connection)
     missing = {n.name: "missing" for n in project.nodes.values() if (n.schema, n.name) not in existing}
     for name, names in wanted.items():
+        can_run = []
         for data_test in project.tests_of(name):
             if data_test.name not in names:
                 continue
@@ -62,4 +63,5 @@ def test(
                 result = TestResult(data_test.name, name, data_test.column, data_test.severity, "error")
                 yield replace(result, message=message, sql=data_test.sql)
             else:
-                yield run_test(connection, project, data_test, {})
+                can_run.append(data_test)
+        yield from run_tests(connection, project, can_run, {})

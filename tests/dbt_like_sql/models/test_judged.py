@@ -24,7 +24,7 @@ from tests.dbt_like_sql.models import (
     judge_tiers,
 )
 from tests.dbt_like_sql.models.facts import World
-from tests.harness.store import Observation, Store
+from tests.harness.store import Observation, Store, project
 
 Expected = dict[Any, dict[str, Any]]
 
@@ -52,6 +52,12 @@ def _same(got: Any, expected: Any) -> bool:
     if isinstance(expected, float) and got is not None and not isinstance(got, Decimal):
         return bool(got == pytest.approx(expected))
     return bool(got == expected)
+
+
+def test_tests_of_rows_can_share_a_scan(store: Store) -> None:
+    for node in project().nodes.values():
+        for test in [test for test in project().tests_of(node.name) if test.fails_if]:
+            assert store.query(f"select count(*) filter (where {test.fails_if}) from {node.relation}")
 
 
 def test_fct_points_ledger_equals_the_judge(store: Store, world: World) -> None:

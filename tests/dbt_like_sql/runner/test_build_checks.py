@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import duckdb
+import pytest
 
-from dbt_like_sql.runner import TestResult
+from dbt_like_sql.runner import TestResult, load_project
+from dbt_like_sql.runner.checking import run_test
 
 from .building import rows, run, statuses
 from .conftest import SHOP, Write
@@ -29,6 +31,42 @@ def test_warning_does_not_block_the_build(connection: duckdb.DuckDBPyConnection,
     warned = results["dim_member"].tests[1]
     assert (warned.status, warned.failures, warned.sample) == ("warn", 1, ({"customer_id": 3},))
     assert rows(connection, warned.sql) == [(3, "c@x.org", 0)]
+
+
+ROW_TESTS = """
+models:
+  - name: fct_event
+    columns:
+      - {name: event_id, description: The id., data_tests: [not_null]}
+      - name: amount
+        description: The amount.
+        data_tests:
+          - not_null
+          - expression_is_true: {name: amounts_are_large, expression: "> 1000", config: {severity: warn}}
+          - accepted_values: {name: some_amounts, values: [1, 2], config: {severity: warn, where: amount < 0}}
+          - expression_is_true: {name: cannot_run, expression: "> 'x'::int", config: {severity: warn}}
+"""
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+def test_tests_of_rows_in_one_scan_have_the_results_of_each_alone(
+    connection: duckdb.DuckDBPyConnection, write: Write, is_broken: bool
+) -> None:
+    text = (
+        ROW_TESTS
+        if is_broken
+        else ROW_TESTS[: ROW_TESTS.index("          - expression_is_true: {name: cannot")]
+    )
+    root = write(SHOP | {"models/m.yml": text})
+    results = run(connection, root)["fct_event"].tests
+    project = load_project(root)
+    alone = [run_test(connection, project, test, {}) for test in project.tests_of("fct_event")]
+
+    assert list(results) == alone
+    found = {test.name: test.status for test in results}
+    assert found["not_null_fct_event_amount"] == "pass"
+    assert found["amounts_are_large"] == "warn"
+    assert found.get("cannot_run") == ("error" if is_broken else None)
 
 
 def test_seeds_are_loaded_with_their_types(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
