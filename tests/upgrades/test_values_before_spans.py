@@ -28,7 +28,8 @@ REDEFINED: dict[str, set[str]] = {
     "rpt_tier_migration": {"structural_members"},
     "rpt_redemption_rates": {"reward_use_rate", "active_members"},
     "rpt_reward_performance": set(),
-    "rpt_data_trust": {"finding", "affected", "checked"},
+    # It has a check more, too.
+    "rpt_data_trust": set(),
 }
 """Tables with another definition of these columns; of the whole table, if there are none."""
 SHOPS = (
@@ -84,7 +85,7 @@ def test_marts_and_reports_have_the_values_of_the_models_before(built: duckdb.Du
         if redefined is None or (redefined and column not in redefined):
             # Sums of floating-point numbers depend on the order of the rows.
             tables[place].append(f'round("{column}", 9)' if kind == "DOUBLE" else f'"{column}"')
-    assert len(tables) > 25
+    assert len(tables) > 24
     filled = 0
     for name, names in tables.items():
         shown = ", ".join(names)

@@ -58,7 +58,7 @@ final as (
             when valued.type_basis <> 'reward_value' then null
             when valued.points_type = 'fixed' then valued.reward_value
             when valued.reward_price > 0
-                then (valued.reward_value * valued.spent / valued.reward_price)::decimal(18, 4)
+                then (valued.reward_value::decimal(38, 4) * valued.spent / valued.reward_price)::decimal(18, 4)
             else valued.reward_value
         end as redemption_value,
         case

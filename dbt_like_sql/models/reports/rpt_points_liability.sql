@@ -199,7 +199,9 @@ rated as (
         if(
             outstanding.unit = 'credits',
             1,
-            point_values.value_redeemed_12m / nullif(point_values.points_valued_12m, 0)
+            try_cast(
+                point_values.value_redeemed_12m / nullif(point_values.points_valued_12m, 0) as decimal(18, 8)
+            )
         )::decimal(18, 8) as value_per_point,
         coalesce(point_values.value_redeemed_12m, 0) as value_redeemed_12m,
         coalesce(point_values.points_valued_12m, 0) as points_valued_12m,
@@ -222,7 +224,8 @@ rated as (
 valued as (
     select
         *,
-        (outstanding * value_per_point)::decimal(18, 4) as face_value
+        -- DuckDB multiplies two decimals of 18 digits with 18 digits, which a balance of a billion points exceeds.
+        (outstanding::decimal(38, 4) * value_per_point)::decimal(38, 4) as face_value
     from rated
 ),
 
@@ -243,7 +246,7 @@ final as (
         valued.redemption_probability,
         valued.redeemed_of_old_vintages,
         valued.expired_of_old_vintages,
-        (valued.face_value * valued.redemption_probability)::decimal(18, 4) as expected_value,
+        (valued.face_value * valued.redemption_probability)::decimal(38, 4) as expected_value,
         if(valued.earn_basis = '(no_basis)', coalesce(open_rewards.open_rewards, 0), 0)::bigint as open_rewards,
         if(valued.earn_basis = '(no_basis)', coalesce(open_rewards.open_reward_value, 0), 0)::decimal(18, 4)
             as open_reward_value,

@@ -154,8 +154,8 @@ def test_models_show_prints_columns_tests_code_and_rows_of_a_table(rivo: Rivo, f
     for text in (
         "marts.dim_member\n",
         "One row per customer known from any Rivo list",
-        "grain      one row per customer_id",
-        "file       models/marts/dim_member.sql",
+        "grain        one row per customer_id",
+        "file         models/marts/dim_member.sql",
         "(from rivo_raw.customers.email)",
         "not_null_dim_member_customer_id",
         "pass: Passed.",

@@ -28,6 +28,7 @@ ENTRIES = (
     (7, None, "adjust_negative", -5, "2025-02-28T12:00:00-05"),
     (5, 7, "expire", -10, "2026-02-01T12:00:00-05"),
     (6, 7, "issue_action", 5, "2026-03-20T12:00:00-04"),
+    (8, 9, "unclassified", 5_000_000_000, "2026-01-20T12:00:00-05"),
 )
 CODES = (
     # points, value, claimed, used, expires, status
@@ -117,6 +118,11 @@ def test_code_is_open_until_the_last_instant_before_it_ends(rows: Rows) -> None:
     assert open_rewards(2025, 4) == (0, 0)
     # A code that expires later this month is open now.
     assert open_rewards(2026, 3) == (1, 1)
+
+
+def test_billions_of_points_have_a_face_value(rows: Rows) -> None:
+    row = rows[date(2026, 1, 1), "unknown"]
+    assert (row["outstanding"], row["face_value"]) == (5_000_000_000, 250_000_000)
 
 
 def test_value_per_point_is_that_of_the_last_twelve_months(rows: Rows) -> None:
