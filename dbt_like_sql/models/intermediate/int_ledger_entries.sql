@@ -141,7 +141,7 @@ final as (
         case
             when entries.leg = 'original' then matched.entry_class
             when matched.entry_class = 'redeem' then 'redeem_return'
-            -- What was never earned cannot be taken back: these keep their class, with the other sign.
+            -- Points that were never earned cannot be taken back: these keep their class, with the other sign.
             when matched.entry_class in ('expire', 'adjust_negative', 'issue_import', 'unclassified')
                 then matched.entry_class
             else 'issue_reversal'

@@ -30,7 +30,7 @@ final as (
         drops_out_on,
         amount
     from measured
-    -- What was taken back after it had dropped out changes nothing.
+    -- An amount taken back after it had dropped out changes nothing.
     where drops_out_on is null or drops_out_on > counts_from
 )
 

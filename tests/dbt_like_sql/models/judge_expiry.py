@@ -1,4 +1,4 @@
-"""What expires when, worked out naively: every past expiry entry is held against both dates that Rivo gives."""
+"""Expiring points, worked out naively: every past expiry entry is held against both dates that Rivo gives."""
 
 from __future__ import annotations
 
