@@ -9,7 +9,7 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
-from tests.dbt_like_sql.models.facts import NOT_MEMBER, Event, World, month_of, months_later
+from tests.dbt_like_sql.models.facts import NOT_MEMBER, Code, Event, World, month_of, months_later
 from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, redemptions
 
 CLASSES = (
@@ -164,18 +164,23 @@ def member_spans(world: World) -> Rows:
     return found
 
 
+def _paid_in(code: Code) -> str:
+    return "credits" if code.credits > 0 and not code.points else "points"
+
+
 def program_daily(world: World) -> Rows:
     """`rpt_program_daily` by local day and unit."""
-    ledger, active = entries(world), _active_days(world)
+    ledger, active = [(world.day(entry.at), entry) for entry in entries(world)], _active_days(world)
+    claims = [(world.day(code.claimed_at), code) for code in world.codes]
+    uses = [(world.day(code.used_at), code) for code in world.codes if code.used_at is not None]
     found: Rows = {}
     before: set[int] | None = None
     for day in world.days():
         states = world.states_at(world.midnight(day + timedelta(days=1)))
         members = {id for id, state in states.items() if state != NOT_MEMBER}
         for unit in ("points", "credits"):
-            so_far = [e for e in ledger if e.unit == unit and world.day(e.at) <= day]
-            sums = _by_class(e for e in so_far if world.day(e.at) == day)
-            paid_so = [c for c in world.codes if (unit == "credits") == (c.credits > 0 and not c.points)]
+            so_far = [(at, entry) for at, entry in ledger if entry.unit == unit and at <= day]
+            sums = _by_class(entry for at, entry in so_far if at == day)
             found[day, unit] = {
                 "members_start": None if before is None else len(before),
                 "joined": None if before is None else len(members - before),
@@ -188,9 +193,9 @@ def program_daily(world: World) -> Rows:
                 "expired": -sums["expire"],
                 "adjusted": sums["adjust_negative"],
                 "imported": sums["issue_import"],
-                "outstanding": sum((e.amount for e in so_far), Decimal()),
-                "codes_claimed": sum(world.day(c.claimed_at) == day for c in paid_so),
-                "codes_used": sum(c.used_at is not None and world.day(c.used_at) == day for c in paid_so),
+                "outstanding": sum((entry.amount for _, entry in so_far), Decimal()),
+                "codes_claimed": sum(at == day and _paid_in(code) == unit for at, code in claims),
+                "codes_used": sum(at == day and _paid_in(code) == unit for at, code in uses),
             }
         before = members
     return found

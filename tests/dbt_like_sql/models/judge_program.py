@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.dbt_like_sql.models.facts import NOT_MEMBER, World, month_of, months_later
-from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, entries, redemptions
+from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, redemptions
 from tests.dbt_like_sql.models.judge_points import program_daily
 
 Rows = dict[Any, dict[str, Any]]
@@ -87,13 +87,14 @@ def months(world: World) -> Rows:
     """`rpt_program_monthly` by month."""
     days = {day: row for (day, unit), row in program_daily(world).items() if unit == "points"}
     facts = redemptions(world)
-    happened = [entry.at for entry in entries(world)] + [code.claimed_at for code in world.codes]
+    ledger = [(month_of(world.day(entry.at)), entry) for entry in entries(world)]
+    happened = [entry.at for _, entry in ledger] + [code.claimed_at for code in world.codes]
     month, last = month_of(world.day(min(happened))), month_of(world.day(world.now))
     found: Rows = {}
     while month <= last:
         found[month] = {
             **_members(world, month, days),
-            **_points(world, month),
+            **_points([(at, entry) for at, entry in ledger if entry.unit == "points"], month),
             **_codes(world, month, facts),
             "is_complete": months_later(month, 1) <= world.day(world.now),
         }
@@ -127,16 +128,15 @@ def _members(world: World, month: date, days: dict[date, Any]) -> dict[str, Any]
     }
 
 
-def _points(world: World, month: date) -> dict[str, Any]:
-    ledger = [entry for entry in entries(world) if entry.unit == "points"]
-    mine = [entry for entry in ledger if month_of(world.day(entry.at)) == month]
+def _points(ledger: list[tuple[date, Entry]], month: date) -> dict[str, Any]:
+    mine = [entry for at, entry in ledger if at == month]
     issued = sum(entry.amount for entry in mine if entry.entry_class in ISSUES)
     redeemed = -sum(entry.amount for entry in mine if entry.entry_class in REDEEMS)
     return {
         "points_issued": issued,
         "points_redeemed": redeemed,
         "points_expired": -sum(entry.amount for entry in mine if entry.entry_class == "expire"),
-        "points_outstanding": sum(e.amount for e in ledger if month_of(world.day(e.at)) <= month),
+        "points_outstanding": sum(entry.amount for at, entry in ledger if at <= month),
         "points_burn_ratio": float(Decimal(redeemed) / Decimal(issued)) if issued else None,
     }
 
