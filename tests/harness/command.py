@@ -93,7 +93,14 @@ _SINGLE_THREAD = {
 _PACKAGES = (
     *("click", "dagster", "dlt", "msgspec", "pydantic_settings", "sqlalchemy", "upath.core", "urllib3"),
     *("dlt.common.libs.pyarrow", "dlt.destinations.impl.duckdb.sql_client", "dlt.sources.helpers.requests"),
-    *("duckdb", "pyarrow.dataset", "pyarrow.pandas_compat", "pyarrow.parquet", "sqlglot.dialects.duckdb"),
+    *(
+        "duckdb",
+        "pandas",
+        "pyarrow.dataset",
+        "pyarrow.pandas_compat",
+        "pyarrow.parquet",
+        "sqlglot.dialects.duckdb",
+    ),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "PIL.JpegImagePlugin"),
     *("rich.console", "rich.progress", "rich.table", "encodings.idna", "fsspec.implementations.local"),
 )
