@@ -89,7 +89,7 @@ REWARDS = (
     _reward("advocate", 594_176, "Friend's thank-you", "fixed_amount", 0, 10.0, source="referrer"),
     _reward("swap", 594_182, "Points for store credit", "points_to_credit", 250, 12.5, appears=0.2),
     _reward("gift", 594_196, "$50 gift card", "gift_card", 1_000, 50.0, appears=0.55),
-    # So dear that nobody ever claims it.
+    # So dear that no customer ever claims it.
     _reward("weekend", 594_205, "Weekend for two", "free_product", 60_000, 0.0, appears=0.5),
 )
 

@@ -1,4 +1,4 @@
--- Joined members have a state at the end of the month only, and nobody is known to have left.
+-- Joined members have a state at the end of the month only, and no member is known to have left.
 select period_start
 from (
     select period_start, from_tier_id as tier_id, members as change
