@@ -120,16 +120,14 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         "dagster/table_name": node.relation,
         _CODE: _file(project.root / node.path, node.path.name),
     }
-    if node.meta.get("grain"):
-        metadata["grain"] = f"one row per {' x '.join(_list(node.meta['grain']))}"
-    if node.meta.get("questions"):
-        metadata["questions"] = dg.MetadataValue.md(
-            "\n".join(f"- {question}" for question in _list(node.meta["questions"]))
-        )
-    if node.meta.get("also_called"):
-        metadata["also_called"] = ", ".join(_list(node.meta["also_called"]))
-    if node.meta.get("example"):
-        metadata["example"] = dg.MetadataValue.md(f"```sql\n{node.meta['example']}\n```")
+    if grain := node.texts("grain"):
+        metadata["grain"] = f"one row per {' x '.join(grain)}"
+    if questions := node.texts("questions"):
+        metadata["questions"] = dg.MetadataValue.md("\n".join(f"- {question}" for question in questions))
+    if words := node.texts("also_called"):
+        metadata["also_called"] = ", ".join(words)
+    if examples := node.texts("example"):
+        metadata["example"] = dg.MetadataValue.md("\n".join(f"```sql\n{sql}\n```" for sql in examples))
     lineage = column_lineage(node.columns)
     if lineage.deps_by_column:
         metadata["dagster/column_lineage"] = lineage
@@ -138,7 +136,7 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         deps=[relation_key(relation) for relation in upstream],
         group_name=node.schema,
         kinds={_KINDS[node.language] if isinstance(node, Model) else "csv", "duckdb"},
-        owners=_list(node.meta.get("owners")) or _owners(),
+        owners=node.texts("owners") or _owners(),
         description=node.description or None,
         tags=dict.fromkeys(node.tags, ""),
         metadata=metadata,
@@ -146,10 +144,6 @@ def _node_spec(project: Project, node: Model | Seed) -> dg.AssetSpec:
         # No freshness policy: a table is not built again while nothing that it is built from changes. The lists and the
         # published file show whether syncs run.
     )
-
-
-def _list(value: Any) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else [str(value)] if value else []
 
 
 def code_reference(path: PurePath, label: str) -> dict[str, Any]:

@@ -77,8 +77,7 @@ def _is_impersonal(origin: Origin) -> bool:
 
 
 def _grain(node: Model | Seed) -> list[str]:
-    grain = node.meta.get("grain") or []
-    return [str(column).lower() for column in (grain if isinstance(grain, list) else [grain])]
+    return [column.lower() for column in node.texts("grain")]
 
 
 def _cell(value: object) -> str:

@@ -119,21 +119,14 @@ def print_table(
 
 
 def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
-    grain = node.meta.get("grain") or []
-    questions = node.meta.get("questions") or []
-    words = node.meta.get("also_called") or []
+    grain = node.texts("grain")
     reads = [*node.sources, *(project.node(n).relation for n in node.depends_on)]
     readers = [n.relation for n in project.nodes.values() if node.name in n.depends_on]
     facts = [
-        (
-            "grain",
-            "one row per " + " × ".join(map(str, grain if isinstance(grain, list) else [grain]))
-            if grain
-            else "",
-        ),
-        ("answers", "\n             ".join(map(str, questions))),
-        ("also called", ", ".join(map(str, words))),
-        ("example", str(node.meta.get("example") or "")),
+        ("grain", "one row per " + " × ".join(grain) if grain else ""),
+        ("answers", "\n             ".join(node.texts("questions"))),
+        ("also called", ", ".join(node.texts("also_called"))),
+        ("example", "\n             ".join(node.texts("example"))),
         ("reads", ", ".join(reads)),
         ("read by", ", ".join(readers)),
         ("tags", ", ".join(node.tags)),

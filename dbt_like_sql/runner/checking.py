@@ -151,8 +151,7 @@ def _documented_columns(
 
 
 def _sample(rows: duckdb.DuckDBPyRelation, node: Model | Seed) -> tuple[Mapping[str, Any], ...]:
-    grain = node.meta.get("grain") or []
-    keys = {str(c).lower() for c in (grain if isinstance(grain, list) else [grain])}
+    keys = {column.lower() for column in node.texts("grain")}
     shown = [c for c in rows.columns if c.lower() == "id" or c.lower().endswith("_id") or c.lower() in keys]
     if not shown:
         return ()

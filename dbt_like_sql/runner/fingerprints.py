@@ -137,22 +137,21 @@ class Fingerprints:
         """Every set of columns that a model or a test reads, by table."""
         wanted: defaultdict[str, set[Columns]] = defaultdict(set)
 
+        def want(relation: str, columns: Columns) -> None:
+            table = self._project.tables.get(relation)
+            if isinstance(table, Node) and table.materialized == "view":
+                visit(table, columns)
+            else:
+                wanted[relation].add(columns)
+
         def visit(node: Model | Seed, columns: Columns) -> None:
             for relation, read in _reads(self._project, node, columns).items():
-                table = self._project.tables.get(relation)
-                if isinstance(table, Node) and table.materialized == "view":
-                    visit(table, read)
-                else:
-                    wanted[relation].add(read)
+                want(relation, read)
 
         for node in self._project.nodes.values():
             visit(node, self._used(node))
             for relation in self._tested_with(node):
-                table = self._project.tables[relation]
-                if isinstance(table, Node) and table.materialized == "view":
-                    visit(table, None)
-                else:
-                    wanted[relation].add(None)
+                want(relation, None)
         return wanted
 
 

@@ -85,6 +85,11 @@ class Node:
         """Name in SQL: `schema.name`."""
         return f"{self.schema}.{self.name}"
 
+    def texts(self, key: str) -> list[str]:
+        """Return an entry of `meta`, which may be a list or a single value, as a list; empty if there is none."""
+        value = self.meta.get(key)
+        return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
+
 
 @dataclass(frozen=True)
 class Model(Node):

@@ -110,11 +110,6 @@ def _contents(
     return rows, types
 
 
-def _texts(value: Any) -> list[str]:
-    """Return an entry of `meta`, which may be a list or a single text, as a list."""
-    return [str(text) for text in (value if isinstance(value, list) else [value]) if text]
-
-
 def _table(
     project: Project, table: Model | Seed | Source, last: LastResults, types: dict[str, str]
 ) -> dict[str, Any]:
@@ -151,10 +146,10 @@ def _table(
         "file": str(table.path),
         "code": table.code if isinstance(table, Model) else "",
         "tags": list(table.tags),
-        "grain": _texts(table.meta.get("grain")),
-        "questions": _texts(table.meta.get("questions")),
-        "also_called": _texts(table.meta.get("also_called")),
-        "example": "\n\n".join(_texts(table.meta.get("example"))),
+        "grain": table.texts("grain"),
+        "questions": table.texts("questions"),
+        "also_called": table.texts("also_called"),
+        "example": "\n\n".join(table.texts("example")),
         "reads": [*table.sources, *(project.node(name).relation for name in table.depends_on)],
         "built": {"status": built["status"], "message": built["message"]} if built else None,
         "tests": [
