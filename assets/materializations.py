@@ -109,6 +109,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
 def _of_published(event: Finished) -> dict[str, Any]:
     return {
         "path": dg.MetadataValue.path(str(event.warehouse)),
+        **({"report": dg.MetadataValue.path(str(event.report))} if event.report else {}),
         "size_mb": round(event.size_bytes / 1e6, 1),
         **_time("watermark", event.observed_at),
         "findings": len(event.findings),

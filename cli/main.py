@@ -16,6 +16,7 @@ from cli.commands.doctor import doctor
 from cli.commands.forget import forget
 from cli.commands.models import models
 from cli.commands.query import query
+from cli.commands.report import report
 from cli.commands.retrieve import customer, tier
 from cli.commands.sandbox import sandbox
 from cli.commands.status import status
@@ -48,6 +49,7 @@ for each in (
     sync,
     query,
     status,
+    report,
     customer,
     tier,
     models,

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     api_url: str = API_URL
     warehouse: str = "data/rivo.duckdb"
     timezone: str = "UTC"
+    currency: str = ""
+    """ISO 4217 code of the shop's currency, shown with amounts of money."""
+    report: bool = True
+    """Whether a sync writes the report page beside the warehouse."""
     sync_cron: str = "0 3 * * *"
     rate_limit: float = Field(15, ge=0.001, allow_inf_nan=False)
     """Requests per second, for all lists together."""
@@ -150,6 +154,13 @@ class Settings(BaseSettings):
         if name != "UTC" and name not in available_timezones() - {"localtime"}:
             raise ValueError(f"'{name}' is not an IANA time zone such as Europe/Berlin or America/New_York")
         return name
+
+    @field_validator("currency")
+    @classmethod
+    def _check_currency(cls, code: str) -> str:
+        if code and not re.fullmatch(r"[A-Za-z]{3}", code):
+            raise ValueError(f"'{code}' is not an ISO 4217 code such as EUR or USD")
+        return code.upper()
 
     @field_validator("sync_cron")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from dbt_like_sql.runner import NodeResult
 from pipelines.load.sync import ListResult, SyncOptions
@@ -70,6 +71,8 @@ class Finished:
     size_bytes: int
     problems: tuple[str, ...]
     """Sentences on what went wrong; the run has failed when there is one."""
+    report: Path | None = None
+    """The report page, if one was written."""
     findings: tuple[str, ...] = ()
     """Sentences on why some figures cannot be trusted, from `reports.rpt_data_trust`."""
 

@@ -19,7 +19,8 @@ from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
-from runs.pictures import PICTURES
+from runs.pictures import picture
+from runs.report.writing import write_after_run
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
@@ -64,13 +65,15 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
         blocked = _check(work, plan, project, read, built)
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
+    report, not_written = write_after_run(shop) if published and shop.settings.report else (None, ())
     yield Finished(
         warehouse=shop.warehouse,
         published=published,
         is_demo=shop.is_demo,
         observed_at=read.observed_at,
         size_bytes=shop.warehouse.size_bytes,
-        problems=(*read.problems, *blocked, *problems),
+        problems=(*read.problems, *blocked, *problems, *not_written),
+        report=report,
         findings=built.findings,
     )
 
@@ -222,13 +225,13 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
 
 
 def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeResult) -> Page:
-    draw = PICTURES.get(node.relation)
     try:
-        picture = draw(connection) if draw else None
+        drawn = picture(connection, node.relation)
+        image = drawn.markdown() if drawn else ""
     except Exception as error:
         # A changed report may have other column names, and a name may hold what no font can draw.
-        picture = f"The picture could not be drawn ({type(error).__name__})."
-    return Page(node.relation, sample(connection, project.node(node.name)), picture or "")
+        image = f"The picture could not be drawn ({type(error).__name__})."
+    return Page(node.relation, sample(connection, project.node(node.name)), image)
 
 
 def _outdated(

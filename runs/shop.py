@@ -23,6 +23,11 @@ class Shop:
     is_demo: bool
 
     @property
+    def currency(self) -> str:
+        """ISO 4217 code of the shop's currency; empty if it is not set."""
+        return "USD" if self.is_demo else self.settings.currency
+
+    @property
     def source(self) -> str:
         """The API's address without user, password and query, or 'demo': what a backup notes."""
         if self.is_demo:

@@ -175,6 +175,8 @@ class Terminal:
                 f"as of {done.observed_at:%Y-%m-%d %H:%M} UTC",
                 highlight=False,
             )
+        if done.report:
+            print_(f"Report     {plain(short(done.report))}", highlight=False)
         outcome = "[bold red]Failed[/bold red]" if problems else "[bold green]Done[/bold green]"
         print_(f"{outcome} in {self.seconds:.0f} s.", highlight=False)
         if done.published and self.work == "sync":

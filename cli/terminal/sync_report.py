@@ -35,6 +35,7 @@ def report(terminal: Terminal, code: int) -> str:
                 "published": done.published,
                 "observed_at": done.observed_at.isoformat() if done.observed_at else None,
                 "size_bytes": done.size_bytes,
+                "report": str(done.report) if done.report else None,
             }
             if done
             else None,

@@ -24,6 +24,12 @@ def sibling(published: Path, kind: str) -> Path:
     return published.with_name(f"{published.stem}.{kind}{published.suffix or '.duckdb'}")
 
 
+def report_path(published: Path, name: str = "") -> Path:
+    """Return the report page beside the published file, such as `rivo.report.html` or `rivo.report-2026-09.html`."""
+    suffix = "" if published.suffix == ".duckdb" else published.suffix
+    return published.with_name(f"{published.stem}{suffix}.report{f'-{name}' if name else ''}.html")
+
+
 def base_of(published: Path) -> Path:
     """Return the file that the next sync starts from: a pending result, or else the published file."""
     pending = sibling(published, "pending")

@@ -9,6 +9,8 @@ A warehouse is a DuckDB file with up to three others beside it. For a warehouse 
   next sync starts from it, so that no observation is lost.
 - `rivo.news.duckdb`: the recent-events file. Sensors load events into it; the next sync deletes it.
 
+The report page, `rivo.report.html`, is written after each publish.
+
 Journals, small SQLite files that no sync replaces, are beside it too: `rivo.outbox.sqlite` has what was sent to Rivo,
 `rivo.webhooks.sqlite` what its webhooks delivered.
 """
@@ -27,7 +29,7 @@ import duckdb
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
-from pipelines.warehouse.files import base_of, sibling, wal_of
+from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
@@ -121,6 +123,10 @@ class Warehouse:
     def recent_events(self) -> Warehouse:
         """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
+
+    def report_file(self, name: str = "") -> Path:
+        """Return the report page beside the published file, or the one called `name`; it need not exist."""
+        return report_path(self.path, name)
 
     def journal(self, kind: str) -> Path:
         """Return the journal of a kind beside the published file, for `open_journal`; it need not exist."""

@@ -79,7 +79,10 @@ _RETENTION = """
 """
 
 PICTURES: dict[str, tuple[str, Callable[[Any, list[int]], Picture | None]]] = {
-    "reports.rpt_tier_migration": (_MIGRATION, lambda found, order: tiers.migration(tiers.matrix(found, order))),
+    "reports.rpt_tier_migration": (
+        _MIGRATION,
+        lambda found, order: tiers.migration(tiers.matrix(found, order)),
+    ),
     "reports.rpt_tier_distribution": (_DISTRIBUTION, tiers.distribution),
     "reports.rpt_redemption_rates": (_RATES, lambda found, _: points.rates(found, unit="week")),
     "reports.rpt_program_monthly": (_OUTSTANDING, lambda found, _: points.outstanding(found)),
@@ -106,7 +109,8 @@ def tier_order(connection: duckdb.DuckDBPyConnection) -> list[int]:
     return [
         row["tier_id"]
         for row in rows(
-            connection, "select tier_id from marts.dim_tier where is_current order by tier_rank desc, tier_id desc"
+            connection,
+            "select tier_id from marts.dim_tier where is_current order by tier_rank desc, tier_id desc",
         )
     ]
 

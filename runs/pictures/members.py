@@ -31,14 +31,21 @@ def funnel(row: Row | None) -> Picture | None:
         axes.barh(range(len(values)), values, height=0.62, color=colour("redeemed"))
         for place, value in enumerate(values):
             axes.annotate(
-                f" {value:,}  ({value / values[0]:.0%})", (value, place), va="center", fontsize=8, color=colour("ink")
+                f" {value:,}  ({value / values[0]:.0%})",
+                (value, place),
+                va="center",
+                fontsize=8,
+                color=colour("ink"),
             )
         axes.set_yticks(range(len(values)), [label for _, label in _STEPS], color=colour("ink"))
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.set_xlim(0, values[0] * 1.2)
         axes.set_title(
-            f"Joined {row['from_month']:%b %Y} to {row['to_month']:%b %Y}", fontsize=9, color=colour("soft"), loc="left"
+            f"Joined {row['from_month']:%b %Y} to {row['to_month']:%b %Y}",
+            fontsize=9,
+            color=colour("soft"),
+            loc="left",
         )
         return Picture(figure, "Members by step: joined, earned, redeemed, used a reward, redeemed again")
 
@@ -62,7 +69,12 @@ def cohort_retention(cells: Sequence[Row]) -> Picture | None:
             step = sum(share >= limit for limit in (0.2, 0.4, 0.6, 0.8))
             axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=RAMP[step]))
             axes.annotate(
-                f"{share:.0%}", (x, y), ha="center", va="center", fontsize=7, color=ON_DARK if step >= 3 else ON_LIGHT
+                f"{share:.0%}",
+                (x, y),
+                ha="center",
+                va="center",
+                fontsize=7,
+                color=ON_DARK if step >= 3 else ON_LIGHT,
             )
         axes.set_xlim(-0.5, latest + 0.5)
         axes.set_ylim(len(months) - 0.5, -0.5)

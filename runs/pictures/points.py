@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = dict[str, Any]
+_MARGINS = (0.1, 0.09, 0.79, 0.97)
+"""Room for labels such as 300k on the left, and for the names of the lines on the right."""
 
 
 def movement(months: Sequence[Row]) -> Picture | None:
@@ -22,7 +24,7 @@ def movement(months: Sequence[Row]) -> Picture | None:
     """
     if not any(row[f"points_{kind}"] for row in months for kind in ("issued", "redeemed", "expired")):
         return None
-    with drawing(5, 2.6) as (figure, axes):
+    with drawing(5, 2.6, _MARGINS) as (figure, axes):
         for place, kind in enumerate(("issued", "redeemed", "expired")):
             values = [float(row[f"points_{kind}"]) for row in months]
             at = [index + (place - 1) * 0.27 for index in range(len(months))]
@@ -46,7 +48,7 @@ def outstanding(months: Sequence[Row]) -> Picture | None:
     if not any(row["points_outstanding"] for row in months):
         return None
     values = [float(row["points_outstanding"]) for row in months]
-    with drawing(5, 2.6) as (figure, axes):
+    with drawing(5, 2.6, _MARGINS) as (figure, axes):
         axes.plot(range(len(months)), values, color=colour("expired"), linewidth=1.8, clip_on=False)
         axes.plot([len(months) - 1], values[-1:], "o", color=colour("expired"), markersize=5, clip_on=False)
         _month_axis(axes, [row["month"] for row in months])
@@ -70,7 +72,7 @@ def rates(
     lines = (("points_burn_ratio", "points", "redeemed"), ("member_redemption_rate", "members", "good"))
     if all(row[column] is None for row in periods for column, *_ in lines):
         return None
-    with drawing(5, 2.6) as (figure, axes):
+    with drawing(5, 2.6, _MARGINS) as (figure, axes):
         from matplotlib.ticker import PercentFormatter
 
         if ramp_up:
@@ -79,7 +81,13 @@ def rates(
         for column, label, name in lines:
             values = [float("nan") if row[column] is None else float(row[column]) for row in periods]
             axes.plot(
-                range(len(values)), values, color=colour(name), linewidth=1.8, marker="o", markersize=3, clip_on=False
+                range(len(values)),
+                values,
+                color=colour(name),
+                linewidth=1.8,
+                marker="o",
+                markersize=3,
+                clip_on=False,
             )
             if periods[-1][column] is not None:
                 ends.append((values[-1], f"{label} {values[-1]:.1%}", name))
@@ -92,7 +100,9 @@ def rates(
             axes.text(-0.4, top, "ramp-up", fontsize=7.5, color=colour("soft"), va="top")
         if first_sync:
             axes.axvline(first_sync - 0.5, color=colour("soft"), linewidth=0.8, linestyle=(0, (3, 3)))
-            axes.text(first_sync - 0.6, top, "first sync", fontsize=7.5, color=colour("soft"), va="top", ha="right")
+            axes.text(
+                first_sync - 0.6, top, "first sync", fontsize=7.5, color=colour("soft"), va="top", ha="right"
+            )
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(axis="y", color=colour("grid"), linewidth=0.8)
         return Picture(
@@ -129,7 +139,9 @@ def rollforward(months: Sequence[Row]) -> Picture | None:
         axes.axhline(0, color=colour("soft"), linewidth=0.8)
         _month_axis(axes, [row["month"] for row in months])
         _counts(axes)
-        figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=8, labelcolor=colour("ink"))
+        figure.legend(
+            loc="outside upper center", ncols=3, frameon=False, fontsize=8, labelcolor=colour("ink")
+        )
         return Picture(figure, "Points that raised and lowered the outstanding balance, by month")
 
 
@@ -161,8 +173,12 @@ def vintage(months: Sequence[Row]) -> Picture | None:
         _month_axis(axes, [row["issue_month"] for row in months])
         axes.set_xlabel("month in which the points were issued", fontsize=8, color=colour("soft"))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8, labelcolor=colour("ink"))
-        return Picture(figure, "Points of each month of issue: redeemed, expired, taken back and still open, as shares")
+        figure.legend(
+            loc="outside upper center", ncols=4, frameon=False, fontsize=8, labelcolor=colour("ink")
+        )
+        return Picture(
+            figure, "Points of each month of issue: redeemed, expired, taken back and still open, as shares"
+        )
 
 
 def short(value: float) -> str:
@@ -197,5 +213,11 @@ def _end_labels(axes: Axes, x: float, labels: Sequence[tuple[float, str, str]]) 
     for value, text, name in sorted(labels):
         above = max(value, above + apart)
         axes.annotate(
-            text, (x, above), fontsize=8, weight="bold", va="center", color=colour(name), annotation_clip=False
+            text,
+            (x, above),
+            fontsize=8,
+            weight="bold",
+            va="center",
+            color=colour(name),
+            annotation_clip=False,
         )

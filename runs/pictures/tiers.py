@@ -21,9 +21,13 @@ NAMES = {
 }
 """The states that are not tiers, in words for people."""
 ARROWS = {"upgrade": "▲", "downgrade": "▼", "lateral": "↔"}
-_UP = RAMP
-_DOWN = ("#faeae6", "#f3cfc6", "#e5a595", "#cd6f5a", "#93382a")
-_STAYED = ("#eceff1", "#d5dade", "#b3bcc4", "#87939d", "#5a6773")
+_RAMPS = {
+    "rose": RAMP,
+    "fell": ("#faeae6", "#f3cfc6", "#e5a595", "#cd6f5a", "#93382a"),
+    "same": ("#eceff1", "#d5dade", "#b3bcc4", "#87939d", "#5a6773"),
+}
+"""Shades of a cell, by how its members moved."""
+_MOVED = {"upgrade": "rose", "downgrade": "fell"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,11 @@ class Cell:
     share: float | None
     """Part of the members in that state at the start; None for customers first seen in the period."""
     direction: str
+
+    @property
+    def moved(self) -> str:
+        """The direction as 'rose', 'fell' or 'same'."""
+        return _MOVED.get(self.direction, "same")
 
     @property
     def step(self) -> int:
@@ -58,6 +67,15 @@ class Matrix:
     def column_total(self, state: State) -> int:
         """Return the members in a state at the end."""
         return sum(cell.members for (_, column), cell in self.cells.items() if column == state)
+
+
+def ramp_css() -> str:
+    """Return the CSS rules of a cell with the classes of its `moved` and `step`."""
+    return "".join(
+        f".{moved}.step{step} {{ background: {shade};{f' color: {ON_DARK};' if step >= 3 else ''} }}\n"
+        for moved, ramp in _RAMPS.items()
+        for step, shade in enumerate(ramp)
+    )
 
 
 def label(state: State) -> str:
@@ -98,7 +116,7 @@ def matrix(rows: Sequence[Row], tiers: Sequence[int]) -> Matrix | None:
 
 
 def migration(found: Matrix | None) -> Picture | None:
-    """Draw a migration matrix: arrows and blue for upgrades, arrows and red for downgrades, darker for a larger share."""
+    """Draw a migration matrix: arrows mark moves up (blue) and down (red); darker is a larger share of the row."""
     if not found:
         return None
     rows, columns = found.rows, found.columns
@@ -107,8 +125,8 @@ def migration(found: Matrix | None) -> Picture | None:
 
         for (start, end), cell in found.cells.items():
             x, y = columns.index(end), rows.index(start)
-            ramp = {"upgrade": _UP, "downgrade": _DOWN}.get(cell.direction, _STAYED)
-            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=ramp[cell.step]))
+            shade = _RAMPS[cell.moved][cell.step]
+            axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, color=shade))
             arrow = ARROWS.get(cell.direction, "")
             axes.annotate(
                 f"{arrow} {cell.members:,}".strip() + ("" if cell.share is None else f"\n{cell.share:.1%}"),
@@ -128,7 +146,10 @@ def migration(found: Matrix | None) -> Picture | None:
         axes.xaxis.tick_top()
         axes.set_ylabel(f"on {found.start:%d %b %Y}", fontsize=8, color=colour("soft"))
         axes.set_title(f"on {found.end:%d %b %Y}", fontsize=8, color=colour("soft"))
-        return Picture(figure, "Members by state at the start and at the end of the period; arrows mark moves up and down")
+        return Picture(
+            figure,
+            "Members by state at the start and at the end of the period; arrows mark moves up and down",
+        )
 
 
 def distribution(days: Sequence[Row], tiers: Sequence[int]) -> Picture | None:
@@ -143,7 +164,10 @@ def distribution(days: Sequence[Row], tiers: Sequence[int]) -> Picture | None:
         return None
     dates = sorted({row["local_day"] for row in rows})
     known = {(row["state"], row["tier_id"]) for row in rows}
-    order = sorted(known, key=lambda state: (state[1] is None, tiers.index(state[1]) if state[1] in tiers else 99, state[0]))
+    order = sorted(
+        known,
+        key=lambda state: (state[1] is None, tiers.index(state[1]) if state[1] in tiers else 99, state[0]),
+    )
     members = {(row["local_day"], (row["state"], row["tier_id"])): row["members"] for row in rows}
     with drawing(6.5, 3) as (figure, axes):
         from matplotlib.colors import LinearSegmentedColormap
@@ -156,7 +180,10 @@ def distribution(days: Sequence[Row], tiers: Sequence[int]) -> Picture | None:
         shown, layers = (dates, layers) if len(dates) > 1 else (dates * 2, [layer * 2 for layer in layers])
         xs: list[Any] = list(shown) if len(dates) > 1 else [0, 1]
         axes.stackplot(
-            xs, layers, colors=[shade(index / max(len(order) - 1, 1)) for index in range(len(order))], step="post"
+            xs,
+            layers,
+            colors=[shade(index / max(len(order) - 1, 1)) for index in range(len(order))],
+            step="post",
         )
         total = 0
         above = float("-inf")

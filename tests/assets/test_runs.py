@@ -6,7 +6,6 @@ import re
 from typing import Any
 
 import dagster as dg
-import duckdb
 import pytest
 
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -255,10 +254,10 @@ def test_event_log_holds_no_secret_and_no_address(store: DagsterStore, text: str
 
 
 def test_sync_succeeds_if_a_picture_fails(store: DagsterStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_font(_: duckdb.DuckDBPyConnection) -> str:
+    def no_font(*_: object) -> None:
         raise KeyError("glyph")
 
-    monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", no_font)
+    monkeypatch.setitem(PICTURES, "reports.rpt_tier_migration", ("select 1", no_font))
     assert store.run_job("reports/rpt_tier_migration").success
     key = dg.AssetKey(["reports", "rpt_tier_migration"])
     event = store.instance.get_latest_materialization_event(key)

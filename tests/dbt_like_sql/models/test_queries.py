@@ -9,9 +9,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -22,38 +21,19 @@ from matplotlib import image
 from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
 from pipelines.warehouse import Warehouse
-from sandbox import Program, ProgramOptions
 from sandbox.orders import write_orders
-from tests.dbt_like_sql.models.stores import STATES, open_observed_store
+from tests.dbt_like_sql.models.stores import LAST, open_observed_store, question_program, question_warehouse
 from tests.harness.store import Store, project
 
 EXAMPLE = PROJECT / "examples" / "tier_migration.py"
 PICTURES = ("tier_migration.png", "points_burn_ratio.png")
 
-FIRST, LAST = datetime(2026, 7, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)
-SILVER = 552_288
-
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A small store synced twice, so that every query has an answer.
-
-    One member falls from Gold, and one advocate opens all of the links at one address.
-    """
-    program = Program(ProgramOptions(seed=7, customers=80, months=14, end=LAST))
-    lists = program.snapshot(FIRST)
-    silver = next(row["attributes"] for row in lists["vip_tiers"] if row["id"] == SILVER)
-    tiers = {row["id"]: row["attributes"]["vip_tier"] or {} for row in lists["customers"]}
-    golden = next(id for id, tier in tiers.items() if tier.get("name") == "Gold")
-    program.override("customers", golden, at=datetime(2026, 9, 10, tzinfo=UTC), vip_tier=silver)
-    sent = program.snapshot(LAST)["referrals"]
-    [(advocate, _)] = Counter(row["attributes"]["advocate_email"] for row in sent).most_common(1)
-    for row in sent:
-        if row["attributes"]["advocate_email"] == advocate:
-            program.override("referrals", row["id"], at=LAST, signup_ip="198.51.100.7")
-    with open_observed_store(program, tmp_path_factory.mktemp("queries")) as store:
-        store.sync(*STATES, at=FIRST)
-        store.sync(at=LAST, models=True)
+    """A small store synced twice, so that every query has an answer."""
+    with open_observed_store(question_program(), tmp_path_factory.mktemp("queries")) as store:
+        shutil.copy(question_warehouse(tmp_path_factory), store.path)
         yield store
 
 

@@ -13,6 +13,7 @@ from sandbox import Program, ProgramOptions
 from tests.dbt_like_sql.models.facts import World
 from tests.dbt_like_sql.models.judge_ledger import members
 from tests.dbt_like_sql.models.stores import LEDGER, STATES, open_observed_store
+from tests.harness.report_page import ReportPage, read_page
 from tests.harness.store import Store, project
 
 
@@ -21,6 +22,13 @@ def synced(options: ProgramOptions, folder: Path, lists: tuple[str, ...] = LEDGE
     with open_observed_store(Program(options), folder) as store:
         store.sync(*lists, at=options.end, models=True)
     return store
+
+
+def report_of(store: Store) -> ReportPage:
+    """Return the report page that the sync wrote."""
+    assert store.finished
+    assert store.finished.report == store.path.with_name("shop.report.html")
+    return read_page(store.finished.report)
 
 
 def assert_balances(store: Store) -> None:
@@ -44,6 +52,12 @@ def test_empty_shop_builds_with_empty_reports(tmp_path: Path) -> None:
     trust = store.dicts("from reports.rpt_data_trust")
     assert {row["status"] for row in trust} == {"ok"}
     assert all(row["finding"] for row in trust)
+    page = report_of(store)
+    assert {name: value for name, value in page.numbers.items() if value} == {"trust.checks": len(trust)}
+    assert "no members yet" in page.sections["Members"]
+    assert "No points moved" in page.html
+    assert "The shop has no VIP tiers" in page.html
+    assert "No points have a date of expiry" in page.sections["To do now"]
 
 
 @pytest.mark.parametrize(("seed", "members"), [(3, 0), (10, 1)], ids=["guest", "member"])
@@ -61,6 +75,12 @@ def test_shop_of_one_customer_is_counted_once(tmp_path: Path, seed: int, members
         assert len(store.dicts(f"from reports.{report}")) == members, report
     daily = store.dicts("from reports.rpt_program_daily where unit = 'points'")
     assert [(row["members_start"], row["members_end"]) for row in daily] == [(None, 1)] * members
+    # On the first day, a month that has ended is shown, with what is known of it, and the members of today.
+    page = report_of(store)
+    assert "tile.members" not in page.numbers
+    assert page.numbers.get("tile.members.now") == (1 if members else None)
+    assert "tile.points_outstanding" in page.numbers
+    assert "Orders are known from the first full month after the first sync" in page.html
 
 
 def test_shop_without_tiers_builds(tmp_path: Path) -> None:
@@ -74,6 +94,10 @@ def test_shop_without_tiers_builds(tmp_path: Path) -> None:
     [trust] = store.dicts("from reports.rpt_data_trust where check_name = 'near_next_tier'")
     assert (trust["status"], trust["share"]) == ("ok", None)
     assert "no tiers" in trust["finding"]
+    page = report_of(store)
+    assert "The shop has no VIP tiers" in page.html
+    assert not any(name.startswith(("tier.", "matrix.", "todo.near", "todo.tier")) for name in page.numbers)
+    assert page.numbers["month.2026-09-01.points_issued"] > 0
 
 
 def test_next_tier_falls_back_to_points_when_no_member_has_a_tier(tmp_path: Path) -> None:

@@ -1,0 +1,189 @@
+"""The report page as HTML: one file without scripts, network or style attributes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+from dbt_like_sql.runner.masking import masked
+from runs.pictures import Picture, palette_css, points, tiers
+from runs.report.figures import Figures
+from runs.report.tiles import Tile, tiles
+
+_HERE = Path(__file__).parent
+_SYMBOLS = {
+    "USD": "$",
+    "EUR": "€",
+    "GBP": "£",
+    "JPY": "¥",
+    "INR": "₹",
+    "CAD": "CA$",
+    "AUD": "A$",
+    "NZD": "NZ$",
+    "": "",
+}
+"""Symbols of currencies that are written before the amount; other currencies are written as their ISO 4217 code."""
+_SEGMENTS = {
+    "member": "Members",
+    "not_member": "Guests",
+    "redeemer": "Redeemed in the 12 months before",
+    "not_redeemer": "Did not redeem",
+    "no_tier": "No tier",
+}
+
+
+def page(found: Figures, *, currency: str, is_demo: bool) -> str:
+    """Return the page as HTML.
+
+    Args:
+        found: the figures to show.
+        currency: ISO 4217 code that amounts of money are shown with; empty for none.
+        is_demo: whether the shop is simulated, which the page then says.
+    """
+    shown = _Shown(currency)
+    style = (_HERE / "page.css").read_text(encoding="utf-8")
+    for mark, css in (
+        ("/* light */", palette_css(is_dark=False)),
+        ("/* dark */", palette_css(is_dark=True)),
+        ("/* ramps */", tiers.ramp_css()),
+    ):
+        style = style.replace(mark, css)
+    return _template().render(
+        f=found,
+        show=shown,
+        tiles=tiles(found),
+        style=Markup(style),  # noqa: S704 our own file
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+        charts=_charts(found),
+        most_members=max((row["members"] for row in found.tiers), default=0),
+        local=_local(found.observed_at, found.timezone),
+        last_year=date(found.month.year - 1, found.month.month, 1),
+        is_demo=is_demo,
+        arrows=tiers.ARROWS,
+        label=tiers.label,
+        trust=_trust(found.checks),
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "month": lambda day: f"{day:%B %Y}",
+        "day": lambda day: f"{day:%d %b %Y}",
+        "text": _text,
+    }
+    return environment.get_template("page.html.j2")
+
+
+def _text(value: str) -> str:
+    """Return a text of the shop, without anything that looks like an e-mail address."""
+    return masked(value.replace("'", "’").replace('"', "”"), "")
+
+
+class _Shown:
+    """Formats figures. Each is a <data> element: its value is exact, and `data-figure` names what it is."""
+
+    def __init__(self, currency: str) -> None:
+        self.has_currency = bool(currency)
+        self._before = _SYMBOLS.get(currency, f"{currency} ")
+
+    def count(self, value: Any, figure: str) -> Markup:
+        """Format a number of members, codes or points: 1,723."""
+        return self._data(value, figure, lambda: f"{round(value):,}".replace("-", "−"))
+
+    def share(self, value: Any, figure: str) -> Markup:
+        """Format a share: 31.4 %."""
+        return self._data(value, figure, lambda: f"{value:.1%}".replace("%", " %").replace("-", "−"))
+
+    def money(self, value: Any, figure: str) -> Markup:
+        """Format an amount: $2,394, or $0.047 if it is small."""
+        return self._data(value, figure, lambda: self._amount(value))
+
+    def change(self, tile: Tile, before: Any, figure: str) -> Markup | None:
+        """Format how far a tile's value is from an earlier one: in percent, for shares in percentage points."""
+        if tile.value is None or before is None or (tile.kind != "share" and before == 0):
+            return None
+        change = tile.value - before if tile.kind == "share" else (tile.value - before) / abs(before)
+        text = f"{abs(change) * 100:.1f} {'pp' if tile.kind == 'share' else '%'}"
+        arrow = "▲" if change > 0 else "▼" if change < 0 else "="
+        return self._data(change, figure, lambda: f"{arrow} {text}")
+
+    def signed(self, value: Any, figure: str) -> Markup:
+        """Format a change in numbers: +22, −3, 0."""
+        return self._data(value, figure, lambda: f"{value:+,}".replace("-", "−") if value else "0")
+
+    def figure(self, kind: str, value: Any, figure: str) -> Markup:
+        """Format a value by its kind: count, share or money."""
+        shown: Markup = getattr(self, kind)(value, figure)
+        return shown
+
+    def note(self, tile: Tile) -> Markup:
+        """Return a tile's note with its figures."""
+        parts = {
+            name: self.figure(kind, value, f"tile.{tile.name}.{name}")
+            for name, (kind, value) in tile.figures.items()
+        }
+        return Markup(escape(tile.note)).format(**parts)  # noqa: S704 the notes are our own sentences
+
+    def segment(self, row: dict[str, Any]) -> str:
+        """Return a segment's name for people."""
+        name: str = row["segment"]
+        return _text(name) if row["tier_id"] is not None else _SEGMENTS.get(name, name)
+
+    def _amount(self, value: Any) -> str:
+        digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 1 or not value else 3
+        return f"{'−' if value < 0 else ''}{self._before}{abs(value):,.{digits}f}"
+
+    @staticmethod
+    def _data(value: Any, figure: str, text: Any) -> Markup:
+        if value is None:
+            return Markup('<span class="none" title="not known">–</span>')
+        exact = format(value, "f") if isinstance(value, Decimal) else repr(value)
+        return Markup('<data value="{}" data-figure="{}">{}</data>').format(exact, figure, text())
+
+
+def _charts(found: Figures) -> dict[str, Markup]:
+    """Return the drawings by name; empty ones where there is nothing to show."""
+    first_sync = next(
+        (
+            index
+            for index, row in enumerate(found.rates)
+            if found.history_start and row["month"] == found.history_start.replace(day=1)
+        ),
+        None,
+    )
+    drawn: dict[str, Picture | None] = {
+        "movement": points.movement(found.months),
+        "outstanding": points.outstanding(found.months),
+        "rates": points.rates(found.rates, ramp_up=found.ramp_up, first_sync=first_sync)
+        if found.rates
+        else None,
+    }
+    # The drawings are made by Matplotlib, which escapes the names in them.
+    return {name: Markup(picture.svg(name) if picture else "") for name, picture in drawn.items()}  # noqa: S704
+
+
+def _local(moment: datetime, timezone: str) -> str:
+    return f"{moment.astimezone(ZoneInfo(timezone)):%d %B %Y, %H:%M} {timezone}"
+
+
+def _trust(checks: dict[str, int] | Any) -> Sequence[int]:
+    """Return how many checks ask for attention, and how many there are."""
+    return checks.get("attention", 0), sum(checks.values())

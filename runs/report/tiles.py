@@ -1,0 +1,122 @@
+"""The six tiles at the top of the report page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from runs.report.figures import Figures
+
+Kind = Literal["count", "share", "money"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure with what it was a month and a year before. None is shown as a dash, never as 0."""
+
+    name: str
+    title: str
+    kind: Kind
+    value: Any
+    previous: Any
+    last_year: Any
+    note: str
+    """A sentence; figures in it are named in braces: 'of {points_issued} points'."""
+    figures: Mapping[str, tuple[Kind, Any]]
+
+
+@dataclass(frozen=True)
+class _Definition:
+    name: str
+    title: str
+    kind: Kind
+    column: str
+    note: str
+    figures: Mapping[str, Kind]
+    needs_members: bool = False
+
+
+_TILES = (
+    _Definition(
+        "members", "Members", "count", "members_end", "in the programme at the end of the month", {}, True
+    ),
+    _Definition(
+        "active_rate",
+        "Active members",
+        "share",
+        "active_rate_90d",
+        "{active_90d} bought, took a rewarded action, referred or redeemed in the last 90 days",
+        {"active_90d": "count"},
+        True,
+    ),
+    _Definition(
+        "burn_ratio",
+        "Points redeemed of issued",
+        "share",
+        "points_burn_ratio",
+        "{points_redeemed} of {points_issued} points",
+        {"points_redeemed": "count", "points_issued": "count"},
+    ),
+    _Definition(
+        "member_redemption_rate",
+        "Members who redeemed",
+        "share",
+        "member_redemption_rate",
+        "{redeeming_members} claimed a reward in the month",
+        {"redeeming_members": "count"},
+        True,
+    ),
+    _Definition(
+        "points_outstanding",
+        "Points outstanding",
+        "count",
+        "points_outstanding",
+        "worth about {face_value} at {value_per_point} a point",
+        {"face_value": "money", "value_per_point": "money"},
+    ),
+    _Definition(
+        "value_used",
+        "Rewards used",
+        "money",
+        "value_used",
+        "{codes_used} codes, {codes_used_unvalued} of them of unknown value",
+        {"codes_used": "count", "codes_used_unvalued": "count"},
+    ),
+)
+
+
+def tiles(found: Figures) -> list[Tile]:
+    """Return the six tiles of the chosen month."""
+    return [_tile(definition, found) for definition in _TILES]
+
+
+def _tile(definition: _Definition, found: Figures) -> Tile:
+    row, column = found.program, definition.column
+    note = definition.note
+    if row[column] is None and definition.needs_members:
+        note = _not_known(found)
+    elif definition.name == "points_outstanding" and row.get("face_value") is None:
+        note = "of unknown value: no redemption of the last twelve months has a known value"
+    elif definition.name == "value_used" and not row["codes_used_unvalued"]:
+        note = "{codes_used} codes"
+    elif row[column] is None:
+        note = "no points were issued in the month"
+    return Tile(
+        definition.name,
+        definition.title,
+        definition.kind,
+        row[column],
+        found.previous.get(column),
+        found.last_year.get(column),
+        note,
+        {name: (kind, row.get(name)) for name, kind in definition.figures.items() if f"{{{name}}}" in note},
+    )
+
+
+def _not_known(found: Figures) -> str:
+    if found.history_start and found.now is None:
+        return "the shop has no members yet"
+    if found.history_start is None:
+        return "not known: the customers have not been read completely yet"
+    return f"known from the first sync on, {found.history_start:%d %b %Y}"

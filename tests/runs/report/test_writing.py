@@ -1,0 +1,47 @@
+"""The page after a run: it follows the published file, and its failure takes nothing back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runs.report import writing
+from sandbox import ProgramOptions
+from tests.dbt_like_sql.models.stores import open_observed_store
+from tests.harness.report_page import read_page
+
+SMALL = ProgramOptions(customers=3, months=3)
+
+
+def test_sync_writes_the_page_beside_the_warehouse_and_takes_no_page_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "shop.report.html"
+    with open_observed_store(SMALL, tmp_path) as store:
+        store.sync(at=SMALL.end, models=True)
+        assert store.finished
+        assert store.finished.report == page
+        assert "05 October 2026, 06:00 UTC" in read_page(page).html
+        first = page.read_bytes()
+
+        def changed_model(*_: object, **__: object) -> str:
+            raise KeyError("'ann@example.com' is no column")
+
+        monkeypatch.setattr(writing, "report", changed_model)
+        store.wait()
+        store.sync(models=True)
+        assert store.finished.published
+        assert store.finished.report is None
+        [problem] = store.finished.problems
+        assert "its report page could not be written: KeyError" in problem
+        assert "RIVO_REPORT=no" in problem
+        assert "ann@" not in problem
+        assert page.read_bytes() == first
+
+        page.unlink()
+        store.options |= {"report": False}
+        store.wait()
+        store.sync(models=True)
+        assert store.finished.problems == ()
+        assert not page.exists()
