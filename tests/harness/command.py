@@ -101,7 +101,13 @@ _PACKAGES = (
         "pyarrow.parquet",
         "sqlglot.dialects.duckdb",
     ),
-    *("matplotlib.backends.backend_agg", "matplotlib.figure", "PIL.JpegImagePlugin"),
+    *(
+        "jinja2.ext",
+        "matplotlib.backends.backend_agg",
+        "matplotlib.backends.backend_svg",
+        "matplotlib.figure",
+        "PIL.JpegImagePlugin",
+    ),
     *("rich.console", "rich.progress", "rich.table", "encodings.idna", "fsspec.implementations.local"),
 )
 _OWN = (
@@ -125,6 +131,7 @@ _OWN = (
         "pipelines.rivo.doctor",
         "pipelines.rivo.report",
         "pipelines.rivo.source",
+        "runs.report.writing",
         "runs.run",
         "runs.status",
     ),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.dbt_like_sql.models.stores import question_warehouse
-from tests.harness.command import rivo
+from tests.harness.command import run_command
 from tests.harness.report_page import read_page
-from tests.harness.settings import environment
+from tests.harness.settings import RIVO, environment
 
 
 @pytest.fixture
@@ -19,33 +20,31 @@ def home(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path
 
 
-def run(home: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
-    done = rivo(
-        *arguments, env=environment(home, RIVO_WAREHOUSE=str(home / "shop.duckdb"), **variables), cwd=home
-    )
-    return done.returncode, done.stdout, done.stderr
+def run(home: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    settings = {"RIVO_WAREHOUSE": str(home / "shop.duckdb"), **variables}
+    return run_command([RIVO, "report", *arguments], environment(home, **settings), home)
 
 
 def test_report_is_written_beside_the_warehouse(home: Path) -> None:
-    code, said, _ = run(home, "report")
+    done = run(home)
 
-    assert (code, said.splitlines()[0].split(",")[0]) == (0, "Wrote shop.report.html")
+    assert (done.returncode, done.stdout.split(",")[0]) == (0, "Wrote shop.report.html")
     assert "Loyalty programme, September 2026" in read_page(home / "shop.report.html").html
 
 
 def test_report_is_readable_by_those_who_may_read_the_warehouse(home: Path) -> None:
     (home / "shop.duckdb").chmod(0o640)
 
-    run(home, "report")
+    run(home)
 
     assert (home / "shop.report.html").stat().st_mode & 0o777 == 0o640
 
 
 def test_report_of_another_month_leaves_the_latest(home: Path) -> None:
-    assert run(home, "report")[0] == 0
+    assert run(home).returncode == 0
     latest = (home / "shop.report.html").read_bytes()
 
-    assert run(home, "report", "--month", "2026-10")[0] == 0
+    assert run(home, "--month", "2026-10").returncode == 0
 
     assert (home / "shop.report.html").read_bytes() == latest
     assert "October 2026 so far" in (home / "shop.report-2026-10.html").read_text()
@@ -54,13 +53,13 @@ def test_report_of_another_month_leaves_the_latest(home: Path) -> None:
 def test_report_output_may_be_a_folder(home: Path) -> None:
     (home / "pages").mkdir()
 
-    assert run(home, "report", "-o", "pages", "--month", "2026-09")[0] == 0
+    assert run(home, "-o", "pages", "--month", "2026-09").returncode == 0
 
     assert [path.name for path in (home / "pages").iterdir()] == ["report-2026-09.html"]
 
 
 def test_report_shows_amounts_in_the_currency_of_the_settings(home: Path) -> None:
-    assert run(home, "report", RIVO_CURRENCY="eur")[0] == 0
+    assert run(home, RIVO_CURRENCY="eur").returncode == 0
 
     assert read_page(home / "shop.report.html").shown["tile.value_used"].startswith("€")
 
@@ -88,12 +87,7 @@ def test_report_shows_amounts_in_the_currency_of_the_settings(home: Path) -> Non
 def test_report_that_cannot_be_written_says_why(
     home: Path, arguments: tuple[str, ...], variables: dict[str, str], code: int, sentence: str
 ) -> None:
-    done = rivo(
-        "report",
-        *arguments,
-        env={**environment(home, RIVO_WAREHOUSE=str(home / "shop.duckdb")), **variables},
-        cwd=home,
-    )
+    done = run(home, *arguments, **variables)
 
     assert done.returncode == code
     assert sentence in done.stderr
