@@ -18,6 +18,7 @@ Journals, small SQLite files that no sync replaces, are beside it too: `rivo.out
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,10 @@ class Warehouse:
     def report_file(self, name: str = "") -> Path:
         """Return the report page beside the published file, or the one called `name`; it need not exist."""
         return report_path(self.path, name)
+
+    def share_permissions(self, path: Path) -> None:
+        """Give a file the permissions of the published file, so that the same people can read it."""
+        shutil.copymode(self.path, path)
 
     def journal(self, kind: str) -> Path:
         """Return the journal of a kind beside the published file, for `open_journal`; it need not exist."""

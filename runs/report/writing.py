@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import date
 from pathlib import Path
 
@@ -27,7 +26,7 @@ def write_report(shop: Shop, *, month: date | None = None, path: Path | None = N
     with replacing(target, "Choose another file with --output.") as sink:
         sink.write(html.encode())
         if path is None:
-            shutil.copymode(shop.warehouse.path, sink.name)
+            shop.warehouse.share_permissions(Path(sink.name))
     return target
 
 
