@@ -29,6 +29,8 @@ from runs.waiting import wait_for_actions
 __all__ = ["Event", "Finished", "ListsRead", "Page", "Plan", "Step", "run"]
 
 _TRUST = "rpt_data_trust"
+_REPORTED = "rpt_program_monthly"
+"""The model without which there is no report page."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
         blocked = _check(work, plan, project, read, built)
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
-    report, not_written = write_after_run(shop) if published and shop.settings.report else (None, ())
+    shows_report = published and shop.settings.report and _REPORTED in project.nodes
+    report, not_written = write_after_run(shop) if shows_report else (None, ())
     yield Finished(
         warehouse=shop.warehouse,
         published=published,

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.dbt_like_sql.models.stores import question_warehouse
@@ -56,6 +57,18 @@ def test_report_output_may_be_a_folder(home: Path) -> None:
     assert run(home, "-o", "pages", "--month", "2026-09").returncode == 0
 
     assert [path.name for path in (home / "pages").iterdir()] == ["report-2026-09.html"]
+
+
+def test_report_of_a_warehouse_without_reports_says_what_to_run(home: Path) -> None:
+    with duckdb.connect(str(home / "shop.duckdb")) as warehouse:
+        warehouse.execute("drop table reports.rpt_member_rfm")
+
+    done = run(home)
+
+    assert done.returncode == 1
+    assert "lacks a table or column that the page shows" in done.stderr
+    assert "rpt_member_rfm" in done.stderr
+    assert "models build --all" in done.stderr
 
 
 def test_report_shows_amounts_in_the_currency_of_the_settings(home: Path) -> None:

@@ -80,7 +80,12 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     assert len(files) > 4
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
     # The working copy is deleted.
-    assert sorted(path.name for path in (tmp_path / "warehouse").iterdir()) == ["rivo.duckdb", "rivo.lock"]
+    assert sorted(path.name for path in (tmp_path / "warehouse").iterdir()) == [
+        "rivo.duckdb",
+        "rivo.lock",
+        "rivo.report.html",
+    ]
+    assert "Report     warehouse/rivo.report.html" in first.stdout
 
 
 @pytest.mark.usefixtures("home")
