@@ -156,7 +156,7 @@ def test_models_show_prints_columns_tests_code_and_rows_of_a_table(rivo: Rivo, f
         "One row per customer known from any Rivo list",
         "grain        one row per customer_id",
         "file         models/marts/dim_member.sql",
-        "(from rivo_raw.customers.email)",
+        "(from customers.email)",
         "not_null_dim_member_customer_id",
         "pass: Passed.",
         "select * from final",

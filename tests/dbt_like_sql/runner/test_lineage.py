@@ -224,7 +224,7 @@ def test_columns_of_every_sql_model_are_traced_to_sources_and_seeds() -> None:
         assert not [name for name in untraced if name.endswith(("_id", "_at", "_date"))], model.name
         assert len(untraced) < len(model.columns), model.name
     tally = next(c for c in PROJECT.node("dim_member").columns if c.name == "points_tally")
-    assert tally.comment.endswith("(from rivo_raw.customers.points_tally)")
+    assert PROJECT.described(tally).endswith("(from customers.points_tally)")
 
 
 def test_only_one_module_imports_sqlglot() -> None:
