@@ -148,22 +148,31 @@ def impact(name: str) -> None:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File to write. Default: data/models.html in the project.",
+    type=click.Path(path_type=Path),
+    help="File to write, or a folder (a name without an ending) for index.html. Default: data/models.html.",
 )
 def docs(output: Path | None) -> None:
     """Write the documentation of all tables as one HTML page.
 
-    The page needs no network. You can open it, send it or host it anywhere.
+    The page needs no network. You can open it, send it or host it anywhere. It shows the first rows of the example
+    queries: of the demo all of them, of a shop only aggregates, never rows about single customers.
     """
     from cli.terminal.tables import short
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
-    from pipelines.settings import PROJECT
+    from pipelines.settings import PROJECT, Settings
+    from runs.answers import answers
+    from runs.shop import shop_to_read
 
     output = output or PROJECT / "data" / "models.html"
+    if output.is_dir() or not output.suffix:
+        output = output / "index.html"
+    project = load_project()
+    is_demo = shop_to_read(Settings.load()).is_demo
+    pictures: dict[str, str] = {}
     with _published() as (connection, note):
-        html = page(load_project(), connection, note, "rivo-warehouse")
+        found = answers(project, connection, is_simulated=is_demo) if connection else {}
+        html = page(project, connection, note, "rivo-warehouse", answers=found, pictures=pictures)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(html, encoding="utf-8")
