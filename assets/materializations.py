@@ -85,7 +85,7 @@ def _of_node(project: Project, result: NodeResult, page: Page | None) -> Iterato
     if result.status == "success":
         node = project.node(result.name)
         # The open-source UI does not show column lineage, so the descriptions name the origins too.
-        comments = {column.name: column.comment for column in node.columns}
+        comments = {column.name: project.described(column) for column in node.columns}
         columns = [
             dg.TableColumn(name, kind, description=comments.get(name.lower()) or None)
             for name, kind in result.columns

@@ -15,6 +15,8 @@ from pipelines.errors import RivoError
 def replacing(path: Path, advice: str) -> Iterator[IO[bytes]]:
     """Open a file that replaces `path` when the block ends well; an error leaves what was there.
 
+    Folders that do not exist are created.
+
     Raises:
         RivoError: the file cannot be written. The message ends with `advice`.
     """
@@ -23,6 +25,7 @@ def replacing(path: Path, advice: str) -> Iterator[IO[bytes]]:
         path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
     )
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as sink:
             yield sink
         if part != path:

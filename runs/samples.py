@@ -58,16 +58,22 @@ def sample(connection: duckdb.DuckDBPyConnection, node: Model | Seed) -> str:
 
 def is_harmless(node: Model | Seed, name: str, kind: str) -> bool:
     """Return whether the values of a column may be shown in Dagster, whose UI has no access control."""
-    if kind.startswith(_HARMLESS) and not kind.endswith("]"):
+    if has_harmless_type(kind):
         return True
     column = next((column for column in node.columns if column.name == name.lower()), None)
     is_traced = isinstance(node, Model) and node.language == "sql" and not node.is_open
     if kind != "VARCHAR" or column is None or not is_traced:
         return False
-    return all(map(_is_impersonal, column.origins))
+    return all(map(is_impersonal, column.origins))
 
 
-def _is_impersonal(origin: Origin) -> bool:
+def has_harmless_type(kind: str) -> bool:
+    """Return whether values of a type, such as numbers and dates, may be shown wherever they come from."""
+    return kind.startswith(_HARMLESS) and not kind.endswith("]")
+
+
+def is_impersonal(origin: Origin) -> bool:
+    """Return whether a raw or seed column holds no text about a person: numbers, dates, or the shop's own words."""
     schema, _, table = origin.relation.partition(".")
     if schema == SEEDS or table.removesuffix("_history") in (*_SHOP_LISTS, "sync_log", "settings"):
         return True

@@ -148,29 +148,40 @@ def impact(name: str) -> None:
 @click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="File to write. Default: data/models.html in the project.",
+    type=click.Path(path_type=Path),
+    help="File to write, or a folder (a name without an ending) for index.html. Default: data/models.html.",
 )
 def docs(output: Path | None) -> None:
     """Write the documentation of all tables as one HTML page.
 
-    The page needs no network. You can open it, send it or host it anywhere.
+    The page needs no network. You can open it, send it or host it anywhere. It shows the first rows of the example
+    queries: of the demo all of them, of a shop only aggregates, never rows about single customers.
     """
+    from cli.terminal.html_files import html_file, write_html
     from cli.terminal.tables import short
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
-    from pipelines.settings import PROJECT
+    from pipelines.settings import PROJECT, Settings
+    from runs.answers import answers
+    from runs.pictures import page_css, pictures
+    from runs.shop import shop_to_read
 
     output = output or PROJECT / "data" / "models.html"
+    output = html_file(output, "index.html")
+    project = load_project()
+    is_demo = shop_to_read(Settings.load()).is_demo
     with _published() as (connection, note):
-        html = page(load_project(), connection, note, "rivo-warehouse")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(
-            f"{output} cannot be written ({error.strerror}). Choose another file with --output."
-        ) from None
+        found = answers(project, connection, is_simulated=is_demo) if connection else {}
+        html = page(
+            project,
+            connection,
+            note,
+            "rivo-warehouse",
+            answers=found,
+            pictures=pictures(connection) if connection else {},
+            picture_css=page_css(':root[data-theme="dark"]'),
+        )
+    write_html(output, html)
     click.echo(
         f"Wrote {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
     )

@@ -45,14 +45,15 @@ def report(month: date | None, output: Path | None, shows: bool) -> None:
     """
     import webbrowser
 
+    from cli.terminal.html_files import html_file
     from cli.terminal.tables import short
     from pipelines.settings import Settings
     from runs.report.writing import write_report
     from runs.shop import shop_to_read
 
-    if output and output.is_dir():
-        output /= f"report-{month:%Y-%m}.html" if month else "report.html"
-    written = write_report(shop_to_read(Settings.load()), month=month, path=output)
+    name = f"report-{month:%Y-%m}.html" if month else "report.html"
+    path = html_file(output, name) if output else None
+    written = write_report(shop_to_read(Settings.load()), month=month, path=path)
     click.echo(f"Wrote {short(written)}, {written.stat().st_size / 1000:,.0f} KB.")
     if shows and not webbrowser.open(written.resolve().as_uri()):
         click.echo("No browser could be started. Open the file in one.", err=True)

@@ -95,7 +95,7 @@ def print_table(
         for title, text in _facts(project, table):
             console.print(f"[bold]{title:<12}[/bold] {plain(text)}", highlight=False)
     console.print()
-    console.print(_columns(table, types))
+    console.print(_columns(project, table, types))
     if not isinstance(table, Source):
         _print_tests_of(console, project, table, last)
         if isinstance(table, Model):
@@ -135,12 +135,12 @@ def _facts(project: Project, node: Model | Seed) -> list[tuple[str, str]]:
     return [fact for fact in facts if fact[1]]
 
 
-def _columns(table: Model | Seed | Source, types: dict[str, str]) -> Table:
+def _columns(project: Project, table: Model | Seed | Source, types: dict[str, str]) -> Table:
     shown = _table("column", "type", "description")
     known = {column.name for column in table.columns}
     columns = [*table.columns, *(ColumnInfo(name) for name in types if name not in known)]
     for column in columns:
-        text = column.comment or "(no description)"
+        text = project.described(column) or "(no description)"
         shown.add_row(column.name, (types.get(column.name) or column.data_type or "").lower(), Text(text))
     return shown
 

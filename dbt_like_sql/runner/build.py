@@ -254,7 +254,7 @@ def _comment(
     connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, columns: Sequence[str]
 ) -> None:
     """Store the descriptions as comments in the database, where BI tools show them."""
-    comments = {c.name: c.comment for c in node.columns}
+    comments = {c.name: c.description for c in node.columns}
     statements = [f"comment on {node.materialized} {node.relation} is {literal(node.description or None)}"]
     for column in columns:
         text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())

@@ -174,7 +174,7 @@ def _reads(project: Project, node: Model | Seed, columns: Columns) -> Mapping[st
 
 def _definition(project: Project, node: Model | Seed) -> str:
     """Return all that the project's files say about the content of a table, and about its comments."""
-    comments = [node.description, *(f"{c.name} {c.data_type} {c.comment}" for c in node.columns)]
+    comments = [node.description, *(f"{c.name} {c.data_type} {c.description}" for c in node.columns)]
     if isinstance(node, Model):
         return "\n".join([node.relation, node.materialized, node.code, *comments])
     content = (project.root / node.path).read_text(encoding="utf-8-sig")

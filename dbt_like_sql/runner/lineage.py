@@ -65,6 +65,14 @@ def output_columns(query: Query, known: Mapping[str, Relation]) -> Relation:
     return replace(relation, conditions=frozenset(scope.conditions))
 
 
+def is_grouped(query: Query) -> bool:
+    """Return whether each row of a SELECT is a group of rows: it has a GROUP BY, or only aggregates."""
+    return isinstance(query, exp.Select) and (
+        query.args.get("group") is not None
+        or all(part.find(exp.AggFunc) and not part.find(exp.Window) for part in query.expressions)
+    )
+
+
 # The walk: one function for each kind of node, which returns the relation that the node produces.
 
 

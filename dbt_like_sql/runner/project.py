@@ -25,7 +25,7 @@ MATERIALIZED: Mapping[str, Materialization] = {"staging": "view"}
 """How the models of a layer are stored if their properties do not say it: as tables, except in these layers."""
 
 _SHOWN_ORIGINS = 3
-"""Number of origins named in the comment of a column."""
+"""Number of origins that a short text about a column names."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,6 @@ class ColumnInfo:
     origins: tuple[Origin, ...] = ()
     """Columns of sources and seeds from which it is ultimately computed. The columns of a Python model are
     origins too, because its code is not analysed."""
-
-    @property
-    def comment(self) -> str:
-        """Description followed by the origins, as stored in the database and shown in catalogues."""
-        more = f" and {len(self.origins) - _SHOWN_ORIGINS} more" if len(self.origins) > _SHOWN_ORIGINS else ""
-        origins = ", ".join(map(str, self.origins[:_SHOWN_ORIGINS]))
-        return " ".join(filter(None, [self.description, f"(from {origins}{more})" if origins else ""]))
 
 
 @dataclass(frozen=True)
@@ -157,6 +150,31 @@ class Project:
         node = self.node(name)
         singular = [test for test in self.singular_tests if test.node == node.name]
         return (*node.data_tests, *(t for c in node.columns for t in c.data_tests), *singular)
+
+    def origins_of(self, column: ColumnInfo) -> list[Origin]:
+        """Return the origins of a column without those of the clock, which say nothing about its meaning.
+
+        The clock is the model whose `meta` has `is_clock: true`.
+        """
+        return [origin for origin in column.origins if origin not in self._clock]
+
+    def short_origins(self, column: ColumnInfo) -> str:
+        """Return up to three origins of a column, or else their tables: "customers.vip_tier"; empty without any."""
+        origins = [str(origin).partition(".")[2] for origin in self.origins_of(column)]
+        if len(origins) > _SHOWN_ORIGINS:
+            origins = list(dict.fromkeys(origin.partition(".")[0] for origin in origins))
+        more = len(origins) - _SHOWN_ORIGINS
+        return ", ".join(origins[:_SHOWN_ORIGINS]) + (f" and {more} more" if more > 0 else "")
+
+    def described(self, column: ColumnInfo) -> str:
+        """Return the meaning of a column and where it comes from: "Name of the tier. (from customers.vip_tier)"."""
+        origins = self.short_origins(column)
+        return " ".join(filter(None, [column.description, f"(from {origins})" if origins else ""]))
+
+    @cached_property
+    def _clock(self) -> frozenset[Origin]:
+        clocks = [node for node in self.nodes.values() if node.meta.get("is_clock")]
+        return frozenset(origin for node in clocks for column in node.columns for origin in column.origins)
 
     def node(self, name: str) -> Model | Seed:
         """Return a model or seed by its name, with or without the schema.

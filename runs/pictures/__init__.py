@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 
 from runs.pictures import members, points, tiers
-from runs.pictures.output import PALETTE, Picture, palette_css
+from runs.pictures.output import PALETTE, Picture, page_css
 
-__all__ = ["PALETTE", "PICTURES", "Picture", "palette_css", "picture", "rows", "tier_order"]
+__all__ = ["PALETTE", "PICTURES", "Picture", "page_css", "picture", "pictures", "rows", "tier_order"]
 
 _MIGRATION = """
     select *
@@ -102,6 +102,19 @@ def picture(connection: duckdb.DuckDBPyConnection, relation: str) -> Picture | N
         return None
     query, draw = PICTURES[relation]
     return draw(rows(connection, query), tier_order(connection))
+
+
+def pictures(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return the pictures of a published file as SVG, by table; without tables that do not exist yet."""
+    found = {}
+    for relation in PICTURES:
+        try:
+            drawn = picture(connection, relation)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            continue
+        if drawn:
+            found[relation] = drawn.svg(relation.replace(".", "-"))
+    return found
 
 
 def tier_order(connection: duckdb.DuckDBPyConnection) -> list[int]:

@@ -1,7 +1,7 @@
 """Matplotlib figures as PNG images for Dagster, and as inline SVG that follows the colours of a page.
 
 A drawing uses the light colours of `PALETTE`. In the SVG each colour is replaced by its CSS variable, so that a page
-can show the same drawing light and dark; `palette_css` defines the variables.
+can show the same drawing light and dark; `page_css` defines the variables.
 """
 
 from __future__ import annotations
@@ -100,9 +100,22 @@ def colour(name: str) -> str:
     return PALETTE[name][0]
 
 
-def palette_css(is_dark: bool) -> str:
-    """Return the CSS declarations of the colours of pictures."""
-    return "".join(f"--{name}:{values[is_dark]};" for name, values in PALETTE.items())
+def page_css(dark: str = "") -> str:
+    """Return the style sheet of the colours of pictures, light and dark; on paper they are light.
+
+    `dark` is the selector that matches while a page is dark; by default the reader's system decides.
+    """
+    light = _declarations(is_dark=False)
+    if dark:
+        in_the_dark = f"{dark} {{ {_declarations(is_dark=True)} }}"
+    else:
+        in_the_dark = f"@media (prefers-color-scheme: dark) {{ :root {{ {_declarations(is_dark=True)} }} }}"
+    on_paper = f"@media print {{ :root{dark and f', {dark}'} {{ {light} }} }}"
+    return f":root {{ {light} }}\n{in_the_dark}\n{on_paper}\n"
+
+
+def _declarations(*, is_dark: bool) -> str:
+    return " ".join(f"--chart-{name}: {values[is_dark]};" for name, values in PALETTE.items())
 
 
 @contextmanager
@@ -141,7 +154,7 @@ def _clean(raw: bytes, name: str, text: str) -> str:
             element.set(key, value)
         for key in ("fill", "stroke"):
             if element.get(key) in _VARIABLES:
-                element.set(key, f"var(--{_VARIABLES[element.attrib[key]]})")
+                element.set(key, f"var(--chart-{_VARIABLES[element.attrib[key]]})")
     for size in ("width", "height", "version"):
         root.attrib.pop(size, None)
     root.set("role", "img")

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from dbt_like_sql.runner.masking import masked
-from runs.pictures import Picture, palette_css, points, tiers
+from runs.pictures import Picture, page_css, points, tiers
 from runs.report.figures import Figures
 from runs.report.tiles import Tile, tiles
 
@@ -52,12 +52,7 @@ def page(found: Figures, *, currency: str, is_demo: bool) -> str:
     """
     shown = _Shown(currency)
     style = (_HERE / "page.css").read_text(encoding="utf-8")
-    for mark, css in (
-        ("/* light */", palette_css(is_dark=False)),
-        ("/* dark */", palette_css(is_dark=True)),
-        ("/* ramps */", tiers.ramp_css()),
-    ):
-        style = style.replace(mark, css)
+    style = page_css() + style + tiers.ramp_css()
     return _template().render(
         f=found,
         show=shown,

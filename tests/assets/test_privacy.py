@@ -129,5 +129,5 @@ def test_column_descriptions_name_the_origin(
     schema = event.metadata["dagster/column_schema"].value
     assert [(c.name, c.description) for c in schema.columns][1] == (
         "email",
-        "(from rivo_raw.customers.email)",
+        "(from customers.email)",
     )

@@ -1,23 +1,31 @@
 """Documentation of a project as one self-contained HTML page: no server, no network.
 
-`page.html` is the frame, `page.css` the style, `page.js` renders the data. The data is never parsed as markup:
-the script only sets text.
+`page.html` is the frame, `page.css` the style, and the scripts render the data. The data is never parsed as markup:
+the scripts only set text.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from dbt_like_sql.runner.actions import ACTIONS
+from dbt_like_sql.runner.docs.rows import Answer, shown
+from dbt_like_sql.runner.docs.templates import templates
 from dbt_like_sql.runner.last_results import LastResults, read
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Action, Model, Project, Seed, Source
 from dbt_like_sql.runner.sql import quoted, tables
 
+__all__ = ["Answer", "page"]
+
 _HERE = Path(__file__).parent
+_SCRIPTS = ("base.js", "search.js", "graph.js", "table.js", "home.js", "frame.js")
+"""In the order in which they run, as one script."""
 
 _ABOUT = {
     "reports": "Answers to common questions, ready to chart.",
@@ -27,18 +35,49 @@ _ABOUT = {
     ACTIONS: "SELECTs whose rows are calls to Rivo. Nothing is sent before a person applies them.",
     SEEDS: "Small tables maintained by hand.",
 }
+THEMES = {
+    "program": "The programme",
+    "members": "Members",
+    "points": "Points",
+    "rewards": "Rewards",
+    "tiers": "Tiers",
+    "referrals": "Referrals",
+    "money": "Money",
+    "trust": "Trust in the numbers",
+}
+"""Titles of the values of `meta.theme`, in the order of the home page. Tables with other values follow."""
 
 
-def page(project: Project, connection: duckdb.DuckDBPyConnection | None, note: str, title: str) -> str:
+def page(
+    project: Project,
+    connection: duckdb.DuckDBPyConnection | None,
+    note: str,
+    title: str,
+    *,
+    answers: Mapping[str, Answer] | None = None,
+    pictures: Mapping[str, str] | None = None,
+    picture_css: str = "",
+) -> str:
     """Return the page as HTML. Types, row counts and last results are read from `connection`, if given.
 
-    `note` is a sentence that names their origin, or says why there are none.
+    Args:
+        project: The project to document.
+        connection: Its database, or None.
+        note: A sentence that names the origin of rows, types and results, or says why there are none.
+        title: Title of the page.
+        answers: By relation, the rows that its example query returns.
+        pictures: By relation, a drawing of it as the text of an SVG element. Its colours may be CSS variables.
+        picture_css: Style that defines these variables. The page is dark where `:root[data-theme="dark"]` matches.
+
+    Raises:
+        ValueError: a picture is not an SVG element, or has a script.
     """
     parts = {
         "title": title.replace("&", "&amp;").replace("<", "&lt;"),
-        "css": (_HERE / "page.css").read_text(encoding="utf-8"),
-        "js": (_HERE / "page.js").read_text(encoding="utf-8"),
-        "data": _inline(_data(project, connection, note, title)),
+        "css": (_HERE / "page.css").read_text(encoding="utf-8") + picture_css,
+        "js": "\n".join((_HERE / name).read_text(encoding="utf-8") for name in _SCRIPTS),
+        "pictures": templates(pictures or {}),
+        "data": _inline(_data(project, connection, note, title, answers or {})),
     }
     html = (_HERE / "page.html").read_text(encoding="utf-8")
     for name, text in parts.items():
@@ -55,7 +94,11 @@ def _inline(data: Any) -> str:
 
 
 def _data(
-    project: Project, connection: duckdb.DuckDBPyConnection | None, note: str, title: str
+    project: Project,
+    connection: duckdb.DuckDBPyConnection | None,
+    note: str,
+    title: str,
+    answers: Mapping[str, Answer],
 ) -> dict[str, Any]:
     last = read(connection) if connection else LastResults({}, {})
     rows, types = _contents(connection, project) if connection else ({}, {})
@@ -68,12 +111,14 @@ def _data(
         found.append(_table(project, action, last, {}))
     for relation, table in project.tables.items():
         entry = _table(project, table, last, types.get(relation, {}))
-        found.append(entry | {"rows": rows.get(relation)})
+        answer = answers.get(relation)
+        found.append(entry | {"rows": rows.get(relation), "answer": shown(answer) if answer else None})
     return {
         "title": title,
         "note": note,
         "as_of": f"{max(times):%Y-%m-%d %H:%M} UTC" if times else None,
         "has_results": bool(last.builds),
+        "themes": [{"name": name, "title": text} for name, text in THEMES.items()],
         "schemas": [{"name": s, "about": _ABOUT.get(s, "Raw tables, as loaded.")} for s in schemas],
         "tables": found,
     }
@@ -123,9 +168,7 @@ def _table(
                 "name": name,
                 "type": types.get(name) or (known[name].data_type if name in known else None),
                 "description": known[name].description if name in known else "",
-                "from": [str(o) for o in (known[name].origins or known[name].inputs)]
-                if name in known
-                else [],
+                "from": [str(origin) for origin in project.origins_of(known[name])] if name in known else [],
             }
             for name in dict.fromkeys([*known, *types])
         ],
@@ -147,6 +190,7 @@ def _table(
         "code": table.code if isinstance(table, Model) else "",
         "tags": list(table.tags),
         "grain": table.texts("grain"),
+        "theme": next(iter(table.texts("theme")), None),
         "questions": table.texts("questions"),
         "also_called": table.texts("also_called"),
         "example": "\n\n".join(table.texts("example")),
@@ -155,14 +199,20 @@ def _table(
         "tests": [
             {
                 "name": test.name,
+                "kind": test.kind,
                 "column": test.column,
                 "severity": test.severity,
                 "description": test.description,
                 "sql": test.sql.strip(),
                 "status": (results.get(test.name) or {}).get("status"),
-                "message": (results.get(test.name) or {}).get("message"),
+                "message": _without_rows((results.get(test.name) or {}).get("message")),
             }
             for test in (() if isinstance(table, Action) else project.tests_of(table.name))
         ],
     }
     return entry
+
+
+def _without_rows(message: str | None) -> str | None:
+    """Return the message of a test without its samples of failing rows, whose ids do not belong on a shared page."""
+    return re.sub(r", for example: .*", ".", message, flags=re.DOTALL) if message else message

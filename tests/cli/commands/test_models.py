@@ -156,7 +156,7 @@ def test_models_show_prints_columns_tests_code_and_rows_of_a_table(rivo: Rivo, f
         "One row per customer known from any Rivo list",
         "grain        one row per customer_id",
         "file         models/marts/dim_member.sql",
-        "(from rivo_raw.customers.email)",
+        "(from customers.email)",
         "not_null_dim_member_customer_id",
         "pass: Passed.",
         "select * from final",
@@ -259,8 +259,22 @@ def test_models_docs_writes_one_page_that_needs_no_network(rivo: Rivo, filled: P
     with duckdb.connect(str(filled), read_only=True) as connection:
         assert [(member["rows"],)] == connection.execute("select count(*) from marts.dim_member").fetchall()
     assert {test["status"] for test in member["tests"]} == {"pass"}
-    # The page may be shared, so it must not contain rows of the warehouse.
+    # The page may be shared, so it has rows of aggregates alone.
     assert "@example" not in html
+    answers = {table["id"]: table["answer"] for table in data["tables"] if table.get("answer")}
+    assert {name for name, answer in answers.items() if answer["note"]} == {
+        "reports.rpt_advocates",
+        "reports.rpt_manual_adjustments",
+        "reports.rpt_points_expiring",
+        "reports.rpt_referral_quality",
+        "reports.rpt_reward_reach",
+    }
+    assert answers["reports.rpt_program_monthly"]["rows"]
+
+    folder = rivo("models", "docs", "-o", str(tmp_path / "site"))
+    assert folder.returncode == 0, folder.stderr
+    assert "site/index.html" in folder.stdout
+    assert (tmp_path / "site" / "index.html").read_text().startswith("<!doctype html>")
 
     unwritable = rivo("models", "docs", "-o", "/dev/null/docs.html")
     assert unwritable.returncode == 1

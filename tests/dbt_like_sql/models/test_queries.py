@@ -18,6 +18,7 @@ import duckdb
 import pytest
 from matplotlib import image
 
+from dbt_like_sql.runner.docs import THEMES
 from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
 from pipelines.warehouse import Warehouse
@@ -122,6 +123,18 @@ def test_marts_and_reports_say_what_else_they_are_called() -> None:
     public = [node for node in project().nodes.values() if node.schema in ("marts", "reports")]
 
     assert [node.name for node in public if not node.meta.get("also_called")] == []
+
+
+def test_marts_and_reports_have_a_theme_that_the_documentation_knows() -> None:
+    public = [node for node in project().nodes.values() if node.schema in ("marts", "reports")]
+
+    assert [node.name for node in public if node.meta.get("theme") not in THEMES] == []
+
+
+def test_tables_with_questions_have_an_example_that_answers_them() -> None:
+    asked = [node for node in project().nodes.values() if node.texts("questions")]
+
+    assert [node.name for node in asked if not node.texts("example")] == []
 
 
 @pytest.mark.parametrize(

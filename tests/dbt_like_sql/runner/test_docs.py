@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import duckdb
 import pytest
 
 from dbt_like_sql.runner import build, load_project
-from dbt_like_sql.runner.docs import page
+from dbt_like_sql.runner.docs import Answer, page
 
 from .building import ONE_ROW_PER_MEMBER
 from .conftest import SHOP, Write
@@ -121,3 +122,49 @@ def test_page_needs_no_network(root: Path) -> None:
     # The script only sets text, never markup.
     for name in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "fetch("):
         assert name not in html
+
+
+def test_answer_shows_numbers_and_dates_as_text(root: Path) -> None:
+    now = datetime(2026, 9, 1, 6, 30, tzinfo=UTC)
+    # As date_trunc returns a month.
+    month = now.replace(hour=0, minute=0, tzinfo=None)
+    answer = Answer(
+        ("month", "at", "customer_id", "share", "value", "points", "is_complete", "text"),
+        (
+            (month, now, 7198, 0.25, 1234.5, Decimal("1000.00"), True, NASTY),
+            (date(2026, 8, 1), None, 7199, 1, 2, -5, False, None),
+        ),
+        is_all=False,
+    )
+    html = page(load_project(root), None, "", "the shop", answers={"reports.rpt_total": answer})
+    found = tables_of(html)["reports.rpt_total"]["answer"]
+
+    assert found["rows"] == [
+        ["2026-09-01", "2026-09-01 06:30", "7198", "0.2500", "1,234.50", "1,000", "true", NASTY],
+        ["2026-08-01", "", "7199", "1.0000", "2.00", "-5", "false", ""],
+    ]
+    assert found["numeric"] == [False, False, True, True, True, True, False, False]
+    assert tables_of(html)["marts.dim_member"]["answer"] is None
+
+
+def test_picture_is_in_a_template_of_its_table(root: Path) -> None:
+    svg = '<svg xmlns="http://www.w3.org/2000/svg" aria-label="Balance"><path d="M0,0"/></svg>'
+    pictures = {"reports.rpt_total": svg, "marts.dim_member": ""}
+    html = page(load_project(root), None, "", "the shop", pictures=pictures)
+
+    assert re.findall("<template.*</template>", html) == [
+        f'<template data-picture="reports.rpt_total">{svg}</template>'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("picture", "message"),
+    [
+        ("<svg></template><b>", "is not well-formed"),
+        ("<p/>", "is no <svg> element"),
+        ("<svg><script>alert(1)</script></svg>", "has a script"),
+    ],
+)
+def test_picture_that_is_no_drawing_is_refused(root: Path, picture: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"The picture of reports.rpt_total {message}"):
+        page(load_project(root), None, "", "the shop", pictures={"reports.rpt_total": picture})

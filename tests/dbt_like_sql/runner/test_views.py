@@ -45,7 +45,7 @@ def test_staging_is_views_and_other_layers_are_tables_unless_told(
     assert rows(
         connection,
         "select comment from duckdb_columns() where table_name = 'dim_member' and column_name = 'balance'",
-    ) == [("Points held. (from rivo_raw.events.amount)",)]
+    ) == [("Points held.",)]
 
 
 def test_table_becomes_a_view_and_back(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
