@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -25,7 +25,8 @@ def replacing(path: Path, advice: str) -> Iterator[IO[bytes]]:
         path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
     )
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
         with part.open("wb") as sink:
             yield sink
         if part != path:
@@ -34,4 +35,5 @@ def replacing(path: Path, advice: str) -> Iterator[IO[bytes]]:
         raise RivoError(f"{path} cannot be written ({error.strerror}). {advice}") from None
     finally:
         if part != path:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()

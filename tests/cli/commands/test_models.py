@@ -78,7 +78,11 @@ def test_models_build_publishes_the_models_it_built(rivo: Rivo, warehouse: Path,
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         names = {name for (name,) in connection.execute("select table_name from duckdb_tables()").fetchall()}
     assert "dim_old" not in names
-    assert sorted(path.name for path in warehouse.parent.iterdir()) == ["rivo.duckdb", "rivo.lock"]
+    assert sorted(path.name for path in warehouse.parent.iterdir()) == [
+        "rivo.duckdb",
+        "rivo.lock",
+        "rivo.report.html",
+    ]
 
 
 def test_models_build_publishes_nothing_while_a_model_fails(
