@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import shutil
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from pipelines.errors import RivoError
 
 
-@contextmanager
-def replacing(path: Path, advice: str) -> Iterator[IO[bytes]]:
-    """Open a file that replaces `path` when the block ends well; an error leaves what was there.
+def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = None) -> None:
+    """Write a file, or replace it, in one step; folders that do not exist are created.
 
-    Folders that do not exist are created.
+    A writer that is killed leaves a hidden file beside it, which the next one overwrites.
+
+    Args:
+        path: the file.
+        content: its bytes.
+        permissions_of: a file whose permissions it gets.
 
     Raises:
-        RivoError: the file cannot be written. The message ends with `advice`.
+        RivoError: the file cannot be written.
     """
     # A device or named pipe is written directly: renaming a file onto it would replace it.
-    part = (
-        path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
-    )
+    part = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.part")
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
-        with part.open("wb") as sink:
-            yield sink
+        part.write_bytes(content)
+        if permissions_of:
+            shutil.copymode(permissions_of, part)
         if part != path:
             part.replace(path)
     except OSError as error:
-        raise RivoError(f"{path} cannot be written ({error.strerror}). {advice}") from None
-    finally:
         if part != path:
             with suppress(OSError):
                 part.unlink()
+        raise RivoError(
+            f"{path} cannot be written ({error.strerror}). Choose another file with --output."
+        ) from None

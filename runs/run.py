@@ -67,8 +67,8 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
         built = _Built() if read.is_empty else (yield from _build(work, plan, project, read.observed_at))
         blocked = _check(work, plan, project, read, built)
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
-    shows_report = published and shop.settings.report and _REPORTED in project.nodes
-    report, not_written = write_after_run(shop) if shows_report else (None, ())
+        shows_report = published and shop.settings.report and _REPORTED in project.nodes
+        report, not_written = write_after_run(shop) if shows_report else (None, ())
     yield Finished(
         warehouse=shop.warehouse,
         published=published,

@@ -157,10 +157,11 @@ def docs(output: Path | None) -> None:
     The page needs no network. You can open it, send it or host it anywhere. It shows the first rows of the example
     queries: of the demo all of them, of a shop only aggregates, never rows about single customers.
     """
-    from cli.terminal.html_files import html_file, write_html
+    from cli.terminal.html_files import html_file
     from cli.terminal.tables import short
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
+    from pipelines.output_files import write_whole
     from pipelines.settings import PROJECT, Settings
     from runs.answers import answers
     from runs.pictures import page_css, pictures
@@ -181,7 +182,7 @@ def docs(output: Path | None) -> None:
             pictures=pictures(connection) if connection else {},
             picture_css=page_css(':root[data-theme="dark"]'),
         )
-    write_html(output, html)
+    write_whole(output, html.encode())
     click.echo(
         f"Wrote {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
     )

@@ -18,7 +18,6 @@ Journals, small SQLite files that no sync replaces, are beside it too: `rivo.out
 from __future__ import annotations
 
 import re
-import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from urllib.parse import unquote, urlsplit
 import duckdb
 
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
+from pipelines.output_files import write_whole
 from pipelines.settings import PROJECT
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
@@ -125,13 +125,15 @@ class Warehouse:
         """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
 
-    def report_file(self, name: str = "") -> Path:
-        """Return the report page beside the published file, or the one called `name`; it need not exist."""
-        return report_path(self.path, name)
+    def write_report(self, content: bytes, name: str = "") -> Path:
+        """Write a report page beside the published file, for the people who may read that, and return its path.
 
-    def share_permissions(self, path: Path) -> None:
-        """Give a file the permissions of the published file, so that the same people can read it."""
-        shutil.copymode(self.path, path)
+        Raises:
+            RivoError: the file cannot be written.
+        """
+        page = report_path(self.path, name)
+        write_whole(page, content, permissions_of=self.path)
+        return page
 
     def journal(self, kind: str) -> Path:
         """Return the journal of a kind beside the published file, for `open_journal`; it need not exist."""

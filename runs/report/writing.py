@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dbt_like_sql.runner.masking import masked
 from pipelines.errors import RivoError, command
-from pipelines.output_files import replacing
+from pipelines.output_files import write_whole
 from runs.report import report
 from runs.shop import Shop
 
@@ -22,12 +22,10 @@ def write_report(shop: Shop, *, month: date | None = None, path: Path | None = N
     """
     with shop.warehouse.read() as connection:
         html = report(connection, month=month, currency=shop.currency, is_demo=shop.is_demo)
-    target = path or shop.warehouse.report_file(f"{month:%Y-%m}" if month else "")
-    with replacing(target, "Choose another file with --output.") as sink:
-        sink.write(html.encode())
-        if path is None:
-            shop.warehouse.share_permissions(Path(sink.name))
-    return target
+    if path is None:
+        return shop.warehouse.write_report(html.encode(), f"{month:%Y-%m}" if month else "")
+    write_whole(path, html.encode())
+    return path
 
 
 def write_after_run(shop: Shop) -> tuple[Path | None, tuple[str, ...]]:

@@ -77,7 +77,8 @@ def _kill_until(
     said = store.sync_in_child(models=models, full=True)
     figures.must(not said, f"{path.parent.name}: the clean sync at the end failed: {said}")
     figures.add(judge(path, store.program, models=models, observations=0), f"{path.parent.name} at the end")
-    left = {file.name for file in path.parent.iterdir() if file.is_file()} - {"rivo.duckdb", "rivo.lock"}
+    kept = {"rivo.duckdb", "rivo.lock", "rivo.report.html"}
+    left = {file.name for file in path.parent.iterdir() if file.is_file()} - kept
     figures.must(not left, f"{path.parent.name}: left behind {sorted(left)}")
 
 
