@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui test-postgres torture check format sources snapshot bench audit
+.PHONY: help install sync dev test test-ui test-postgres torture docs check format sources snapshot bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,7 +40,7 @@ SUITE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 test test-ui test-postgres: export PYTHONDONTWRITEBYTECODE :=
 
 test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
-	@$(if $(ALL),$(UV) sync --frozen --quiet --extra postgres)
+	@$(UV) sync --frozen --quiet --group docs $(if $(ALL),--extra postgres)
 	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),--override-ini 'norecursedirs=.*')
 
 test-ui: install ## the browser tests of the Dagster UI; they need Chromium
@@ -54,6 +54,11 @@ test-postgres: install ## the tests of Dagster's storage in Postgres; they need 
 
 torture: install ## kills, faults, readers, full disks, wrong clocks, for minutes (SEED=7, KILLS=100, KINDS="kill disk")
 	@$(RUN)/python -m tests.torture --seed $(or $(SEED),7) --kills $(or $(KILLS),100) $(KINDS)
+
+docs: install ## the documentation as a site, without network, in build/site (its page of tables is of the warehouse)
+	@$(UV) run --frozen --quiet --group docs python -m sphinx -q -W --keep-going -c docs/site -d build/doctrees . build/site
+	@$(RUN)/rivo models docs --output build/site/models.html
+	@echo "Open build/site/index.html."
 
 check: install ## format, lint, types
 	@$(RUN)/ruff format --check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -14,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.terminal.tables import counted, plain, print_result, terminal
+from cli.terminal.tables import counted, first_sentence, plain, print_result, terminal
 from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed, Source, TestResult, last_results
 from dbt_like_sql.runner.impact import Impact, LineageStep
 from dbt_like_sql.runner.last_results import LastResults
@@ -197,13 +196,6 @@ def print_impact(name: str, found: Impact) -> None:
     total = f"{counted(len(found.columns), 'column')} in {counted(len(by_table), 'table')}"
     total += f", and {counted(len(found.tables), 'more table')}" if found.tables else ""
     console.print(f"\n{total}.", style="dim", highlight=False)
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of a description."""
-    flat = " ".join(text.split())
-    found = re.match(r".+?[.!?:](?= |$)", flat)
-    return found[0].rstrip(":") if found else flat
 
 
 def _without_comments(sql: str) -> str:

@@ -57,10 +57,10 @@ def _nearest_tables(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     bare = name.split(".")[-1].strip('"').lower()
     by_table = {full.split(".")[1]: full for full in known}
     if bare in by_table:
-        return f" Add its schema: {by_table[bare]}."
+        return f" Its schema is another one: {by_table[bare]}."
     near = [by_table[match] for match in difflib.get_close_matches(bare, by_table, n=3, cutoff=0.6)]
     names = f" Nearest: {', '.join(near)}." if near else ""
-    return f'{names} To list all tables: rivo query "show all tables".'
+    return f'{names} To list all tables: rivo query "show tables".'
 
 
 def _place(text: str) -> str:

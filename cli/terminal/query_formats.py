@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 import duckdb
 
+from cli.terminal.table_list import list_tables
 from pipelines.errors import RivoError
 from pipelines.sql import quoted
 
@@ -34,7 +35,7 @@ _NO_PARQUET = ("INTERVAL", "BIT", "UNION", "TIME WITH TIME ZONE", "VARIANT")
 
 
 def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation:
-    """Return the rows of one statement that only reads, not fetched yet.
+    """Return the rows of one statement that only reads, not fetched yet. SHOW TABLES lists those of all schemas.
 
     DuckDB's read-only mode is not enough: it lets COPY overwrite the file that is open.
 
@@ -57,7 +58,7 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRe
         raise RivoError(f"{_ONLY_READS} The warehouse is read-only: {kind} is not allowed.")
     if refused := _REFUSED & _called(sql):
         raise RivoError(f"{_ONLY_READS} The function {min(refused)} is not allowed.")
-    relation: duckdb.DuckDBPyRelation = connection.sql(sql)
+    relation: duckdb.DuckDBPyRelation = list_tables(connection, sql) or connection.sql(sql)
     return relation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
@@ -26,8 +27,14 @@ _UNBROKEN = 10_000
 _GAP = 3
 _NARROWEST = 24
 """Minimum width of a text column. Where a table does not fit with it, rows are shown one below the other."""
+_SHORTEST = 16
+"""Minimum width of a text that is shortened."""
 _RECORDS = 20
 """Maximum number of rows shown one below the other."""
+
+_ID = re.compile(r"(?!count\().*(?<![^\W_])ids?(?![^\W_])", re.IGNORECASE)
+_YEAR = re.compile(r"(?<![^\W_])year(?![^\W_])", re.IGNORECASE)
+_YEARS = range(1900, 2200)
 
 
 def terminal() -> Console:
@@ -45,24 +52,26 @@ def print_result(console: Console, columns: list[str], rows: Sequence[tuple]) ->
     if narrowest <= console.width:
         console.print(table)
         return len(rows)
+    plain_ones = _without_marks(columns, rows)
     for number, row in enumerate(rows[:_RECORDS], 1):
         console.print(f"── row {number} ──", style="dim", highlight=False)
         record = Table.grid(padding=(0, 2, 0, 0))
         record.add_column(no_wrap=True, max_width=max(console.width // 2, _NARROWEST))
         record.add_column(overflow="fold")
-        for name, value in zip(columns, row, strict=True):
-            record.add_row(Text(printable(name), style="bold"), _cell(value))
+        for index, (name, value) in enumerate(zip(columns, row, strict=True)):
+            record.add_row(Text(printable(name), style="bold"), _cell(value, is_plain=index in plain_ones))
         console.print(record)
     return min(len(rows), _RECORDS)
 
 
 def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
-    """Lay out a query result as a table, with numbers right-aligned."""
+    """Lay out a query result as a table, with numbers right-aligned and with thousands marks, but for ids and years."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    plain_ones = _without_marks(columns, rows)
+    lines = [[_cell(value, is_plain=n in plain_ones) for n, value in enumerate(row)] for row in rows]
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
-        cells = [_cell(row[index]) for row in rows]
-        widest = max([len(name), *(cell.cell_len for cell in cells)])
+        widest = max([len(name), *(line[index].cell_len for line in lines)])
         table.add_column(
             Text(printable(name)),
             justify="right" if numeric else "left",
@@ -70,9 +79,21 @@ def result_table(columns: list[str], rows: Sequence[tuple]) -> Table:
             no_wrap=numeric,
             min_width=widest if numeric else min(widest, _NARROWEST),
         )
-    for row in rows:
-        table.add_row(*map(_cell, row))
+    for line in lines:
+        table.add_row(*line)
     return table
+
+
+def shortened(rows: Sequence[tuple], columns: list[str], width: int) -> list[tuple]:
+    """Shorten the last column, so that the table needs one line for each row on a terminal of this width."""
+    taken = sum(
+        max([len(name), *(_cell(row[index], is_plain=False).cell_len for row in rows)]) + _GAP
+        for index, name in enumerate(columns[:-1])
+    )
+    room = max(width - taken, _SHORTEST)
+    return [
+        (*row[:-1], f"{row[-1][: room - 1]}…" if row[-1] and len(row[-1]) > room else row[-1]) for row in rows
+    ]
 
 
 def plain(text: str) -> str:
@@ -91,17 +112,40 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else noun + 's'}"
 
 
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a description."""
+    flat = " ".join(text.split())
+    found = re.match(r".+?[.!?:](?= |$)", flat)
+    return found[0].rstrip(":") if found else flat
+
+
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool))
 
 
-def _cell(value: object) -> Text:
-    return Text("" if value is None else printable(_shown(value)))
+def _without_marks(columns: list[str], rows: Sequence[tuple]) -> set[int]:
+    """Return the positions of the columns whose numbers are names rather than amounts: ids and years."""
+    return {
+        index
+        for index, name in enumerate(columns)
+        if _ID.match(name) or (_YEAR.search(name) and all(_may_be_year(row[index]) for row in rows))
+    }
 
 
-def _shown(value: object) -> str:
+def _may_be_year(value: object) -> bool:
+    return value is None or (isinstance(value, int | float | Decimal) and value in _YEARS)
+
+
+def _cell(value: object, *, is_plain: bool) -> Text:
+    return Text("" if value is None else printable(_shown(value, is_plain=is_plain)))
+
+
+def _shown(value: object, *, is_plain: bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.2f}" if 1_000 <= abs(value) < 1e15 else f"{value:.4g}"
+        is_large = 1_000 <= abs(value) < 1e15
+        return f"{value:.4g}" if not is_large else f"{value:.2f}" if is_plain else f"{value:,.2f}"
+    if isinstance(value, int | Decimal) and not is_plain:
+        return f"{value:,}"
     return str(value)

@@ -116,6 +116,15 @@ class Warehouse:
         return self.path.stat().st_size if self.exists else 0
 
     @property
+    def version(self) -> object:
+        """A value that differs after each publication; None if nothing has been published."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
+    @property
     def base(self) -> Warehouse:
         """The state that the next sync starts from: this warehouse, or a later result that was not published."""
         return Warehouse(base_of(self.path))

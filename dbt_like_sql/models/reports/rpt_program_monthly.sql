@@ -64,7 +64,7 @@ members as (
         date_trunc('month', days.local_day)::date as month,
         arg_min(days.members_start, days.local_day) as members_start,
         sum(days.joined)::bigint as joined,
-        sum(days."left")::bigint as left_members,
+        sum(days.left_members)::bigint as left_members,
         arg_max(days.members_end, days.local_day) as members_end,
         arg_max(coalesce(customers.customers, 0), days.local_day)::bigint as customers_end,
         arg_max(days.active_members_30d, days.local_day) as active_30d,

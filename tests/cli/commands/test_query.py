@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -17,7 +18,9 @@ from rich.console import Console
 from cli.commands.query import FORMATS
 from cli.terminal import query_formats as query
 from cli.terminal.query_errors import sentence
-from cli.terminal.tables import print_result
+from cli.terminal.query_session import QuerySession
+from cli.terminal.table_list import SCHEMAS
+from cli.terminal.tables import print_result, shortened
 from pipelines.errors import RivoError
 from pipelines.warehouse import Warehouse
 from tests.cli.conftest import RIVO, Rivo, environment
@@ -32,8 +35,9 @@ select 1 as a, 2 as a, 'x,"y' as "q""z", null as nothing, '' as empty, 1.50::dec
 @pytest.fixture
 def reader(warehouse: Path, tmp_path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse, opened as `rivo query` opens it."""
-    with Warehouse(warehouse).read(str(tmp_path / "spill")) as connection:
-        yield connection
+    session = QuerySession(Warehouse(warehouse), str(tmp_path / "spill"))
+    yield session.connection
+    session.close()
 
 
 def written(connection: duckdb.DuckDBPyConnection, sql: str, form: str) -> bytes:
@@ -144,7 +148,10 @@ def test_select_refuses_sql_that_writes_or_reads_other_files(
         "from marts.dim_tier",
         "with a as (select 1 as x) select * from a;",
         "-- a comment first\nselect 1",
+        "show tables",
         "show all tables",
+        "describe dim_member",
+        "summarize dim_tier",
         "describe marts.dim_member",
         "summarize marts.dim_tier",
         "pivot marts.dim_member on loyalty_status using count(*)",
@@ -162,7 +169,7 @@ def test_select_accepts_every_statement_that_reads(sql: str, reader: duckdb.Duck
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("from dim_member", "Add its schema: marts.dim_member."),
+        ("from reports.dim_member", "Its schema is another one: marts.dim_member."),
         ("from marts.dim_membr", "There is no table dim_membr in the warehouse. Nearest: marts.dim_member"),
         ("select poins_balance from marts.dim_member", "no column poins_balance. Nearest: points_balance"),
         ("selct 1", 'syntax error at or near "selct".\n  selct 1\n  ^'),
@@ -180,6 +187,85 @@ def test_query_errors_name_the_nearest_tables_and_columns(
         query.select(reader, sql).fetchall()
 
     assert message in str(sentence(reader, raised.value))
+
+
+@pytest.mark.parametrize("sql", ["show tables", " SHOW  Tables ;\n"])
+def test_show_tables_lists_all_schemas_beginning_with_the_reports(
+    sql: str, reader: duckdb.DuckDBPyConnection
+) -> None:
+    relation = query.select(reader, sql)
+    rows = relation.fetchall()
+
+    assert relation.columns == ["schema", "name", "rows", "description"]
+    known = "select table_schema, table_name from information_schema.tables"
+    assert {row[:2] for row in rows} == set(reader.execute(known).fetchall())
+    schemas = list(dict.fromkeys(schema for schema, *_ in rows))
+    assert schemas[:2] == ["reports", "marts"]
+    assert set(schemas) == set(SCHEMAS)
+    [(count, description)] = [row[2:] for row in rows if row[1] == "dim_member"]
+    assert [(count,)] == reader.execute("select count(*) from marts.dim_member").fetchall()
+    assert description.startswith("One row per customer")
+
+
+def test_show_tables_from_lists_one_schema(reader: duckdb.DuckDBPyConnection) -> None:
+    assert {row[0] for row in query.select(reader, "show tables from marts;").fetchall()} == {"marts"}
+    with pytest.raises(RivoError, match=r"no schema nowhere in the warehouse\. Its schemas: reports, marts"):
+        query.select(reader, "show tables from nowhere")
+
+
+def test_table_needs_no_schema(reader: duckdb.DuckDBPyConnection) -> None:
+    names = [name for _, name, *_ in query.select(reader, "show tables").fetchall()]
+
+    # Otherwise a name alone could mean two tables.
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert query.select(reader, f"describe {name}").fetchall()
+
+
+def test_show_tables_needs_one_line_for_each_table_on_a_terminal(reader: duckdb.DuckDBPyConnection) -> None:
+    relation = query.select(reader, "show tables")
+    rows = relation.fetchall()
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        print_result(console, relation.columns, shortened(rows, relation.columns, 100))
+
+    assert len(captured.get().splitlines()) == len(rows) + 2
+    assert "…" in captured.get()
+
+
+def test_table_output_marks_thousands_but_in_ids_and_years() -> None:
+    columns = [
+        "points",
+        "money",
+        "ratio",
+        "id",
+        "tier_id",
+        "count(customer_id)",
+        "year",
+        "issued_last_year",
+        "text",
+    ]
+    row = (1234567, Decimal("1234.5000"), 12345.678, 7199, 552270, 4321, 2026, 2026000, "1234")
+    console = Console(width=200, color_system=None)
+    with console.capture() as captured:
+        print_result(console, columns, [row, *[(None,) * 8 + ("",)]])
+
+    line = captured.get().splitlines()[2]
+    expected = [
+        "1,234,567",
+        "1,234.5000",
+        "12,345.68",
+        "7199",
+        "552270",
+        "4,321",
+        "2026",
+        "2,026,000",
+        "1234",
+    ]
+    assert line.split() == expected
+    header = captured.get().splitlines()[0]
+    # Numbers end below the end of their heading.
+    assert line.index("1,234,567") + 9 == header.index("points") + 6
 
 
 def test_table_output_fits_the_width_of_the_terminal() -> None:
@@ -258,6 +344,6 @@ def test_query_reads_sql_from_standard_input(filled: Path, tmp_path: Path) -> No
     assert result.returncode == 0, result.stderr
     assert [line.split() for line in result.stdout.splitlines()[::2]] == [
         ["text", "yes", "number"],
-        ["ä→", "true", "1234567.50"],
+        ["ä→", "true", "1,234,567.50"],
     ]
     assert "\x1b" not in result.stdout

@@ -184,7 +184,7 @@ def program_daily(world: World) -> Rows:
             found[day, unit] = {
                 "members_start": None if before is None else len(before),
                 "joined": None if before is None else len(members - before),
-                "left": None if before is None else len(before - members),
+                **dict.fromkeys(("left", "left_members"), None if before is None else len(before - members)),
                 "members_end": len(members),
                 "active_members_30d": sum(_is_active(active[id], day) for id in members),
                 "active_members_90d": sum(_is_active(active[id], day, 90) for id in members),
