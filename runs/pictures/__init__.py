@@ -128,8 +128,8 @@ def tier_order(connection: duckdb.DuckDBPyConnection) -> list[int]:
     ]
 
 
-def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> list[dict[str, Any]]:
+def rows(connection: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a query, each as a dict by column."""
-    found = connection.execute(sql, parameters)
+    found = connection.execute(sql)
     names = [column[0] for column in found.description or ()]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]

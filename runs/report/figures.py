@@ -95,8 +95,8 @@ def figures(connection: duckdb.DuckDBPyConnection, month: date | None = None) ->
     tier_ids = tier_order(connection)
     moves, is_inferred = _moves(connection, program["month"])
     to_act, unknown = to_do(connection)
-    rewards = rows(connection, _REWARDS, [program["month"]])
-    earning = rows(connection, _EARNING, [program["month"]])
+    rewards = _rows_of(connection, _REWARDS, program["month"])
+    earning = _rows_of(connection, _EARNING, program["month"])
     return Figures(
         month=program["month"],
         is_complete=program["is_complete"],
@@ -111,8 +111,8 @@ def figures(connection: duckdb.DuckDBPyConnection, month: date | None = None) ->
         months=months[max(0, at + 1 - MONTHS) : at + 1],
         rates=rates,
         ramp_up=sum(row["month"] < ramp_up_ends for row in rates),
-        tiers=rows(connection, _TIERS, [program["month"]])
-        or rows(connection, _TIERS_NOW, [program["month"]]),
+        tiers=_rows_of(connection, _TIERS, program["month"])
+        or _rows_of(connection, _TIERS_NOW, program["month"]),
         matrix=matrix(moves, tier_ids),
         matrix_is_inferred=is_inferred,
         tier_ids=tier_ids,
@@ -121,10 +121,10 @@ def figures(connection: duckdb.DuckDBPyConnection, month: date | None = None) ->
         rewards=[row for row in rewards if row["claims"]][:LONGEST],
         rewards_unclaimed=[row["reward_name"] for row in rewards if not row["claims"]],
         earning=earning[:LONGEST],
-        earning_unused=[row["title"] for row in rows(connection, _EARNING_UNUSED, [program["month"]])],
-        referrals=next(iter(rows(connection, _REFERRALS, [program["month"]])), None),
+        earning_unused=[row["title"] for row in _rows_of(connection, _EARNING_UNUSED, program["month"])],
+        referrals=next(iter(_rows_of(connection, _REFERRALS, program["month"])), None),
         suspicious_advocates=rows(connection, _SUSPICIOUS)[0]["advocates"],
-        segments=rows(connection, _SEGMENTS, [program["month"]]),
+        segments=_rows_of(connection, _SEGMENTS, program["month"]),
         checks={row["status"]: row["checks"] for row in rows(connection, _CHECKS)},
         findings=[row["finding"] for row in rows(connection, _FINDINGS)],
     )
@@ -148,14 +148,17 @@ def _months_after(month: date, count: int) -> date:
     return date(index // 12, index % 12 + 1, 1)
 
 
+def _rows_of(connection: duckdb.DuckDBPyConnection, query: str, month: date) -> list[Row]:
+    """Return the rows of a query about a month."""
+    # Not a parameter: to bind one, DuckDB imports pandas, which takes half a second.
+    return rows(connection, query.replace("$month", f"date '{month}'"))
+
+
 def _moves(connection: duckdb.DuckDBPyConnection, month: date) -> tuple[list[Row], bool]:
     """Return the migration rows of a month, and whether they are inferred: from before the first sync."""
     for report, is_inferred in (("rpt_tier_migration", False), ("rpt_tier_migration_inferred", True)):
-        found = rows(
-            connection,
-            f"select * from reports.{report} where period_type = 'month' and period_start = ?",
-            [month],
-        )
+        query = f"select * from reports.{report} where period_type = 'month' and period_start = $month"
+        found = _rows_of(connection, query, month)
         if found:
             return found, is_inferred
     return [], False
@@ -191,7 +194,7 @@ _TIERS = """
         movement.retention_rate_same as kept
     from reports.rpt_tier_movement as movement
     left join marts.dim_tier as tiers on tiers.tier_id = movement.tier_id and tiers.is_current
-    where movement.month = ?
+    where movement.month = $month
     order by movement.tier_id is null, tiers.tier_rank desc, movement.state
 """
 # Where a month has no moves, the members of each tier on its last known day are shown without them.
@@ -208,20 +211,20 @@ _TIERS_NOW = """
     left join marts.dim_tier as tiers on tiers.tier_id = days.tier_id and tiers.is_current
     where days.state <> 'not_member'
         and days.local_day = (
-            select max(local_day) from reports.rpt_tier_distribution where date_trunc('month', local_day) = ?
+            select max(local_day) from reports.rpt_tier_distribution where date_trunc('month', local_day) = $month
         )
     order by days.tier_id is null, tiers.tier_rank desc, days.state
 """
 _REWARDS = """
     select reward_id, reward_name, claims, used, points_spent, credits_spent, value_claimed, claims_unvalued
     from reports.rpt_reward_performance
-    where month = ?
+    where month = $month
     order by claims desc, points_spent desc, reward_name
 """
 _EARNING = """
     select earning_rule_id, source, rule_title as title, events, points_issued, share_of_points
     from reports.rpt_earning_rule_performance
-    where month = ?
+    where month = $month
     order by points_issued desc, rule_title
 """
 _EARNING_UNUSED = """
@@ -232,14 +235,14 @@ _EARNING_UNUSED = """
         and rules.earning_rule_id not in (
             select earning_rule_id
             from reports.rpt_earning_rule_performance
-            where month = ? and earning_rule_id is not null
+            where month = $month and earning_rule_id is not null
         )
     order by title
 """
 _REFERRALS = """
     select created, blocked, ineligible, claimed, completed, claim_rate, completion_rate, median_days
     from reports.rpt_referral_funnel
-    where month = ?
+    where month = $month
 """
 _SUSPICIOUS = "select count(*) as advocates from reports.rpt_referral_quality where is_suspicious"
 _SEGMENTS = """
@@ -254,7 +257,7 @@ _SEGMENTS = """
         segments.spent_per_customer
     from reports.rpt_segment_performance as segments
     left join marts.dim_tier as tiers on tiers.tier_id = segments.segment_tier_id and tiers.is_current
-    where segments.month = ?
+    where segments.month = $month
     order by
         array_position(['membership', 'redeemer', 'tier'], segments.comparison),
         segments.segment_tier_id is null,
