@@ -134,6 +134,13 @@ class Warehouse:
         """The small warehouse of events newer than the published ones; the next sync deletes it."""
         return Warehouse(sibling(self.path, "news"))
 
+    def last_report(self) -> str:
+        """Return the report page beside the published file; empty if there is none that can be read."""
+        try:
+            return report_path(self.path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return ""
+
     def write_report(self, content: bytes, name: str = "") -> Path:
         """Write a report page beside the published file, for the people who may read that, and return its path.
 

@@ -19,6 +19,7 @@ def report(
     month: date | None = None,
     currency: str = "",
     is_demo: bool = False,
+    last: str = "",
 ) -> str:
     """Return the report of a month as one HTML page: no script, no network, no data of single customers.
 
@@ -27,6 +28,7 @@ def report(
         month: the first day of the month; by default the last complete one.
         currency: ISO 4217 code that amounts of money are shown with; empty for none.
         is_demo: whether the shop is simulated.
+        last: the page written before, whose drawings are used again where nothing has changed.
 
     Raises:
         RivoError: the warehouse has no figures, none of that month, or other tables than this release builds.
@@ -40,4 +42,4 @@ def report(
             f"The warehouse lacks a table or column that the page shows ({missing}). An earlier release, or a changed "
             f"project, built it. Run `{command()} models build --all`, then this command again."
         ) from None
-    return page(found, currency=currency, is_demo=is_demo)
+    return page(found, currency=currency, is_demo=is_demo, last=last)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -16,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
 
 from dbt_like_sql.runner.masking import masked
-from runs.pictures import Picture, page_css, points, tiers
+from runs.pictures import Picture, output, page_css, points, tiers
 from runs.report.figures import Figures
 from runs.report.tiles import Tile, tiles
 
@@ -42,13 +43,14 @@ _SEGMENTS = {
 }
 
 
-def page(found: Figures, *, currency: str, is_demo: bool) -> str:
+def page(found: Figures, *, currency: str, is_demo: bool, last: str = "") -> str:
     """Return the page as HTML.
 
     Args:
         found: the figures to show.
         currency: ISO 4217 code that amounts of money are shown with; empty for none.
         is_demo: whether the shop is simulated, which the page then says.
+        last: the page written before; drawings of rows that have not changed are taken from it.
     """
     shown = _Shown(currency)
     style = (_HERE / "page.css").read_text(encoding="utf-8")
@@ -59,7 +61,7 @@ def page(found: Figures, *, currency: str, is_demo: bool) -> str:
         tiles=tiles(found),
         style=Markup(style),  # noqa: S704 our own file
         style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
-        charts=_charts(found),
+        charts=_charts(found, last),
         most_members=max((row["members"] for row in found.tiers), default=0),
         local=_local(found.observed_at, found.timezone),
         last_year=date(found.month.year - 1, found.month.month, 1),
@@ -154,8 +156,12 @@ class _Shown:
         return Markup('<data value="{}" data-figure="{}">{}</data>').format(exact, figure, text())
 
 
-def _charts(found: Figures) -> dict[str, Markup]:
-    """Return the drawings by name; empty ones where there is nothing to show."""
+def _charts(found: Figures, last: str) -> dict[str, Markup]:
+    """Return the drawings by name; empty ones where there is nothing to show.
+
+    In most nights no past month has changed. To draw three charts again, and to import Matplotlib for that, would take
+    most of the time of the page.
+    """
     first_sync = next(
         (
             index
@@ -164,15 +170,29 @@ def _charts(found: Figures) -> dict[str, Markup]:
         ),
         None,
     )
-    drawn: dict[str, Picture | None] = {
-        "movement": points.movement(found.months),
-        "outstanding": points.outstanding(found.months),
-        "rates": points.rates(found.rates, ramp_up=found.ramp_up, first_sync=first_sync)
-        if found.rates
-        else None,
+    charts: dict[str, tuple[Callable[[], Picture | None], object]] = {
+        "movement": (lambda: points.movement(found.months), found.months),
+        "outstanding": (lambda: points.outstanding(found.months), found.months),
+        "rates": (
+            lambda: points.rates(found.rates, ramp_up=found.ramp_up, first_sync=first_sync),
+            (found.rates, found.ramp_up, first_sync),
+        ),
     }
-    # The drawings are made by Matplotlib, which escapes the names in them.
-    return {name: Markup(picture.svg(name) if picture else "") for name, picture in drawn.items()}  # noqa: S704
+    return {name: _drawn(name, draw, rows, last) for name, (draw, rows) in charts.items()}
+
+
+def _drawn(name: str, draw: Callable[[], Picture | None], rows: object, last: str) -> Markup:
+    # A change of the code that draws is a change as well.
+    code = b"".join(Path(module.__file__ or "").read_bytes() for module in (output, points))
+    key = hashlib.sha256(code + repr(rows).encode()).hexdigest()[:16]
+    same = re.search(rf'<svg [^>]*data-rows="{name}-{key}".*?</svg>', last, re.DOTALL)
+    if same:
+        return Markup(same[0])  # noqa: S704 as it was written before
+    picture = draw()
+    if not picture:
+        return Markup("")
+    # Matplotlib escapes the names in its drawings.
+    return Markup(picture.svg(name).replace("<svg ", f'<svg data-rows="{name}-{key}" ', 1))  # noqa: S704
 
 
 def _local(moment: datetime, timezone: str) -> str:

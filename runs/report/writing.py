@@ -21,7 +21,13 @@ def write_report(shop: Shop, *, month: date | None = None, path: Path | None = N
         RivoError: there is no warehouse, it has no figures of that month, or the file cannot be written.
     """
     with shop.warehouse.read() as connection:
-        html = report(connection, month=month, currency=shop.currency, is_demo=shop.is_demo)
+        html = report(
+            connection,
+            month=month,
+            currency=shop.currency,
+            is_demo=shop.is_demo,
+            last=shop.warehouse.last_report(),
+        )
     if path is None:
         return shop.warehouse.write_report(html.encode(), f"{month:%Y-%m}" if month else "")
     write_whole(path, html.encode())
