@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,13 +23,11 @@ from dbt_like_sql.runner.checking import TestResult, error_text, run_tests
 from dbt_like_sql.runner.fingerprints import Fingerprints
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
+from dbt_like_sql.runner.resources import MEMORY, resources
 from dbt_like_sql.runner.sql import describe, literal, quoted, tables
 
 LAST_GOOD_SUFFIX = "__last_good"
 """Suffix of the previous version of a table, kept until the new version has passed its tests."""
-
-MEMORY = "5GB"
-"""Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 
 _ROWS_TO_CHECKPOINT = 50_000
 _RETURNED = "_returned_by_python"
@@ -70,7 +67,7 @@ def _build(
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
     replaced_rows = 0
-    with _memory(connection, memory):
+    with resources(connection, memory):
         existing = tables(connection)
         for node in project.nodes.values():
             if node.name not in wanted:
@@ -318,26 +315,6 @@ def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iter
             connection.execute(f"drop {kind} {schema}.{quoted(name)}")
         message = "Dropped because no file in the project defines it any more."
         yield NodeResult(name, schema, row["kind"], "dropped", message=message)
-
-
-@contextmanager
-def _memory(connection: duckdb.DuckDBPyConnection, limit: str) -> Iterator[None]:
-    """Raise the memory limit for the build, up to `limit` and up to half of the machine's memory."""
-    [[before]] = connection.execute("select current_setting('memory_limit')").fetchall()
-    connection.execute(f"set memory_limit = {literal(limit)}")
-    allowed = _bytes(connection)
-    connection.execute("reset memory_limit")  # DuckDB's default: 80 % of the machine's or container's memory
-    connection.execute(f"set memory_limit = '{min(allowed, _bytes(connection) * 5 // 8)}B'")
-    try:
-        yield
-    finally:
-        connection.execute(f"set memory_limit = {literal(before)}")
-
-
-def _bytes(connection: duckdb.DuckDBPyConnection) -> int:
-    [[text]] = connection.execute("select current_setting('memory_limit')").fetchall()
-    number, unit = text.split()
-    return int(float(number) * 1024 ** ["bytes", "KiB", "MiB", "GiB", "TiB"].index(unit))
 
 
 def _restore_leftovers(connection: duckdb.DuckDBPyConnection) -> None:

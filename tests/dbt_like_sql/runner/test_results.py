@@ -165,3 +165,19 @@ def test_build_uses_at_most_half_of_the_machines_memory(
     assert float(allowed.split()[0]) == pytest.approx(float(before.split()[0]) * 5 / 8, rel=0.02)
     list(build(connection, load_project(root), memory="1GB"))
     assert rows(connection, "from marts.fct_a")[0][0].startswith("953.")
+
+
+def test_build_of_small_tables_uses_one_thread(connection: duckdb.DuckDBPyConnection, write: Write) -> None:
+    connection.execute("set threads = 2")
+    project = load_project(
+        write({"models/marts/fct_a.sql": "select current_setting('threads')::int as threads"})
+    )
+
+    list(build(connection, project))
+    small = rows(connection, "from marts.fct_a")
+    connection.execute("create table many as from range(200_000)")
+    list(build(connection, project, rebuild=["fct_a"]))
+    large = rows(connection, "from marts.fct_a")
+
+    assert (small, large) == ([(1,)], [(2,)])
+    assert rows(connection, "select current_setting('threads')::int") == [(2,)]
