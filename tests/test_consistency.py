@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -152,3 +153,11 @@ def test_connections_are_opened_in_one_place() -> None:
         if OPENS_A_CONNECTION.search(line)
     ]
     assert found == []
+
+
+def test_repository_holds_no_links() -> None:
+    """A link to a folder such as .uv would lead to a path of the machine that it was made on."""
+    listed = subprocess.run(["git", "ls-files", "--stage"], cwd=PROJECT, capture_output=True, text=True)
+
+    assert listed.returncode or listed.stdout
+    assert [line for line in listed.stdout.splitlines() if line.startswith("120000")] == []

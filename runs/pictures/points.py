@@ -52,7 +52,8 @@ def outstanding(months: Sequence[Row]) -> Picture | None:
         axes.plot(range(len(months)), values, color=colour("expired"), linewidth=1.8, clip_on=False)
         axes.plot([len(months) - 1], values[-1:], "o", color=colour("expired"), markersize=5, clip_on=False)
         _month_axis(axes, [row["month"] for row in months])
-        axes.set_ylim(bottom=min(0.0, *values))
+        low, high = axes.get_ylim()
+        axes.set_ylim(low if min(values) < 0 else 0.0, max(0.0, high))
         _end_labels(axes, len(months) - 1 + 0.25, [(values[-1], short(values[-1]), "ink")])
         _counts(axes)
         return Picture(figure, "Points outstanding at the end of each month")
@@ -183,9 +184,10 @@ def vintage(months: Sequence[Row]) -> Picture | None:
 
 def short(value: float) -> str:
     """Return a number in few characters: 950, 12k, 2.2M."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.1f}".removesuffix(".0") + unit
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        # 999,960 rounds to 1M, not to 1000k.
+        if abs(value) >= size * 0.99995:
+            return f"{value / size:,.1f}".removesuffix(".0") + unit
     return f"{value:,.0f}"
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
+from math import floor, log10
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,6 +35,8 @@ _SYMBOLS = {
     "": "",
 }
 """Symbols of currencies that are written before the amount; other currencies are written as their ISO 4217 code."""
+_LONG = 11
+"""Characters of a value that fit into a tile in large type."""
 _SEGMENTS = {
     "member": "Members",
     "not_member": "Guests",
@@ -118,7 +121,7 @@ class _Shown:
         if tile.value is None or before is None or (tile.kind != "share" and before == 0):
             return None
         change = tile.value - before if tile.kind == "share" else (tile.value - before) / abs(before)
-        text = f"{abs(change) * 100:.1f} {'pp' if tile.kind == 'share' else '%'}"
+        text = f"{abs(change) * 100:,.1f} {'pp' if tile.kind == 'share' else '%'}"
         arrow = "▲" if change > 0 else "▼" if change < 0 else "="
         return self._data(change, figure, lambda: f"{arrow} {text}")
 
@@ -130,6 +133,10 @@ class _Shown:
         """Format a value by its kind: count, share or money."""
         shown: Markup = getattr(self, kind)(value, figure)
         return shown
+
+    def is_long(self, tile: Tile) -> bool:
+        """Return whether a tile's value needs smaller type, such as KRW 2,393,800."""
+        return tile.value is not None and len(self.figure(tile.kind, tile.value, "").striptags()) > _LONG
 
     def note(self, tile: Tile) -> Markup:
         """Return a tile's note with its figures."""
@@ -145,7 +152,10 @@ class _Shown:
         return _text(name) if row["tier_id"] is not None else _SEGMENTS.get(name, name)
 
     def _amount(self, value: Any) -> str:
-        digits = 0 if abs(value) >= 100 else 2 if abs(value) >= 1 or not value else 3
+        size = abs(value)
+        # Two significant digits of a small amount, such as the value of a point.
+        small = max(3, 1 - floor(log10(size))) if 0 < size < 1 else 2
+        digits = 0 if size >= 100 else small
         return f"{'−' if value < 0 else ''}{self._before}{abs(value):,.{digits}f}"
 
     @staticmethod

@@ -24,6 +24,8 @@ class Tile:
     note: str
     """A sentence; figures in it are named in braces: 'of {points_issued} points'."""
     figures: Mapping[str, tuple[Kind, Any]]
+    is_comparable: bool = True
+    """Whether it may be compared: the first days of a month do not compare with whole months."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class _Definition:
     note: str
     figures: Mapping[str, Kind]
     needs_members: bool = False
+    adds_up: bool = False
+    """Whether it grows through the month, so that only whole months compare."""
 
 
 _TILES = (
@@ -57,6 +61,7 @@ _TILES = (
         "points_burn_ratio",
         "{points_redeemed} of {points_issued} points",
         {"points_redeemed": "count", "points_issued": "count"},
+        adds_up=True,
     ),
     _Definition(
         "member_redemption_rate",
@@ -66,6 +71,7 @@ _TILES = (
         "{redeeming_members} claimed a reward in the month",
         {"redeeming_members": "count"},
         True,
+        adds_up=True,
     ),
     _Definition(
         "points_outstanding",
@@ -82,6 +88,7 @@ _TILES = (
         "value_used",
         "{codes_used} codes, {codes_used_unvalued} of them of unknown value",
         {"codes_used": "count", "codes_used_unvalued": "count"},
+        adds_up=True,
     ),
 )
 
@@ -94,8 +101,11 @@ def tiles(found: Figures) -> list[Tile]:
 def _tile(definition: _Definition, found: Figures) -> Tile:
     row, column = found.program, definition.column
     note = definition.note
+    is_comparable = found.is_complete or not definition.adds_up
     if row[column] is None and definition.needs_members:
-        note = _not_known(found)
+        note = _not_known(definition, found)
+    elif definition.name == "members" and not found.is_complete:
+        note = f"in the programme on {found.today:%d %b %Y}"
     elif definition.name == "points_outstanding" and row.get("face_value") is None:
         note = "of unknown value: no redemption of the last twelve months has a known value"
     elif definition.name == "value_used" and not row["codes_used_unvalued"]:
@@ -107,16 +117,20 @@ def _tile(definition: _Definition, found: Figures) -> Tile:
         definition.title,
         definition.kind,
         row[column],
-        found.previous.get(column),
-        found.last_year.get(column),
+        found.previous.get(column) if is_comparable else None,
+        found.last_year.get(column) if is_comparable else None,
         note,
         {name: (kind, row.get(name)) for name, kind in definition.figures.items() if f"{{{name}}}" in note},
+        is_comparable,
     )
 
 
-def _not_known(found: Figures) -> str:
+def _not_known(definition: _Definition, found: Figures) -> str:
     if found.history_start and found.now is None:
         return "the shop has no members yet"
     if found.history_start is None:
         return "not known: the customers have not been read completely yet"
+    if definition.name == "member_redemption_rate":
+        # It needs the members at the start of the month.
+        return f"known from the first full month after the first sync, {found.history_start:%d %b %Y}"
     return f"known from the first sync on, {found.history_start:%d %b %Y}"

@@ -60,7 +60,7 @@ _ITEMS = (
     _Item(
         "near_next_tier",
         "Close to a tier",
-        "members have 90 % of what the next tier needs",
+        "members have at least 90 % of what the next tier needs",
         """select customer_id, current, next, gap
 from reports.rpt_near_next_tier
 where progress_share >= 0.9
@@ -78,13 +78,13 @@ order by points_to_keep""",
     _Item(
         "win_back",
         "Win back",
-        "of the best members have gone quiet",
+        "good members have gone quiet",
         """select customer_id, tier_name, days_since_order, reactivation_points
 from reports.rpt_member_rfm
 where is_at_risk
 order by reactivation_points desc""",
         "reactivation_points",
-        total_text=" and hold {} points",
+        total_text=": they hold {} points",
     ),
     _Item(
         "never_redeemed",
