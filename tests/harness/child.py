@@ -12,8 +12,12 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+
+import pytest
 
 from dbt_like_sql.runner import Project
 from pipelines.errors import RivoError
@@ -24,12 +28,27 @@ from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, Step, run
 from runs.shop import shop_to_sync
+from tests.harness.command import SINGLE_THREAD
 
 _processes = multiprocessing.get_context("forkserver")
+_PACKAGES = (
+    *("dlt.common.libs.pyarrow", "dlt.destinations.impl.duckdb.sql_client", "dlt.sources.helpers.requests"),
+    *("duckdb", "pandas", "pyarrow.dataset", "pyarrow.pandas_compat", "pyarrow.parquet", "sqlalchemy"),
+)
+"""Imported by each sync, in an order that starts no thread."""
 # The last two bring dlt, which a sync imports only when it has rows to load.
 _processes.set_forkserver_preload(
-    ["tests.harness.child", "pipelines.load.destination", "pipelines.rivo.source"]
+    [*_PACKAGES, "tests.harness.child", "pipelines.load.destination", "pipelines.rivo.source"]
 )
+
+
+@lru_cache(maxsize=1)
+def _start_server() -> None:
+    """Start the process that children are forked from, without threads, which a fork would not take along."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SINGLE_THREAD.items():
+            patch.setenv(name, value)
+        forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,7 @@ class Child:
     """A running sync. `phase` is the last one it reported: start, lists, models, publishing, done."""
 
     def __init__(self, job: Job) -> None:
+        _start_server()
         self._pipe, theirs = _processes.Pipe(duplex=False)
         self.process = _processes.Process(target=_work, args=(job, theirs), daemon=True)
         self.process.start()
@@ -103,6 +123,9 @@ class Child:
 
 def _work(job: Job, pipe: Connection) -> None:
     os.setsid()
+    # A sync starts threads as it needs them.
+    for name in SINGLE_THREAD:
+        os.environ.pop(name, None)
     if job.file_limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.file_limit, job.file_limit))
     publish = Build.publish

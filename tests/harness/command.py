@@ -83,7 +83,7 @@ from cli.main import main
 sys.exit(main())
 """
 
-_SINGLE_THREAD = {
+SINGLE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "SLURM_CPUS_ON_NODE": "1",
@@ -151,7 +151,7 @@ def _server() -> subprocess.Popen[str]:
             "HOME": home.name,
             "DO_NOT_TRACK": "1",
             "RIVO_ENV_FILE": os.devnull,
-            **_SINGLE_THREAD,
+            **SINGLE_THREAD,
         },
         cwd=tempfile.gettempdir(),
         stdin=subprocess.PIPE,
