@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -60,10 +61,21 @@ def test_list_materialization_has_the_counts_of_the_sync_log(store: DagsterStore
 
 
 def test_reports_have_a_picture(store: DagsterStore) -> None:
-    for report in ("rpt_tier_migration", "rpt_redemption_rates"):
-        picture = metadata(store, f"reports/{report}")["picture"]
+    pictures = {
+        relation: metadata(store, relation.replace(".", "/")).get("picture", "") for relation in PICTURES
+    }
+    assert {"reports.rpt_tier_migration", "reports.rpt_redemption_rates"} <= {*filter(pictures.get, pictures)}
+    assert len([*filter(None, pictures.values())]) >= 6
+    for picture in filter(None, pictures.values()):
         assert re.match(r"!\[[^]]+\]\(data:image/png;base64,iVBOR", picture)
         assert len(picture) < 60_000
+
+
+def test_published_file_names_its_report_page(store: DagsterStore) -> None:
+    page = Path(metadata(store, "published/warehouse")["report"])
+
+    assert page == store.path.with_name(f"{store.path.stem}.report.html")
+    assert "Loyalty programme" in page.read_text()
 
 
 def test_samples_show_rows_without_personal_data(store: DagsterStore) -> None:
