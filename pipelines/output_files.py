@@ -26,8 +26,10 @@ def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = Non
     Raises:
         RivoError: the file cannot be written.
     """
-    # A device or named pipe is written directly: renaming a file onto it would replace it.
-    part = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.part")
+    if path.is_symlink() and not _is_stream(path):
+        # The link stays.
+        path = Path(os.path.realpath(path))
+    part = path if _is_stream(path) else path.with_name(f".{path.name}.part")
     try:
         if not path.parent.exists():
             path.parent.mkdir(parents=True)
@@ -48,6 +50,15 @@ def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = Non
         raise RivoError(
             f"{path} cannot be written ({error.strerror}). Choose another file with --output."
         ) from None
+
+
+def _is_stream(path: Path) -> bool:
+    """Return whether a path is a device, a pipe or a link to one, such as /dev/stdout.
+
+    It is written directly: renaming a file onto it would replace it.
+    """
+    is_link = path.is_symlink() and path.absolute().parts[1:2] in (("dev",), ("proc",))
+    return is_link or (path.exists() and not path.is_file())
 
 
 def _owned(part: Path) -> BinaryIO:

@@ -25,3 +25,27 @@ def test_file_with_several_writers_is_always_complete(tmp_path: Path) -> None:
 
     assert seen <= set(contents)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_behind_a_link_is_written_and_the_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "pages").mkdir()
+    link = tmp_path / "latest.html"
+    link.symlink_to("pages/page.html")
+
+    for content in (b"one", b"two"):
+        write_whole(link, content)
+
+        assert link.is_symlink()
+        assert (tmp_path / "pages" / "page.html").read_bytes() == content
+
+
+def test_standard_output_is_written_and_not_replaced(tmp_path: Path) -> None:
+    # A link of the same kind as /dev/stdout, which a test as root must not risk.
+    taken = (tmp_path / "taken").open("w+b")
+    stream = Path(f"/proc/self/fd/{taken.fileno()}")
+
+    write_whole(stream, b"page")
+
+    assert stream.is_symlink()
+    assert (tmp_path / "taken").read_bytes() == b"page"
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
