@@ -183,9 +183,9 @@ def docs(output: Path | None) -> None:
             picture_css=page_css(':root[data-theme="dark"]'),
         )
     write_whole(output, html.encode())
-    click.echo(
-        f"Wrote {short(output)}, {len(html.encode()) / 1e6:.1f} MB. Open it in a browser; it needs no network."
-    )
+    if output.is_file():
+        size = len(html.encode()) / 1e6
+        click.echo(f"Wrote {short(output)}, {size:.1f} MB. Open it in a browser; it needs no network.")
 
 
 @contextmanager

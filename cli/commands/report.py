@@ -54,6 +54,7 @@ def report(month: date | None, output: Path | None, shows: bool) -> None:
     name = f"report-{month:%Y-%m}.html" if month else "report.html"
     path = html_file(output, name) if output else None
     written = write_report(shop_to_read(Settings.load()), month=month, path=path)
-    click.echo(f"Wrote {short(written)}, {written.stat().st_size / 1000:,.0f} KB.")
+    if written.is_file():
+        click.echo(f"Wrote {short(written)}, {written.stat().st_size / 1000:,.0f} KB.")
     if shows and not webbrowser.open(written.resolve().as_uri()):
         click.echo("No browser could be started. Open the file in one.", err=True)

@@ -98,6 +98,9 @@ class SqlCompleter(Completer):
             yield from ((table, schema) for table in self._tables[schema])
         yield from ((name, "keyword") for name in self._keywords)
         yield from ((name, "function") for name in self._functions)
+        # A statement often begins with its columns, before it names a table.
+        for table, columns in self._columns.items():
+            yield from ((column, table) for column in columns)
 
     def _read_by(self, sql: str) -> dict[str, str]:
         """Return the tables that a statement reads, by their names and aliases in it."""

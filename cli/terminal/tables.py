@@ -116,7 +116,7 @@ def first_sentence(text: str) -> str:
     """Return the first sentence of a description."""
     flat = " ".join(text.split())
     found = re.match(r".+?[.!?:](?= |$)", flat)
-    return found[0].rstrip(":") if found else flat
+    return f"{found[0][:-1]}." if found and found[0].endswith(":") else found[0] if found else flat
 
 
 def _is_number(value: object) -> bool:
@@ -144,7 +144,7 @@ def _shown(value: object, *, is_plain: bool) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        is_large = 1_000 <= abs(value) < 1e15
+        is_large = 1_000 <= abs(value) < 1e18
         return f"{value:.4g}" if not is_large else f"{value:.2f}" if is_plain else f"{value:,.2f}"
     if isinstance(value, int | Decimal) and not is_plain:
         return f"{value:,}"

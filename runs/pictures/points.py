@@ -32,7 +32,11 @@ def movement(months: Sequence[Row]) -> Picture | None:
         _end_labels(
             axes,
             len(months) - 1 + 0.5,
-            [(float(months[-1][f"points_{kind}"]), kind, kind) for kind in ("issued", "redeemed", "expired")],
+            # The grey of the bars is too light for text.
+            [
+                (float(months[-1][f"points_{kind}"]), kind, name)
+                for kind, name in (("issued", "soft"), ("redeemed", "redeemed"), ("expired", "expired"))
+            ],
         )
         _month_axis(axes, [row["month"] for row in months])
         _counts(axes)

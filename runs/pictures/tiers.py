@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from textwrap import wrap
 from typing import Any
 
 from runs.pictures.output import ON_DARK, ON_LIGHT, RAMP, Picture, colour, drawing
@@ -83,6 +84,11 @@ def label(state: State) -> str:
     return state[0] if state[1] is not None else NAMES.get(state[0], state[0])
 
 
+def _wrapped(state: State, width: int, *, lines: int) -> str:
+    """Return a state's name in lines of a width; the names that a shop gives may be of any length."""
+    return "\n".join(wrap(label(state), width, max_lines=lines, placeholder="…"))
+
+
 def matrix(rows: Sequence[Row], tiers: Sequence[int]) -> Matrix | None:
     """Return the migration matrix of one period, or None if it has no rows.
 
@@ -140,9 +146,13 @@ def migration(found: Matrix | None) -> Picture | None:
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.set_xticks(
-            range(len(columns)), [f"{label(state)}\n{found.column_total(state):,}" for state in columns]
+            range(len(columns)),
+            [f"{_wrapped(state, 13, lines=2)}\n{found.column_total(state):,}" for state in columns],
         )
-        axes.set_yticks(range(len(rows)), [f"{label(state)}\n{found.row_total(state):,}" for state in rows])
+        axes.set_yticks(
+            range(len(rows)),
+            [f"{_wrapped(state, 20, lines=1)}\n{found.row_total(state):,}" for state in rows],
+        )
         axes.xaxis.tick_top()
         axes.set_ylabel(f"on {found.start:%d %b %Y}", fontsize=8, color=colour("soft"))
         axes.set_title(f"on {found.end:%d %b %Y}", fontsize=8, color=colour("soft"))
@@ -192,7 +202,7 @@ def distribution(days: Sequence[Row], tiers: Sequence[int]) -> Picture | None:
             above = max(total + layer[-1] / 2, above + apart)
             total += layer[-1]
             axes.annotate(
-                f"  {label(state)} {layer[-1]:,}",
+                f"  {_wrapped(state, 20, lines=1)} {layer[-1]:,}",
                 (xs[-1], above),
                 fontsize=8,
                 va="center",

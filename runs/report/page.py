@@ -35,7 +35,7 @@ _SYMBOLS = {
     "": "",
 }
 """Symbols of currencies that are written before the amount; other currencies are written as their ISO 4217 code."""
-_LONG = 11
+_LONG = 10
 """Characters of a value that fit into a tile in large type."""
 _SEGMENTS = {
     "member": "Members",

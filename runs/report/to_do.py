@@ -49,18 +49,18 @@ class _Item:
 _EXPIRING = {
     "customer": (
         "Points expiring",
-        "members lose their balance within 30 days, on the date that Rivo shows for them",
+        "members who lose their balance within 30 days, on the date that Rivo shows for them",
     ),
     "entry": (
         "Points expiring, by date earned",
-        "dates of expiry fall within 30 days, one for the points that a member earned on one day",
+        "dates of expiry within 30 days, one for the points that a member earned on one day",
     ),
 }
 _ITEMS = (
     _Item(
         "near_next_tier",
         "Close to a tier",
-        "members have at least 90 % of what the next tier needs",
+        "members with at least 90 % of what the next tier needs",
         """select customer_id, current, next, gap
 from reports.rpt_near_next_tier
 where progress_share >= 0.9
@@ -69,7 +69,7 @@ order by gap""",
     _Item(
         "tier_at_risk",
         "About to lose a tier",
-        "members fall below their tier within 30 days unless they earn points",
+        "members who fall below their tier within 30 days unless they earn points",
         """select customer_id, tier, points_to_keep
 from reports.rpt_tier_at_risk
 where horizon_days = 30 and is_at_risk
@@ -78,29 +78,29 @@ order by points_to_keep""",
     _Item(
         "win_back",
         "Win back",
-        "good members have gone quiet",
+        "good members who have gone quiet",
         """select customer_id, tier_name, days_since_order, reactivation_points
 from reports.rpt_member_rfm
 where is_at_risk
 order by reactivation_points desc""",
         "reactivation_points",
-        total_text=": they hold {} points",
+        total_text=", with {} points",
     ),
     _Item(
         "never_redeemed",
         "Never redeemed",
-        "members could claim a reward and never did",
+        "members who could claim a reward and never did",
         """select customer_id, balance, best_affordable_reward
 from reports.rpt_reward_reach
 where can_redeem and not has_ever_redeemed
 order by balance desc""",
         "balance",
-        total_text=": they hold {} points",
+        total_text=", with {} points",
     ),
     _Item(
         "codes_ending",
         "Codes about to end",
-        "claimed codes end unused within 30 days",
+        "claimed codes that end unused within 30 days",
         """select codes.redemption_id, codes.customer_id, codes.reward_name, codes.expires_at, codes.redemption_value
 from marts.fct_redemption as codes
 cross join intermediate.int_clock as clock

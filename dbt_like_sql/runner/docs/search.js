@@ -1,4 +1,5 @@
-// Search: a word finds words that begin with it or have the same stem. Every word must occur in a table's entries.
+// Search: a word finds words that begin with it or have the same stem. Every word must occur in a table's entries,
+// except words that no table has.
 
 const WORD = /[\p{L}\p{N}]+/gu;
 const wordsOf = (text) => text.toLowerCase().match(WORD) || [];
@@ -80,13 +81,16 @@ function hitOf({ table, entries: all }, words) {
 }
 
 function results(query) {
-  const words = wordsOf(query);
+  const asked = wordsOf(query);
+  const isHeld = (word) => entries().some(({ entries: all }) => all.some((entry) => fitOf(word, entry.tokens)));
+  const words = asked.filter(isHeld);
+  const missing = asked.filter((word) => !words.includes(word)).map((word) => `“${word}”`).join(", ");
   const found = words.length ? entries().map((one) => hitOf(one, words)).filter(Boolean) : [];
   const place = new Map(inOrder(data.tables).map((table, index) => [table, index]));
   found.sort((a, b) => a.isLast - b.isLast || b.score - a.score || place.get(a.table) - place.get(b.table));
   return [
     el("h1", {}, el("small", {}, "Search"), query),
-    el("p", { class: "soft", role: "status" }, found.length ? `Found in ${plural(found.length, "table")}.` : "No table has all of these words. Try fewer words, or the beginning of a word."),
+    el("p", { class: "soft", role: "status" }, found.length ? `${missing ? `No table has ${missing}. Without it: found` : "Found"} in ${plural(found.length, "table")}.` : "No table has all of these words. Try fewer words, or the beginning of a word."),
     found.map(({ table, hits }) => el("div", { class: "result" },
       el("a", { href: address(table.id), class: "name" }, marked(table.id, words)),
       hits.filter((entry) => entry.what || entry.text !== table.id).slice(0, 4).map((entry) =>

@@ -223,6 +223,7 @@ def completer(filled: Path) -> Iterator[SqlCompleter]:
         ("from reports.rpt_tier_mig", "rpt_tier_migration"),
         ("from rpt_tier_mig", "rpt_tier_migration"),
         ("select points_bal| from marts.dim_member", "points_balance"),
+        ("select points_bala", "points_balance"),
         ("select m.loyalty| from dim_member as m", "loyalty_status"),
         ("select d.lef| from rpt_program_daily d", '"left"'),
         ("sel", "SELECT"),

@@ -205,6 +205,7 @@ def test_show_tables_lists_all_schemas_beginning_with_the_reports(
     [(count, description)] = [row[2:] for row in rows if row[1] == "dim_member"]
     assert [(count,)] == reader.execute("select count(*) from marts.dim_member").fetchall()
     assert description.startswith("One row per customer")
+    assert [text for *_, text in rows if text.startswith("One row per") and not text.endswith(".")] == []
 
 
 def test_show_tables_from_lists_one_schema(reader: duckdb.DuckDBPyConnection) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -55,6 +57,18 @@ def test_report_output_may_be_a_folder(home: Path) -> None:
     assert run(home, "-o", "pages", "--month", "2026-09").returncode == 0
 
     assert [path.name for path in (home / "pages").iterdir()] == ["report-2026-09.html"]
+
+
+def test_report_output_may_be_a_pipe(home: Path) -> None:
+    os.mkfifo(home / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((home / "pipe").read_text)
+        done = run(home, "-o", "pipe")
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert read.result().startswith("<!doctype html>")
+    assert read.result().endswith("</html>")
+    assert (home / "pipe").is_fifo()
 
 
 def test_report_of_a_warehouse_without_reports_says_what_to_run(home: Path) -> None:

@@ -22,7 +22,7 @@ CHANGES = f"""
     update reports.rpt_reward_performance set reward_name = $${NAME}$$;
     update reports.rpt_data_trust set status = 'attention', finding = $${NAME}$$;
     update reports.rpt_program_monthly set value_used = 2393800000, points_outstanding = 1000
-    where month = '2026-09-01';
+        where month = '2026-09-01';
     update reports.rpt_program_monthly set points_outstanding = 10 where month = '2026-08-01';
     update reports.rpt_points_liability set value_per_point = 0.00004;
 """
