@@ -12,7 +12,13 @@ from typing import BinaryIO
 from pipelines.errors import RivoError
 
 
-def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = None) -> None:
+def write_whole(
+    path: Path,
+    content: bytes,
+    *,
+    permissions_of: Path | None = None,
+    advice: str = "Choose another file with --output.",
+) -> None:
     """Write a file, or replace it, in one step; folders that do not exist are created.
 
     Several writers may write it at the same time: each waits for the one before. A writer that is killed leaves a
@@ -22,6 +28,7 @@ def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = Non
         path: the file.
         content: its bytes.
         permissions_of: a file whose permissions it gets.
+        advice: a sentence that ends the error.
 
     Raises:
         RivoError: the file cannot be written.
@@ -47,9 +54,7 @@ def write_whole(path: Path, content: bytes, *, permissions_of: Path | None = Non
         if part != path:
             with suppress(OSError):
                 part.unlink()
-        raise RivoError(
-            f"{path} cannot be written ({error.strerror}). Choose another file with --output."
-        ) from None
+        raise RivoError(f"{path} cannot be written ({error.strerror}). {advice}") from None
 
 
 def _is_stream(path: Path) -> bool:

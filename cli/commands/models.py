@@ -171,7 +171,7 @@ def docs(output: Path | None) -> None:
     output = html_file(output, "index.html")
     project = load_project()
     is_demo = shop_to_read(Settings.load()).is_demo
-    with _published() as (connection, note):
+    with _published(names_folder=False) as (connection, note):
         found = answers(project, connection, is_simulated=is_demo) if connection else {}
         html = page(
             project,
@@ -189,7 +189,7 @@ def docs(output: Path | None) -> None:
 
 
 @contextmanager
-def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
+def _published(*, names_folder: bool = True) -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """Open the published warehouse, read-only. Yields None if there is none.
 
     Also yields a sentence, without a full stop, that names it or says that there is none.
@@ -199,7 +199,8 @@ def _published() -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     from runs.shop import shop_to_read
 
     shop = shop_to_read(Settings.load())
-    name = short(shop.warehouse)
+    # A page may be sent to people who need not know the folders of this machine.
+    name = short(shop.warehouse) if names_folder else Path(str(shop.warehouse)).name
     if not shop.warehouse.exists:
         yield (
             None,

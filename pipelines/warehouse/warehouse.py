@@ -148,7 +148,12 @@ class Warehouse:
             RivoError: the file cannot be written.
         """
         page = report_path(self.path, name)
-        write_whole(page, content, permissions_of=self.path)
+        write_whole(
+            page,
+            content,
+            permissions_of=self.path,
+            advice="Check the permissions of the folder, and the space that is left.",
+        )
         return page
 
     def journal(self, kind: str) -> Path:
