@@ -106,7 +106,7 @@ def test_rivo_customer_marks_differences(store: Store) -> None:
 
     assert shown.returncode == 0, shown.stderr
     [line] = [line for line in shown.stdout.splitlines() if " points_tally " in line]
-    assert line.split()[:3] == ["*", "points_tally", "54321"]
+    assert line.split()[:3] == ["*", "points_tally", "54,321"]
     assert "differs in " in shown.stdout
     assert document["rivo"]["points_tally"] == 54_321
     assert document["warehouse"]["points_tally"] == store.table("customers")[known["id"]]["points_tally"]
