@@ -26,7 +26,7 @@ def funnel(row: Row | None) -> Picture | None:
     """
     if not row or not row["joined"]:
         return None
-    with drawing(6.5, 2.6) as (figure, axes):
+    with drawing(6.5, 2.6, (1.15, 0.1, 0.1, 0.35)) as (figure, axes):
         values = [int(row[column]) for column, _ in _STEPS]
         axes.barh(range(len(values)), values, height=0.62, color=colour("redeemed"))
         for place, value in enumerate(values):
@@ -61,7 +61,8 @@ def cohort_retention(cells: Sequence[Row]) -> Picture | None:
         return None
     months = sorted({cell["join_month"] for cell in cells})
     latest = max(cell["months_since"] for cell in cells)
-    with drawing(1.4 + 0.47 * (latest + 1), 1 + 0.3 * len(months)) as (figure, axes):
+    width, height = 1.4 + 0.47 * (latest + 1), 0.6 + 0.3 * len(months)
+    with drawing(width, height, (1.3, 0.5, 0.1, 0.1)) as (figure, axes):
         from matplotlib.patches import Rectangle
 
         for cell in cells:

@@ -76,22 +76,23 @@ class Picture:
 
 @contextmanager
 def drawing(
-    width: float, height: float, margins: tuple[float, float, float, float] | None = None
+    width: float, height: float, margins: tuple[float, float, float, float]
 ) -> Iterator[tuple[Figure, Axes]]:
     """Yield an empty figure of a size in inches, and its axes, with the style that all pictures share.
 
-    `margins` are the left, bottom, right and top edge of the axes as shares of the figure. Without them Matplotlib
-    measures every text to find them, which takes as long as drawing.
+    `margins` is the room for labels left of the axes, below, right and above, in inches. Matplotlib could find it, but
+    to measure every text takes it as long as to draw.
     """
     # Imported here, since the import takes half a second that only runs with pictures need.
     from matplotlib.figure import Figure
 
     with _settings():
-        figure = Figure(figsize=(width, height), layout=None if margins else "constrained")
+        figure = Figure(figsize=(width, height))
         axes = figure.add_subplot()
-        if margins:
-            left, bottom, right, top = margins
-            figure.subplots_adjust(left=left, bottom=bottom, right=right, top=top)
+        left, bottom, right, top = margins
+        figure.subplots_adjust(
+            left=left / width, bottom=bottom / height, right=1 - right / width, top=1 - top / height
+        )
         for side in ("top", "right", "left", "bottom"):
             axes.spines[side].set_visible(False)
         axes.tick_params(length=0, labelsize=8, labelcolor=colour("soft"))

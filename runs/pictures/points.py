@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = dict[str, Any]
-_MARGINS = (0.1, 0.09, 0.79, 0.97)
+_MARGINS = (0.5, 0.23, 1.05, 0.08)
 """Room for labels such as 300k on the left, and for the names of the lines on the right."""
 
 
@@ -133,7 +133,7 @@ def rollforward(months: Sequence[Row]) -> Picture | None:
     shown = [part for part in parts if any(row[part[0]] for row in months)]
     if not shown:
         return None
-    with drawing(6.5, 3.2) as (figure, axes):
+    with drawing(6.5, 3.2, (0.55, 0.3, 0.1, 0.6)) as (figure, axes):
         above, below = [0.0] * len(months), [0.0] * len(months)
         for column, label, name in shown:
             values = [float(row[column]) for row in months]
@@ -144,9 +144,7 @@ def rollforward(months: Sequence[Row]) -> Picture | None:
         axes.axhline(0, color=colour("soft"), linewidth=0.8)
         _month_axis(axes, [row["month"] for row in months])
         _counts(axes)
-        figure.legend(
-            loc="outside upper center", ncols=3, frameon=False, fontsize=8, labelcolor=colour("ink")
-        )
+        figure.legend(loc="upper center", ncols=3, frameon=False, fontsize=8, labelcolor=colour("ink"))
         return Picture(figure, "Points that raised and lowered the outstanding balance, by month")
 
 
@@ -165,7 +163,7 @@ def vintage(months: Sequence[Row]) -> Picture | None:
         ("reversed", "taken back", "extra"),
         ("remaining", "still open", "issued"),
     )
-    with drawing(6.5, 3.2) as (figure, axes):
+    with drawing(6.5, 3.2, (0.55, 0.5, 0.1, 0.4)) as (figure, axes):
         from matplotlib.ticker import PercentFormatter
 
         start = [0.0] * len(months)
@@ -178,9 +176,7 @@ def vintage(months: Sequence[Row]) -> Picture | None:
         _month_axis(axes, [row["issue_month"] for row in months])
         axes.set_xlabel("month in which the points were issued", fontsize=8, color=colour("soft"))
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        figure.legend(
-            loc="outside upper center", ncols=4, frameon=False, fontsize=8, labelcolor=colour("ink")
-        )
+        figure.legend(loc="upper center", ncols=4, frameon=False, fontsize=8, labelcolor=colour("ink"))
         return Picture(
             figure, "Points of each month of issue: redeemed, expired, taken back and still open, as shares"
         )

@@ -126,7 +126,8 @@ def migration(found: Matrix | None) -> Picture | None:
     if not found:
         return None
     rows, columns = found.rows, found.columns
-    with drawing(1.8 + 0.95 * len(columns), 1.2 + 0.5 * len(rows)) as (figure, axes):
+    width, height = 1.75 + 0.95 * len(columns), 0.9 + 0.5 * len(rows)
+    with drawing(width, height, (1.65, 0.1, 0.1, 0.8)) as (figure, axes):
         from matplotlib.patches import Rectangle
 
         for (start, end), cell in found.cells.items():
@@ -179,7 +180,7 @@ def distribution(days: Sequence[Row], tiers: Sequence[int]) -> Picture | None:
         key=lambda state: (state[1] is None, tiers.index(state[1]) if state[1] in tiers else 99, state[0]),
     )
     members = {(row["local_day"], (row["state"], row["tier_id"])): row["members"] for row in rows}
-    with drawing(6.5, 3) as (figure, axes):
+    with drawing(6.5, 3, (0.55, 0.4, 1.9, 0.1)) as (figure, axes):
         from matplotlib.colors import LinearSegmentedColormap
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
         from matplotlib.ticker import FuncFormatter
