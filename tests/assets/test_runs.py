@@ -74,7 +74,8 @@ def test_reports_have_a_picture(store: DagsterStore) -> None:
 def test_published_file_names_its_report_page(store: DagsterStore) -> None:
     page = Path(metadata(store, "published/warehouse")["report"])
 
-    assert page == store.path.with_name(f"{store.path.stem}.report.html")
+    # This store is a copy of the one that made the run.
+    assert page.name == f"{store.path.stem}.report.html"
     assert "Loyalty programme" in page.read_text()
 
 
