@@ -27,7 +27,7 @@ class ToDo:
     total_kind: str = "count"
     """'count' or 'money'."""
     total_text: str = ""
-    """What follows the text, with {} for the total."""
+    """The end of the text, with {} for the total."""
     unknown: int = 0
     """Rows whose value is not known; they are not in the total."""
     limit: str = ""

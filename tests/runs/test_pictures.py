@@ -72,7 +72,7 @@ def test_picture_is_drawn_from_a_shop_with_history(warehouse: Path, relation: st
 
 @pytest.mark.parametrize("relation", PICTURES)
 def test_picture_is_left_out_where_there_is_nothing_to_draw(warehouse: Path, relation: str) -> None:
-    """An empty copy of the shop's tables stands for any shop in which a report has no row."""
+    """An empty copy of the shop's tables is like any shop in which a report has no row."""
     with duckdb.connect() as connection:
         connection.execute(f"attach '{warehouse}' as shop (read_only)")
         for table in {*_tables(relation), "marts.dim_tier"}:

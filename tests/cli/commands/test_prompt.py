@@ -1,4 +1,4 @@
-"""`rivo query` without SQL: the prompt on a terminal, which a pseudo-terminal stands for, and the error without one."""
+"""`rivo query` without SQL: the prompt on a pseudo-terminal, and the error without a terminal."""
 
 from __future__ import annotations
 
