@@ -9,7 +9,7 @@ import duckdb
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from cli.terminal.table_list import SCHEMAS
+from cli.terminal.table_list import rank
 from pipelines.sql import quoted
 
 COMMANDS = {
@@ -49,7 +49,7 @@ class SqlCompleter(Completer):
             if table not in self._columns:
                 self._tables.setdefault(schema, []).append(table)
             self._columns.setdefault(table, []).append(column)
-        self._schemas = sorted(self._tables, key=lambda each: (each not in SCHEMAS, each))
+        self._schemas = sorted(self._tables, key=rank)
         self._keywords = [name for [name] in connection.execute(_KEYWORDS).fetchall()]
         self._functions = sorted(name for [name] in connection.execute(_FUNCTIONS).fetchall())
         self._reserved = {name for [name] in connection.execute(_RESERVED).fetchall()}

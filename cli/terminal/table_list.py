@@ -29,7 +29,7 @@ def search_all_schemas(connection: duckdb.DuckDBPyConnection) -> None:
     found = connection.execute(
         "select schema_name from duckdb_schemas() where database_name = current_database() and not internal"
     ).fetchall()
-    path = sorted((schema for [schema] in found), key=_rank)
+    path = sorted((schema for [schema] in found), key=rank)
     if path:
         connection.execute(f"set search_path = {literal(','.join(map(quoted, path)))}")
 
@@ -52,13 +52,13 @@ def list_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckD
         return None
     relations = connection.execute(_RELATIONS).fetchall()
     if schema := (asked["schema"] or "").lower():
-        known = sorted({each for each, *_ in relations}, key=_rank)
+        known = sorted({each for each, *_ in relations}, key=rank)
         relations = [each for each in relations if each[0].lower() == schema]
         if not relations:
             raise RivoError(f"There is no schema {schema} in the warehouse. Its schemas: {', '.join(known)}.")
     listed = []
     for schema_name, name, comment, is_counted in sorted(
-        relations, key=lambda each: (_rank(each[0]), each[1])
+        relations, key=lambda each: (rank(each[0]), each[1])
     ):
         count = f"select count(*) from {quoted(schema_name)}.{quoted(name)}"
         rows = scalar(connection, count) if is_counted else "null"
@@ -72,5 +72,6 @@ def list_tables(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckD
     return found
 
 
-def _rank(schema: str) -> tuple[int, str]:
+def rank(schema: str) -> tuple[int, str]:
+    """Return the place of a schema in lists, for sorting."""
     return (SCHEMAS.index(schema) if schema in SCHEMAS else len(SCHEMAS), schema)
