@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 
 import duckdb
 from pydantic import SecretStr
@@ -20,7 +21,6 @@ from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
 from runs.pictures import picture
-from runs.report.writing import write_after_run
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
@@ -68,7 +68,7 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
         blocked = _check(work, plan, project, read, built)
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
         shows_report = published and shop.settings.report and _REPORTED in project.nodes
-        report, not_written = write_after_run(shop) if shows_report else (None, ())
+        report, not_written = _report(shop) if shows_report else (None, ())
     yield Finished(
         warehouse=shop.warehouse,
         published=published,
@@ -187,6 +187,13 @@ def _publish(
     if read.is_empty:
         return False, (f"No list could be read, so nothing was published. {warehouse} is as it was.",)
     return False, ()
+
+
+def _report(shop: Shop) -> tuple[Path | None, tuple[str, ...]]:
+    # Imported here, since Dagster's other processes load this module and write no page.
+    from runs.report.writing import write_after_run
+
+    return write_after_run(shop)
 
 
 def _raise_for_storage(work: Build, node: NodeResult) -> None:
