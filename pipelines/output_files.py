@@ -5,24 +5,20 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from pipelines.errors import RivoError
 
+_ADVICE = "Choose another file with --output."
+
 
 def write_whole(
-    path: Path,
-    content: bytes,
-    *,
-    permissions_of: Path | None = None,
-    advice: str = "Choose another file with --output.",
+    path: Path, content: bytes, *, permissions_of: Path | None = None, advice: str = _ADVICE
 ) -> None:
     """Write a file, or replace it, in one step; folders that do not exist are created.
-
-    Several writers may write it at the same time: each waits for the one before. A writer that is killed leaves a
-    hidden file beside it, which the next one overwrites.
 
     Args:
         path: the file.
@@ -33,28 +29,52 @@ def write_whole(
     Raises:
         RivoError: the file cannot be written.
     """
+    with replacing(path, permissions_of=permissions_of, advice=advice, makes_folders=True) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(
+    path: Path, *, permissions_of: Path | None = None, advice: str = _ADVICE, makes_folders: bool = False
+) -> Iterator[IO[bytes]]:
+    """Open a file that appears, or replaces the one at `path`, when the block ends well.
+
+    Several writers may write it at the same time: each waits for the one before. A writer that is killed leaves a
+    hidden file beside it, which the next one overwrites.
+
+    Raises:
+        RivoError: the file cannot be written.
+    """
     if path.is_symlink() and not _is_stream(path):
         # The link stays.
         path = Path(os.path.realpath(path))
     part = path if _is_stream(path) else path.with_name(f".{path.name}.part")
     try:
-        if not path.parent.exists():
+        if makes_folders and not path.parent.exists():
             path.parent.mkdir(parents=True)
         if part == path:
-            path.write_bytes(content)
+            with path.open("wb") as stream:
+                yield stream
             return
-        with _owned(part) as file:
+        with _owned(part) as file, _unlinked_on_error(part):
             file.truncate(0)
-            file.write(content)
+            yield file
             file.flush()
             if permissions_of:
                 shutil.copymode(permissions_of, part)
             part.replace(path)
     except OSError as error:
-        if part != path:
-            with suppress(OSError):
-                part.unlink()
         raise RivoError(f"{path} cannot be written ({error.strerror}). {advice}") from None
+
+
+@contextmanager
+def _unlinked_on_error(part: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def _is_stream(path: Path) -> bool:

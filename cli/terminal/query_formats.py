@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import duckdb
 
 from cli.terminal.table_list import list_tables
 from pipelines.errors import RivoError
+from pipelines.output_files import replacing
 from pipelines.sql import quoted
 
 if TYPE_CHECKING:
@@ -100,22 +100,8 @@ def output(path: Path | None) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    # A device or named pipe is written directly: renaming a file onto it would replace it.
-    part = (
-        path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.{os.getpid()}.part")
-    )
-    try:
-        with part.open("wb") as sink:
-            yield sink
-        if part != path:
-            part.replace(path)
-    except OSError as error:
-        raise RivoError(
-            f"{path} cannot be written ({error.strerror}). Choose another file with --output."
-        ) from None
-    finally:
-        if part != path:
-            part.unlink(missing_ok=True)
+    with replacing(path) as sink:
+        yield sink
 
 
 def _csv(relation: duckdb.DuckDBPyRelation, sink: IO[bytes]) -> int:
