@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 from zoneinfo import available_timezones
 
-from dotenv.parser import parse_stream
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines.env_file import check_env_file, variables_of
 from pipelines.errors import SettingsError
 from pipelines.rivo.columns import API_URL
+from pipelines.shop_settings import ALL, is_demo_name, names_of, values_by_shop, variable
 
 PROJECT = Path(__file__).resolve().parent.parent
 MAKE_A_KEY = (
     "Create one with `openssl rand -hex 32`, store it with your other secrets, and do not change it later"
 )
+
+
+_OF_ALL_SHOPS = frozenset(
+    {"shops", "warehouse", "dagster_home", "dagster_postgres_url", "keep_runs_days", "owners"}
+)
+"""The settings that cannot differ by shop."""
+
+
+_S = TypeVar("_S", bound="Settings")
 
 
 class Settings(BaseSettings):
@@ -35,6 +54,8 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
+    shops: str = ""
+    """Names of the shops, comma-separated, if there are several; `of_shop` returns the settings of each."""
     api_key: SecretStr | None = None
     api_url: str = API_URL
     warehouse: str = "data/rivo.duckdb"
@@ -76,11 +97,20 @@ class Settings(BaseSettings):
     pii_key: SecretStr | None = Field(None, validate_default=True)
     """Secret key of the hashes for RIVO_PII=hash and `rivo forget`."""
 
+    _shop: str = PrivateAttr("")
+    _by_shop: dict[str, Settings] = PrivateAttr(default_factory=dict)
+
+    @field_validator("shops")
+    @classmethod
+    def _check_shops(cls, shops: str) -> str:
+        return ",".join(names_of(shops))
+
     @field_validator("pii_key")
     @classmethod
     def _check_pii_key(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
         text = key.get_secret_value().strip() if key else ""
-        if not text and others.data.get("pii") == "hash":
+        # With several shops, each may have a key of its own, and is checked by itself.
+        if not text and others.data.get("pii") == "hash" and not others.data.get("shops"):
             raise ValueError(f"is required for RIVO_PII=hash. {MAKE_A_KEY}")
         if text and len(text) < 16:
             raise ValueError(f"must have at least 16 characters, so that it cannot be guessed. {MAKE_A_KEY}")
@@ -151,7 +181,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_timezone(cls, name: str) -> str:
         # To list all zones takes longer than a query.
-        if name != "UTC" and name not in available_timezones() - {"localtime"}:
+        if name != "UTC" and name not in _time_zones():
             raise ValueError(f"'{name}' is not an IANA time zone such as Europe/Berlin or America/New_York")
         return name
 
@@ -188,55 +218,127 @@ class Settings(BaseSettings):
     def _variables(cls) -> list[str]:
         return [str(f.validation_alias or f"RIVO_{name.upper()}") for name, f in cls.model_fields.items()]
 
+    @property
+    def shop(self) -> str:
+        """Name of the shop that these settings are of; empty without RIVO_SHOPS."""
+        return self._shop
+
+    @property
+    def shop_names(self) -> tuple[str, ...]:
+        """The names in RIVO_SHOPS, in its order; empty if it is not set."""
+        return tuple(filter(None, self.shops.split(",")))
+
+    @property
+    def united(self) -> str:
+        """The warehouse that unites all shops, as RIVO_WAREHOUSE would name it: beside RIVO_WAREHOUSE."""
+        return _beside(self.warehouse, f"{ALL}.duckdb")
+
+    def of_shop(self, name: str) -> Settings:
+        """Return the settings of one shop: what is set for it alone, else what is set for all.
+
+        Its `warehouse` is `shops/<name>.duckdb` in the folder of RIVO_WAREHOUSE. The name '' stands for the only shop
+        of an install without RIVO_SHOPS, or with one name in it.
+
+        Raises:
+            SettingsError: RIVO_SHOPS has no such name.
+        """
+        if not self.shop_names and not name:
+            return self
+        if not name and len(self.shop_names) == 1:
+            name = self.shop_names[0]
+        if name in self._by_shop:
+            return self._by_shop[name]
+        known = f"It has {', '.join(self.shop_names)}." if self.shop_names else "It is not set."
+        raise SettingsError(f"RIVO_SHOPS has no shop {name or 'without a name'}. {known}")
+
     @classmethod
     def load(cls) -> Self:
-        """Read the settings from the environment and `.env`.
+        """Read the settings from the environment and `.env`, those of each shop included.
 
         Raises:
             SettingsError: a setting is invalid. The message names every invalid setting and shows no secret.
         """
-        _check_env_file(cls.model_config.get("env_file"), cls._variables())
-        try:
-            return cls()
-        except ValidationError as error:
-            problems = [
-                _variable(problem["loc"]) + ": " + problem["msg"].removeprefix("Value error, ")
-                for problem in error.errors(include_input=False, include_url=False)
-            ]
+        file = cls.model_config.get("env_file")
+        check_env_file(file, cls._variables())
+        problems: list[str] = []
+        settings = _valid(cls, _variable, problems)
+        if settings is not None:
+            settings._read_shops(variables_of(file), problems)
+        if problems or settings is None:
             raise SettingsError(
                 "Invalid settings (environment or .env): " + "; ".join(problems) + "."
             ) from None
+        return settings
+
+    def _read_shops(self, variables: dict[str, str], problems: list[str]) -> None:
+        """Make the settings of each shop; add a sentence to `problems` for each that is invalid."""
+        fields = [name for name in type(self).model_fields if name not in _OF_ALL_SHOPS]
+        values, unknown = values_by_shop(variables, self.shop_names, fields)
+        problems += unknown
+        common = {
+            str(type(self).model_fields[name].validation_alias or name): getattr(self, name)
+            for name in self.model_fields_set
+        }
+        for name, own in values.items():
+            file = _beside(self.warehouse, f"shops/{name}.duckdb")
+            given: dict[str, Any] = {**common, **own, "shops": "", "warehouse": file}
+            if is_demo_name(name) and "api_key" not in own:
+                given["api_key"] = None
+            if made := _valid(partial(_without_sources, type(self), given), _namer(name), problems):
+                made._shop = name
+                self._by_shop[name] = made
+        problems += _same_account(self._by_shop)
 
 
-def _check_env_file(path: Any, known: list[str]) -> None:
-    """Reject lines that would otherwise be ignored: with a mistyped RIVO_PII, personal data would be stored.
+@cache
+def _time_zones() -> set[str]:
+    return available_timezones() - {"localtime"}
 
-    Raises:
-        SettingsError: the file cannot be read, a line cannot be parsed, or a name looks like a mistyped setting.
-    """
-    file = Path(path or os.devnull)
-    if not file.is_file():
-        return
+
+def _without_sources(kind: type[_S], values: dict[str, Any]) -> _S:
+    """Return settings of these values alone: to look at the environment and `.env` for each of many shops is slow."""
+    made = kind.__new__(kind)
+    BaseModel.__init__(made, **values)
+    return made
+
+
+def _valid(
+    make: Callable[[], _S], name_of: Callable[[tuple[int | str, ...]], str], problems: list[str]
+) -> _S | None:
+    """Return valid settings; else None, with a sentence in `problems` for each invalid one."""
     try:
-        with file.open(encoding="utf-8") as text:
-            bindings = list(parse_stream(text))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(
-            f"{file} cannot be read ({reason}). It holds the settings: make it a readable UTF-8 text file."
-        ) from None
-    for binding in bindings:
-        source = binding.original.string
-        blank = source[: len(source) - len(source.lstrip())].count("\n")
-        line = f"Line {binding.original.line + blank} of {file}"
-        name = (binding.key or "").upper()
-        if binding.error or (binding.value is None and name in known):
-            raise SettingsError(
-                f"{line} cannot be parsed. Write NAME=value, with quotes on both sides of the value or on neither."
+        return make()
+    except ValidationError as error:
+        problems += [
+            name_of(problem["loc"]) + ": " + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        return None
+
+
+def _namer(shop: str) -> Callable[[tuple[int | str, ...]], str]:
+    return lambda location: variable(shop, "_".join(map(str, location)))
+
+
+def _same_account(by_shop: Mapping[str, Settings]) -> list[str]:
+    """Return a sentence for each shop that has the key and the address of another one: each would be read twice."""
+    first: dict[tuple[str, str], str] = {}
+    problems = []
+    for name, settings in by_shop.items():
+        if settings.api_key is None:
+            continue
+        other = first.setdefault((settings.api_url, settings.api_key.get_secret_value()), name)
+        if other != name:
+            problems.append(
+                f"{variable(name, 'api_key')}: {other} and {name} have the same key, and a key belongs to one shop"
             )
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-        if near and name not in known:
-            raise SettingsError(f"{line}: there is no setting {name}. Did you mean {near[0]}?")
+    return problems
+
+
+def _beside(warehouse: str, name: str) -> str:
+    """Return another file of the folder of a RIVO_WAREHOUSE value, as RIVO_WAREHOUSE would name it."""
+    folder, slash, _ = warehouse.rpartition("/")
+    return f"{folder}{slash}{name}"
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

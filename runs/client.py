@@ -24,7 +24,7 @@ def client_of(
     if not shop.is_demo:
         yield Client.of_settings(shop.settings, notice)
         return
-    with demo_store() as store:
+    with demo_store(shop.name) as store:
         if observed_at:
             store.set_clock(observed_at)
         values = {"api_key": SecretStr(store.key), "api_url": store.url, "rate_limit": 10_000.0}

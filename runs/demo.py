@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 from pipelines.errors import RivoError, command
 from pipelines.network import Connection, ConnectionFailure
 from pipelines.settings import PROJECT
+from runs.demo_shops import demo_shop
 
-_CALLS = "data/demo.calls.jsonl"
-"""The file that keeps the actions that were applied to the demo store, which otherwise forgets them."""
+_CALLS = "data/{}.calls.jsonl"
+"""The file that keeps the actions that were applied to a demo store, which otherwise forgets them."""
 DEMO_SYNCS = 13
 """Number of weekly syncs that a first demo replays, so that there is a tier migration to show."""
 
@@ -48,36 +49,35 @@ class DemoStore:
             raise RivoError(f"The sandbox store no longer answers ({error}). Run the sync again.") from None
 
 
-_started: list[subprocess.Popen[str]] = []
+_started: dict[str, subprocess.Popen[str]] = {}
 
 
-def start_demo_store() -> None:
-    """Start the simulation now; the next `demo_store` uses it."""
-    _started.append(
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"),
-                *("--journal", str(PROJECT / _CALLS)),
-            ],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
-            text=True,
-        )
+def start_demo_store(shop: str = "") -> None:
+    """Start the simulation of a demo shop now; the next `demo_store` uses it."""
+    _started[shop] = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"),
+            *("--journal", str(PROJECT / _CALLS.format(shop or "demo"))),
+            *demo_shop(shop).options,
+        ],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if not name.startswith("RIVO_")},
+        text=True,
     )
 
 
 @contextmanager
-def demo_store() -> Iterator[DemoStore]:
-    """Start the sandbox store on a free port of this machine; it stops with the block, or with this process.
+def demo_store(shop: str = "") -> Iterator[DemoStore]:
+    """Start a demo shop's store on a free port of this machine; it stops with the block, or with this process.
 
     Raises:
         RivoError: it does not start.
     """
-    if not _started:
-        start_demo_store()
-    process = _started.pop()
+    if shop not in _started:
+        start_demo_store(shop)
+    process = _started.pop(shop)
     try:
         assert process.stdout is not None
         said = dict(process.stdout.readline().strip().partition("=")[::2] for _ in range(2))

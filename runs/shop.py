@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
+from pipelines.shop_settings import is_demo_name, variable
 from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import Backup
+from runs.demo_shops import demo_shop, with_demo_settings
 
 DEMO = "data/demo.duckdb"
 """The demo's warehouse, as RIVO_WAREHOUSE would name it."""
@@ -23,9 +25,14 @@ class Shop:
     is_demo: bool
 
     @property
+    def name(self) -> str:
+        """The shop's name in RIVO_SHOPS; empty if it is not set."""
+        return self.settings.shop
+
+    @property
     def currency(self) -> str:
         """ISO 4217 code of the shop's currency; empty if it is not set."""
-        return "USD" if self.is_demo else self.settings.currency
+        return self.settings.currency or (demo_shop(self.name).currency if self.is_demo else "")
 
     @property
     def source(self) -> str:
@@ -39,9 +46,14 @@ class Shop:
 def shop_to_sync(settings: Settings) -> Shop:
     """Return what a sync reads and writes: RIVO_WAREHOUSE with a key, the demo without one.
 
+    With RIVO_SHOPS, `settings` are those of one shop, of `Settings.of_shop`, and it is the shop's own file.
+
     Raises:
-        SettingsError: RIVO_WAREHOUSE is not supported, or with a key is the demo's own file.
+        SettingsError: RIVO_WAREHOUSE is not supported, or with a key is the demo's own file; or a shop has no key.
     """
+    _refuse_several(settings)
+    if settings.shop:
+        return _one_of_several(settings, needs_key=True)
     demo = Warehouse.of_setting(DEMO)
     if settings.api_key is None:
         return Shop(settings, demo, is_demo=True)
@@ -58,12 +70,34 @@ def shop_to_read(settings: Settings) -> Shop:
     """Return what commands work on that ask Rivo nothing: RIVO_WAREHOUSE if it exists or a key is set, else the demo.
 
     Raises:
-        SettingsError: as for `shop_to_sync`.
+        SettingsError: as for `shop_to_sync`; but a shop of several needs no key.
     """
+    _refuse_several(settings)
+    if settings.shop:
+        return _one_of_several(settings, needs_key=False)
     real = Warehouse.of_setting(settings.warehouse)
     if real.exists and real != Warehouse.of_setting(DEMO):
         return Shop(settings, real, is_demo=False)
     return shop_to_sync(settings)
+
+
+def _refuse_several(settings: Settings) -> None:
+    if settings.shop_names:
+        raise SettingsError(
+            f"RIVO_SHOPS names {', '.join(settings.shop_names)}: this works on one shop at a time."
+        )
+
+
+def _one_of_several(settings: Settings, *, needs_key: bool) -> Shop:
+    is_demo = settings.api_key is None and is_demo_name(settings.shop)
+    if needs_key and settings.api_key is None and not is_demo:
+        name = variable(settings.shop, "api_key")
+        raise SettingsError(
+            f"{name} is not set. Create a key in this shop's Rivo app: Settings > Developer Toolkit (Plus plan)."
+        )
+    if is_demo:
+        settings = with_demo_settings(settings)
+    return Shop(settings, Warehouse.of_setting(settings.warehouse), is_demo)
 
 
 def shop_of_backup(made: Backup, settings: Settings) -> Shop:
@@ -72,5 +106,7 @@ def shop_of_backup(made: Backup, settings: Settings) -> Shop:
     Raises:
         SettingsError: RIVO_WAREHOUSE is not supported.
     """
+    if settings.shop:
+        return _one_of_several(settings, needs_key=False)
     is_demo = made.shop == "demo"
     return Shop(settings, Warehouse.of_setting(DEMO if is_demo else settings.warehouse), is_demo)

@@ -96,6 +96,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
     """
     now = now or datetime.now(UTC)
     shop = shop_to_read(settings)
+    settings = shop.settings
     published = shop.warehouse
     base = published.base
     with ExitStack() as stack:

@@ -29,27 +29,12 @@ import duckdb
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.output_files import write_whole
 from pipelines.settings import PROJECT
+from pipelines.shop_settings import SCHEMAS
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
-_SCHEMAS = frozenset(
-    {
-        *(
-            "rivo_raw",
-            "rivo_raw_staging",
-            "rivo_actions",
-            "seeds",
-            "staging",
-            "intermediate",
-            "marts",
-            "reports",
-        ),
-        *("meta", "information_schema", "pg_catalog"),
-    }
-)
-"""Schemas that a warehouse has."""
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 
 
@@ -86,7 +71,7 @@ class Warehouse:
         # A symbolic link is resolved, because publishing replaces the file that it points to.
         path = (path if path.is_absolute() else PROJECT / path).resolve()
         catalog = path.name.partition(".")[0].lower()
-        if catalog in _SCHEMAS:
+        if catalog in SCHEMAS:
             raise SettingsError(
                 f"RIVO_WAREHOUSE: a file called {path.name} cannot be queried, because DuckDB names the database after "
                 f"the file, and {catalog}.x would then mean two things. Use another name, such as rivo.duckdb."
