@@ -90,7 +90,7 @@ def restore(signalled: Signalled, folder: Path, replace: bool, choice: ShopChoic
     shop = shop_of_backup(made, settings)
     if made.shop != shop.source:
         click.echo(f"Note       The backup is from {made.shop}, but RIVO_API_URL is {shop.source}.", err=True)
-    project = load_project()
+    project = load_project(shop=settings.shop)
     notes: list[str] = []
 
     def load(work: Build) -> None:

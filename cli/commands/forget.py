@@ -80,7 +80,7 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
     from runs.shop import shop_to_read
 
     shop = shop_to_read(settings)
-    project = load_project()
+    project = load_project(shop=settings.shop)
     people: list[Person] = []
     given_up: list[int] = []
 

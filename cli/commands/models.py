@@ -63,8 +63,9 @@ def list_(select: tuple[str, ...], exclude: tuple[str, ...], choice: ShopChoice)
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
 
-    project = load_project()
-    with _published(choice.one()) as (connection, note):
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
+    with _published(settings) as (connection, note):
         print_list(project, choose(project, select, exclude), connection, note)
 
 
@@ -93,7 +94,7 @@ def build(
 
     def of_shop(settings: Settings) -> int:
         shop = shop_to_read(settings)
-        project = load_project()
+        project = load_project(shop=settings.shop)
         plan = Plan(lists=None, models=choose(project, select, exclude), publish=True, everything=everything)
         finished = rebuild(plan, project, shop, signalled, work="build")
         return exits.DONE if finished and finished.published else exits.FAILED
@@ -115,9 +116,10 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...], choice: ShopChoice) 
     from dbt_like_sql.runner.testing import test as run_tests
     from runs.shop import shop_to_read
 
-    project = load_project()
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
-    with shop_to_read(choice.one()).warehouse.read() as connection:
+    with shop_to_read(settings).warehouse.read() as connection:
         passed = print_tests(project, run_tests(connection, project, wanted))
     sys.exit(exits.DONE if passed else exits.FAILED)
 
@@ -130,9 +132,10 @@ def show(name: str, choice: ShopChoice) -> None:
     from cli.terminal.models_output import print_table
     from dbt_like_sql.runner import load_project
 
-    project = load_project()
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
     table = project.table(name)
-    with _published(choice.one()) as (connection, note):
+    with _published(settings) as (connection, note):
         print_table(project, table, connection, note)
 
 
@@ -184,8 +187,8 @@ def docs(output: Path | None, choice: ShopChoice) -> None:
 
     output = output or PROJECT / "data" / "models.html"
     output = html_file(output, "index.html")
-    project = load_project()
     settings = choice.one()
+    project = load_project(shop=settings.shop)
     is_demo = shop_to_read(settings).is_demo
     with _published(settings, names_folder=False) as (connection, note):
         found = answers(project, connection, is_simulated=is_demo) if connection else {}
