@@ -10,16 +10,18 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
+from cli import exits
 from cli.commands.sync_choices import SyncChoices
 from cli.shops import worst
-from cli.terminal.interrupts import Signalled
+from cli.terminal.interrupts import STOPS, Signalled
 from cli.terminal.shops_console import ShopsConsole
 from cli.terminal.sync_report import as_text, failed_before, report_of_shops, stopped_before
 from dbt_like_sql.runner import load_project
@@ -38,12 +40,14 @@ class _Pool:
 
     def start(self) -> None:
         """Start the next shop."""
-        shop = self.waiting.pop(0)
+        shop = self.waiting[0]
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=_work, args=(shop, self.choices, theirs), name=shop)
-        process.start()
+        with _later_signals():
+            process.start()
+            self.running[ours] = (shop, process)
+            self.waiting.pop(0)
         theirs.close()
-        self.running[ours] = (shop, process)
         self.console.at(shop, "Starting")
 
     def hear(self) -> None:
@@ -67,16 +71,18 @@ class _Pool:
         shop, process = self.running.pop(connection)
         connection.close()
         process.join()
-        if shop not in self.documents:
-            code = process.exitcode or 0
-            how = f"signal {-code}" if code < 0 else f"code {code}"
-            self._done(
-                shop,
-                failed_before(
-                    f"The process of this shop ended early ({how}). Its warehouse is intact: it is as it was, or "
-                    "complete. If the machine ran out of memory, sync fewer shops at once with --shop."
-                ),
-            )
+        if shop in self.documents:
+            return
+        code = process.exitcode or 0
+        if code in (exits.INTERRUPTED, exits.TERMINATED):
+            self._done(shop, stopped_before(code, "Nothing was published: readers keep the previous data."))
+            return
+        how = f"signal {-code}" if code < 0 else f"code {code}"
+        sentence = (
+            f"The process of this shop ended early ({how}). Its warehouse is intact: it is as it was, or complete. If "
+            "the machine ran out of memory, sync fewer shops at once, with --shop."
+        )
+        self._done(shop, failed_before(sentence))
 
     def _done(self, shop: str, document: dict[str, Any]) -> None:
         self.documents[shop] = document
@@ -85,7 +91,7 @@ class _Pool:
     def stop(self, number: signal.Signals) -> None:
         """Pass a signal on, and start no more."""
         for shop in self.waiting:
-            self._done(shop, stopped_before(number))
+            self._done(shop, stopped_before(128 + number, "It had not begun."))
         self.waiting.clear()
         for _, process in self.running.values():
             with suppress(ProcessLookupError):
@@ -101,6 +107,8 @@ def sync_shops(names: Sequence[str], choices: SyncChoices, signalled: Signalled,
     load_project()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["cli.commands.sync_worker"])
+    # When it starts, it unblocks the signals that `_later_signals` blocks.
+    resource_tracker.ensure_running()
     at_once = min(len(names), _cores())
     console = ShopsConsole(names, at_once, to_stderr=as_json)
     pool = _Pool(context, console, choices, list(names))
@@ -118,6 +126,16 @@ def sync_shops(names: Sequence[str], choices: SyncChoices, signalled: Signalled,
     if as_json:
         sys.stdout.write(as_text(report_of_shops(documents, code, console.seconds)))
     return code
+
+
+@contextmanager
+def _later_signals() -> Iterator[None]:
+    """Let signals to stop wait until the block ends; processes started in it do not get them at all."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _cores() -> int:

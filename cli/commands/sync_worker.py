@@ -15,11 +15,13 @@ from rich.console import Console
 from cli.commands.run_job import execute
 from cli.commands.sync_choices import SyncChoices
 from cli.terminal.console import Terminal
-from cli.terminal.interrupts import heard, sigterm_is_ctrl_c
-from cli.terminal.sync_report import failed_before, report
+from cli.terminal.interrupts import STOPS, heard, sigterm_is_ctrl_c
+from cli.terminal.sync_report import failed_before, report, stopped_before
 from pipelines.errors import RivoError
 from pipelines.rivo.endpoints import ENDPOINTS
 
+_PATIENCE_SECONDS = 7.0
+"""How long after a signal this process may run: less than the one that started it, which then says what happened."""
 _SHOW_SECONDS = 0.25
 """Interval at which progress is reported."""
 
@@ -52,14 +54,20 @@ def work(shop: str, choices: SyncChoices, connection: Connection) -> None:
     os.setsid()
     sigterm_is_ctrl_c()
     threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
-    with heard() as signalled:
+    with heard(_PATIENCE_SECONDS) as signalled:
         terminal = Relay(connection)
         try:
+            # They were blocked while this process was started.
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
             code = execute(terminal, signalled, choices, shop)
             document = report(terminal, code)
         except RivoError as error:
             document = failed_before(str(error))
             code = document["exit_code"]
+        except KeyboardInterrupt:
+            stopped = signalled() or signal.SIGINT
+            code = 128 + stopped
+            document = stopped_before(code, "It had not begun.")
         send(connection, "done", code, document)
 
 

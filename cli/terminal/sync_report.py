@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -64,10 +63,9 @@ def failed_before(problem: str) -> dict[str, Any]:
     return {"outcome": "failed", "exit_code": exits.FAILED, "problems": [problem]}
 
 
-def stopped_before(number: signal.Signals) -> dict[str, Any]:
-    """Return the document of a sync that a signal stopped before it began."""
-    code = exits.TERMINATED if number == signal.SIGTERM else exits.INTERRUPTED
-    return {"outcome": "stopped", "exit_code": code, "problems": ["It had not begun."]}
+def stopped_before(code: int, problem: str) -> dict[str, Any]:
+    """Return the document of a sync that a signal ended without one; `code` is the exit code for the signal."""
+    return {"outcome": outcome(code), "exit_code": code, "problems": [problem]}
 
 
 def report_of_shops(documents: Mapping[str, dict[str, Any]], code: int, seconds: float) -> dict[str, Any]:
