@@ -21,7 +21,6 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -33,6 +32,7 @@ from pipelines.shop_settings import SCHEMAS
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
+from pipelines.warehouse.reading import reading_config, restrict
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
@@ -184,21 +184,11 @@ class Warehouse:
                 "without it a simulated demo shop, in one to two minutes."
             )
         refuse_foreign(self.path)
-        config: dict[str, Any] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            # Otherwise SQL could read a Python variable as a table.
-            "python_enable_replacements": False,
-        }
-        if spill:
-            config["temp_directory"] = spill
         try:
-            connection = duckdb.connect(str(self.path), read_only=True, config=config)
+            connection = duckdb.connect(str(self.path), read_only=True, config=reading_config(spill))
         except duckdb.Error as error:
             raise unreadable(self.path, error) from None
-        connection.execute("set global TimeZone = 'UTC'")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
+        restrict(connection)
         return connection
 
     def build(self, *, is_fresh: bool = False) -> AbstractContextManager[Build]:
