@@ -18,6 +18,7 @@ Journals, small SQLite files that no sync replaces, are beside it too: `rivo.out
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,17 +127,24 @@ class Warehouse:
         except (OSError, UnicodeDecodeError):
             return ""
 
-    def write_report(self, content: bytes, name: str = "") -> Path:
+    def report_file(self, name: str = "") -> Path:
+        """Return the file of a report page beside the published file, whether or not it exists."""
+        return report_path(self.path, name)
+
+    def write_report(self, content: bytes, name: str = "", *, readers_of: Sequence[Warehouse] = ()) -> Path:
         """Write a report page beside the published file, for the people who may read that, and return its path.
+
+        With `readers_of`, it is for those who may read these warehouses instead.
 
         Raises:
             RivoError: the file cannot be written.
         """
-        page = report_path(self.path, name)
+        page = self.report_file(name)
+        files = [each.path for each in readers_of or (self,)]
         write_whole(
             page,
             content,
-            permissions_of=self.path,
+            permissions_of=min(files, key=lambda file: (file.stat().st_mode & 0o777).bit_count()),
             advice="Check the permissions of the folder, and the space that is left.",
         )
         return page
