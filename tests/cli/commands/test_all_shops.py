@@ -205,3 +205,24 @@ def test_models_all_shops_without_any_warehouse_exits_with_3(run: Run, folder: P
     assert (done.returncode, done.stdout) == (3, b"")
     assert done.stderr.decode().startswith("Error: No shop of es, it has a warehouse yet. ")
     assert {path.name for path in folder.iterdir()} == {"shops"}
+
+
+# -- rivo report --all-shops -----------------------------------------------------------------------
+
+
+def test_report_of_all_shops_writes_their_pages_and_one_that_compares_them(run: Run, folder: Path) -> None:
+    done = run("report", "--all-shops")
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.decode().startswith("Error: it: There is no warehouse")
+    assert done.stderr.decode().endswith("\nWithout figures: it.\n")
+    assert "all_shops.report.html" in done.stdout.decode().splitlines()[-1]
+    compared = (folder / "all_shops.report.html").read_text()
+    assert 'href="shops/de.report.html"' in compared
+    assert "There is no warehouse yet." in compared
+    assert (folder / "shops" / "fr.report.html").exists()
+
+
+def test_report_of_all_shops_goes_to_no_single_file(run: Run) -> None:
+    done = run("report", "--all-shops", "--output", "page.html")
+    assert done.returncode == 2
+    assert "--output is for one shop at a time: add --shop NAME." in done.stderr.decode()
