@@ -15,7 +15,7 @@ from cli.terminal.pipes import DeafConsole
 from cli.terminal.tables import counted, plain
 from pipelines.errors import command
 
-_QUERY = "select shop, month, members_total, points_issued from reports.rpt_program_monthly order by all"
+_QUERY = "select shop, month, members_end, points_issued from reports.rpt_program_monthly order by all"
 
 
 class ShopsConsole:
