@@ -37,3 +37,14 @@ def write_united(settings: Settings, shops: list[Shop]) -> tuple[Warehouse, list
     """
     target = Warehouse.of_setting(settings.united)
     return target, united(shops).write(target, {shop.name: shop.currency for shop in shops})
+
+
+def refresh_united(settings: Settings) -> Warehouse | None:
+    """Write the warehouse that unites all shops again, if there is one; return it, or None if there is none.
+
+    Raises:
+        WarehouseError: as for `write_united`. The file is as it was.
+    """
+    if not settings.shop_names or not Warehouse.of_setting(settings.united).exists:
+        return None
+    return write_united(settings, shops_to_read(settings))[0]
