@@ -17,6 +17,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import backup
+from pipelines.warehouse.moving import move
 from pipelines.warehouse.raw_tables import ensure_tables, existing_columns, history_name, raw_tables
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read, shop_to_sync
@@ -98,6 +99,21 @@ def test_sync_continues_the_first_release(
             titles = [column[0] for column in found.description or ()]
             rows = {row[titles.index("id")]: dict(zip(titles, row, strict=True)) for row in found.fetchall()}
         assert differences(endpoint, rows, {row["id"]: row for row in lists[name]}) == []
+
+
+def test_warehouse_of_the_first_release_becomes_that_of_one_of_several_shops(
+    warehouse: Path, settings: Settings
+) -> None:
+    names = {table: tracked(warehouse, table) for table in HISTORIES}
+    before = {table: versions(warehouse, table, names[table]) for table in HISTORIES}
+    shop = warehouse.parent / "shops" / "de.duckdb"
+
+    move(Warehouse(warehouse), Warehouse(shop))
+
+    assert not warehouse.exists()
+    assert all(result.complete for result in sync(shop, settings))
+    for table in HISTORIES:
+        assert_goes_on(before[table], versions(shop, table, names[table]))
 
 
 def test_read_only_commands_accept_the_first_release(settings: Settings, tmp_path: Path) -> None:
