@@ -10,8 +10,8 @@ def all_shops() -> None:
     """Write one file with the marts and reports of all shops, for BI tools.
 
     It is all_shops.duckdb in the folder of RIVO_WAREHOUSE. Each table has the shop as its first column, `shop`.
-    meta.shops says how fresh the data of each shop are. The file is a copy: run this after the syncs, and after an
-    erasure (rivo forget). Programs that have it open keep the one they opened.
+    meta.shops says how fresh the data of each shop are. Once the file exists, a sync of all shops and rivo forget write
+    it again. Programs that have it open keep the one they opened.
     """
     from cli.terminal.all_shops import note_left_out, print_states
     from cli.terminal.tables import short
