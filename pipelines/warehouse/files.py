@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.sql import literal, quoted
+from pipelines.sql import literal, quoted, scalar
 from pipelines.warehouse.storage_errors import unwritable
 
 _FICLONE = 0x40049409
@@ -114,8 +114,14 @@ def rewrite(path: Path, scratch: Path) -> None:
     """Write a database file again from its tables, because its free blocks still hold deleted rows."""
     fresh = scratch / "fresh.duckdb"
     with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as connection:
+        connection.execute(f"attach {literal(str(path))} as old (read_only)")
+        # The new file keeps the format of the old one, so that the programs that read it can read it.
+        version = scalar(
+            connection,
+            "select tags['storage_version'] from duckdb_databases() where database_name = 'old'",
+        )
         connection.execute(
-            f"attach {literal(str(path))} as old (read_only); attach {literal(str(fresh))} as new"
+            f"attach {literal(str(fresh))} as new (storage_version {literal(version.rstrip('+'))})"
         )
         connection.execute("copy from database old to new")
         # DuckDB copies the comments of tables but not those of columns.

@@ -65,3 +65,26 @@ def test_publish_keeps_the_permissions_of_the_file(tmp_path: Path) -> None:
     publish(path, 2)
 
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_file_keeps_its_format_when_it_is_written_again(tmp_path: Path) -> None:
+    new, old = tmp_path / "new.duckdb", tmp_path / "old.duckdb"
+    publish(new, 1)
+    with duckdb.connect(str(old)) as connection:
+        connection.execute("create table t as select 1 as x")
+
+    def version(path: Path) -> str:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            [[found]] = connection.execute(
+                "select tags['storage_version'] from duckdb_databases() where not internal"
+            ).fetchall()
+        return str(found)
+
+    before = [version(path) for path in (new, old)]
+    assert before == ["v1.2.0+", "v1.0.0+"]
+    for path in (new, old):
+        with Warehouse(path).build() as build:
+            build.is_rewritten = True
+            build.publish()
+        publish(path, 2)
+    assert [version(path) for path in (new, old)] == before
