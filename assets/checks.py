@@ -11,6 +11,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.instance.private import suppress_dagster_warnings
 from assets.keys import raw_key, relation_key
 from dbt_like_sql.runner import DOCUMENTED_COLUMNS, DataTest, Model, NodeResult, Project, Seed, TestResult
 from pipelines.load.sync import ListResult
@@ -35,18 +36,25 @@ def check_name(test: DataTest) -> str:
     return DATA_TESTS if test.kind or test.name == DOCUMENTED_COLUMNS else test.name
 
 
-def check_specs(project: Project) -> list[dg.AssetCheckSpec]:
-    """Return the specs of all checks."""
-    return [*_list_specs(), *_test_specs(project)]
+@suppress_dagster_warnings
+def check_specs(
+    project: Project, partitions: dg.PartitionsDefinition[str] | None = None
+) -> list[dg.AssetCheckSpec]:
+    """Return the specs of all checks, each with a result of its own for each shop if there are several."""
+    return [*_list_specs(partitions), *_test_specs(project, partitions)]
 
 
-def _list_specs() -> Iterator[dg.AssetCheckSpec]:
+def _list_specs(partitions: dg.PartitionsDefinition[str] | None) -> Iterator[dg.AssetCheckSpec]:
     for name in ENDPOINTS:
         for check, description in _LIST_CHECKS.items():
-            yield dg.AssetCheckSpec(check, asset=raw_key(name), description=description)
+            yield dg.AssetCheckSpec(
+                check, asset=raw_key(name), description=description, partitions_def=partitions
+            )
 
 
-def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
+def _test_specs(
+    project: Project, partitions: dg.PartitionsDefinition[str] | None
+) -> Iterator[dg.AssetCheckSpec]:
     for node in project.nodes.values():
         for name, tests in _tests_by_check(project, node).items():
             yield dg.AssetCheckSpec(
@@ -59,6 +67,7 @@ def _test_specs(project: Project) -> Iterator[dg.AssetCheckSpec]:
                         "\n".join(f"```sql\n{test.sql};\n```" for test in tests if test.sql)
                     )
                 },
+                partitions_def=partitions,
             )
 
 

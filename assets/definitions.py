@@ -9,17 +9,30 @@ from assets.alerts import alert_on_run_failure
 from assets.jobs import JOBS, daily_schedule
 from assets.ops import sync_assets
 from assets.sensors import event_sensors, event_specs
+from assets.shops import shop_partitions
 from assets.specs import rivo_specs
-from dbt_like_sql.runner import load_project
+from dbt_like_sql.runner import Project, load_project
 from pipelines.settings import Settings
 
-_settings = Settings.load()
 PROJECT = load_project()
 
-defs = dg.Definitions(
-    assets=[*rivo_specs(), *event_specs(), *outbox_specs(), sync_assets(PROJECT), action_assets(PROJECT)],
-    jobs=JOBS,
-    schedules=[daily_schedule(_settings)],
-    sensors=[*event_sensors(_settings), *action_sensors(PROJECT), alert_on_run_failure],
-    executor=dg.in_process_executor,
-)
+
+def definitions(settings: Settings, project: Project) -> dg.Definitions:
+    """Return all definitions; with several shops, the assets have a partition for each."""
+    partitions = shop_partitions(settings)
+    return dg.Definitions(
+        assets=[
+            *rivo_specs(),
+            *event_specs(),
+            *outbox_specs(),
+            sync_assets(project, partitions),
+            action_assets(project),
+        ],
+        jobs=JOBS,
+        schedules=[daily_schedule(settings)],
+        sensors=[*event_sensors(settings), *action_sensors(project), alert_on_run_failure],
+        executor=dg.in_process_executor,
+    )
+
+
+defs = definitions(Settings.load(), PROJECT)

@@ -20,19 +20,20 @@ from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections, one_transaction
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import FINGERPRINT, Result, results
+from assets.shops import by_shop, settings_of
 from assets.specs import node_specs, published_spec, raw_specs
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
 from runs.run import Event, Finished, Plan, Step, run
 from runs.shop import shop_to_sync
 
 POOL = "rivo_warehouse"
 """The Dagster pool of all runs. `dagster.yaml` limits it to one run at a time, so that further runs wait in the queue
-instead of failing because the warehouse is locked."""
+instead of failing because the warehouse is locked. With several shops there is no pool: `dagster.yaml` limits the runs
+of each partition to one at a time."""
 
 
 class RunObserver(Protocol):
@@ -93,15 +94,18 @@ class SyncConfig(dg.Config):
     )
 
 
-def sync_assets(project: Project) -> dg.AssetsDefinition:
+def sync_assets(
+    project: Project, partitions: dg.PartitionsDefinition[str] | None = None
+) -> dg.AssetsDefinition:
     """Return the definition of all assets that a run can materialize: raw tables, seeds, models, published file."""
 
     @dg.multi_asset(
         name="sync",
-        specs=[*raw_specs(), *node_specs(project), published_spec(project)],
-        check_specs=check_specs(project),
+        specs=by_shop([*raw_specs(), *node_specs(project), published_spec(project)], partitions),
+        check_specs=check_specs(project, partitions),
+        partitions_def=partitions,
         can_subset=True,
-        pool=POOL,
+        pool=None if partitions else POOL,
         hooks={alert_on_failure},
     )
     def sync(context: dg.AssetExecutionContext, config: SyncConfig) -> Iterator[Any]:
@@ -143,7 +147,7 @@ def _run(
 
     plan = _plan(context, config, observer.progress, notice, project)
     plan = _without_lists(plan, loaded_before(context.run, context.instance))
-    settings = Settings.load()
+    settings = settings_of(context.run)
     keys = list(context.assets_def.keys)
     if deleted := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
         context.log.info(

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG as PARTITION_TAG
 from dagster._utils.schedules import cron_string_iterator, reverse_cron_string_iterator
 from dagster._utils.warnings import suppress_dagster_warnings
 
-__all__ = ["add_run_tags", "cron_ticks", "cron_ticks_before", "suppress_dagster_warnings"]
+__all__ = ["PARTITION_TAG", "add_run_tags", "cron_ticks", "cron_ticks_before", "suppress_dagster_warnings"]
 
 
 def cron_ticks(start: datetime, cron: str, timezone: str) -> Iterator[datetime]:

@@ -15,12 +15,14 @@ from assets.instance.home import open_instance, storage_trouble
 from assets.instance.storage import keep_connections
 from assets.keys import raw_key
 from assets.ops import watched_by
+from assets.shops import names_of_several
 from cli import exits
 from cli.terminal.console import Terminal
 from cli.terminal.interrupts import Signalled
 from cli.terminal.pipes import DeafConsole
 from cli.terminal.sync_report import report
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
 
 
@@ -32,10 +34,11 @@ def run_sync(
     allow_shrink: Collection[str],
     as_json: bool,
     rewind: bool = False,
+    shop: str = "",
 ) -> int:
     """Run one sync through Dagster, so that Dagster's UI shows it, and return the exit code.
 
-    `only` restricts which lists are read, not which models are built. With `as_json`, one JSON document goes to
+    `shop` is one of RIVO_SHOPS, if there are several. `only` restricts which lists are read, not which models are built. With `as_json`, one JSON document goes to
     standard output and everything else to standard error.
     """
     instance = open_instance()
@@ -52,6 +55,8 @@ def run_sync(
             succeeded = job.execute_in_process(
                 instance=instance,
                 asset_selection=_without_other_lists(job, only) if only else None,
+                # The partition of a shop; Dagster adds the tags that its own partitioned runs have.
+                partition_key=shop if shop in names_of_several(Settings.load()) else None,
                 raise_on_error=False,
                 run_config={
                     "ops": {"sync": {"config": config}},
