@@ -38,8 +38,8 @@ def run_sync(
 ) -> int:
     """Run one sync through Dagster, so that Dagster's UI shows it, and return the exit code.
 
-    `shop` is one of RIVO_SHOPS, if there are several. `only` restricts which lists are read, not which models are built. With `as_json`, one JSON document goes to
-    standard output and everything else to standard error.
+    `shop` is one of RIVO_SHOPS, if there are several. `only` restricts which lists are read, not which models are
+    built. With `as_json`, one JSON document goes to standard output and everything else to standard error.
     """
     instance = open_instance()
     # Here too, not only in the op: Dagster writes one event per planned table before the op begins.
