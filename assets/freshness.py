@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import dagster as dg
 
-from assets.instance.private import cron_ticks, suppress_dagster_warnings
+from assets.instance.private import check_target, cron_ticks, suppress_dagster_warnings
 from assets.keys import PUBLISHED
 from assets.schedule import SyncSchedule
 from assets.shops import names_of_several, schedule_of, shop_of
@@ -120,7 +120,7 @@ _SENSOR = "sync_lateness"
 
 
 def freshness_sensors(partitions: dg.PartitionsDefinition[str] | None) -> list[dg.SensorDefinition]:
-    """Return the sensor that evaluates the check for each shop whose state has changed; none with one shop."""
+    """Return the sensor that evaluates the check of each shop; none with one shop."""
     return [sync_lateness] if partitions else []
 
 
@@ -128,35 +128,44 @@ def freshness_sensors(partitions: dg.PartitionsDefinition[str] | None) -> list[d
     name=_SENSOR,
     minimum_interval_seconds=300,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Evaluates the check {ON_TIME.name} of published/warehouse for each shop that has become late, or is "
-    "on time again.",
+    description=f"Evaluates the check {ON_TIME.name} of published/warehouse for each shop that was published or has "
+    "become late.",
 )
 def sync_lateness(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Report the shops whose lateness has changed since the last tick."""
+    """Report the shops that were published or have become late since the last tick."""
     settings, now = Settings.load(), datetime.now(UTC)
     names = names_of_several(settings)
     known: dict[str, Any] = json.loads(context.cursor or "{}")
     latest = context.instance.get_latest_storage_id_by_partition(
         PUBLISHED, dg.DagsterEventType.ASSET_MATERIALIZATION, set(names)
     )
-    cursor, changed = {}, []
+    cursor, evaluations = {}, []
     for shop in names:
         before = known.get(shop, {"id": None, "at": now.timestamp(), "state": None})
         position, moment = latest.get(shop), before["at"]
-        if position is not None and position != before["id"]:
+        if is_new := position is not None and position != before["id"]:
             event = _last(context.instance, shop)
             moment = event.timestamp if event else moment
         since = datetime.fromtimestamp(moment, UTC)
         late = Lateness.of(shop, schedule_of(settings, shop), since if position else None, since, now)
-        cursor[shop] = {"id": position, "at": moment, "state": late.state}
-        if late.state != before["state"]:
-            changed.append(late)
-    evaluations = [
-        dg.AssetCheckEvaluation(PUBLISHED, ON_TIME.name, partition=late.shop, **late.result)
-        for late in changed
-    ]
-    reason = None if evaluations else "No shop has become late or is on time again."
+        # A shop that waits for its first sync is neither late nor on time.
+        state = late.state if position or not late.passed else None
+        cursor[shop] = {"id": position, "at": moment, "state": state}
+        if state and (is_new or state != before["state"]):
+            evaluations.append(_evaluation(late, _last(context.instance, shop)))
+    reason = None if evaluations else "No shop was published, or has become late."
     return dg.SensorResult(skip_reason=reason, cursor=json.dumps(cursor), asset_events=evaluations)
+
+
+def _evaluation(late: Lateness, published: dg.EventLogRecord | None) -> dg.AssetCheckEvaluation:
+    # Dagster shows a result only as long as it is about the last materialization.
+    return dg.AssetCheckEvaluation(
+        PUBLISHED,
+        ON_TIME.name,
+        partition=late.shop,
+        target_materialization_data=check_target(published) if published else None,
+        **late.result,
+    )
 
 
 def _last(instance: dg.DagsterInstance, shop: str) -> dg.EventLogRecord | None:

@@ -190,6 +190,12 @@ PRIVATE_NAMES = [
     PrivateName(f"{INSTANCE}.get_records_for_run", RESUME, "retries.py", ("run_id", "of_type")),
     # private.py
     PrivateName(
+        "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationTargetMaterializationData",
+        "with several shops, late ones are not reported",
+        "private.py",
+        ("storage_id", "run_id", "timestamp"),
+    ),
+    PrivateName(
         "dagster._utils.schedules.cron_string_iterator",
         "the definitions do not load: freshness policies are computed from the ticks of RIVO_SYNC_CRON",
         "private.py",
