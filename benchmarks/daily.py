@@ -80,6 +80,7 @@ def main() -> None:
     import runs.run as run
     from assets.instance.storage import OpenSqliteEventLogStorage
     from cli.commands import run_job
+    from cli.commands.sync_choices import SyncChoices
     from cli.terminal.interrupts import heard
     from pipelines.load.landing import Landing
     from pipelines.warehouse import Build
@@ -101,7 +102,7 @@ def main() -> None:
         )
     stdout, sys.stdout = sys.stdout, sys.stderr
     with heard() as signalled:
-        code = run_job.run_sync(signalled, full=False, only=[], allow_shrink=[], as_json=False)
+        code = run_job.run_sync(signalled, SyncChoices(), as_json=False)
     sys.stdout = stdout
     _switch()
     measured = {"total": sum(_seconds.values()), "cpu": time.process_time()}

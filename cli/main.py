@@ -19,6 +19,7 @@ from cli.commands.query import query
 from cli.commands.report import report
 from cli.commands.retrieve import customer, tier
 from cli.commands.sandbox import sandbox
+from cli.commands.shops import shops
 from cli.commands.status import status
 from cli.commands.sync import sync
 from cli.terminal.interrupts import heard, sigterm_is_ctrl_c
@@ -57,6 +58,7 @@ for each in (
     backup,
     restore,
     forget,
+    shops,
     doctor,
     sandbox,
     dev,
@@ -99,6 +101,7 @@ def _sentence(error: Exception) -> str | None:
     # Not at the top of the module: these imports take half a second.
     import duckdb
 
+    from cli.shops import last_chosen
     from dbt_like_sql.runner import ProjectError
     from pipelines.settings import Settings
     from runs.shop import shop_to_read
@@ -107,5 +110,5 @@ def _sentence(error: Exception) -> str | None:
         return f"Error in the SQL models: {error}"
     if not isinstance(error, duckdb.Error):
         return None
-    damage = shop_to_read(Settings.load()).warehouse.damage(error)
+    damage = shop_to_read(last_chosen() or Settings.load()).warehouse.damage(error)
     return f"Error: {damage}" if damage else None

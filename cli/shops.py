@@ -23,6 +23,14 @@ _WORST = (
 """The exit codes, the worst last."""
 
 
+_chosen: list[Settings] = []
+
+
+def last_chosen() -> Settings | None:
+    """Return the settings of the shop that this process works on, or worked on last; None before it chose one."""
+    return _chosen[-1] if _chosen else None
+
+
 @dataclass(frozen=True)
 class ShopChoice:
     """What --shop and --all-shops say. The settings are read only when they are asked for."""
@@ -40,6 +48,7 @@ class ShopChoice:
             UsageError: there are several shops and none was named, or RIVO_SHOPS has no such shop.
         """
         [settings] = self._several(usual_all=False)
+        _chosen.append(settings)
         return settings
 
     def all(self, *, usual: bool = False) -> list[Settings]:
@@ -99,9 +108,11 @@ def for_each(shops: Sequence[Settings], work: Callable[[Settings], int | None]) 
     A shop that fails is reported, and the others are still worked on.
     """
     if len(shops) == 1:
+        _chosen.append(shops[0])
         return work(shops[0]) or exits.DONE
     codes = []
     for position, settings in enumerate(shops):
+        _chosen.append(settings)
         click.secho(f"{chr(10) if position else ''}{settings.shop}", bold=True)
         try:
             codes.append(work(settings) or exits.DONE)

@@ -233,6 +233,10 @@ class Settings(BaseSettings):
         """The warehouse that unites all shops, as RIVO_WAREHOUSE would name it: beside RIVO_WAREHOUSE."""
         return _beside(self.warehouse, f"{ALL}.duckdb")
 
+    def variable(self, setting: str) -> str:
+        """Return the name of a setting's variable, for messages: the shop's own if there are several shops."""
+        return variable(self.shop, setting) if self.shop else f"RIVO_{setting.upper()}"
+
     def of_shop(self, name: str) -> Settings:
         """Return the settings of one shop: what is set for it alone, else what is set for all.
 

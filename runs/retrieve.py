@@ -90,7 +90,8 @@ def retrieve(settings: Settings, name: str, identifier: str) -> Retrieved:
 
 def _missing(shop: Shop, name: str, identifier: str) -> str:
     if shop.is_demo:
-        return f"The demo store has no {NOUNS[name]} {identifier!r}. RIVO_API_KEY is not set, so Rivo was not asked."
+        key = shop.settings.variable("api_key")
+        return f"The demo store has no {NOUNS[name]} {identifier!r}. {key} is not set, so Rivo was not asked."
     by = "id or e-mail address" if name == "customers" else "id"
     return (
         f"Rivo has no {NOUNS[name]} {identifier!r} (404). Check the {by}. If you set RIVO_API_URL, check it too: "

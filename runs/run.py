@@ -14,7 +14,6 @@ from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
-from pipelines.shop_settings import variable
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
@@ -219,7 +218,7 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
     Only the last sync's results are reported, and failures.
     """
     yield Step(
-        f"Starting the sandbox store: {_key_of(settings)} is not set, so this is a demo with simulated data."
+        f"Starting the sandbox store: {settings.variable('api_key')} is not set, so this is a demo with simulated data."
     )
     with demo_store(settings.shop) as store:
         settings = settings.model_copy(
@@ -235,10 +234,6 @@ def _sync_demo(work: Build, settings: Settings, options: SyncOptions) -> Iterato
             for result in sync_lists(work, settings, quiet):
                 if last or not result.complete:
                     yield result
-
-
-def _key_of(settings: Settings) -> str:
-    return variable(settings.shop, "api_key") if settings.shop else "RIVO_API_KEY"
 
 
 def _page(connection: duckdb.DuckDBPyConnection, project: Project, node: NodeResult) -> Page:

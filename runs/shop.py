@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from pipelines.shop_settings import is_demo_name, variable
+from pipelines.shop_settings import is_demo_name
 from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import Backup
 from runs.demo_shops import demo_shop, with_demo_settings
@@ -91,9 +91,9 @@ def _refuse_several(settings: Settings) -> None:
 def _one_of_several(settings: Settings, *, needs_key: bool) -> Shop:
     is_demo = settings.api_key is None and is_demo_name(settings.shop)
     if needs_key and settings.api_key is None and not is_demo:
-        name = variable(settings.shop, "api_key")
         raise SettingsError(
-            f"{name} is not set. Create a key in this shop's Rivo app: Settings > Developer Toolkit (Plus plan)."
+            f"{settings.variable('api_key')} is not set. Create a key in this shop's Rivo app: Settings > Developer "
+            "Toolkit (Plus plan)."
         )
     if is_demo:
         settings = with_demo_settings(settings)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli import exits
+from cli.shops import ShopChoice, for_each, shop_options
 
 if TYPE_CHECKING:
+    from pipelines.settings import Settings
     from runs.action_rows import Definition
     from runs.actions import Desk
 
@@ -57,16 +59,19 @@ _YES = click.option("--yes", is_flag=True, help="Send without asking.")
 
 
 @actions.command("list")
-def list_actions() -> None:
+@shop_options()
+def list_actions(choice: ShopChoice) -> None:
     """List the actions of the project: what they do, whether they are enabled, what was sent."""
     from cli.terminal.actions_output import show_list
     from dbt_like_sql.runner import load_project
-    from pipelines.settings import Settings
     from runs.action_rows import all_of
     from runs.actions import desk
 
-    with desk(Settings.load()) as looked:
-        show_list(list(all_of(load_project())), looked.outbox)
+    def of_shop(settings: Settings) -> None:
+        with desk(settings) as looked:
+            show_list(list(all_of(load_project())), looked.outbox)
+
+    sys.exit(for_each(choice.all(), of_shop))
 
 
 @actions.command()
@@ -80,36 +85,51 @@ def list_actions() -> None:
     help="A table shows the first 20 rows; csv contains all.",
 )
 @click.option("--retry-refused", is_flag=True, help="Plan again what Rivo refused before.")
-def plan(name: str, file: Path | None, key: str | None, form: str, *, retry_refused: bool) -> None:
+@shop_options()
+def plan(
+    name: str, file: Path | None, key: str | None, form: str, choice: ShopChoice, *, retry_refused: bool
+) -> None:
     """Show what an action would send now, and what it would not. Sends nothing.
 
     Shows who gets how much, what it costs, what was done before, who is left out and why, and which limits hold rows
     back.
     """
     from cli.terminal.actions_output import show_plan, write_plan
-    from pipelines.settings import Settings
     from runs.actions import desk
 
+    shops = choice.all()
+    if form == "csv" and len(shops) > 1:
+        raise click.UsageError("--format csv is for one shop at a time: add --shop NAME.")
     definition = _definition(name, file, key)
-    with desk(Settings.load()) as looked:
-        made = looked.plan(definition, retry_refused=retry_refused)
-        if form == "csv":
-            write_plan(made)
-        else:
-            show_plan(made, definition, looked)
+
+    def of_shop(settings: Settings) -> None:
+        with desk(settings) as looked:
+            made = looked.plan(definition, retry_refused=retry_refused)
+            if form == "csv":
+                write_plan(made)
+            else:
+                show_plan(made, definition, looked)
+
+    sys.exit(for_each(shops, of_shop))
 
 
 @actions.command()
 @_source
 @_YES
 @click.option("--retry-refused", is_flag=True, help="Send again what Rivo refused before.")
-def apply(name: str, file: Path | None, key: str | None, *, yes: bool, retry_refused: bool) -> None:
+@shop_options()
+def apply(
+    name: str, file: Path | None, key: str | None, choice: ShopChoice, *, yes: bool, retry_refused: bool
+) -> None:
     """Send an action to Rivo, after showing its plan.
 
     First finds out what became of actions that an earlier apply sent without an answer. A row that was sent before is
     never sent again. Without RIVO_API_KEY, the action is applied to the demo's sandbox store.
     """
-    _apply(_definition(name, file, key), yes=yes, retry_refused=retry_refused)
+    definition = _definition(name, file, key)
+    sys.exit(
+        for_each(choice.all(), lambda shop: _apply(shop, definition, yes=yes, retry_refused=retry_refused))
+    )
 
 
 def _definition(name: str, file: Path | None, key: str | None) -> Definition:
@@ -123,46 +143,47 @@ def _definition(name: str, file: Path | None, key: str | None) -> Definition:
 
 
 def _apply(
+    settings: Settings,
     definition: Definition,
     *,
     yes: bool,
     retry_refused: bool = False,
     again: Callable[[Desk], Definition] | None = None,
-) -> None:
-    """Apply a definition; `again` returns another one that is not equal to what was done before."""
+) -> int:
+    """Apply a definition, and return the exit code; `again` returns one that is not equal to what was done before."""
     from cli.terminal.actions_output import Follower
-    from pipelines.settings import Settings
     from runs.actions import apply as carry_out
     from runs.actions import applying
 
     follower = Follower(definition, yes=yes)
-    with applying(Settings.load(), follower.notice) as desk:
+    with applying(settings, follower.notice) as desk:
         follower.desk = desk
         definition = again(desk) if again else definition
         applied = carry_out(desk, definition, follower.watcher, retry_refused=retry_refused)
     if applied is None:
         click.echo("Nothing was sent.")
-        sys.exit(exits.DONE)
+        return exits.DONE
     follower.summary(applied)
-    sys.exit(exits.FAILED if applied.problems or applied.stopped else exits.DONE)
+    return exits.FAILED if applied.problems or applied.stopped else exits.DONE
 
 
 @actions.command()
 @click.argument("action_id", type=int)
 @click.argument("outcome", type=click.Choice(["done", "not-done"]))
-def resolve(action_id: int, outcome: str) -> None:
+@shop_options(every=False)
+def resolve(action_id: int, outcome: str, choice: ShopChoice) -> None:
     """Say what became of an action whose outcome Rivo's lists do not show.
 
     Look the action up in Rivo first. `not-done` makes it free to be sent again.
     """
-    from pipelines.settings import Settings
     from runs.actions import applying
 
-    with applying(Settings.load()) as desk:
+    with applying(choice.one()) as desk:
         click.echo(desk.decide(action_id, is_done=outcome == "done"))
 
 
 _SINGLE = (
+    shop_options(every=False),
     click.option("--again", is_flag=True, help="Send it although an equal one was sent before."),
     _YES,
 )
@@ -175,6 +196,7 @@ def _single(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _apply_row(
+    choice: ShopChoice,
     kind: str,
     row: dict[str, Any],
     *,
@@ -196,7 +218,8 @@ def _apply_row(
         return definition(times_done(desk, kind, row))
 
     # What Rivo refused, or was not carried out, is sent again as it is.
-    _apply(definition(), yes=yes, retry_refused=again, again=one_more if again else None)
+    settings = choice.one()
+    sys.exit(_apply(settings, definition(), yes=yes, retry_refused=again, again=one_more if again else None))
 
 
 @actions.command("add-points")
@@ -216,6 +239,7 @@ def add_points(
     note: str | None,
     internal_note: str | None,
     custom_action: str | None,
+    choice: ShopChoice,
     *,
     send_email: bool,
     allow_negative: bool,
@@ -234,7 +258,9 @@ def add_points(
         "internal_note": internal_note,
         "custom_action_name": custom_action,
     }
-    _apply_row("add_points", row, yes=yes, again=again, send_email=send_email, allow_negative=allow_negative)
+    _apply_row(
+        choice, "add_points", row, yes=yes, again=again, send_email=send_email, allow_negative=allow_negative
+    )
 
 
 @actions.command("redeem-reward")
@@ -244,7 +270,14 @@ def add_points(
 @click.option("--credits", type=float, help="Store credits to spend, for a reward without a fixed price.")
 @_single
 def redeem_reward(
-    customer: str, reward_id: str, points: int | None, credits: float | None, *, again: bool, yes: bool
+    customer: str,
+    reward_id: str,
+    points: int | None,
+    credits: float | None,
+    choice: ShopChoice,
+    *,
+    again: bool,
+    yes: bool,
 ) -> None:
     """Redeem a reward for CUSTOMER, an id or e-mail address. Rivo sends the customer a mail with the code."""
     row = {
@@ -253,15 +286,15 @@ def redeem_reward(
         "points_amount": points,
         "credits_amount": credits,
     }
-    _apply_row("redeem_reward", row, yes=yes, again=again)
+    _apply_row(choice, "redeem_reward", row, yes=yes, again=again)
 
 
 @actions.command("refund-redemption")
 @click.argument("redemption_id")
 @_single
-def refund_redemption(redemption_id: str, *, again: bool, yes: bool) -> None:
+def refund_redemption(redemption_id: str, choice: ShopChoice, *, again: bool, yes: bool) -> None:
     """Refund a redemption: its points come back, and its code ends."""
-    _apply_row("refund_redemption", {"redemption_id": redemption_id}, yes=yes, again=again)
+    _apply_row(choice, "refund_redemption", {"redemption_id": redemption_id}, yes=yes, again=again)
 
 
 @actions.command("create-referral")
@@ -269,13 +302,15 @@ def refund_redemption(redemption_id: str, *, again: bool, yes: bool) -> None:
 @click.argument("referral_code")
 @click.argument("remote_ip")
 @_single
-def create_referral(email: str, referral_code: str, remote_ip: str, *, again: bool, yes: bool) -> None:
+def create_referral(
+    email: str, referral_code: str, remote_ip: str, choice: ShopChoice, *, again: bool, yes: bool
+) -> None:
     """Record that the friend EMAIL was invited by the member with REFERRAL_CODE.
 
     REMOTE_IP is the friend's IP address. Rivo blocks referrals from the advocate's own address, and many from one.
     """
     row = {"email": email, "referral_code": referral_code, "remote_ip": remote_ip}
-    _apply_row("create_referral", row, yes=yes, again=again)
+    _apply_row(choice, "create_referral", row, yes=yes, again=again)
 
 
 @actions.command("update-customer")
@@ -290,20 +325,22 @@ def create_referral(email: str, referral_code: str, remote_ip: str, *, again: bo
 )
 @_single
 def update_customer(
-    customer: str, dob: str | None, fields: tuple[str, ...], *, again: bool, yes: bool
+    customer: str, dob: str | None, fields: tuple[str, ...], choice: ShopChoice, *, again: bool, yes: bool
 ) -> None:
     """Change CUSTOMER, an id or e-mail address. Sending an unchanged birthday may restart its waiting time."""
     pairs = [field.partition("=") for field in fields]
     if wrong := [name for name, sign, _ in pairs if not sign]:
         raise click.UsageError(f"--field {wrong[0]}: write NAME=VALUE.")
     row = {"customer_id": customer, "dob": dob, **{name: value for name, _, value in pairs}}
-    _apply_row("update_customer", row, yes=yes, again=again)
+    _apply_row(choice, "update_customer", row, yes=yes, again=again)
 
 
 @actions.command("set-vip-tier")
 @click.argument("customer")
 @click.argument("tier_id")
 @_single
-def set_vip_tier(customer: str, tier_id: str, *, again: bool, yes: bool) -> None:
+def set_vip_tier(customer: str, tier_id: str, choice: ShopChoice, *, again: bool, yes: bool) -> None:
     """Move CUSTOMER, an id or e-mail address, to a tier. Rivo may recalculate it at the customer's next activity."""
-    _apply_row("set_vip_tier", {"customer_id": customer, "vip_tier_id": tier_id}, yes=yes, again=again)
+    _apply_row(
+        choice, "set_vip_tier", {"customer_id": customer, "vip_tier_id": tier_id}, yes=yes, again=again
+    )

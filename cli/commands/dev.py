@@ -79,15 +79,13 @@ def _receive_webhooks(host: str, port: int) -> None:
     from pipelines.warehouse import Warehouse
     from pipelines.webhooks.receiver import serve
 
-    settings = Settings.load()
+    common = Settings.load()
     # Also without the API key, which this process does not need.
-    serve(
-        Warehouse.of_setting(settings.warehouse),
-        settings,
-        host,
-        port,
-        lambda text: click.echo(text, err=True),
-    )
+    shops = [
+        (Warehouse.of_setting(settings.warehouse), settings)
+        for settings in map(common.of_shop, common.shop_names or ("",))
+    ]
+    serve(shops, host, port, lambda text: click.echo(text, err=True))
 
 
 def _workspace(path: Path | None) -> str:

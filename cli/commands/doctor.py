@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.shops import ShopChoice, for_each, shop_options
 from cli.terminal.printable import printable
 from pipelines.errors import RivoError
 
 if TYPE_CHECKING:
     from pipelines.rivo.report import Report
+    from pipelines.settings import Settings
 
 
 @click.command()
@@ -24,18 +26,27 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Also write a text for a bug report: versions, settings, and how the API answers, without data and secrets.",
 )
-def doctor(file: Path | None) -> None:
+@shop_options()
+def doctor(file: Path | None, choice: ShopChoice) -> None:
     """Check whether syncs will work with this account. Writes nothing but the report.
 
     Requests a few rows of each list. Reports the proxy and the certificates in use, whether the key is accepted,
     whether each list can be paged by since_id, and how long a first sync will take. Exits with 1 if there is a
-    PROBLEM.
+    PROBLEM. With several shops, checks all of them unless --shop names one.
     """
+    shops = choice.all(usual=True)
+    if file and len(shops) > 1:
+        raise click.UsageError("--report is for one shop at a time: add --shop NAME.")
+    sys.exit(for_each(shops, lambda settings: _examine(settings, file)))
+
+
+def _examine(settings: Settings, file: Path | None) -> int:
     from pipelines.rivo.doctor import examine
     from pipelines.rivo.report import Report
-    from pipelines.settings import Settings
+    from runs.shop import shop_to_sync
 
-    settings = Settings.load()
+    if settings.shop:
+        settings = shop_to_sync(settings).settings
     report = Report(settings)
     if file:
         _write(file, report)
@@ -52,7 +63,7 @@ def doctor(file: Path | None) -> None:
         if file:
             _write(file, report)
             click.echo(f"The report is in {file}. Read it before you attach it to a bug report.", err=True)
-    sys.exit(exits.FAILED if failed else exits.DONE)
+    return exits.FAILED if failed else exits.DONE
 
 
 def _write(file: Path, report: Report) -> None:

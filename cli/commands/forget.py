@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.shops import ShopChoice, for_each, shop_options
 from cli.terminal.interrupts import Signalled
 
 if TYPE_CHECKING:
     from pipelines.privacy.erasure import Person
+    from pipelines.settings import Settings
 
 
 @click.command(
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Examples:
   rivo forget 7198630248648
   rivo forget ada@example.com        if only one customer has this address
+  rivo forget --all-shops ada@example.com
 
 \b
 RIVO_PII_KEY must be set and must not change: syncs use it to recognise the person.
@@ -30,31 +33,54 @@ What happens to a person's data: docs/privacy.md."""
     is_flag=True,
     help="RIVO_PII_KEY is lost: stop recognising the people erased under it. They come back with the next sync.",
 )
+@shop_options()
 @click.pass_obj
-def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
+def forget(signalled: Signalled, customer: str | None, key_lost: bool, choice: ShopChoice) -> None:
     """Erase a person from the warehouse and from later syncs.
 
     CUSTOMER is a Shopify id or an e-mail address. Every table, history and file of the warehouse is rewritten without
-    the person, the outbox of actions included. Amounts are kept under a random key.
+    the person, the outbox of actions included. Amounts are kept under a random key. With --all-shops, every shop that
+    knows the person erases them.
     """
     if key_lost == (customer is not None):
         raise click.UsageError("Name a customer, or use --key-lost.")
+    from pipelines.errors import RivoError
+    from pipelines.privacy.erasure import UnknownPerson
+
+    shops = choice.all()
+    unknown = []
+
+    def of_shop(settings: Settings) -> int:
+        try:
+            return _forget(settings, signalled, customer)
+        except UnknownPerson as error:
+            if len(shops) == 1:
+                raise
+            unknown.append(settings.shop)
+            click.echo(str(error))
+            return exits.DONE
+
+    code = for_each(shops, of_shop)
+    if len(unknown) == len(shops):
+        raise RivoError("No shop knows this person, or no longer. Nothing was changed.")
+    sys.exit(code)
+
+
+def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> int:
     from assets.instance.traces import replace_in_dagster, storages_of
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from pipelines.actions.erasing import erase_from_outbox
     from pipelines.errors import NoWarehouse
     from pipelines.privacy.erasure import delete_unrecognisable, erase
-    from pipelines.settings import Settings
     from pipelines.warehouse import RAW, Build
     from pipelines.warehouse.action_tables import load_outbox
     from pipelines.webhooks.deliveries import erase_person
     from runs.run import Plan
     from runs.shop import shop_to_read
 
-    settings = Settings.load()
     shop = shop_to_read(settings)
-    project = load_project()
+    project = load_project(shop=settings.shop)
     people: list[Person] = []
     given_up: list[int] = []
 
@@ -87,7 +113,7 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool) -> None:
             f"\nErased people who can no longer be recognised: {count}. They come back with the next sync; then erase "
             "them again under the new RIVO_PII_KEY."
         )
-    sys.exit(exits.DONE if published else exits.FAILED)
+    return exits.DONE if published else exits.FAILED
 
 
 def _report(person: Person, *, published: bool) -> None:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.shops import ShopChoice, for_each, shop_options
 from cli.terminal.interrupts import Signalled
 
 if TYPE_CHECKING:
     import duckdb
+
+    from pipelines.settings import Settings
 
 
 @click.group(
@@ -53,22 +56,31 @@ def _no_more(_context: click.Context, _argument: click.Parameter, value: tuple[s
 
 @models.command("list")
 @_selection
-def list_(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+@shop_options(every=False)
+def list_(select: tuple[str, ...], exclude: tuple[str, ...], choice: ShopChoice) -> None:
     """List the seeds and models in build order."""
     from cli.terminal.models_output import print_list
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
 
-    project = load_project()
-    with _published() as (connection, note):
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
+    with _published(settings) as (connection, note):
         print_list(project, choose(project, select, exclude), connection, note)
 
 
 @models.command()
 @_selection
 @click.option("--all", "everything", is_flag=True, help="Build also the models that cannot have changed.")
+@shop_options()
 @click.pass_obj
-def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...], everything: bool) -> None:
+def build(
+    signalled: Signalled,
+    select: tuple[str, ...],
+    exclude: tuple[str, ...],
+    everything: bool,
+    choice: ShopChoice,
+) -> None:
     """Build and test models from the existing raw tables, then publish.
 
     Works in a copy, as a sync does: if a blocking test fails, readers keep the previous data. Models whose SQL and
@@ -77,20 +89,23 @@ def build(signalled: Signalled, select: tuple[str, ...], exclude: tuple[str, ...
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner import select as choose
-    from pipelines.settings import Settings
     from runs.run import Plan
     from runs.shop import shop_to_read
 
-    shop = shop_to_read(Settings.load())
-    project = load_project()
-    plan = Plan(lists=None, models=choose(project, select, exclude), publish=True, everything=everything)
-    finished = rebuild(plan, project, shop, signalled, work="build")
-    sys.exit(exits.DONE if finished and finished.published else exits.FAILED)
+    def of_shop(settings: Settings) -> int:
+        shop = shop_to_read(settings)
+        project = load_project(shop=settings.shop)
+        plan = Plan(lists=None, models=choose(project, select, exclude), publish=True, everything=everything)
+        finished = rebuild(plan, project, shop, signalled, work="build")
+        return exits.DONE if finished and finished.published else exits.FAILED
+
+    sys.exit(for_each(choice.all(), of_shop))
 
 
 @models.command()
 @_selection
-def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
+@shop_options(every=False)
+def test(select: tuple[str, ...], exclude: tuple[str, ...], choice: ShopChoice) -> None:
     """Run the data tests on the published warehouse, read-only.
 
     --select also accepts names of tests. Exits with 1 if a test of severity 'error' fails.
@@ -99,26 +114,28 @@ def test(select: tuple[str, ...], exclude: tuple[str, ...]) -> None:
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.testing import select_tests
     from dbt_like_sql.runner.testing import test as run_tests
-    from pipelines.settings import Settings
     from runs.shop import shop_to_read
 
-    project = load_project()
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
     wanted = select_tests(project, " ".join(select), " ".join(exclude))
-    with shop_to_read(Settings.load()).warehouse.read() as connection:
+    with shop_to_read(settings).warehouse.read() as connection:
         passed = print_tests(project, run_tests(connection, project, wanted))
     sys.exit(exits.DONE if passed else exits.FAILED)
 
 
 @models.command()
 @click.argument("name")
-def show(name: str) -> None:
+@shop_options(every=False)
+def show(name: str, choice: ShopChoice) -> None:
     """Show one table: columns, tests, SQL and a few rows."""
     from cli.terminal.models_output import print_table
     from dbt_like_sql.runner import load_project
 
-    project = load_project()
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
     table = project.table(name)
-    with _published() as (connection, note):
+    with _published(settings) as (connection, note):
         print_table(project, table, connection, note)
 
 
@@ -151,7 +168,8 @@ def impact(name: str) -> None:
     type=click.Path(path_type=Path),
     help="File to write, or a folder (a name without an ending) for index.html. Default: data/models.html.",
 )
-def docs(output: Path | None) -> None:
+@shop_options(every=False)
+def docs(output: Path | None, choice: ShopChoice) -> None:
     """Write the documentation of all tables as one HTML page.
 
     The page needs no network. You can open it, send it or host it anywhere. It shows the first rows of the example
@@ -162,16 +180,17 @@ def docs(output: Path | None) -> None:
     from dbt_like_sql.runner import load_project
     from dbt_like_sql.runner.docs import page
     from pipelines.output_files import write_whole
-    from pipelines.settings import PROJECT, Settings
+    from pipelines.settings import PROJECT
     from runs.answers import answers
     from runs.pictures import page_css, pictures
     from runs.shop import shop_to_read
 
     output = output or PROJECT / "data" / "models.html"
     output = html_file(output, "index.html")
-    project = load_project()
-    is_demo = shop_to_read(Settings.load()).is_demo
-    with _published(names_folder=False) as (connection, note):
+    settings = choice.one()
+    project = load_project(shop=settings.shop)
+    is_demo = shop_to_read(settings).is_demo
+    with _published(settings, names_folder=False) as (connection, note):
         found = answers(project, connection, is_simulated=is_demo) if connection else {}
         html = page(
             project,
@@ -189,16 +208,17 @@ def docs(output: Path | None) -> None:
 
 
 @contextmanager
-def _published(*, names_folder: bool = True) -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
+def _published(
+    settings: Settings, *, names_folder: bool = True
+) -> Iterator[tuple[duckdb.DuckDBPyConnection | None, str]]:
     """Open the published warehouse, read-only. Yields None if there is none.
 
     Also yields a sentence, without a full stop, that names it or says that there is none.
     """
     from cli.terminal.tables import short
-    from pipelines.settings import Settings
     from runs.shop import shop_to_read
 
-    shop = shop_to_read(Settings.load())
+    shop = shop_to_read(settings)
     # A page may be sent to people who need not know the folders of this machine.
     name = short(shop.warehouse) if names_folder else Path(str(shop.warehouse)).name
     if not shop.warehouse.exists:

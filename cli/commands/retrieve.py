@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from cli.shops import ShopChoice, shop_options
+
 
 @click.command(
     epilog="""\b
@@ -13,12 +15,13 @@ Examples:
 )
 @click.argument("identifier", metavar="ID_OR_EMAIL")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
-def customer(identifier: str, as_json: bool) -> None:
+@shop_options(every=False)
+def customer(identifier: str, as_json: bool, choice: ShopChoice) -> None:
     """Show a customer as Rivo returns it now, next to its row in the warehouse.
 
     ID_OR_EMAIL is Shopify's customer id or the e-mail address. Changes nothing.
     """
-    _show("customers", identifier, as_json)
+    _show(choice, "customers", identifier, as_json)
 
 
 @click.command(
@@ -28,14 +31,14 @@ Examples:
 )
 @click.argument("tier_id", metavar="ID")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document. Its fields: docs/cli.md.")
-def tier(tier_id: str, as_json: bool) -> None:
+@shop_options(every=False)
+def tier(tier_id: str, as_json: bool, choice: ShopChoice) -> None:
     """Show a VIP tier as Rivo returns it now, next to its row in the warehouse. Changes nothing."""
-    _show("vip_tiers", tier_id, as_json)
+    _show(choice, "vip_tiers", tier_id, as_json)
 
 
-def _show(name: str, identifier: str, as_json: bool) -> None:
+def _show(choice: ShopChoice, name: str, identifier: str, as_json: bool) -> None:
     from cli.terminal.retrieved import show
-    from pipelines.settings import Settings
     from runs.retrieve import retrieve
 
-    show(retrieve(Settings.load(), name, identifier), as_json=as_json)
+    show(retrieve(choice.one(), name, identifier), as_json=as_json)

@@ -17,29 +17,33 @@ from assets.keys import raw_key
 from assets.ops import watched_by
 from assets.shops import names_of_several
 from cli import exits
+from cli.commands.sync_choices import SyncChoices
 from cli.terminal.console import Terminal
 from cli.terminal.interrupts import Signalled
 from cli.terminal.pipes import DeafConsole
-from cli.terminal.sync_report import report
+from cli.terminal.sync_report import as_text, report
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.warehouse.raw_tables import history_name
 
 
-def run_sync(
-    signalled: Signalled,
-    *,
-    full: bool,
-    only: Collection[str],
-    allow_shrink: Collection[str],
-    as_json: bool,
-    rewind: bool = False,
-    shop: str = "",
-) -> int:
+def run_sync(signalled: Signalled, choices: SyncChoices, *, shop: str = "", as_json: bool) -> int:
+    """Run one sync, show its progress and its result, and return the exit code.
+
+    With `as_json`, one JSON document goes to standard output and everything else to standard error.
+    """
+    terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
+    code = execute(terminal, signalled, choices, shop)
+    terminal.summary()
+    if as_json:
+        sys.stdout.write(as_text(report(terminal, code)))
+    return code
+
+
+def execute(terminal: Terminal, signalled: Signalled, choices: SyncChoices, shop: str) -> int:
     """Run one sync through Dagster, so that Dagster's UI shows it, and return the exit code.
 
-    `shop` is one of RIVO_SHOPS, if there are several. `only` restricts which lists are read, not which models are
-    built. With `as_json`, one JSON document goes to standard output and everything else to standard error.
+    `shop` is one of RIVO_SHOPS; empty without it.
     """
     instance = open_instance()
     # Here too, not only in the op: Dagster writes one event per planned table before the op begins.
@@ -47,14 +51,13 @@ def run_sync(
     # Imported modules stay, so the search for garbage need not look at them.
     gc.freeze()
     job = defs.resolve_job_def("daily_sync")
-    terminal = Terminal(DeafConsole(stderr=as_json), signalled=signalled)
-    config = {"full": full, "allow_shrink": list(allow_shrink), "rewind": rewind}
+    config = {"full": choices.full, "allow_shrink": list(choices.allow_shrink), "rewind": choices.rewind}
     succeeded = False
     try:
         with terminal, watched_by(terminal), instance:
             succeeded = job.execute_in_process(
                 instance=instance,
-                asset_selection=_without_other_lists(job, only) if only else None,
+                asset_selection=_without_other_lists(job, choices.only) if choices.only else None,
                 # The partition of a shop; Dagster adds the tags that its own partitioned runs have.
                 partition_key=shop if shop in names_of_several(Settings.load()) else None,
                 raise_on_error=False,
@@ -73,9 +76,6 @@ def run_sync(
     if not succeeded and (stopped := signalled()):
         terminal.stopped = stopped
         code = exits.TERMINATED if stopped == signal.SIGTERM else exits.INTERRUPTED
-    terminal.summary()
-    if as_json:
-        sys.stdout.write(report(terminal, code))
     return code
 
 

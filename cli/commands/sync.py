@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
+from cli.shops import ShopChoice, shop_options
 from cli.terminal.interrupts import Signalled
 from pipelines.errors import RivoError
+from pipelines.shop_settings import is_demo_name
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
 
 
 def _list_names(_context: click.Context, _option: click.Parameter, value: str | None) -> list[str]:
@@ -48,33 +54,49 @@ Fields of the JSON document and exit codes: docs/cli.md."""
     help="Recover from an earlier sync during which Rivo's clock was ahead: times in the future become now.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+@shop_options()
 @click.pass_obj
 def sync(
-    signalled: Signalled, full: bool, only: list[str], allow_shrink: list[str], rewind: bool, as_json: bool
+    signalled: Signalled,
+    full: bool,
+    only: list[str],
+    allow_shrink: list[str],
+    rewind: bool,
+    as_json: bool,
+    choice: ShopChoice,
 ) -> None:
     """Run one sync and publish its result.
 
     A sync reads the lists, builds the models, runs the checks and publishes.
 
     With RIVO_API_KEY, load your shop into RIVO_WAREHOUSE. Without it, load a demo into data/demo.duckdb.
+
+    With several shops (RIVO_SHOPS), sync all of them, several at once, unless --shop names one.
     """
-    from pipelines.settings import Settings
+    from cli.commands.sync_choices import SyncChoices
 
     try:
-        settings = Settings.load()
+        shops = choice.all(usual=True)
     except RivoError as error:
         if as_json:
-            from cli.terminal.sync_report import failed_before
+            from cli.terminal.sync_report import as_text, failed_before
 
-            click.echo(failed_before(str(error)))
+            click.echo(as_text(failed_before(str(error))), nl=False)
         raise
-    if settings.api_key is None:
-        from runs.demo import start_demo_store
+    choices = SyncChoices(full, only, allow_shrink, rewind)
+    if len(shops) > 1:
+        from cli.commands.sync_shops import sync_shops
 
-        # The store takes a second to start; importing Dagster below takes as long.
-        start_demo_store()
+        sys.exit(sync_shops([settings.shop for settings in shops], choices, signalled, as_json=as_json))
+    _start_demo(shops[0])
     from cli.commands.run_job import run_sync
 
-    sys.exit(
-        run_sync(signalled, full=full, only=only, allow_shrink=allow_shrink, rewind=rewind, as_json=as_json)
-    )
+    sys.exit(run_sync(signalled, choices, shop=shops[0].shop, as_json=as_json))
+
+
+def _start_demo(settings: Settings) -> None:
+    """Start the demo store, if this is a demo: it takes a second, and importing Dagster takes as long."""
+    if settings.api_key is None and (not settings.shop or is_demo_name(settings.shop)):
+        from runs.demo import start_demo_store
+
+        start_demo_store(settings.shop)

@@ -20,7 +20,8 @@ class Signalled(Protocol):
         """Wait up to `wait` seconds for a signal to be noticed."""
 
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that ask a process to stop."""
 _PATIENCE_SECONDS = 10.0
 
 
@@ -43,7 +44,7 @@ def heard(patience: float = _PATIENCE_SECONDS) -> Iterator[Signalled]:
             number = ours.recv(1)
             if not number:
                 return
-            if number[0] in _STOPS:
+            if number[0] in STOPS:
                 known.append(signal.Signals(number[0]))
         came.set()
         if not over.wait(patience):

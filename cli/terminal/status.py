@@ -16,6 +16,9 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.warehouse import RAW
 from runs.status import Status
 
+STATES = {exits.DONE: "ok", exits.FAILED: "failed", exits.STALE: "stale", exits.NO_WAREHOUSE: "no warehouse"}
+"""The word for each exit code of `rivo status`."""
+
 
 def exit_code(status: Status) -> int:
     """Return the exit code for a status: a failed sync takes precedence over a stale one."""
@@ -24,21 +27,26 @@ def exit_code(status: Status) -> int:
     return exits.STALE if status.is_stale else exits.DONE
 
 
-def _document(status: Status) -> dict[str, Any]:
+def document_of(status: Status) -> dict[str, Any]:
+    """Return the JSON document of a status."""
     code = exit_code(status)
-    state = {exits.DONE: "ok", exits.FAILED: "failed", exits.STALE: "stale"}[code]
-    return {"state": state, "exit_code": code, **asdict(status), "warehouse": str(status.warehouse)}
+    return {"state": STATES[code], "exit_code": code, **asdict(status), "warehouse": str(status.warehouse)}
 
 
 def show(status: Status, *, as_json: bool) -> None:
     """Print a status as lines of text, or as one JSON document."""
     if as_json:
-        print(json.dumps(_document(status), indent=2, ensure_ascii=False, default=_plain))
+        print_document(document_of(status))
         return
     console = terminal()
     console.soft_wrap = True
     for title, text, colour in _lines(status):
         _print(console, title, text, colour)
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print a JSON document, with times in ISO 8601."""
+    print(json.dumps(document, indent=2, ensure_ascii=False, default=_plain))
 
 
 def _lines(status: Status) -> list[tuple[str, str, str]]:
@@ -49,7 +57,7 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
         ("Warehouse", f"{short(status.warehouse)}{demo}, {status.size_bytes / 1e6:.1f} MB", ""),
         (
             "Last sync",
-            f"{_when(last.observed_at)}, {last.kind}: {read}, {last.rows_read:,} rows read, {last.rows_new:,} new, "
+            f"{when(last.observed_at)}, {last.kind}: {read}, {last.rows_read:,} rows read, {last.rows_new:,} new, "
             f"{last.rows_changed:,} changed, {last.rows_deleted:,} deleted, {last.requests:,} requests",
             "",
         ),
@@ -57,17 +65,17 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
     if status.is_running:
         lines.append(("Now", "a sync or a build is running", ""))
     lines += [("Problem", problem, "red") for problem in status.problems]
-    lines.append(_freshness(status))
+    lines.append(freshness(status))
     lines += _trust(status.trust)
     held = ", ".join(f"{ENDPOINTS[name].title} {rows:,}" for name, rows in status.quarantine.items())
     lines.append(("Quarantine", f"{held} rows: select * from {RAW}._quarantine" if held else "empty", ""))
     if status.last_delivery_at:
-        lines.append(("Webhooks", f"the last delivery arrived at {_when(status.last_delivery_at)}", ""))
+        lines.append(("Webhooks", f"the last delivery arrived at {when(status.last_delivery_at)}", ""))
     lines += _actions(status.actions)
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
     lines += [
-        ("Next sync", f"{_when(status.next_sync_at)} ({cron}), if the daemon is running", ""),
-        ("Full sweep", f"with the sync at {_when(status.next_full_sweep_at)}", ""),
+        ("Next sync", f"{when(status.next_sync_at)} ({cron}), if the daemon is running", ""),
+        ("Full sweep", f"with the sync at {when(status.next_full_sweep_at)}", ""),
     ]
     return lines
 
@@ -90,7 +98,8 @@ def _trust(findings: tuple[str, ...] | None) -> list[tuple[str, str, str]]:
     return [("Trust", finding, "yellow") for finding in findings] or [passed]
 
 
-def _freshness(status: Status) -> tuple[str, str, str]:
+def freshness(status: Status) -> tuple[str, str, str]:
+    """Return a title, a sentence and a colour: whether the data is as fresh as the schedule says."""
     if status.is_demo:
         return "Freshness", "unknown: the clock of a demo is simulated", ""
     if not status.is_stale:
@@ -101,14 +110,14 @@ def _freshness(status: Status) -> tuple[str, str, str]:
     if status.oldest_read_at > status.next_sync_at:
         return (
             "Freshness",
-            f"UNKNOWN: the last sync is dated {_when(status.oldest_read_at)}, later than this machine's clock. If "
+            f"UNKNOWN: the last sync is dated {when(status.oldest_read_at)}, later than this machine's clock. If "
             f"this machine's clock is wrong, set it. If Rivo's was ahead then, run `{command()} sync --rewind`: other "
             "syncs are refused.",
             "red",
         )
     return (
         "Freshness",
-        f"STALE: {title} was last read completely at {_when(status.oldest_read_at)}, and a sync has been due since. "
+        f"STALE: {title} was last read completely at {when(status.oldest_read_at)}, and a sync has been due since. "
         "Check that the daemon is running, and in the Dagster UI whether a run failed; or run `make sync`.",
         "red",
     )
@@ -119,7 +128,8 @@ def _print(console: Console, title: str, text: str, colour: str) -> None:
     console.print(f"{name} {plain(text)}", highlight=False)
 
 
-def _when(moment: datetime) -> str:
+def when(moment: datetime) -> str:
+    """Return a time in text, in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 

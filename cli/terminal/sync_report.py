@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 _OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
 
 
-def report(terminal: Terminal, code: int) -> str:
+def report(terminal: Terminal, code: int) -> dict[str, Any]:
     """Return the document of a run that ended with this exit code."""
     done = terminal.finished
     problems = [terminal.failure] if terminal.failure else list(done.problems) if done else []
@@ -23,45 +24,63 @@ def report(terminal: Terminal, code: int) -> str:
         problems = [terminal.stopped_sentence]
     models = Counter(node.status for node in terminal.nodes if node.kind == "model")
     tests = [(node, test) for node in terminal.nodes for test in node.tests]
-    return _text(
-        {
-            "outcome": _OUTCOMES.get(code, "stopped"),
-            "exit_code": code,
-            "seconds": round(terminal.seconds, 1),
-            "problems": problems,
-            "warehouse": {
-                "path": str(done.warehouse),
-                "is_demo": done.is_demo,
-                "published": done.published,
-                "observed_at": done.observed_at.isoformat() if done.observed_at else None,
-                "size_bytes": done.size_bytes,
-                "report": str(done.report) if done.report else None,
-            }
-            if done
-            else None,
-            "lists": [_list(result) for result in terminal.lists],
-            "models": dict(models),
-            "checks": dict(Counter(test.status for _, test in tests)),
-            "checks_not_passed": [
-                {
-                    "table": node.relation,
-                    "check": test.name,
-                    "status": test.status,
-                    "failing_rows": test.failures,
-                    "message": test.message,
-                }
-                for node, test in tests
-                if test.status != "pass"
-            ],
-            "notes": terminal.notes(),
-            "trust": list(done.findings) if done else [],
+    return {
+        "outcome": outcome(code),
+        "exit_code": code,
+        "seconds": round(terminal.seconds, 1),
+        "problems": problems,
+        "warehouse": {
+            "path": str(done.warehouse),
+            "is_demo": done.is_demo,
+            "published": done.published,
+            "observed_at": done.observed_at.isoformat() if done.observed_at else None,
+            "size_bytes": done.size_bytes,
+            "report": str(done.report) if done.report else None,
         }
-    )
+        if done
+        else None,
+        "lists": [_list(result) for result in terminal.lists],
+        "models": dict(models),
+        "checks": dict(Counter(test.status for _, test in tests)),
+        "checks_not_passed": [
+            {
+                "table": node.relation,
+                "check": test.name,
+                "status": test.status,
+                "failing_rows": test.failures,
+                "message": test.message,
+            }
+            for node, test in tests
+            if test.status != "pass"
+        ],
+        "notes": terminal.notes(),
+        "trust": list(done.findings) if done else [],
+    }
 
 
-def failed_before(problem: str) -> str:
+def failed_before(problem: str) -> dict[str, Any]:
     """Return the document of a sync that could not begin."""
-    return _text({"outcome": "failed", "exit_code": exits.FAILED, "problems": [problem]}).rstrip()
+    return {"outcome": "failed", "exit_code": exits.FAILED, "problems": [problem]}
+
+
+def stopped_before(code: int, problem: str) -> dict[str, Any]:
+    """Return the document of a sync that a signal ended without one; `code` is the exit code for the signal."""
+    return {"outcome": outcome(code), "exit_code": code, "problems": [problem]}
+
+
+def report_of_shops(documents: Mapping[str, dict[str, Any]], code: int, seconds: float) -> dict[str, Any]:
+    """Return the document of a sync of several shops, from the documents of each by name."""
+    return {
+        "outcome": outcome(code),
+        "exit_code": code,
+        "seconds": round(seconds, 1),
+        "shops": dict(documents),
+    }
+
+
+def outcome(code: int) -> str:
+    """Return the word for an exit code of a sync."""
+    return _OUTCOMES.get(code, "stopped")
 
 
 def _list(result: ListResult) -> dict[str, Any]:
@@ -80,5 +99,6 @@ def _list(result: ListResult) -> dict[str, Any]:
     }
 
 
-def _text(document: dict[str, Any]) -> str:
+def as_text(document: dict[str, Any]) -> str:
+    """Return the text of a document."""
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

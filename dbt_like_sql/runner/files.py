@@ -23,6 +23,7 @@ from dbt_like_sql.runner.project import (
 )
 from dbt_like_sql.runner.properties import Entry, Properties, made_from
 from dbt_like_sql.runner.relation import Origin
+from dbt_like_sql.runner.shop_seeds import check_same_columns
 
 _LANGUAGES: Mapping[str, Literal["sql", "python"]] = {".sql": "sql", ".py": "python"}
 
@@ -46,11 +47,14 @@ def read_seed(path: Path, root: Path, properties: Properties) -> Seed:
     """Return the seed of a CSV file.
 
     Raises:
-        ProjectError: `column_types` names a column that the file does not have.
+        ProjectError: `column_types` names a column that the file does not have, or the file of a shop has other columns
+            than that of all shops.
     """
     entry = properties.seeds.get(name_of(path, root), Entry())
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        header = [name.strip().lower() for name in next(csv.reader(file), [])]
+    header = _header(path)
+    of_all_shops = root / SEEDS / path.name
+    if path != of_all_shops:
+        check_same_columns(path, root, header, _header(of_all_shops))
     types = {str(c).lower(): str(t) for c, t in (entry.config.get("column_types") or {}).items()}
     for column in types:
         if column not in header:
@@ -69,6 +73,11 @@ def read_seed(path: Path, root: Path, properties: Properties) -> Seed:
         columns=tuple(ColumnInfo(name) for name in header),
         column_types=types,
     )
+
+
+def _header(path: Path) -> list[str]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [name.strip().lower() for name in next(csv.reader(file), [])]
 
 
 def model_files(root: Path) -> list[Path]:

@@ -10,55 +10,61 @@ import hashlib
 import os
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from dbt_like_sql.runner.project import Project
+from dbt_like_sql.runner.shop_seeds import SHOPS, shop_seed_files
 
 PROJECT = Path(__file__).resolve().parent.parent
 """Folder of the SQL project that ships with this package."""
 
 _FOLDERS = ("models", "seeds", "tests", "actions")
 _KINDS = (".sql", ".py", ".csv", ".yml", ".yaml")
-_KEPT = "project.pickle"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
-def load_project(root: Path = PROJECT) -> Project:
-    """Load a project.
+def load_project(root: Path = PROJECT, shop: str = "") -> Project:
+    """Load a project, with the seeds of a shop (`seeds/shops/<shop>`) or, if `shop` is empty, those of all shops.
+
+    Shops without seeds of their own share one copy.
 
     Raises:
         ProjectError: a file of the project has an error; the message names the file and, if known, the line.
     """
-    key = _key(root)
-    kept = root / "__pycache__" / _KEPT
+    own = shop_seed_files(root).get(shop, {})
+    key = _key(root, own.values())
+    kept = root / "__pycache__" / (f"project.{shop}.pickle" if own else "project.pickle")
     project = _read(kept, key)
     if project is None:
         # Imported here, since sqlglot is not needed to read the copy.
         from dbt_like_sql.runner.parsing import parse_project
 
-        project = parse_project(root)
+        project = parse_project(root, shop)
         if not sys.dont_write_bytecode:
             _write(kept, key, project)
     return project
 
 
-def _key(root: Path) -> bytes:
+def _key(root: Path, own: Iterable[Path]) -> bytes:
     """Return a digest of everything that the result depends on: the project's files, the code, the versions."""
     digest = hashlib.sha256(f"{root.resolve()} {sys.version} {version('sqlglot')}".encode())
-    for path in _files(root):
+    for path in (*_files(root), *own):
         content = path.read_bytes()
         digest.update(f"{path} {len(content)} ".encode() + content)
     return digest.digest()
 
 
 def _files(root: Path) -> Iterator[Path]:
+    """Return all files that any shop's project depends on; those of single shops are not among them."""
     yield from sorted(root.glob("*.yml"))
     for folder in _FOLDERS:
         yield from sorted(
-            path for path in (root / folder).rglob("*") if path.suffix in _KINDS and path.is_file()
+            path
+            for path in (root / folder).rglob("*")
+            if path.suffix in _KINDS and path.is_file() and not path.is_relative_to(root / SHOPS)
         )
     yield from sorted(Path(__file__).parent.glob("*.py"))
 

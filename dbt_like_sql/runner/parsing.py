@@ -4,6 +4,7 @@
     models/<layer>/<name>.py    function from DataFrames to a DataFrame, for models that SQL cannot express well
     models/**/*.yml             descriptions and tests, in dbt's format
     seeds/<name>.csv            small tables maintained by hand
+    seeds/shops/<shop>/<name>.csv   the same table for one shop, in place of the file above
     tests/<name>.sql            SELECT that returns the failing rows
     actions/<name>.sql          SELECT whose rows are calls to carry out; described in actions/*.yml
 
@@ -40,6 +41,7 @@ from dbt_like_sql.runner.files import (
 from dbt_like_sql.runner.project import LAYERS, Action, ColumnInfo, Model, Project, Seed, Source
 from dbt_like_sql.runner.properties import Entry, Properties, read_properties
 from dbt_like_sql.runner.relation import Origin, Reference, Relation
+from dbt_like_sql.runner.shop_seeds import seed_files
 
 Tables = Mapping[str, Model | Seed | Source]
 """Every table that a SELECT may read, by its name in SQL."""
@@ -47,15 +49,16 @@ Tables = Mapping[str, Model | Seed | Source]
 _UNKNOWN = "no model, seed or source is called"
 
 
-def parse_project(root: Path) -> Project:
-    """Parse a project.
+def parse_project(root: Path, shop: str = "") -> Project:
+    """Parse a project, with the seeds of a shop or, if `shop` is empty, those of all shops.
 
     Raises:
         ProjectError: a file of the project has an error; the message names the file and, if known, the line.
     """
+    files = seed_files(root, shop)
     properties = read_properties(root)
     sources = {name: read_source(name, properties) for name in properties.sources}
-    seeds = [read_seed(path, root, properties) for path in sorted((root / "seeds").glob("*.csv"))]
+    seeds = [read_seed(path, root, properties) for path in files]
     models = [read_model(path, root, properties) for path in model_files(root)]
     actions = [read_action(path, root, properties) for path in sorted((root / ACTIONS).glob("*.sql"))]
     check_described(properties.models, names_of(models), "model")

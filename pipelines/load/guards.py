@@ -58,9 +58,9 @@ def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> 
         # An empty list proves nothing, and is refused when it is read.
         return
     raise ApiError(
-        f"RIVO_API_KEY seems to be that of another shop: of {len(probes)} customers that the warehouse knows, Rivo "
-        "lists none. Nothing was changed. If the key is wrong, correct it. To load another shop, set RIVO_WAREHOUSE to "
-        "another file. If it is the same shop and all its customers have new ids, run "
+        f"{client.key_name} seems to be that of another shop: of {len(probes)} customers that the warehouse knows, "
+        "Rivo lists none. Nothing was changed. If the key is wrong, correct it. To load another shop as well, name "
+        "both in RIVO_SHOPS. If it is the same shop and all its customers have new ids, run "
         f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
     )
 

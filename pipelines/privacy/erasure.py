@@ -35,6 +35,10 @@ _Test = tuple[str, Any]
 """A SQL condition with one `?`, and the value of that parameter."""
 
 
+class UnknownPerson(RivoError):
+    """The warehouse does not know a person, or no longer."""
+
+
 @dataclass
 class Person:
     """A person to erase.
@@ -63,20 +67,21 @@ def erase(build: Build, settings: Settings, customer: str) -> Person:
 
     Raises:
         SettingsError: RIVO_PII_KEY is not set, or differs from the key under which other people were erased.
-        RivoError: `customer` matches no person or several, or a person who has already been erased.
+        UnknownPerson: `customer` matches no person, or one who has already been erased.
+        RivoError: `customer` matches several people, or is neither an id nor an address.
     """
     pseudonyms = Pseudonyms.of(settings)
     if pseudonyms is None:
         raise SettingsError(
-            "RIVO_PII_KEY is not set, and erasing a person requires it: later syncs recognise the person by a hash "
-            f"made with this key. {MAKE_A_KEY}."
+            f"{settings.variable('pii_key')} is not set, and erasing a person requires it: later syncs recognise the "
+            f"person by a hash made with this key. {MAKE_A_KEY}."
         )
     connection = build.connection
     person = _find(connection, settings, pseudonyms, customer)
     if exists(connection, f"from {RAW}._forgotten where key_check <> ?", [pseudonyms.check]):
         raise SettingsError(
-            "RIVO_PII_KEY differs from the key under which other people were erased. Set it to that key, or run "
-            f"`{command()} forget --key-lost` if that key is lost. Nothing was changed."
+            f"{settings.variable('pii_key')} differs from the key under which other people were erased. Set it to that "
+            f"key, or run `{command()} forget --key-lost` if that key is lost. Nothing was changed."
         )
     known = {
         identifier
@@ -85,7 +90,7 @@ def erase(build: Build, settings: Settings, customer: str) -> Person:
     changed = replace_person(build, settings, person)
     found = {identifier_of(text, settings, pseudonyms) for text in person.words}
     if not changed and person.id is None:
-        raise RivoError(
+        raise UnknownPerson(
             _ALREADY_ERASED
             if found & known
             else f"No customer or referral in the warehouse has the address {customer}. Give the Shopify id instead. "
@@ -131,7 +136,7 @@ def _find(
                 f"{len(ids)} customers have that address: {listed}. Erase each of them by id. Nothing was changed."
             )
         if ids and ids[0][0] < 0:
-            raise RivoError(_ALREADY_ERASED)
+            raise UnknownPerson(_ALREADY_ERASED)
         id = ids[0][0] if ids else None
     elif customer.isascii() and customer.isdigit() and len(customer) < 19:
         id = int(customer)
@@ -146,7 +151,7 @@ def _find(
         f"select customer_key from {RAW}._forgotten where identifier = ?", [identifier]
     ).fetchone()
     if id is not None and not row and not _is_known(connection, id):
-        raise RivoError(f"There is no customer {id} in the warehouse. Nothing was changed.")
+        raise UnknownPerson(f"There is no customer {id} in the warehouse. Nothing was changed.")
     # 62 random bits reveal nothing of the id, and two people never get the same key.
     return Person(id, texts, int(row[0]) if row else -1 - secrets.randbits(62))
 

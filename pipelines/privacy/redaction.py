@@ -59,9 +59,10 @@ class Redactor:
         check = self._pseudonyms.check if self._pseudonyms else None
         strangers = {key for _, key, key_check in rows if key_check != check}
         if strangers:
+            key = settings.variable("pii_key")
             raise SettingsError(
-                f"RIVO_PII_KEY differs from the key under which {_people(len(strangers))} erased, so this sync cannot "
-                "recognise them and would load them again. Set RIVO_PII_KEY to that key. If that key is lost, run "
+                f"{key} differs from the key under which {_people(len(strangers))} erased, so this sync cannot "
+                f"recognise them and would load them again. Set {key} to that key. If that key is lost, run "
                 f"`{command()} forget --key-lost`: the next sync then loads these people again, and you can erase "
                 "them under the new key. Nothing was changed."
             )

@@ -114,8 +114,8 @@ def _read(client: Client, response: Any, title: str, *, is_permitted: bool) -> A
     said = client.quoted(response)[:200]
     if status == 401:
         raise ApiError(
-            "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, Settings > Developer "
-            "Toolkit (Plus plan), without 'Bearer'. Nothing was sent."
+            f"Rivo refused the key (401). {client.key_name} must be the raw key from the Rivo app, Settings > "
+            "Developer Toolkit (Plus plan), without 'Bearer'. Nothing was sent."
         )
     if status == 403 and not is_permitted:
         raise ApiError(

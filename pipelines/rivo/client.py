@@ -65,6 +65,7 @@ class Client:
     """A client for one shop's API; safe to use from several threads.
 
     Attributes:
+        key_name: the variable that holds the key, in error messages.
         requests: number of requests sent so far, retries included.
         requests_of: the same by list, with the title of the list as the key.
         latency: moving average of the response time, in seconds.
@@ -80,6 +81,7 @@ class Client:
         rate_limit: float = RATE_LIMIT,
         patience_seconds: float = PATIENCE_SECONDS,
         is_server_quoted: bool = True,
+        key_name: str = "RIVO_API_KEY",
         notice: Callable[[str], None] = lambda _sentence: None,
         listen: Callable[[Exchange], None] | None = None,
     ) -> None:
@@ -91,6 +93,7 @@ class Client:
             rate_limit: requests per second, for all threads together.
             patience_seconds: how long one request is retried.
             is_server_quoted: whether error messages quote the server, whose text can contain personal data.
+            key_name: the variable that holds the key, in error messages.
             notice: called with a message when a request has to wait long.
             listen: called with each request that was answered.
         """
@@ -103,6 +106,7 @@ class Client:
         self._base = api_url.rstrip("/")
         self._patience = patience_seconds
         self._is_quoted = is_server_quoted
+        self.key_name = key_name
         self._limiter = RateLimiter(rate_limit)
         self._connection = Connection(self._base, connections=16)
         self._has_answered = False
@@ -138,13 +142,14 @@ class Client:
             ApiError: RIVO_API_KEY is not set.
         """
         if settings.api_key is None:
-            raise ApiError("RIVO_API_KEY is not set. Set it in .env (see .env.example).")
+            raise ApiError(f"{settings.variable('api_key')} is not set. Set it in .env (see .env.example).")
         return cls(
             settings.api_key.get_secret_value(),
             settings.api_url,
             rate_limit=settings.rate_limit,
             patience_seconds=settings.patience_seconds,
             is_server_quoted=settings.pii == "keep",
+            key_name=settings.variable("api_key"),
             notice=notice,
             listen=listen,
         )
@@ -338,7 +343,7 @@ class Client:
         quoted = f" The server says: {text[:200]}" if text else ""
         if status == 401:
             raise ApiError(
-                "Rivo refused the key (401). RIVO_API_KEY must be the raw key from the Rivo app, "
+                f"Rivo refused the key (401). {self.key_name} must be the raw key from the Rivo app, "
                 "Settings > Developer Toolkit (Plus plan), without 'Bearer'. Nothing was changed." + quoted,
             )
         reason = _REFUSED.get(status, f"the server returned status {status}")

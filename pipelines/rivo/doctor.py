@@ -66,7 +66,8 @@ def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None
     """
     if settings.api_key is None:
         raise SettingsError(
-            "RIVO_API_KEY is not set, so there is no account to check. Set it in .env (see .env.example)."
+            f"{settings.variable('api_key')} is not set, so there is no account to check. Set it in .env (see "
+            ".env.example)."
         )
     clocks: list[tuple[datetime, datetime]] = []
 

@@ -18,6 +18,8 @@ from pipelines.warehouse.files import is_locked, sync_to_disk
 
 OUTBOX = "outbox"
 """The journal of actions."""
+WEBHOOKS = "webhooks"
+"""The journal of webhook deliveries."""
 _LOCK_ATTEMPTS = 10
 _LOCK_SECONDS = 0.05
 _BUSY_SECONDS = 30.0

@@ -14,11 +14,9 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.warehouse import Warehouse
-from pipelines.warehouse.journals import open_journal, shred
+from pipelines.warehouse.journals import WEBHOOKS, open_journal, shred
 from pipelines.webhooks.treatment import COLUMNS, Delivery, Identifier, values_of
 
-KIND = "webhooks"
-"""Kind of the journal: part of its file name."""
 KEEP_DAYS = 90
 """Number of days for which the journal keeps a delivery that the published file holds. `rivo_raw` keeps all."""
 
@@ -151,7 +149,7 @@ def arrived(warehouse: Warehouse, prefix: str, after: int) -> list[Arrived]:
     Raises:
         WarehouseError: the journal cannot be read.
     """
-    path = warehouse.journal(KIND)
+    path = warehouse.journal(WEBHOOKS)
     if not path.exists():
         return []
     with open_deliveries(path) as journal:
@@ -169,7 +167,7 @@ def last_position(warehouse: Warehouse) -> int:
     Raises:
         WarehouseError: the journal cannot be read.
     """
-    path = warehouse.journal(KIND)
+    path = warehouse.journal(WEBHOOKS)
     if not path.exists():
         return 0
     with open_deliveries(path) as journal:
@@ -183,7 +181,7 @@ def last_arrival(warehouse: Warehouse) -> datetime | None:
     Raises:
         WarehouseError: the journal cannot be read.
     """
-    path = warehouse.journal(KIND)
+    path = warehouse.journal(WEBHOOKS)
     if not path.exists():
         return None
     with open_deliveries(path) as journal:
@@ -209,7 +207,7 @@ def erase_person(
     Raises:
         WarehouseError: the journal cannot be written.
     """
-    path = warehouse.journal(KIND)
+    path = warehouse.journal(WEBHOOKS)
     if not path.exists():
         return 0
     lowered = [word.lower() for word in words]

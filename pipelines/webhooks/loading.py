@@ -14,10 +14,9 @@ from pipelines.settings import Settings
 from pipelines.sql import scalar
 from pipelines.warehouse import RAW, Build
 from pipelines.warehouse.files import base_of, sync_to_disk
-from pipelines.warehouse.journals import journal_path, shred
+from pipelines.warehouse.journals import WEBHOOKS, journal_path, shred
 from pipelines.webhooks.deliveries import (
     KEEP_DAYS,
-    KIND,
     copy_erased_people,
     deletable,
     delete_bodies,
@@ -50,7 +49,7 @@ def load_deliveries(build: Build, settings: Settings, *, keeps_bodies: bool = Fa
         WarehouseError: the journal cannot be used.
         SettingsError: people were erased under another RIVO_PII_KEY, so they cannot be recognised.
     """
-    path = journal_path(build.published, KIND)
+    path = journal_path(build.published, WEBHOOKS)
     new = 0
     if path.exists():
         connection = build.connection

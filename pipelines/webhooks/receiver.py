@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,8 @@ from starlette.routing import Route
 from pipelines.errors import RivoError, SettingsError, WarehouseError
 from pipelines.settings import Settings
 from pipelines.warehouse import RAW, Warehouse
+from pipelines.warehouse.journals import WEBHOOKS
 from pipelines.webhooks.deliveries import (
-    KIND,
     add,
     copy_erased_people,
     erased_people,
@@ -54,7 +55,7 @@ class Recorder:
     """Writes deliveries into the journal, durably. Its methods are called from one thread."""
 
     def __init__(self, warehouse: Warehouse, settings: Settings) -> None:
-        self._path = warehouse.journal(KIND)
+        self._path = warehouse.journal(WEBHOOKS)
         self._settings = settings
         self._open = ExitStack()
         self._journal: sqlite3.Connection | None = None
@@ -122,49 +123,71 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def application(
-    recorder: Recorder, secrets: Sequence[str], thread: ThreadPoolExecutor, notice: Notice
-) -> Starlette:
+@dataclass(frozen=True)
+class Inbox:
+    """Where the deliveries of one shop go."""
+
+    recorder: Recorder
+    secrets: Sequence[str]
+    """The secrets that signatures may be made with."""
+    prefix: str = ""
+    """What the path of the shop's deliveries begins with: `/de` for the shop de of several."""
+
+
+def application(inboxes: Sequence[Inbox], thread: ThreadPoolExecutor, notice: Notice) -> Starlette:
     """Return the ASGI application.
 
     Args:
-        recorder: where deliveries are kept.
-        secrets: the secrets that signatures may be made with.
-        thread: the single thread that calls the recorder.
+        inboxes: one for each shop.
+        thread: the single thread that calls the recorders.
         notice: called with a sentence for each delivery that was refused or could not be kept.
     """
 
-    async def in_thread(call: Callable[[], object]) -> Response | None:
-        """Call the recorder; return an answer only where that failed."""
-        try:
-            await asyncio.get_running_loop().run_in_executor(thread, call)
-        except (RivoError, sqlite3.Error) as error:
-            sentence = str(error).rstrip(".")
-            notice(f"A delivery could not be kept, so Rivo is asked to send it again: {sentence}.")
-            return PlainTextResponse("Not kept. Send it again later.\n", 503, {"Retry-After": "60"})
-        return None
+    def check() -> None:
+        for inbox in inboxes:
+            inbox.recorder.check()
+
+    async def health(_request: Request) -> Response:
+        return await _in_thread(thread, check, notice) or PlainTextResponse("Ready.\n")
+
+    return Starlette(
+        routes=[
+            *(route for inbox in inboxes for route in _routes(inbox, thread, notice)),
+            Route("/health", health),
+        ]
+    )
+
+
+def _routes(inbox: Inbox, thread: ThreadPoolExecutor, notice: Notice) -> list[Route]:
+    shop = f"{inbox.prefix.removeprefix('/')}: " if inbox.prefix else ""
 
     async def receive(request: Request) -> Response:
         try:
             body = await _body(request)
             headers = {name.lower(): value for name, value in request.headers.items()}
-            signed = verify(headers, body, secrets, datetime.now(UTC), request.path_params.get("topic"))
+            topic = request.path_params.get("topic")
+            signed = verify(headers, body, inbox.secrets, datetime.now(UTC), topic)
         except Refusal as refusal:
-            notice(f"Refused a delivery: {refusal.sentence}")
+            notice(f"{shop}Refused a delivery: {refusal.sentence}")
             return PlainTextResponse(f"{refusal.sentence}\n", refusal.status)
-        failed = await in_thread(partial(recorder.record, signed, body))
-        return failed or PlainTextResponse("Kept.\n")
+        keep = partial(inbox.recorder.record, signed, body)
+        return await _in_thread(thread, keep, notice, shop) or PlainTextResponse("Kept.\n")
 
-    async def health(_request: Request) -> Response:
-        return await in_thread(recorder.check) or PlainTextResponse("Ready.\n")
+    path = inbox.prefix + PATH
+    return [Route(path, receive, methods=["POST"]), Route(path + "/{topic:path}", receive, methods=["POST"])]
 
-    return Starlette(
-        routes=[
-            Route(PATH, receive, methods=["POST"]),
-            Route(PATH + "/{topic:path}", receive, methods=["POST"]),
-            Route("/health", health),
-        ]
-    )
+
+async def _in_thread(
+    thread: ThreadPoolExecutor, call: Callable[[], object], notice: Notice, shop: str = ""
+) -> Response | None:
+    """Call a recorder; return an answer only where that failed."""
+    try:
+        await asyncio.get_running_loop().run_in_executor(thread, call)
+    except (RivoError, sqlite3.Error) as error:
+        sentence = str(error).rstrip(".")
+        notice(f"{shop}A delivery could not be kept, so Rivo is asked to send it again: {sentence}.")
+        return PlainTextResponse("Not kept. Send it again later.\n", 503, {"Retry-After": "60"})
+    return None
 
 
 async def _body(request: Request) -> bytes:
@@ -191,12 +214,12 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def serve(warehouse: Warehouse, settings: Settings, host: str, port: int, notice: Notice) -> None:
+def serve(shops: Sequence[tuple[Warehouse, Settings]], host: str, port: int, notice: Notice) -> None:
     """Receive deliveries until the process gets a signal to stop.
 
     Args:
-        warehouse: deliveries are kept in a journal beside it.
-        settings: the secret, RIVO_PII and RIVO_PII_KEY.
+        shops: for each shop the warehouse, beside which deliveries are kept in a journal, and the settings: the secret,
+            RIVO_PII and RIVO_PII_KEY.
         host: address to listen on.
         port: port to listen on; 0 chooses a free one.
         notice: called with sentences: where it listens, and what went wrong.
@@ -206,24 +229,36 @@ def serve(warehouse: Warehouse, settings: Settings, host: str, port: int, notice
         WarehouseError: the journal cannot be used.
         RivoError: the address cannot be listened on.
     """
-    if not settings.webhook_secrets:
-        raise SettingsError(
-            "RIVO_WEBHOOK_SECRET is not set, and without it no delivery can be verified. Rivo shows the secret in its "
-            "settings, where you create the webhook. Put it into .env (docs/webhooks.md)."
-        )
-    recorder = Recorder(warehouse, settings)
+    used = [(warehouse, settings) for warehouse, settings in shops if settings.webhook_secrets]
+    if without := [
+        settings.variable("webhook_secret") for _, settings in shops if not settings.webhook_secrets
+    ]:
+        missing = f"{', '.join(without)} {'is' if len(without) == 1 else 'are'} not set, and without it no delivery can"
+        if not used:
+            raise SettingsError(
+                f"{missing} be verified. Rivo shows the secret in its settings, where you create the webhook. Put it "
+                "into .env (docs/webhooks.md)."
+            )
+        notice(f"{missing} be verified: none is received for these shops.")
     with ThreadPoolExecutor(1, "journal") as thread:
-        thread.submit(recorder.begin, _erased_in(warehouse, notice)).result()
+        inboxes = []
+        for warehouse, settings in used:
+            recorder = Recorder(warehouse, settings)
+            thread.submit(recorder.begin, _erased_in(warehouse, notice)).result()
+            inboxes.append(
+                Inbox(recorder, settings.webhook_secrets, f"/{settings.shop}" if settings.shop else "")
+            )
         listening = _listen(host, port)
         shown = f"[{host}]" if ":" in host else host
-        notice(
-            f"Receiving webhooks at http://{shown}:{listening.getsockname()[1]}{PATH}. Deliveries are kept in "
-            f"{warehouse.journal(KIND)}."
-        )
+        for (warehouse, _), inbox in zip(used, inboxes, strict=True):
+            notice(
+                f"Receiving webhooks at http://{shown}:{listening.getsockname()[1]}{inbox.prefix}{PATH}. Deliveries "
+                f"are kept in {warehouse.journal(WEBHOOKS)}."
+            )
         try:
             uvicorn.Server(
                 uvicorn.Config(
-                    application(recorder, settings.webhook_secrets, thread, notice),
+                    application(inboxes, thread, notice),
                     loop="asyncio",
                     ws="none",
                     lifespan="off",
@@ -237,7 +272,8 @@ def serve(warehouse: Warehouse, settings: Settings, host: str, port: int, notice
                 )
             ).run(sockets=[listening])
         finally:
-            thread.submit(recorder.close).result()
+            for inbox in inboxes:
+                thread.submit(inbox.recorder.close).result()
 
 
 def _erased_in(warehouse: Warehouse, notice: Notice) -> Sequence[Identifier] | None:

@@ -121,9 +121,10 @@ class Treatment:
         keys = {identifier: key for identifier, key, _ in erased}
         checks = {check for _, _, check in erased}
         if checks - {pseudonyms.check if pseudonyms else ""}:
+            key = settings.variable("pii_key")
             raise SettingsError(
-                "People were erased under another RIVO_PII_KEY, so they cannot be recognised in deliveries of "
-                f"webhooks. Set RIVO_PII_KEY to that key. If it is lost, run `{command()} forget --key-lost`."
+                f"People were erased under another {key}, so they cannot be recognised in deliveries of "
+                f"webhooks. Set {key} to that key. If it is lost, run `{command()} forget --key-lost`."
             )
         self.mode = f"hash:{pseudonyms.check}" if settings.pii == "hash" and pseudonyms else settings.pii
         self._replacer = replacer_of(settings)

@@ -328,7 +328,7 @@ def kept(shop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     load_project(shop)
     with monkeypatch.context() as patch:
-        patch.setattr(parsing, "parse_project", lambda _: pytest.fail("the project was parsed again"))
+        patch.setattr(parsing, "parse_project", lambda *_: pytest.fail("the project was parsed again"))
         yield shop / "__pycache__" / "project.pickle"
 
 
