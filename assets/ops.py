@@ -20,7 +20,7 @@ from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections, one_transaction
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import FINGERPRINT, Result, results
-from assets.shops import by_shop, settings_of, shop_of
+from assets.shops import by_shop, project_of, settings_of, shop_of
 from assets.specs import node_specs, published_spec, raw_specs
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
@@ -145,9 +145,10 @@ def _run(
         observer.notice(sentence)
         context.log.warning(sentence)
 
+    settings = settings_of(context.run)
+    project = project_of(project, settings)
     plan = _plan(context, config, observer.progress, notice, project)
     plan = _without_lists(plan, loaded_before(context.run, context.instance))
-    settings = settings_of(context.run)
     keys = list(context.assets_def.keys)
     if deleted := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
         context.log.info(

@@ -25,7 +25,6 @@ from assets.keys import relation_key
 from assets.shop_sensors import Evaluate, evaluate_shops
 from pipelines.load.recent_events import MOST_PAGES, has_row, largest_id
 from pipelines.settings import Settings
-from pipelines.shop_settings import variable
 from pipelines.warehouse import Warehouse
 from pipelines.webhooks.deliveries import Arrived, arrived, last_position
 from runs.recent_events import (
@@ -199,8 +198,7 @@ def _evaluate(look: _Look) -> Evaluate:
     ) -> dg.SensorResult | dg.SkipReason:
         shop = shop_to_sync(settings)
         if shop.is_demo:
-            name = variable(settings.shop, "api_key") if settings.shop else "RIVO_API_KEY"
-            return dg.SkipReason(f"{name} is not set, and the demo has no events.")
+            return dg.SkipReason(f"{settings.variable('api_key')} is not set, and the demo has no events.")
         if not shop.warehouse.exists:
             return dg.SkipReason(
                 f"There is no warehouse at {shop.warehouse} yet. Run a sync first: events after it are reported."

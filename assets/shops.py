@@ -8,6 +8,9 @@ import dagster as dg
 
 from assets.instance.private import PARTITION_TAG
 from assets.schedule import SyncSchedule
+from dbt_like_sql.runner import Project, ProjectError, load_project
+from dbt_like_sql.runner.shop_seeds import shop_seed_files
+from pipelines.errors import SettingsError
 from pipelines.settings import Settings
 from pipelines.shop_settings import is_demo_name
 from runs.demo_shops import with_demo_settings
@@ -45,6 +48,20 @@ def settings_of(run: dg.DagsterRun) -> Settings:
         SettingsError: a setting is invalid, or RIVO_SHOPS no longer names the shop.
     """
     return Settings.load().of_shop(shop_of(run))
+
+
+def project_of(project: Project, settings: Settings) -> Project:
+    """Return the project with the seeds of a shop; the same one if the shop has no seeds of its own.
+
+    Raises:
+        SettingsError: a file of the shop has an error.
+    """
+    try:
+        if not shop_seed_files(project.root).get(settings.shop):
+            return project
+        return load_project(project.root, settings.shop)
+    except ProjectError as error:
+        raise SettingsError(str(error)) from None
 
 
 def schedule_of(settings: Settings, name: str) -> SyncSchedule:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,7 +19,9 @@ from assets.freshness import ON_TIME
 from assets.jobs import sync_schedules
 from assets.keys import PUBLISHED
 from assets.sensors import event_key
-from pipelines.settings import Settings
+from assets.shops import project_of
+from pipelines.errors import SettingsError
+from pipelines.settings import PROJECT, Settings
 from tests.assets.test_alerts import Webhook, served_webhook
 from tests.harness.shops import SHOPS, Shops
 from tests.harness.store import project
@@ -203,6 +208,26 @@ def test_shop_without_a_key_is_a_failure_of_its_own(shops: Shops, monkeypatch: p
     [failure] = failed.get_step_failure_events()
     assert "RIVO_SHOP_FR_API_KEY is not set" in str(failure.step_failure_data.error)
     assert shops.run_job("de", LIST).success
+
+
+def test_run_uses_the_seeds_of_the_shop(
+    shops: Shops, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = tmp_path / "project"
+    shutil.copytree(PROJECT / "dbt_like_sql", root, ignore=shutil.ignore_patterns("__pycache__"))
+    usual = (root / "seeds" / "reward_type_values.csv").read_text()
+    own = root / "seeds" / "shops" / "fr" / "reward_type_values.csv"
+    own.parent.mkdir(parents=True)
+    own.write_text("\n".join(usual.splitlines()[:2]) + "\n")
+    plain = replace(project(), root=root)
+
+    assert project_of(plain, Settings.load().of_shop("de")) is plain
+    seed = project_of(plain, Settings.load().of_shop("fr")).node("reward_type_values")
+    assert seed.path.parts[:3] == ("seeds", "shops", "fr")
+
+    own.write_text("nonsense\n1\n")
+    with pytest.raises(SettingsError, match=r"seeds/shops/fr/reward_type_values\.csv"):
+        project_of(plain, Settings.load().of_shop("fr"))
 
 
 def test_old_run_with_the_last_materialization_of_a_shop_is_kept(shops: Shops) -> None:
