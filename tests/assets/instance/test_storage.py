@@ -114,16 +114,16 @@ def test_plan_of_a_run_is_stored_as_dagster_stores_it(
     partition = partitions[0] if partitions else None
     events = [
         event
-        for number in range(5)
+        for number in range(7)
         for event in (planned(number, partition), planned_check(number, *partitions))
     ]
     assert all(map(storage._is_plan, events))
     plain = SqliteEventLogStorage(str(tmp_path / "plain"))
-    plain.store_event_batch(events)
-    event_log.store_event_batch(events)
-    # Of a second run, when the tables are known.
-    plain.store_event_batch(events[:4])
-    event_log.store_event_batch(events[:4])
+    plain.store_event_batch(events[:10])
+    event_log.store_event_batch(events[:10])
+    # Later, when the tables of the databases are known.
+    plain.store_event_batch(events[10:])
+    event_log.store_event_batch(events[10:])
 
     for shard in (RUN, "index"):
         assert contents(event_log, shard) == contents(plain, shard)
