@@ -1,8 +1,10 @@
 """Actions in Dagster: an asset for each, which plans by default and applies in the job `apply_actions`."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 from typing import Any
 
@@ -13,6 +15,7 @@ from assets.alerts import alert_on_failure
 from assets.keys import relation_key
 from assets.ops import POOL
 from assets.sensors import event_key
+from assets.shops import by_shop, settings_of, shop_of
 from assets.specs import code_reference
 from dbt_like_sql.runner import Action, Project
 from pipelines.actions.kinds import call_of, parameters_of
@@ -80,26 +83,32 @@ def outbox_specs() -> list[dg.AssetSpec]:
     ]
 
 
-def action_assets(project: Project) -> dg.AssetsDefinition:
+def action_assets(
+    project: Project, partitions: dg.PartitionsDefinition[str] | None = None
+) -> dg.AssetsDefinition:
     """Return the definition of all actions."""
 
     @dg.multi_asset(
         name=OP,
-        specs=[_spec(project, action) for action in project.actions.values()],
+        specs=by_shop([_spec(project, action) for action in project.actions.values()], partitions),
+        partitions_def=partitions,
         can_subset=True,
-        pool=POOL,
+        pool=None if partitions else POOL,
         hooks={alert_on_failure},
     )
     def actions(context: dg.AssetExecutionContext, config: ActionsConfig) -> Iterator[Any]:
         chosen = [name for name in project.actions if action_key(name) in context.selected_asset_keys]
         if config.rows and len(chosen) != 1:
             raise dg.Failure("rows are for one action. Select its asset alone.", allow_retries=False)
+        settings = settings_of(context.run)
         problems: list[str] = []
         for name in chosen:
             try:
-                definition = _definition(project, name, config)
+                definition = _definition(project, name, config, settings)
                 events = (
-                    _applied(context, definition, config, problems) if config.apply else _planned(definition)
+                    _applied(context, settings, definition, config, problems)
+                    if config.apply
+                    else _planned(settings, definition, shop_of(context.run))
                 )
                 yield from events
             except RivoError as error:
@@ -110,23 +119,56 @@ def action_assets(project: Project) -> dg.AssetsDefinition:
     return actions
 
 
-def action_sensors(project: Project) -> list[dg.SensorDefinition]:
+def action_sensors(
+    project: Project, partitions: dg.PartitionsDefinition[str] | None = None
+) -> list[dg.SensorDefinition]:
     """Return a sensor for each action with a trigger: it runs `apply_actions` for that action after each event."""
-    return [_sensor(action) for action in project.actions.values() if action.trigger]
+    make = partial(_sensor_by_shop, partitions=partitions) if partitions else _sensor
+    return [make(action) for action in project.actions.values() if action.trigger]
+
+
+def _sensor_options(action: Action) -> dict[str, Any]:
+    return {
+        "name": f"apply_{action.name}",
+        "job": apply_actions,
+        "minimum_interval_seconds": _SENSOR_SECONDS,
+        "default_status": dg.DefaultSensorStatus.STOPPED,
+        "description": f"Applies the action {action.name}, within its limits, when the sensor {action.trigger} has "
+        "found new events. Turn both sensors on, and set `enabled: true` for the action.",
+    }
 
 
 def _sensor(action: Action) -> dg.SensorDefinition:
-    @dg.asset_sensor(
-        asset_key=event_key(str(action.trigger)),
-        name=f"apply_{action.name}",
-        job=apply_actions,
-        minimum_interval_seconds=_SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.STOPPED,
-        description=f"Applies the action {action.name}, within its limits, when the sensor {action.trigger} has found "
-        "new events. Turn both sensors on, and set `enabled: true` for the action.",
-    )
+    @dg.asset_sensor(asset_key=event_key(str(action.trigger)), **_sensor_options(action))
     def apply_after_event(_context: dg.SensorEvaluationContext, event: dg.EventLogEntry) -> dg.RunRequest:
         return dg.RunRequest(run_key=str(event.timestamp), asset_selection=[action_key(action.name)])
+
+    return apply_after_event
+
+
+def _sensor_by_shop(action: Action, partitions: dg.PartitionsDefinition[str]) -> dg.SensorDefinition:
+    """Return a sensor that sees the last event of each shop; Dagster's asset sensors see the last of all shops."""
+
+    @dg.sensor(**_sensor_options(action))
+    def apply_after_event(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        known = json.loads(context.cursor or "{}")
+        # The cursor from the time before RIVO_SHOPS was set is one position.
+        known = known if isinstance(known, dict) else dict.fromkeys(partitions.get_partition_keys(), known)
+        latest = context.instance.get_latest_storage_id_by_partition(
+            event_key(str(action.trigger)),
+            dg.DagsterEventType.ASSET_MATERIALIZATION,
+            set(partitions.get_partition_keys()),
+        )
+        new = {shop: position for shop, position in latest.items() if position > known.get(shop, 0)}
+        if not new:
+            return dg.SkipReason("No shop has new events.")
+        requests = [
+            dg.RunRequest(
+                run_key=f"{shop} {position}", asset_selection=[action_key(action.name)], partition_key=shop
+            )
+            for shop, position in sorted(new.items())
+        ]
+        return dg.SensorResult(requests, cursor=json.dumps({**known, **new}))
 
     return apply_after_event
 
@@ -154,11 +196,11 @@ def _spec(project: Project, action: Action) -> dg.AssetSpec:
     )
 
 
-def _definition(project: Project, name: str, config: ActionsConfig) -> Definition:
+def _definition(project: Project, name: str, config: ActionsConfig, settings: Settings) -> Definition:
     definition = from_project(project, name)
     if not config.rows:
         return definition
-    known = parameters_of(definition.kind, call_of(definition.kind, Settings.load()))
+    known = parameters_of(definition.kind, call_of(definition.kind, settings))
     for row in config.rows:
         for column, value in row.items():
             if ADDRESS.search(str(value)) or (column in known and known[column].is_personal):
@@ -171,23 +213,30 @@ def _definition(project: Project, name: str, config: ActionsConfig) -> Definitio
     return replace(definition, read=lambda _connection: (columns, rows), where="the config of the run")
 
 
-def _planned(definition: Definition) -> Iterator[dg.AssetObservation]:
-    with desk(Settings.load()) as looked:
+def _planned(settings: Settings, definition: Definition, shop: str) -> Iterator[dg.AssetObservation]:
+    with desk(settings) as looked:
         plan = looked.plan(definition)
     yield dg.AssetObservation(
-        action_key(definition.name), description="Planned only.", metadata=_totals(plan)
+        action_key(definition.name),
+        description="Planned only.",
+        metadata=_totals(plan),
+        partition=shop or None,
     )
 
 
 def _applied(
-    context: dg.AssetExecutionContext, definition: Definition, config: ActionsConfig, problems: list[str]
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    definition: Definition,
+    config: ActionsConfig,
+    problems: list[str],
 ) -> Iterator[dg.MaterializeResult]:
     if definition.disabled:
         context.log.info(definition.disabled)
         if config.rows or len(context.selected_asset_keys) == 1:
             raise RivoError(definition.disabled)
         return
-    with applying(Settings.load(), context.log.info) as acting:
+    with applying(settings, context.log.info) as acting:
         applied = apply(acting, definition, Watcher(context.log.info), retry_refused=config.retry_refused)
     assert applied
     for entry in applied.problems[:_MAX_PROBLEMS]:
@@ -236,7 +285,7 @@ def ask(context: dg.OpExecutionContext, config: RetrieveConfig) -> None:
             f"list is {config.list_name!r}. It must be one of {', '.join(NOUNS)}.", allow_retries=False
         )
     try:
-        row = retrieve(Settings.load(), config.list_name, str(config.id))
+        row = retrieve(settings_of(context.run), config.list_name, str(config.id))
     except RivoError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     personal = {column.name for column in ENDPOINTS[config.list_name].columns if column.personal}
@@ -245,6 +294,7 @@ def ask(context: dg.OpExecutionContext, config: RetrieveConfig) -> None:
         dg.AssetObservation(
             dg.AssetKey(["rivo", config.list_name]),
             description=f"{NOUNS[config.list_name]} {row.id} as Rivo returns it now",
+            partition=shop_of(context.run) or None,
             metadata={
                 "row": dg.MetadataValue.json({name: _plain(value) for name, value in shown.items()}),
                 "differs_from_the_warehouse_in": ", ".join(row.differences) or "nothing",
@@ -257,13 +307,19 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int | float | str | list | dict) else str(value)
 
 
-@dg.job(
-    executor_def=dg.in_process_executor,
-    description="Asks Rivo for one customer or VIP tier, and compares it with the warehouse. Changes nothing.",
-)
-def retrieve_row() -> None:
-    """Ask Rivo for one row."""
-    ask()
+def retrieve_job(partitions: dg.PartitionsDefinition[str] | None = None) -> dg.JobDefinition:
+    """Return the job that asks Rivo for one row."""
+
+    @dg.job(
+        name="retrieve_row",
+        executor_def=dg.in_process_executor,
+        partitions_def=partitions,
+        description="Asks Rivo for one customer or VIP tier, and compares it with the warehouse. Changes nothing.",
+    )
+    def retrieve_row() -> None:
+        ask()
+
+    return retrieve_row
 
 
 apply_actions = dg.define_asset_job(

@@ -6,10 +6,11 @@ import dagster as dg
 
 from assets.actions import action_assets, action_sensors, outbox_specs
 from assets.alerts import alert_on_run_failure
-from assets.jobs import JOBS, daily_schedule
+from assets.freshness import freshness_checks, freshness_sensors
+from assets.jobs import jobs, sync_schedules
 from assets.ops import sync_assets
 from assets.sensors import event_sensors, event_specs
-from assets.shops import shop_partitions
+from assets.shops import by_shop, shop_partitions
 from assets.specs import rivo_specs
 from dbt_like_sql.runner import Project, load_project
 from pipelines.settings import Settings
@@ -23,14 +24,19 @@ def definitions(settings: Settings, project: Project) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *rivo_specs(),
-            *event_specs(),
-            *outbox_specs(),
+            *by_shop([*event_specs(), *outbox_specs()], partitions),
             sync_assets(project, partitions),
-            action_assets(project),
+            action_assets(project, partitions),
         ],
-        jobs=JOBS,
-        schedules=[daily_schedule(settings)],
-        sensors=[*event_sensors(settings), *action_sensors(project), alert_on_run_failure],
+        asset_checks=freshness_checks(partitions),
+        jobs=jobs(partitions),
+        schedules=sync_schedules(settings),
+        sensors=[
+            *event_sensors(settings),
+            *action_sensors(project, partitions),
+            *freshness_sensors(partitions),
+            alert_on_run_failure,
+        ],
         executor=dg.in_process_executor,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.shop_sensors import evaluate_shops
 from pipelines.settings import Settings
 from pipelines.webhooks.deliveries import Arrived, arrived, last_position
 from runs.shop import shop_to_sync
@@ -29,6 +30,9 @@ def delivery_sensor(
     An asset sensor on `rivo_events/vip_tier_changed` looks five seconds later, but reports each change once, whether
     a webhook announced it or a sync found it.
 
+    With several shops, each has a run of its own, in its partition: the job must be partitioned by
+    `assets.shops.shop_partitions(Settings.load())`, as jobs of this project's assets are.
+
     Args:
         name: name of the sensor.
         job: the job to run.
@@ -46,19 +50,23 @@ def delivery_sensor(
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        warehouse = shop_to_sync(Settings.load()).warehouse
+        return evaluate_shops(context, evaluate)
+
+    def evaluate(settings: Settings, cursor: str | None, partition: str | None) -> dg.SensorResult:
+        warehouse = shop_to_sync(settings).warehouse
         latest = last_position(warehouse)
-        if context.cursor is None:
+        if cursor is None:
             return dg.SensorResult(skip_reason="Deliveries are reported from now on.", cursor=str(latest))
         # The positions of a journal that was deleted begin at 1 again.
-        since = int(context.cursor) if int(context.cursor) <= latest else 0
+        since = int(cursor) if int(cursor) <= latest else 0
         new = [each for each in arrived(warehouse, topics, since) if each.position <= latest]
         if not new:
             return dg.SensorResult(skip_reason="No webhook has arrived.", cursor=str(latest))
         config = run_config(new)
         if config is None:
             return dg.SensorResult(skip_reason="No delivery is for this job.", cursor=str(latest))
-        request = dg.RunRequest(run_config=config, asset_selection=list(assets) if assets else None)
+        selection = list(assets) if assets else None
+        request = dg.RunRequest(run_config=config, asset_selection=selection, partition_key=partition)
         return dg.SensorResult([request], cursor=str(latest))
 
     return evaluate_tick

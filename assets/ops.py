@@ -20,7 +20,7 @@ from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections, one_transaction
 from assets.keys import PUBLISHED, raw_key, relation_key
 from assets.materializations import FINGERPRINT, Result, results
-from assets.shops import by_shop, settings_of
+from assets.shops import by_shop, project_of, settings_of, shop_of
 from assets.specs import node_specs, published_spec, raw_specs
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
@@ -145,9 +145,10 @@ def _run(
         observer.notice(sentence)
         context.log.warning(sentence)
 
+    settings = settings_of(context.run)
+    project = project_of(project, settings)
     plan = _plan(context, config, observer.progress, notice, project)
     plan = _without_lists(plan, loaded_before(context.run, context.instance))
-    settings = settings_of(context.run)
     keys = list(context.assets_def.keys)
     if deleted := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
         context.log.info(
@@ -200,20 +201,35 @@ def _plan(
         with_pages=True,
         # A run without lists was started by a person, who expects that what was selected is built.
         everything=not lists,
-        shown=_shown(context.instance, [node.relation for node in nodes]),
+        shown=_shown(context.instance, [node.relation for node in nodes], shop_of(context.run)),
     )
 
 
-def _shown(instance: dg.DagsterInstance, relations: Sequence[str]) -> dict[str, str]:
-    """Return the fingerprint in the last materialization of each table that has one."""
+def _shown(instance: dg.DagsterInstance, relations: Sequence[str], shop: str) -> dict[str, str]:
+    """Return the fingerprint in the last materialization of each table that has one, with several shops of the shop."""
     by_key = {relation_key(relation): relation for relation in relations}
     found = {}
-    for record in instance.get_asset_records(list(by_key)):
-        entry = record.asset_entry
-        if entry.last_materialization and (last := entry.last_materialization.asset_materialization):
-            fingerprint = last.metadata.get(FINGERPRINT)
-            found[by_key[entry.asset_key]] = str(fingerprint.value) if fingerprint else ""
+    for last in _last_materializations(instance, list(by_key), shop):
+        fingerprint = last.metadata.get(FINGERPRINT)
+        found[by_key[last.asset_key]] = str(fingerprint.value) if fingerprint else ""
     return found
+
+
+def _last_materializations(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey], shop: str
+) -> Iterator[dg.AssetMaterialization]:
+    events: list[dg.EventLogEntry | dg.EventLogRecord | None]
+    if shop:
+        # The record of an asset has the last materialization of any shop.
+        filters = [dg.AssetRecordsFilter(key, asset_partitions=[shop]) for key in keys]
+        events = [
+            record for each in filters for record in instance.fetch_materializations(each, limit=1).records
+        ]
+    else:
+        events = [record.asset_entry.last_materialization for record in instance.get_asset_records(keys)]
+    for event in events:
+        if event and event.asset_materialization:
+            yield event.asset_materialization
 
 
 def _without_lists(plan: Plan, loaded: Set[str]) -> Plan:

@@ -22,7 +22,8 @@ import dagster as dg
 
 from assets.delivery_sensors import EVERY_SECONDS
 from assets.keys import relation_key
-from pipelines.load.recent_events import MOST_PAGES, largest_id
+from assets.shop_sensors import Evaluate, evaluate_shops
+from pipelines.load.recent_events import MOST_PAGES, has_row, largest_id
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from pipelines.webhooks.deliveries import Arrived, arrived, last_position
@@ -36,7 +37,7 @@ from runs.recent_events import (
     recent_events,
     tier_changes,
 )
-from runs.shop import shop_to_sync
+from runs.shop import shop_to_read, shop_to_sync
 from runs.waiting import is_applying
 
 GROUP = "rivo_events"
@@ -53,6 +54,12 @@ _DESCRIPTIONS = {
         "two syncs, only upgrades that Rivo rewards with points can be seen, or all changes with webhooks."
     ),
 }
+_LISTS = {
+    "points_earned": "points_events",
+    "points_redeemed": "points_redemptions",
+    "vip_tier_changed": "points_events",
+}
+"""The list whose ids are in the cursor of a sensor."""
 _DEPS = {
     "points_earned": [dg.AssetKey(["rivo", "points_events"])],
     "points_redeemed": [dg.AssetKey(["rivo", "points_redemptions"])],
@@ -85,6 +92,8 @@ class _Tick:
 
     settings: Settings
     warehouse: Warehouse
+    partition: str | None
+    """The shop's partition; None with one shop."""
     known: dict[str, Any]
     """The cursor that the last tick left."""
     now: datetime
@@ -98,15 +107,13 @@ class _Tick:
     """Position of the last delivery, of any topic, when the tick began."""
 
     @classmethod
-    def of(cls, settings: Settings, warehouse: Warehouse, cursor: str | None) -> _Tick:
+    def of(cls, settings: Settings, warehouse: Warehouse, cursor: str | None, partition: str | None) -> _Tick:
         """Return the beginning of a tick."""
-        known = json.loads(cursor) if cursor else {}
-        # A cursor without webhooks is the last id alone.
-        known = {"since_id": known} if isinstance(known, int) else known
-        tick = cls(settings, warehouse, known, datetime.now(UTC), _obstacle(warehouse))
+        tick = cls(settings, warehouse, partition, _known(cursor), datetime.now(UTC), _obstacle(warehouse))
         if not tick.uses_webhooks:
             return tick
         latest = last_position(warehouse)
+        known = tick.known
         first, reported = known.get("first_position", latest), known.get("position", latest)
         # The positions of a journal that was deleted begin at 1 again.
         first, reported = (first, reported) if reported <= latest else (0, 0)
@@ -142,7 +149,13 @@ class _Tick:
         return dg.SensorResult(skip_reason="No webhook has arrived.", cursor=json.dumps(cursor))
 
 
-_Evaluate = Callable[[_Tick], dg.SensorResult | dg.SkipReason]
+_Look = Callable[[_Tick], dg.SensorResult | dg.SkipReason]
+
+
+def _known(cursor: str | None) -> dict[str, Any]:
+    known = json.loads(cursor) if cursor else {}
+    # A cursor without webhooks is the last id alone.
+    return {"since_id": known} if isinstance(known, int) else known
 
 
 def event_sensors(settings: Settings) -> list[dg.SensorDefinition]:
@@ -156,28 +169,49 @@ def event_sensors(settings: Settings) -> list[dg.SensorDefinition]:
     ]
 
 
-def _sensor(name: str, evaluate: _Evaluate, settings: Settings) -> dg.SensorDefinition:
-    at_once = " At once when a webhook has arrived." if settings.webhook_secrets else ""
+def _sensor(name: str, look: _Look, settings: Settings) -> dg.SensorDefinition:
+    has_webhooks = any(settings.of_shop(shop).webhook_secrets for shop in settings.shop_names or ("",))
+    at_once = " At once when a webhook has arrived." if has_webhooks else ""
 
     @dg.sensor(
         name=name,
         description=f"{_DESCRIPTIONS[name]} Sends at most {MOST_PAGES} requests every "
         f"{_EVERY_SECONDS // 60} minutes.{at_once}",
-        minimum_interval_seconds=EVERY_SECONDS if settings.webhook_secrets else _EVERY_SECONDS,
+        minimum_interval_seconds=EVERY_SECONDS if has_webhooks else _EVERY_SECONDS,
         default_status=dg.DefaultSensorStatus.STOPPED,
     )
     def evaluate_tick(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        settings = Settings.load()
+        return evaluate_shops(
+            context,
+            _evaluate(look),
+            belongs=lambda shop, cursor: _belongs(shop, _LISTS[name], cursor),
+            # Of a shop without webhooks, if others have them: those make the sensor tick every few seconds.
+            seconds_between=lambda shop: _EVERY_SECONDS if has_webhooks and not shop.webhook_secrets else 0,
+        )
+
+    return evaluate_tick
+
+
+def _evaluate(look: _Look) -> Evaluate:
+    def evaluate(
+        settings: Settings, cursor: str | None, partition: str | None
+    ) -> dg.SensorResult | dg.SkipReason:
         shop = shop_to_sync(settings)
         if shop.is_demo:
-            return dg.SkipReason("RIVO_API_KEY is not set, and the demo has no events.")
+            return dg.SkipReason(f"{settings.variable('api_key')} is not set, and the demo has no events.")
         if not shop.warehouse.exists:
             return dg.SkipReason(
                 f"There is no warehouse at {shop.warehouse} yet. Run a sync first: events after it are reported."
             )
-        return evaluate(_Tick.of(settings, shop.warehouse, context.cursor))
+        return look(_Tick.of(settings, shop.warehouse, cursor, partition))
 
-    return evaluate_tick
+    return evaluate
+
+
+def _belongs(settings: Settings, name: str, cursor: str) -> bool:
+    """Return whether the last row that a cursor names is in a shop's warehouse."""
+    warehouse, since_id = shop_to_read(settings).warehouse, _known(cursor).get("since_id")
+    return since_id is not None and warehouse.exists and has_row(warehouse, name, since_id)
 
 
 def _obstacle(warehouse: Warehouse) -> str | None:
@@ -190,7 +224,7 @@ def _obstacle(warehouse: Warehouse) -> str | None:
     return None
 
 
-def _by_id(name: str, trigger: Trigger, prefix: str) -> _Evaluate:
+def _by_id(name: str, trigger: Trigger, prefix: str) -> _Look:
     def evaluate(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
         new = tick.arrived(prefix, tick.position)
         if not new and not tick.is_due:
@@ -206,7 +240,7 @@ def _by_id(name: str, trigger: Trigger, prefix: str) -> _Evaluate:
         if metadata and tick.uses_webhooks:
             metadata["deliveries"] = len(new)
         cursor = _polled(tick, {"since_id": found.last_id, **tick.next_position(new)}, found.has_more)
-        return _result(name, metadata, json.dumps(cursor) if tick.uses_webhooks else str(found.last_id))
+        return _result(tick, name, metadata, json.dumps(cursor) if tick.uses_webhooks else str(found.last_id))
 
     return evaluate
 
@@ -224,7 +258,7 @@ def _tier_changes(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
             return dg.SkipReason(tick.obstacle) if tick.obstacle else tick.quiet()
         cursor = {**tick.known, **tick.next_position(new)}
         nothing_else = {"moves_found_by_sync": 0, "upgrades_rewarded_since": 0}
-        return _result("vip_tier_changed", {**nothing_else, **_announced(new)}, json.dumps(cursor))
+        return _result(tick, "vip_tier_changed", {**nothing_else, **_announced(new)}, json.dumps(cursor))
     known = tick.known
     since = datetime.fromisoformat(known["observed_at"]) if known.get("observed_at") else None
     since_id = known.get("since_id", largest_id(tick.warehouse, TIER_REWARDED.list))
@@ -246,7 +280,7 @@ def _tier_changes(tick: _Tick) -> dg.SensorResult | dg.SkipReason:
             **_metadata(rewarded, since_id),
             **(_announced(new) if tick.uses_webhooks else {}),
         }
-    return _result("vip_tier_changed", metadata, json.dumps(_polled(tick, cursor, rewarded.has_more)))
+    return _result(tick, "vip_tier_changed", metadata, json.dumps(_polled(tick, cursor, rewarded.has_more)))
 
 
 def _is_announced(move: TierMove, deliveries: Sequence[Arrived]) -> bool:
@@ -301,12 +335,17 @@ def _metadata(found: RecentEvents, since_id: int) -> dict[str, Any]:
     }
 
 
-def _result(name: str, metadata: dict[str, Any] | None, cursor: str) -> dg.SensorResult:
+def _result(tick: _Tick, name: str, metadata: dict[str, Any] | None, cursor: str) -> dg.SensorResult:
     if metadata is None:
         return dg.SensorResult(skip_reason="No new rows.", cursor=cursor)
     return dg.SensorResult(
         asset_events=[
-            dg.AssetMaterialization(event_key(name), description=_DESCRIPTIONS[name], metadata=metadata)
+            dg.AssetMaterialization(
+                event_key(name),
+                description=_DESCRIPTIONS[name],
+                metadata=metadata,
+                partition=tick.partition,
+            )
         ],
         cursor=cursor,
     )

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
 from assets.instance.private import PARTITION_TAG
+from assets.schedule import SyncSchedule
+from dbt_like_sql.runner import Project, ProjectError, load_project
+from dbt_like_sql.runner.shop_seeds import shop_seed_files
+from pipelines.errors import SettingsError
 from pipelines.settings import Settings
+from pipelines.shop_settings import is_demo_name
+from runs.demo_shops import with_demo_settings
+
+_MOST_NAMES = 10
 
 
 def shop_partitions(settings: Settings) -> dg.StaticPartitionsDefinition | None:
@@ -40,3 +48,31 @@ def settings_of(run: dg.DagsterRun) -> Settings:
         SettingsError: a setting is invalid, or RIVO_SHOPS no longer names the shop.
     """
     return Settings.load().of_shop(shop_of(run))
+
+
+def project_of(project: Project, settings: Settings) -> Project:
+    """Return the project with the seeds of a shop; the same one if the shop has no seeds of its own.
+
+    Raises:
+        SettingsError: a file of the shop has an error.
+    """
+    try:
+        if not shop_seed_files(project.root).get(settings.shop):
+            return project
+        return load_project(project.root, settings.shop)
+    except ProjectError as error:
+        raise SettingsError(str(error)) from None
+
+
+def schedule_of(settings: Settings, name: str) -> SyncSchedule:
+    """Return the schedule of a shop's syncs, by its own settings or those of its demo."""
+    own = settings.of_shop(name)
+    if own.api_key is None and is_demo_name(name):
+        own = with_demo_settings(own)
+    return SyncSchedule(" ".join(own.sync_cron.split()), own.timezone)
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return the first names of shops for a sentence, and how many there are beside them."""
+    more = len(names) - _MOST_NAMES
+    return f"{', '.join(names[:_MOST_NAMES])}{f' and {more} more' if more > 0 else ''}"

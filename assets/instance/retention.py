@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.event_log import SqlEventLogStorage
+import sqlalchemy as sa
+from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from assets.instance.private import add_run_tags
@@ -23,8 +24,8 @@ def delete_old_runs(
 ) -> int:
     """Tag the current run as one of this project, and delete this project's runs older than `keep_days` days.
 
-    Deletes the oldest runs first, and never one that holds the last materialization of an asset in `keys`. With 0
-    days, deletes none.
+    Deletes the oldest runs first, and never one that holds the last materialization of an asset in `keys`, with
+    several shops that of each shop. With 0 days, deletes none.
 
     Returns:
         the number of runs deleted.
@@ -32,20 +33,13 @@ def delete_old_runs(
     add_run_tags(instance, run_id, _OURS)
     if not keep_days:
         return 0
-    old = instance.get_runs(
-        dg.RunsFilter(
-            tags=_OURS, statuses=_ENDED, created_before=datetime.now(UTC) - timedelta(days=keep_days)
-        ),
-        limit=_MOST_DELETED + len(keys),
-        ascending=True,
-    )
-    if not old:
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    old = dg.RunsFilter(tags=_OURS, statuses=_ENDED, created_before=before)
+    if not instance.get_runs(old, limit=1):
         return 0
-    materializations = [
-        record.asset_entry.last_materialization for record in instance.get_asset_records(keys)
-    ]
-    needed = {event.run_id for event in materializations if event}
-    deleted = [run.run_id for run in old if run.run_id not in needed][:_MOST_DELETED]
+    needed = _last_materializations(instance, keys)
+    oldest = instance.get_runs(old, limit=_MOST_DELETED + len(needed), ascending=True)
+    deleted = [run.run_id for run in oldest if run.run_id not in needed][:_MOST_DELETED]
     for run_id in deleted:
         instance.delete_run(run_id)
     storage = instance.event_log_storage
@@ -56,3 +50,23 @@ def delete_old_runs(
                 AssetCheckExecutionsTable.delete().where(AssetCheckExecutionsTable.c.run_id.in_(deleted))
             )
     return len(deleted)
+
+
+def _last_materializations(instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]) -> set[str]:
+    """Return the ids of the runs in which the assets were last made: each partition of an asset, or all of it."""
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqlEventLogStorage):
+        entries = [record.asset_entry for record in instance.get_asset_records(keys)]
+        return {entry.last_materialization.run_id for entry in entries if entry.last_materialization}
+    # Dagster's record of an asset names one materialization, whatever partition it was of.
+    events = SqlEventLogStorageTable.c
+    last = (
+        sa.select(sa.func.max(events.id))
+        .where(
+            events.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            events.asset_key.in_([key.to_string() for key in keys]),
+        )
+        .group_by(events.asset_key, events.partition)
+    )
+    with storage.index_connection() as connection:
+        return set(connection.scalars(sa.select(events.run_id).distinct().where(events.id.in_(last))))

@@ -156,7 +156,7 @@ class OpenSqliteEventLogStorage(SqliteEventLogStorage):
                 inserted = connection.execute(SqlEventLogStorageTable.insert(), row).inserted_primary_key
                 assert inserted is not None
                 if check := _planned_check(event):
-                    checks.append(_execution_of(check, row, inserted[0]))
+                    checks += _executions_of(check, row, inserted[0])
                 else:
                     self._store_asset_event(connection, event, inserted[0])
             if checks:
@@ -226,24 +226,30 @@ def _planned_check(event: EventLogEntry) -> AssetCheckEvaluationPlanned | None:
 
 
 def _is_plan(event: EventLogEntry) -> bool:
-    if check := _planned_check(event):
-        return check.partitions_subset is None
-    return event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    return (
+        _planned_check(event) is not None
+        or event.dagster_event_type == DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+    )
 
 
-def _execution_of(
+def _executions_of(
     check: AssetCheckEvaluationPlanned, row: Mapping[str, Any], event_id: int
-) -> dict[str, Any]:
-    return {
-        "asset_key": check.asset_key.to_string(),
-        "check_name": check.check_name,
-        "partition": None,
-        "run_id": row["run_id"],
-        "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
-        "evaluation_event": row["event"],
-        "evaluation_event_timestamp": row["timestamp"],
-        "evaluation_event_storage_id": event_id,
-    }
+) -> list[dict[str, Any]]:
+    """Return the rows of a planned check, one for each partition that it is planned for."""
+    subset = check.partitions_subset
+    return [
+        {
+            "asset_key": check.asset_key.to_string(),
+            "check_name": check.check_name,
+            "partition": partition,
+            "run_id": row["run_id"],
+            "execution_status": AssetCheckExecutionRecordStatus.PLANNED.value,
+            "evaluation_event": row["event"],
+            "evaluation_event_timestamp": row["timestamp"],
+            "evaluation_event_storage_id": event_id,
+        }
+        for partition in (subset.get_partition_keys() if subset else [None])
+    ]
 
 
 def _open(address: str) -> Engine:

@@ -99,6 +99,23 @@ def largest_id(warehouse: Warehouse, name: str) -> int | None:
     return (found or 0) if synced else None
 
 
+def has_row(warehouse: Warehouse, name: str, row_id: int) -> bool:
+    """Return whether a list has a row of this id in the published warehouse or in the recent-events file.
+
+    Raises:
+        WarehouseError: a file cannot be read.
+    """
+    for file in (warehouse, warehouse.recent_events):
+        if file.exists:
+            with file.read() as connection:
+                try:
+                    if scalar(connection, f"select count(*) from {RAW}.{name} where id = ?", [row_id]):
+                        return True
+                except duckdb.CatalogException:
+                    continue
+    return False
+
+
 def _load(
     settings: Settings,
     warehouse: Warehouse,

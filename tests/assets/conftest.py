@@ -12,6 +12,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import ProgramOptions
 from tests.harness.dagster import DagsterStore, open_dagster_store
 from tests.harness.prepared import prepare_once
+from tests.harness.shops import Shops, open_shops
 
 KEY = "shpka-secret-0123456789abcdef"
 OPTIONS = ProgramOptions(seed=7, customers=80, months=6)
@@ -41,3 +42,10 @@ def store(synced: Path, tmp_path: Path) -> Iterator[DagsterStore]:
     shutil.copytree(synced, folder)
     with open_dagster_store(folder, OPTIONS, KEY) as store:
         yield store
+
+
+@pytest.fixture
+def shops(synced: Path, tmp_path: Path) -> Iterator[Shops]:
+    """Two shops, each with a copy of that folder's warehouse, and a Dagster instance without runs."""
+    with open_shops(tmp_path / "shops", synced / "rivo.duckdb", OPTIONS) as shops:
+        yield shops

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from assets.actions import action_assets, action_key, action_sensors, apply_actions, retrieve_row
+from assets.actions import action_assets, action_key, action_sensors, apply_actions, retrieve_job
 from assets.definitions import defs
 from assets.sensors import event_key
 from dbt_like_sql.runner import Project, load_project
@@ -126,13 +126,15 @@ def test_retrieve_shows_a_row_without_personal_values(store: DagsterStore) -> No
     customer = next(iter(store.objects("customers").values()))["attributes"]
     for name, id in (("customers", customer["id"]), ("vip_tiers", next(iter(store.objects("vip_tiers"))))):
         config = {"ops": {"ask": {"config": {"list_name": name, "id": id}}}}
-        result = retrieve_row.execute_in_process(instance=store.instance, run_config=config)
+        result = retrieve_job().execute_in_process(instance=store.instance, run_config=config)
         [event] = [each for each in result.all_events if each.event_type_value == "ASSET_OBSERVATION"]
         text = str(event.asset_observation_data.asset_observation.metadata)
         assert str(id) in text
         assert customer["email"] not in text
     config = {"ops": {"ask": {"config": {"list_name": "customers", "id": 1}}}}
-    result = retrieve_row.execute_in_process(instance=store.instance, run_config=config, raise_on_error=False)
+    result = retrieve_job().execute_in_process(
+        instance=store.instance, run_config=config, raise_on_error=False
+    )
     assert "Rivo has no customer '1'" in failure(result)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -39,15 +40,22 @@ class Webhook:
         self.url = f"http://127.0.0.1:{self.server.server_port}/services/T0/secret-path"
 
 
-@pytest.fixture
-def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+@contextmanager
+def served_webhook() -> Iterator[Webhook]:
+    """Serve a receiver of alerts inside a `with` block."""
     webhook = Webhook()
     thread = threading.Thread(target=webhook.server.serve_forever, daemon=True)
     thread.start()
-    monkeypatch.setenv("RIVO_ALERT_URL", webhook.url)
     yield webhook
     webhook.server.shutdown()
     thread.join()
+
+
+@pytest.fixture
+def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    with served_webhook() as webhook:
+        monkeypatch.setenv("RIVO_ALERT_URL", webhook.url)
+        yield webhook
 
 
 def log_of(store: DagsterStore, run_id: str) -> str:

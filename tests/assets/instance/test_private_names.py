@@ -128,6 +128,7 @@ PRIVATE_NAMES = [
         NO_PLAN,
         "storage.py",
         columns=(
+            "id",
             "run_id",
             "event",
             "dagster_event_type",
@@ -180,8 +181,20 @@ PRIVATE_NAMES = [
     PrivateName(
         "dagster._core.storage.tags.PARENT_RUN_ID_TAG", RESUME, "retries.py", value="dagster/parent_run_id"
     ),
+    PrivateName(
+        "dagster._core.storage.tags.PARTITION_NAME_TAG",
+        "with several shops, runs and alerts do not know their shop",
+        "retries.py",
+        value="dagster/partition",
+    ),
     PrivateName(f"{INSTANCE}.get_records_for_run", RESUME, "retries.py", ("run_id", "of_type")),
     # private.py
+    PrivateName(
+        "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationTargetMaterializationData",
+        "with several shops, late ones are not reported",
+        "private.py",
+        ("storage_id", "run_id", "timestamp"),
+    ),
     PrivateName(
         "dagster._utils.schedules.cron_string_iterator",
         "the definitions do not load: freshness policies are computed from the ticks of RIVO_SYNC_CRON",

@@ -51,24 +51,27 @@ def event_log(tmp_path: Path) -> Iterator[OpenSqliteEventLogStorage]:
     opened.dispose()
 
 
-def planned(number: int) -> EventLogEntry:
-    """Return the event of a planned table."""
+def planned(number: int, partition: str | None = None) -> EventLogEntry:
+    """Return the event of a planned table, or of a partition of it."""
     event = dg.DagsterEvent(
         dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED.value,
         "a_job",
-        event_specific_data=AssetMaterializationPlannedData(dg.AssetKey(["marts", str(number)])),
+        event_specific_data=AssetMaterializationPlannedData(dg.AssetKey(["marts", str(number)]), partition),
     )
     return entry(event)
 
 
-def planned_check(number: int) -> EventLogEntry:
-    """Return the event of a planned check."""
+def planned_check(number: int, *partitions: str) -> EventLogEntry:
+    """Return the event of a planned check, or of partitions of it."""
+    subset = dg.StaticPartitionsDefinition(["de", "fr"]).subset_with_partition_keys(partitions)
     event = dg.DagsterEvent(
         dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value,
         "a_job",
         step_key="sync",
         event_specific_data=AssetCheckEvaluationPlanned(
-            asset_key=dg.AssetKey(["marts", str(number)]), check_name="not_null"
+            asset_key=dg.AssetKey(["marts", str(number)]),
+            check_name="not_null",
+            partitions_subset=subset if partitions else None,
         ),
     )
     return entry(event)
@@ -104,16 +107,23 @@ def test_batch_is_written_in_one_transaction(
     assert len(event_log.all_asset_keys()) == 300
 
 
+@pytest.mark.parametrize("partitions", [(), ("fr",), ("de", "fr")])
 def test_plan_of_a_run_is_stored_as_dagster_stores_it(
-    event_log: OpenSqliteEventLogStorage, tmp_path: Path
+    event_log: OpenSqliteEventLogStorage, tmp_path: Path, partitions: tuple[str, ...]
 ) -> None:
-    events = [event for number in range(5) for event in (planned(number), planned_check(number))]
+    partition = partitions[0] if partitions else None
+    events = [
+        event
+        for number in range(7)
+        for event in (planned(number, partition), planned_check(number, *partitions))
+    ]
+    assert all(map(storage._is_plan, events))
     plain = SqliteEventLogStorage(str(tmp_path / "plain"))
-    plain.store_event_batch(events)
-    event_log.store_event_batch(events)
-    # Of a second run, when the tables are known.
-    plain.store_event_batch(events[:4])
-    event_log.store_event_batch(events[:4])
+    plain.store_event_batch(events[:10])
+    event_log.store_event_batch(events[:10])
+    # Later, when the tables of the databases are known.
+    plain.store_event_batch(events[10:])
+    event_log.store_event_batch(events[10:])
 
     for shard in (RUN, "index"):
         assert contents(event_log, shard) == contents(plain, shard)
