@@ -38,6 +38,7 @@ def freshness_policy(cron: str, timezone: str) -> dg.FreshnessPolicy:
     return dg.FreshnessPolicy.time_window(fail_window=gap + _FAIL_AFTER, warn_window=gap + _WARN_AFTER)
 
 
+@cache
 def longest_gap(cron: str, timezone: str) -> timedelta:
     """Return the longest time between two consecutive syncs."""
     ticks = islice(cron_ticks(datetime(2026, 1, 1, tzinfo=UTC), cron, timezone), _TICKS)
