@@ -238,7 +238,7 @@ def test_models_suggests_the_nearest_name_for_a_mistyped_one(
     monkeypatch.setenv("RIVO_API_KEY", KEY)
     monkeypatch.setenv("RIVO_WAREHOUSE", str(tmp_path / "rivo.duckdb"))
     # Parsed once for all cases.
-    monkeypatch.setattr("dbt_like_sql.runner.load_project", lambda shop: project())
+    monkeypatch.setattr("dbt_like_sql.runner.load_project", lambda shop="": project())
     monkeypatch.setattr("sys.argv", ["rivo", "models", *arguments.split()])
 
     with pytest.raises(SystemExit) as ended:
