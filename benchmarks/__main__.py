@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.large import growth, models, queries
+from benchmarks.shops import shops
 from cli import exits
 from pipelines.network import Connection
 
@@ -227,6 +228,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "growth": growth,
     "queries": queries,
     "daily": daily,
+    "shops": shops,
 }
 
 
