@@ -291,7 +291,7 @@ class Settings(BaseSettings):
             if made := _valid(partial(_without_sources, type(self), given), _namer(name), problems):
                 made._shop = name
                 self._by_shop[name] = made
-        problems += _same_account(self._by_shop)
+        problems += [*_same_account(self._by_shop), *_mixed_with_demos(self._by_shop)]
 
 
 @cache
@@ -337,6 +337,17 @@ def _same_account(by_shop: Mapping[str, Settings]) -> list[str]:
                 f"{variable(name, 'api_key')}: {other} and {name} have the same key, and a key belongs to one shop"
             )
     return problems
+
+
+def _mixed_with_demos(by_shop: Mapping[str, Settings]) -> list[str]:
+    """Return a sentence if some of the shops are demos: all shops are read together, too."""
+    demos = [name for name, settings in by_shop.items() if is_demo_name(name) and settings.api_key is None]
+    if not demos or len(demos) == len(by_shop):
+        return []
+    return [
+        f"RIVO_SHOPS: {', '.join(demos)} without a key would be simulated, and simulated data must not mix with that "
+        "of other shops"
+    ]
 
 
 def _beside(warehouse: str, name: str) -> str:

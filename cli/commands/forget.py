@@ -63,7 +63,29 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool, choice: S
     code = for_each(shops, of_shop)
     if len(unknown) == len(shops):
         raise RivoError("No shop knows this person, or no longer. Nothing was changed.")
+    _forget_in_union()
     sys.exit(code)
+
+
+def _forget_in_union() -> None:
+    """Write the file of all shops again, which has a copy of the person's rows.
+
+    Raises:
+        RivoError: it still has them.
+    """
+    from pipelines.errors import RivoError, command
+    from pipelines.settings import Settings
+    from runs.all_shops import refresh_united
+
+    try:
+        written = refresh_united(Settings.load())
+    except RivoError as error:
+        raise RivoError(
+            f"The person is still in the file of all shops, which could not be written again: {error} Then run "
+            f"`{command()} models all-shops`, or delete that file."
+        ) from None
+    if written:
+        click.echo(f"\n{written} was written again without the person.")
 
 
 def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cli import exits
+from cli.commands.all_shops import all_shops
 from cli.shops import ShopChoice, for_each, shop_options
 from cli.terminal.interrupts import Signalled
 
@@ -35,6 +36,9 @@ def models() -> None:
     SELECTORS follow dbt's syntax: name, +name (and everything it is built from), name+ (and everything built from
     it), tag:x, or a folder such as marts or models/marts. Quote several together, or repeat the option.
     """
+
+
+models.add_command(all_shops)
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:

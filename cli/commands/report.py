@@ -35,7 +35,8 @@ class Month(click.ParamType):
     epilog="""\b
 Examples:
   rivo report --open
-  rivo report --month 2026-09 --output september.html"""
+  rivo report --month 2026-09 --output september.html
+  rivo report --all-shops --open"""
 )
 @click.option(
     "--month", type=Month(), metavar="YYYY-MM", help="The month to report. Default: the last complete one."
@@ -53,24 +54,53 @@ def report(month: date | None, output: Path | None, choice: ShopChoice, *, shows
 
     The page needs no server and no network, and holds totals only. Every sync writes it too, for the last complete
     month. Print it from the browser: it takes two A4 pages.
+
+    With --all-shops, also a page that compares the shops, such as data/all_shops.report.html: by default for the last
+    complete month that every shop has.
     """
     shops = choice.all()
-    if len(shops) > 1 and output:
+    if not choice.every or len(shops) == 1:
+        sys.exit(for_each(shops, lambda settings: _write(settings, month, output, shows=shows)))
+    if output:
         raise click.UsageError("--output is for one shop at a time: add --shop NAME.")
-    sys.exit(for_each(shops, lambda settings: _write(settings, month, output, shows=shows)))
+    code = for_each(shops, lambda settings: _write(settings, month, None, shows=False))
+    click.secho("\nall shops", bold=True)
+    _compare(month, shows=shows)
+    sys.exit(code)
 
 
 def _write(settings: Settings, month: date | None, output: Path | None, *, shows: bool) -> None:
-    import webbrowser
-
     from cli.terminal.html_files import html_file
-    from cli.terminal.tables import short
     from runs.report.writing import write_report
     from runs.shop import shop_to_read
 
     name = f"report-{month:%Y-%m}.html" if month else "report.html"
     path = html_file(output, name) if output else None
     written = write_report(shop_to_read(settings), month=month, path=path)
+    _show(written, shows=shows)
+
+
+def _compare(month: date | None, *, shows: bool) -> None:
+    """Write the page that compares all shops."""
+    from pipelines.settings import Settings
+    from pipelines.warehouse import Warehouse
+    from runs.all_shops import shops_to_read
+    from runs.report.comparison import write_comparison
+
+    settings = Settings.load()
+    written, missing = write_comparison(
+        shops_to_read(settings), Warehouse.of_setting(settings.united), month=month
+    )
+    if missing:
+        click.echo(f"Without figures: {', '.join(missing)}.", err=True)
+    _show(written, shows=shows)
+
+
+def _show(written: Path, *, shows: bool) -> None:
+    import webbrowser
+
+    from cli.terminal.tables import short
+
     if written.is_file():
         click.echo(f"Wrote {short(written)}, {written.stat().st_size / 1000:,.0f} KB.")
     if shows and not webbrowser.open(written.resolve().as_uri()):

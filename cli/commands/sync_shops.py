@@ -24,7 +24,10 @@ from cli.shops import worst
 from cli.terminal.interrupts import STOPS, Signalled
 from cli.terminal.shops_console import ShopsConsole
 from cli.terminal.sync_report import as_text, failed_before, report_of_shops, stopped_before
+from cli.terminal.tables import plain
 from dbt_like_sql.runner import load_project
+from pipelines.errors import RivoError
+from pipelines.settings import Settings
 
 
 @dataclass
@@ -122,10 +125,25 @@ def sync_shops(names: Sequence[str], choices: SyncChoices, signalled: Signalled,
                 pool.stop(signalled() or signal.SIGINT)
     documents = {name: pool.documents[name] for name in names}
     code = worst(document["exit_code"] for document in documents.values())
+    if any((document.get("warehouse") or {}).get("published") for document in documents.values()):
+        code = worst((code, _refresh_union(console)))
     console.summary(documents)
     if as_json:
         sys.stdout.write(as_text(report_of_shops(documents, code, console.seconds)))
     return code
+
+
+def _refresh_union(console: ShopsConsole) -> int:
+    """Write the file of all shops again, if there is one; return an exit code."""
+    from runs.all_shops import refresh_united
+
+    try:
+        if written := refresh_united(Settings.load()):
+            console.say(f"{written} was written again.")
+    except RivoError as error:
+        console.say(f"[red]Problem[/red]  The file of all shops is as it was: {plain(str(error))}")
+        return exits.FAILED
+    return exits.DONE
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from cli.terminal.query_session import QuerySession, is_ended, split
 from cli.terminal.tables import counted, short, terminal
 from pipelines.errors import RivoError
 from pipelines.sql import scalar
+from pipelines.warehouse import AllShops
 
 PROMPT = "rivo> "
 _LEAVE = ("exit", "quit", ".quit", ".exit")
@@ -110,14 +111,18 @@ class Prompt:
         self._session.show(" from ".join(["show tables", *arguments]))
 
     def _greet(self) -> None:
-        relations = (
-            "(select 1 from duckdb_tables() union all select 1 from duckdb_views() where not internal)"
-        )
-        count = scalar(self._session.connection, f"select count(*) from {relations}")
-        self._say(f"{short(self._session.warehouse)}, {self._data()}, {counted(count, 'table')}.")
+        tables = "information_schema.tables where table_catalog = current_database()"
+        count = scalar(self._session.connection, f"select count(*) from {tables}")
+        self._say(f"{self._place()}, {self._data()}, {counted(count, 'table')}.")
         self._say(
             "End a statement with ; and Enter. `.tables` lists the tables, `.help` helps, Ctrl-D leaves."
         )
+
+    def _place(self) -> str:
+        warehouse = self._session.warehouse
+        if isinstance(warehouse, AllShops):
+            return f"{counted(len(warehouse.published), 'shop')} ({', '.join(warehouse.published)})"
+        return short(warehouse)
 
     def _data(self) -> str:
         observed_at = self._session.observed_at

@@ -51,7 +51,8 @@ def _nearest_tables(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     known = [
         f"{schema}.{table}"
         for schema, table in connection.execute(
-            "select table_schema, table_name from information_schema.tables order by all"
+            "select table_schema, table_name from information_schema.tables "
+            "where table_catalog = current_database() order by all"
         ).fetchall()
     ]
     bare = name.split(".")[-1].strip('"').lower()

@@ -12,17 +12,22 @@ from cli.terminal import query_formats
 from cli.terminal.query_errors import sentence
 from cli.terminal.table_list import asks_for_tables, search_all_schemas
 from cli.terminal.tables import counted, print_result, shortened, terminal
-from pipelines.sql import scalar
-from pipelines.warehouse import RAW, Warehouse
+from pipelines.sql import quoted, scalar
+from pipelines.warehouse import RAW, AllShops, Warehouse
 
 TABLE_ROWS = 200
 """Maximum number of rows that a table shows."""
+_FILES = "select database_name from duckdb_databases() where path is not null"
+"""Names of the database files that are open: one, or one for each shop."""
 
 
 class QuerySession:
-    """A read-only connection to the published warehouse, for queries that name tables with or without their schema."""
+    """A read-only connection to the published warehouse, for queries that name tables with or without their schema.
 
-    def __init__(self, warehouse: Warehouse, spill: str) -> None:
+    It can be the warehouses of all shops as one.
+    """
+
+    def __init__(self, warehouse: Warehouse | AllShops, spill: str) -> None:
         self.warehouse = warehouse
         self._spill = spill
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -45,11 +50,11 @@ class QuerySession:
 
     @property
     def observed_at(self) -> datetime | None:
-        """Time of the newest data; None before the first complete read of a list."""
-        found: datetime | None = scalar(
-            self.connection, f"select max(observed_at) from {RAW}.sync_log where complete"
-        )
-        return found
+        """Time of the newest data, or the earliest such time of several shops; None before the first complete read."""
+        files = self.connection.execute(_FILES).fetchall()
+        newest = "select max(observed_at) from {}.{}.sync_log where complete"
+        times = [scalar(self.connection, newest.format(quoted(name), RAW)) for [name] in files]
+        return None if None in times else min(times)
 
     def follow(self) -> bool:
         """Reopen the warehouse if a sync has published since it was opened. Return whether it was reopened."""
@@ -89,7 +94,7 @@ class QuerySession:
 
 
 @contextmanager
-def query_session(warehouse: Warehouse) -> Iterator[QuerySession]:
+def query_session(warehouse: Warehouse | AllShops) -> Iterator[QuerySession]:
     """Open the published warehouse for queries.
 
     Raises:

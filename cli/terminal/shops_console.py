@@ -15,7 +15,7 @@ from cli.terminal.pipes import DeafConsole
 from cli.terminal.tables import counted, plain
 from pipelines.errors import command
 
-_QUERY = "select shop, month, members_total, points_issued from reports.rpt_program_monthly order by all"
+_QUERY = "select shop, month, members_end, points_issued from reports.rpt_program_monthly order by all"
 
 
 class ShopsConsole:
@@ -31,7 +31,7 @@ class ShopsConsole:
             if self._console.is_terminal and not self._console.is_dumb_terminal
             else None
         )
-        self._print(f"Syncing {counted(len(names), 'shop')}, {at_once} at a time.")
+        self.say(f"Syncing {counted(len(names), 'shop')}, {at_once} at a time.")
 
     def __enter__(self) -> ShopsConsole:
         if self._live:
@@ -55,7 +55,7 @@ class ShopsConsole:
 
     def note(self, shop: str, sentence: str) -> None:
         """Print a warning about a shop."""
-        self._print(f"{shop:<{self._width}}  [yellow]{plain(sentence)}[/yellow]")
+        self.say(f"{shop:<{self._width}}  [yellow]{plain(sentence)}[/yellow]")
 
     def done(self, shop: str, document: Mapping[str, Any]) -> None:
         """Print what became of a shop, from the document of its sync."""
@@ -63,9 +63,9 @@ class ShopsConsole:
         self._refresh()
         colour = {exits.DONE: "green", exits.FAILED: "red"}.get(document["exit_code"], "yellow")
         outcome = f"[{colour}]{document['outcome']}[/{colour}]"
-        self._print(f"[bold]{shop:<{self._width}}[/bold]  {outcome}{_facts(document)}")
+        self.say(f"[bold]{shop:<{self._width}}[/bold]  {outcome}{_facts(document)}")
         for problem in document["problems"]:
-            self._print(f"{'':<{self._width}}  [red]Problem[/red]  {plain(problem)}")
+            self.say(f"{'':<{self._width}}  [red]Problem[/red]  {plain(problem)}")
 
     def summary(self, documents: Mapping[str, Mapping[str, Any]]) -> None:
         """Print how many shops were published, and a query to try."""
@@ -74,11 +74,12 @@ class ShopsConsole:
         ]
         failed = [name for name, each in documents.items() if each["exit_code"] != exits.DONE]
         text = f"{len(published)} of {counted(len(documents), 'shop')} published in {self.seconds:.0f} s"
-        self._print(f"\n{text}; not done: {', '.join(failed)}." if failed else f"\n{text}.")
+        self.say(f"\n{text}; not done: {', '.join(failed)}." if failed else f"\n{text}.")
         if published:
-            self._print(f'\nTry:\n  {command()} query --all-shops "{_QUERY}"')
+            self.say(f'\nTry:\n  {command()} query --all-shops "{_QUERY}"')
 
-    def _print(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line."""
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def _refresh(self) -> None:

@@ -15,9 +15,11 @@ SCHEMAS = ("reports", "marts", "intermediate", "staging", "seeds", "rivo_actions
 
 _SHOW_TABLES = re.compile(r'\s*show\s+tables(?:\s+from\s+("?)(?P<schema>\w+)\1)?\s*;?\s*', re.IGNORECASE)
 _RELATIONS = """
-select schema_name, table_name, comment, true as is_counted from duckdb_tables() where not internal
+select schema_name, table_name, comment, true as is_counted from duckdb_tables()
+where not internal and database_name = current_database()
 union all
-select schema_name, view_name, comment, false as is_counted from duckdb_views() where not internal
+select schema_name, view_name, comment, false as is_counted from duckdb_views()
+where not internal and database_name = current_database()
 """
 
 

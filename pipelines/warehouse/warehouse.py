@@ -18,10 +18,10 @@ Journals, small SQLite files that no sync replaces, are beside it too: `rivo.out
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import duckdb
@@ -33,6 +33,7 @@ from pipelines.shop_settings import SCHEMAS
 from pipelines.warehouse.build import Build, building, is_being_built
 from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
+from pipelines.warehouse.reading import reading_config, restrict
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
 
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
@@ -126,17 +127,24 @@ class Warehouse:
         except (OSError, UnicodeDecodeError):
             return ""
 
-    def write_report(self, content: bytes, name: str = "") -> Path:
+    def report_file(self, name: str = "") -> Path:
+        """Return the file of a report page beside the published file, whether or not it exists."""
+        return report_path(self.path, name)
+
+    def write_report(self, content: bytes, name: str = "", *, readers_of: Sequence[Warehouse] = ()) -> Path:
         """Write a report page beside the published file, for the people who may read that, and return its path.
+
+        With `readers_of`, it is for those who may read these warehouses instead.
 
         Raises:
             RivoError: the file cannot be written.
         """
-        page = report_path(self.path, name)
+        page = self.report_file(name)
+        files = [each.path for each in readers_of or (self,)]
         write_whole(
             page,
             content,
-            permissions_of=self.path,
+            permissions_of=min(files, key=lambda file: (file.stat().st_mode & 0o777).bit_count()),
             advice="Check the permissions of the folder, and the space that is left.",
         )
         return page
@@ -184,21 +192,11 @@ class Warehouse:
                 "without it a simulated demo shop, in one to two minutes."
             )
         refuse_foreign(self.path)
-        config: dict[str, Any] = {
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            # Otherwise SQL could read a Python variable as a table.
-            "python_enable_replacements": False,
-        }
-        if spill:
-            config["temp_directory"] = spill
         try:
-            connection = duckdb.connect(str(self.path), read_only=True, config=config)
+            connection = duckdb.connect(str(self.path), read_only=True, config=reading_config(spill))
         except duckdb.Error as error:
             raise unreadable(self.path, error) from None
-        connection.execute("set global TimeZone = 'UTC'")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
+        restrict(connection)
         return connection
 
     def build(self, *, is_fresh: bool = False) -> AbstractContextManager[Build]:

@@ -6,8 +6,7 @@ from datetime import date
 
 import duckdb
 
-from pipelines.errors import RivoError, command
-from runs.report.figures import figures
+from runs.report.figures import read_figures
 from runs.report.page import page
 
 __all__ = ["report"]
@@ -33,13 +32,4 @@ def report(
     Raises:
         RivoError: the warehouse has no figures, none of that month, or other tables than this release builds.
     """
-    try:
-        found = figures(connection, month)
-    except (duckdb.CatalogException, duckdb.BinderException) as error:
-        # DuckDB adds the text of the query, and suggestions.
-        missing = str(error).partition("\n")[0].rstrip("!")
-        raise RivoError(
-            f"The warehouse lacks a table or column that the page shows ({missing}). An earlier release, or a changed "
-            f"project, built it. Run `{command()} models build --all`, then this command again."
-        ) from None
-    return page(found, currency=currency, is_demo=is_demo, last=last)
+    return page(read_figures(connection, month), currency=currency, is_demo=is_demo, last=last)

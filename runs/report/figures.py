@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from pipelines.errors import RivoError
+from pipelines.errors import RivoError, command
 from runs.pictures import rows, tier_order
 from runs.pictures.tiers import Matrix, matrix
 from runs.report.to_do import ToDo, to_do
@@ -72,12 +72,24 @@ class Figures:
     findings: Sequence[str] = ()
 
 
-def figures(connection: duckdb.DuckDBPyConnection, month: date | None = None) -> Figures:
+def read_figures(connection: duckdb.DuckDBPyConnection, month: date | None = None) -> Figures:
     """Read the figures of a month; by default the last complete one, or the present one if none is complete.
 
     Raises:
-        RivoError: the warehouse has no figures of that month.
+        RivoError: the warehouse has no figures of that month, or other tables than this release builds.
     """
+    try:
+        return _figures(connection, month)
+    except (duckdb.CatalogException, duckdb.BinderException) as error:
+        # DuckDB adds the text of the query, and suggestions.
+        missing = str(error).partition("\n")[0].rstrip("!")
+        raise RivoError(
+            f"The warehouse lacks a table or column that the page shows ({missing}). An earlier release, or a changed "
+            f"project, built it. Run `{command()} models build --all`, then this command again."
+        ) from None
+
+
+def _figures(connection: duckdb.DuckDBPyConnection, month: date | None) -> Figures:
     [clock] = rows(connection, "select *, local_date as today from intermediate.int_clock")
     if clock["observed_at"] is None:
         raise RivoError("There is nothing to report yet: no list has been read completely. Run `make sync`.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cache
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dbt_like_sql.runner.masking import masked
@@ -55,28 +55,39 @@ def page(found: Figures, *, currency: str, is_demo: bool, last: str = "") -> str
         is_demo: whether the shop is simulated, which the page then says.
         last: the page written before; drawings of rows that have not changed are taken from it.
     """
-    shown = _Shown(currency)
-    style = (_HERE / "page.css").read_text(encoding="utf-8")
-    style = page_css() + style + tiers.ramp_css()
-    return _template().render(
+    return render(
+        "page.html.j2",
+        tiers.ramp_css(),
         f=found,
-        show=shown,
+        show=Shown(currency),
         tiles=tiles(found),
-        style=Markup(style),  # noqa: S704 our own file
-        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         charts=_charts(found, last),
         most_members=max((row["members"] for row in found.tiers), default=0),
-        local=_local(found.observed_at, found.timezone),
+        local=local_time(found.observed_at, found.timezone),
         last_year=date(found.month.year - 1, found.month.month, 1),
         is_demo=is_demo,
         arrows=tiers.ARROWS,
         label=tiers.label,
-        trust=_trust(found.checks),
+        trust=trust(found.checks),
+    )
+
+
+def render(template: str, more_style: str, **shown: Any) -> str:
+    """Return a page of a template, in the style of all report pages and with more of its own."""
+    style = page_css() + (_HERE / "page.css").read_text(encoding="utf-8") + more_style
+    return (
+        _templates()
+        .get_template(template)
+        .render(
+            style=Markup(style),  # noqa: S704 our own files
+            style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
+            **shown,
+        )
     )
 
 
 @cache
-def _template() -> Template:
+def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -89,7 +100,7 @@ def _template() -> Template:
         "day": lambda day: f"{day:%d %b %Y}",
         "text": _text,
     }
-    return environment.get_template("page.html.j2")
+    return environment
 
 
 def _text(value: str) -> str:
@@ -97,7 +108,7 @@ def _text(value: str) -> str:
     return masked(value.replace("'", "’").replace('"', "”"), "")
 
 
-class _Shown:
+class Shown:
     """Formats figures. Each is a <data> element: its value is exact, and `data-figure` names what it is."""
 
     def __init__(self, currency: str) -> None:
@@ -205,10 +216,11 @@ def _drawn(name: str, draw: Callable[[], Picture | None], rows: object, last: st
     return Markup(picture.svg(name).replace("<svg ", f'<svg data-rows="{name}-{key}" ', 1))  # noqa: S704
 
 
-def _local(moment: datetime, timezone: str) -> str:
+def local_time(moment: datetime, timezone: str) -> str:
+    """Return a time in a shop's time zone: 05 October 2026, 08:00 Europe/Berlin."""
     return f"{moment.astimezone(ZoneInfo(timezone)):%d %B %Y, %H:%M} {timezone}"
 
 
-def _trust(checks: dict[str, int] | Any) -> Sequence[int]:
+def trust(checks: Mapping[str, int]) -> Sequence[int]:
     """Return how many checks ask for attention, and how many there are."""
     return checks.get("attention", 0), sum(checks.values())

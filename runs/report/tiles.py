@@ -1,4 +1,4 @@
-"""The six tiles at the top of the report page."""
+"""The figures that matter most: six tiles at the top of the report page, and what the page of all shops compares."""
 
 from __future__ import annotations
 
@@ -93,9 +93,36 @@ _TILES = (
 )
 
 
+_MORE = (
+    _Definition("points_issued", "Points issued", "count", "points_issued", "", {}, adds_up=True),
+    _Definition("points_redeemed", "Points redeemed", "count", "points_redeemed", "", {}, adds_up=True),
+    _Definition("face_value", "Worth of the points outstanding", "money", "face_value", "", {}),
+)
+_COMPARED = (
+    *("members", "active_rate", "points_issued", "points_redeemed", "burn_ratio", "member_redemption_rate"),
+    *("points_outstanding", "face_value", "value_used"),
+)
+"""The figures in which shops are compared, by name and in order."""
+
+
 def tiles(found: Figures) -> list[Tile]:
     """Return the six tiles of the chosen month."""
     return [_tile(definition, found) for definition in _TILES]
+
+
+def compared_titles() -> list[str]:
+    """Return the titles of the figures in which shops are compared."""
+    return [definition.title for definition in _compared()]
+
+
+def compared(found: Figures) -> list[Tile]:
+    """Return the figures in which shops are compared, of one shop."""
+    return [_tile(definition, found) for definition in _compared()]
+
+
+def _compared() -> list[_Definition]:
+    by_name = {definition.name: definition for definition in (*_TILES, *_MORE)}
+    return [by_name[name] for name in _COMPARED]
 
 
 def _tile(definition: _Definition, found: Figures) -> Tile:

@@ -18,9 +18,8 @@ class Receiver:
     """A receiver that can be killed and started again at the same port, beside the warehouse at `path`."""
 
     def __init__(self, path: Path, **variables: str) -> None:
-        self._env = environment(
-            path.parent, RIVO_WAREHOUSE=str(path), RIVO_WEBHOOK_SECRET=SECRET, **variables
-        )
+        usual = {"RIVO_WAREHOUSE": str(path), "RIVO_WEBHOOK_SECRET": SECRET}
+        self._env = environment(path.parent, **(usual | variables))
         self._port = 0
         self.said = ""
         self.start()
@@ -40,13 +39,16 @@ class Receiver:
             text=True,
         )
         assert self.process.stderr
-        said = self.process.stderr.readline()
-        listening = re.search(r"http://127\.0\.0\.1:(\d+)/webhooks", said)
-        assert listening, said + self.process.stderr.read()
+        listening = None
+        while not listening:
+            line = self.process.stderr.readline()
+            assert line, self.said
+            listening = re.search(r"http://127\.0\.0\.1:(\d+)(/\w+)?/webhooks", line)
+            self.said += "" if listening else line
         self._port = int(listening[1])
 
     def stop(self) -> str:
-        """Send SIGTERM, and return what it wrote after the first line of its last start."""
+        """Send SIGTERM, and return what it wrote but for the line that says where it listens."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         if self.process.stderr:

@@ -177,3 +177,39 @@ def test_thousand_deliveries_through_two_kills_are_kept_exactly_once(receiver: R
             loaded = load_deliveries(work, settings)
             assert (loaded.rows_new, loaded.rows_total) == (expected, 1000)
             work.publish()
+
+
+def test_several_shops_have_an_address_and_a_secret_each(path: Path) -> None:
+    variables = {
+        "RIVO_SHOPS": "de,fr,it",
+        "RIVO_WEBHOOK_SECRET": "",
+        "RIVO_SHOP_DE_WEBHOOK_SECRET": SECRET,
+        "RIVO_SHOP_FR_WEBHOOK_SECRET": "whsec-of-fr-0123456789",
+    }
+    with receiving(path, **variables) as receiver:
+        base = receiver.url.removesuffix("/webhooks")
+        de, fr = (
+            Sender(f"{base}/de/webhooks", SECRET),
+            Sender(f"{base}/fr/webhooks", "whsec-of-fr-0123456789"),
+        )
+        assert [de.send(event(1)), fr.send(event(1)), de.send(event(2))] == [200] * 3
+        assert Sender(f"{base}/fr/webhooks", SECRET).send(event(3)) == 401
+        assert [Sender(f"{base}/{path}", SECRET).send(event(3)) for path in ("webhooks", "it/webhooks")] == [
+            404
+        ] * 2
+        said = receiver.stop()
+    shops = path.parent / "shops"
+    found = {
+        name: journal(shops / f"{name}.duckdb", "select object_id from deliveries order by 1")
+        for name in ("de", "fr")
+    }
+    assert found == {"de": [(1,), (2,)], "fr": [(1,)]}
+    assert "fr: Refused a delivery" in said
+
+
+def test_shop_without_a_secret_is_named_and_the_others_receive(path: Path) -> None:
+    with receiving(
+        path, RIVO_SHOPS="de,fr", RIVO_WEBHOOK_SECRET="", RIVO_SHOP_DE_WEBHOOK_SECRET=SECRET
+    ) as receiver:
+        assert Sender(receiver.url.replace("/webhooks", "/de/webhooks"), SECRET).send(event(1)) == 200
+        assert "RIVO_SHOP_FR_WEBHOOK_SECRET is not set" in receiver.said
