@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 import sqlalchemy as sa
 
+from assets.instance.home import open_instance
+from assets.instance.retention import delete_old_runs
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, serve
 from tests.harness.store import Store
@@ -102,3 +106,35 @@ def test_postgres_storage_lets_a_person_be_erased(synced: Synced) -> None:
     for file in (folder / "dagster").rglob("*"):
         assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
     assert os.environ.get("DAGSTER_POSTGRES_URL") is None
+
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["de", "fr"]))
+def of_shop() -> None:
+    """An asset with a partition for each shop."""
+
+
+def test_postgres_storage_keeps_the_last_run_of_each_shop(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("HOME", str(tmp_path)), ("POSTGRES_URL", postgres.url), ("STORAGE_URL", "")):
+        monkeypatch.setenv(f"DAGSTER_{name}", value)
+    with open_instance() as instance:
+        ours = {"rivo-warehouse/run": "true"}
+        first, second, third = [
+            dg.materialize([of_shop], instance=instance, partition_key=shop, tags=ours).run_id
+            for shop in ("de", "fr", "fr")
+        ]
+        with postgres.connection() as connection:
+            old = sa.text(
+                "update runs set create_timestamp = now() - interval '91 days' where run_id in (:a, :b)"
+            )
+            connection.execute(old, {"a": first, "b": second})
+
+        deleted = delete_old_runs(instance, third, [of_shop.key], 90)
+
+        assert deleted == 1
+        assert [bool(instance.get_run_by_id(run_id)) for run_id in (first, second, third)] == [
+            True,
+            False,
+            True,
+        ]

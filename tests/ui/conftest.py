@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -52,10 +52,12 @@ class DagsterUI:
 
     def use_key(self, key: str) -> None:
         """Set the key for the runs that begin from now on."""
-        lines = [
-            line for line in self.settings.read_text().splitlines() if not line.startswith("RIVO_API_KEY")
-        ]
-        self.settings.write_text("\n".join([*lines, f"RIVO_API_KEY={key}", ""]))
+        self.write_setting("RIVO_API_KEY", key)
+
+    def write_setting(self, name: str, value: str) -> None:
+        """Set a setting for the runs that begin from now on."""
+        lines = [line for line in self.settings.read_text().splitlines() if not line.startswith(f"{name}=")]
+        self.settings.write_text("\n".join([*lines, f"{name}={value}", ""]))
 
     def ask(self, query: str, **variables: Any) -> Any:
         """Query Dagster's GraphQL API, which the pages themselves use."""
@@ -71,33 +73,44 @@ class DagsterUI:
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
     """Two syncs by `rivo sync`, then `rivo dev`, with a sandbox store of their own."""
     home = tmp_path_factory.mktemp("ui")
-    settings = home / "settings"
-    pictures = Path(os.environ.get("UI_PICTURES", home / "pictures"))
-    pictures.mkdir(parents=True, exist_ok=True)
     with open_store(home / "rivo.duckdb", ProgramOptions(customers=300)) as store:
-        settings.write_text(
-            f"RIVO_API_URL={store.server.url}\nRIVO_WAREHOUSE={store.path}\nRIVO_RATE_LIMIT=1000\n"
-            f"RIVO_PATIENCE_SECONDS=5\nRIVO_OWNERS=team:loyalty\nDAGSTER_HOME={home}/dagster\n"
-        )
-        port = _free_port()
-        ui = DagsterUI(f"http://127.0.0.1:{port}", settings, store.server.key, home, pictures)
-        ui.use_key(ui.key)
-        own = {
-            name: value for name, value in os.environ.items() if not name.startswith(("RIVO_", "DAGSTER_"))
-        }
-        environment = own | {"RIVO_ENV_FILE": str(settings), "DO_NOT_TRACK": "1"}
-        # Five weeks between two syncs, so that there are moves to draw.
-        for now in (datetime(2026, 8, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)):
-            store.server.now = now
-            done = run_command([RIVO, "sync"], environment, PROJECT)
-            assert done.returncode == 0, done.stdout + done.stderr
-        with _rivo_dev(ui, environment):
+        settings = f"RIVO_API_URL={store.server.url}\nRIVO_RATE_LIMIT=1000\nRIVO_PATIENCE_SECONDS=5\n"
+        settings += f"RIVO_OWNERS=team:loyalty\nRIVO_API_KEY={store.server.key}\n"
+
+        def sync(environment: dict[str, str]) -> None:
+            # Five weeks between two syncs, so that there are moves to draw.
+            for now in (datetime(2026, 8, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)):
+                store.server.now = now
+                done = run_command([RIVO, "sync"], environment, PROJECT)
+                assert done.returncode == 0, done.stdout + done.stderr
+
+        with rivo_dev(home, settings, store.server.key, sync) as ui:
             yield ui
 
 
 @contextmanager
-def _rivo_dev(ui: DagsterUI, environment: dict[str, str]) -> Iterator[None]:
-    """Run `rivo dev` for the length of a `with` block."""
+def rivo_dev(
+    home: Path,
+    settings: str,
+    key: str = "",
+    prepare: Callable[[dict[str, str]], None] = lambda _environment: None,
+) -> Iterator[DagsterUI]:
+    """Run `rivo dev` for the length of a `with` block, with these lines of settings and everything in a folder.
+
+    Args:
+        home: the folder, where the warehouse is rivo.duckdb.
+        settings: lines of the settings file.
+        key: the key in it.
+        prepare: called before the UI starts, with the environment of `rivo`.
+    """
+    file = home / "settings"
+    file.write_text(f"{settings}RIVO_WAREHOUSE={home}/rivo.duckdb\nDAGSTER_HOME={home}/dagster\n")
+    pictures = Path(os.environ.get("UI_PICTURES", home / "pictures"))
+    pictures.mkdir(parents=True, exist_ok=True)
+    ui = DagsterUI(f"http://127.0.0.1:{_free_port()}", file, key, home, pictures)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("RIVO_", "DAGSTER_"))}
+    environment = own | {"RIVO_ENV_FILE": str(file), "DO_NOT_TRACK": "1"}
+    prepare(environment)
     log = ui.home / "dev.log"
     server = subprocess.Popen(
         [RIVO, "dev", "--port", ui.url.rpartition(":")[2]],
@@ -109,7 +122,7 @@ def _rivo_dev(ui: DagsterUI, environment: dict[str, str]) -> Iterator[None]:
     )
     try:
         _wait_for(ui, server, log)
-        yield
+        yield ui
     finally:
         os.killpg(server.pid, signal.SIGTERM)
         try:
