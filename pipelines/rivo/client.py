@@ -69,8 +69,7 @@ class Client:
         requests: number of requests sent so far, retries included.
         requests_of: the same by list, with the title of the list as the key.
         latency: moving average of the response time, in seconds.
-        observed_at: the `Date` header of the first response, in UTC, or the local time if it has none; None before the
-            first response.
+        observed_at: the `Date` header of the first response, in UTC, or the local time if it has none; None before it.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from runs.report.comparison import write_comparison
 from runs.report.writing import write_report
 from runs.shop import Shop
 from tests.dbt_like_sql.models.stores import question_warehouse
+from tests.harness.offline_page import assert_fits_a_phone, opened_offline
 from tests.harness.settings import make_settings
 
 SHOPS = ("de", "fr", "us_west")
@@ -37,15 +38,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest, browser: Browser, file: Path) -> Iterator[Page]:
     """The page with scripts off and without a network; it fails if the browser complains about anything."""
-    context = browser.new_context(java_script_enabled=False, offline=True, color_scheme=request.param)
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("requestfailed", lambda failed: said.append(failed.url))
-    page.goto(file.as_uri())
-    yield page
-    assert said == []
-    context.close()
+    with opened_offline(browser, file, request.param) as page:
+        yield page
 
 
 def test_comparison_has_a_row_for_each_shop_with_its_figures_side_by_side(page: Page) -> None:
@@ -57,12 +51,7 @@ def test_comparison_has_a_row_for_each_shop_with_its_figures_side_by_side(page: 
 
 
 def test_comparison_needs_no_sideways_scrolling_on_a_phone(page: Page) -> None:
-    page.set_viewport_size({"width": 390, "height": 800})
-    for element in page.locator("h1, h2, tbody th, td, td svg").all():
-        box = element.bounding_box()
-        assert box
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+    assert_fits_a_phone(page, "h1, h2, tbody th, td, td svg")
 
 
 def test_comparison_opens_the_page_of_a_shop(page: Page) -> None:

@@ -13,6 +13,7 @@ from pipelines.warehouse import Warehouse
 from runs.report.writing import write_report
 from runs.shop import Shop
 from tests.dbt_like_sql.models.stores import question_warehouse
+from tests.harness.offline_page import assert_fits_a_phone, opened_offline
 from tests.harness.settings import make_settings
 
 
@@ -26,15 +27,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["light", "dark"])
 def report(request: pytest.FixtureRequest, browser: Browser, file: Path) -> Iterator[Page]:
     """The page with scripts off and without a network; it fails if the browser complains about anything."""
-    context = browser.new_context(java_script_enabled=False, offline=True, color_scheme=request.param)
-    page = context.new_page()
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("requestfailed", lambda failed: said.append(failed.url))
-    page.goto(file.as_uri())
-    yield page
-    assert said == []
-    context.close()
+    with opened_offline(browser, file, request.param) as page:
+        yield page
 
 
 def test_report_has_its_style_and_drawings_without_scripts_and_network(report: Page) -> None:
@@ -48,13 +42,7 @@ def test_report_has_its_style_and_drawings_without_scripts_and_network(report: P
 
 
 def test_report_needs_no_sideways_scrolling_on_a_phone(report: Page) -> None:
-    report.set_viewport_size({"width": 390, "height": 800})
-
-    for heading in report.locator("h1, h2, .tile, section > svg").all():
-        box = heading.bounding_box()
-        assert box
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= 390
+    assert_fits_a_phone(report, "h1, h2, .tile, section > svg")
 
 
 def test_report_takes_two_pages_of_paper(browser: Browser, file: Path, tmp_path: Path) -> None:
