@@ -112,10 +112,11 @@ def test_shops_with_one_schedule_share_daily_sync(monkeypatch: pytest.MonkeyPatc
 def test_each_time_zone_has_a_schedule_with_a_run_for_each_shop(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = with_shops(
         monkeypatch,
-        "de,at,us,demo_us",
+        "de,at,us,ny",
         de_timezone="Europe/Berlin",
         at_timezone="Europe/Berlin",
         us_timezone="America/New_York",
+        ny_timezone="America/New_York",
         us_sync_cron="30 */6 * * mon-fri",
     )
     repository = definitions(settings, project()).get_repository_def()
@@ -124,7 +125,6 @@ def test_each_time_zone_has_a_schedule_with_a_run_for_each_shop(monkeypatch: pyt
     assert set(schedules) == {
         "daily_sync_europe_berlin_0300",
         "daily_sync_america_new_york_30_xby6_x_x_montofri",
-        # The zone of the demo.
         "daily_sync_america_new_york_0300",
     }
     berlin: Any = schedules["daily_sync_europe_berlin_0300"]
@@ -138,6 +138,11 @@ def test_each_time_zone_has_a_schedule_with_a_run_for_each_shop(monkeypatch: pyt
     )
     keys = {request.run_key for request in (*requests, *berlin.evaluate_tick(later).run_requests)}
     assert len(keys) == 4, "a run key is used once"
+
+
+def test_schedules_of_demo_shops_follow_their_time_zones(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedules = sync_schedules(with_shops(monkeypatch, "demo_eu,demo_us"))
+    assert {schedule.execution_timezone for schedule in schedules} == {"Europe/Berlin", "America/New_York"}
 
 
 def test_schedules_of_equal_words_have_different_names(monkeypatch: pytest.MonkeyPatch) -> None:
