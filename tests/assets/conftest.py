@@ -11,8 +11,8 @@ import pytest
 from pipelines.rivo.endpoints import ENDPOINTS
 from sandbox import ProgramOptions
 from tests.harness.dagster import DagsterStore, open_dagster_store
+from tests.harness.dagster_shops import Shops, open_shops
 from tests.harness.prepared import prepare_once
-from tests.harness.shops import Shops, open_shops
 
 KEY = "shpka-secret-0123456789abcdef"
 OPTIONS = ProgramOptions(seed=7, customers=80, months=6)

@@ -18,8 +18,8 @@ from assets.shop_sensors import Cursors
 from pipelines.errors import RivoError
 from pipelines.settings import Settings
 from sandbox import Event
+from tests.harness.dagster_shops import SHOPS, Shops
 from tests.harness.deliveries import keep
-from tests.harness.shops import SHOPS, Shops
 
 
 class Ticks:

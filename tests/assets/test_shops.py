@@ -23,7 +23,7 @@ from assets.shops import project_of
 from pipelines.errors import SettingsError
 from pipelines.settings import PROJECT, Settings
 from tests.assets.test_alerts import Webhook, served_webhook
-from tests.harness.shops import SHOPS, Shops
+from tests.harness.dagster_shops import SHOPS, Shops
 from tests.harness.store import project
 
 RESUME = "dagster/is_resume_retry"

@@ -19,8 +19,8 @@ import pytest
 
 from sandbox import Server
 from tests.harness.prepared import prepare_once
+from tests.harness.rivo_shops import KEYS, TwoShops, two_stores
 from tests.harness.settings import RIVO
-from tests.harness.two_shops import KEYS, TwoShops, two_stores
 
 T = TypeVar("T")
 
