@@ -51,6 +51,11 @@ def names_of(shops: str) -> tuple[str, ...]:
     return names
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a shop."""
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
 def is_demo_name(name: str) -> bool:
     """Return whether a shop of this name without a key of its own is a demo: `demo`, `demo_eu`."""
     return name == "demo" or name.startswith("demo_")

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from runs.demo import demo_store
+from runs.demo import calls_of, demo_store
 from runs.shop import shop_to_read, shop_to_sync
 
 
@@ -58,6 +58,12 @@ def test_settings_of_shops_are_read_from_the_file_and_the_environment_wins(
     keys = [settings.of_shop(name).api_key for name in ("de", "fr")]
     assert [key and key.get_secret_value() for key in keys] == ["one", "three"]
     assert settings.of_shop("fr").timezone == "Asia/Tokyo"
+
+
+def test_warehouse_called_like_the_file_of_all_shops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, RIVO_WAREHOUSE="data/all_shops.duckdb")
+    with pytest.raises(SettingsError, match=r"RIVO_WAREHOUSE: all_shops\.duckdb is the file that unites"):
+        given(monkeypatch, RIVO_SHOPS="de,fr")
 
 
 @pytest.mark.parametrize(
@@ -149,6 +155,10 @@ def test_demo_shops_use_no_key_of_all_and_have_zones_and_currencies_of_their_own
         given(monkeypatch, RIVO_SHOP_DEMO_EU_API_KEY="of-a-test-shop")
 
 
+def test_single_demo_has_its_own_currency_whatever_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shop_to_sync(given(monkeypatch, RIVO_CURRENCY="EUR")).currency == "USD"
+
+
 def test_shop_without_a_key_can_be_read_but_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = given(monkeypatch, RIVO_SHOPS="de,fr").of_shop("fr")
     assert not shop_to_read(shop).is_demo
@@ -159,6 +169,7 @@ def test_shop_without_a_key_can_be_read_but_not_synced(monkeypatch: pytest.Monke
 
 
 def test_demo_stores_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len({calls_of(name) for name in ("", "demo", "demo_us")}) == 3
     with demo_store("demo_us") as us, demo_store("demo_other") as other:
         assert us.url != other.url
         assert us.now == other.now
