@@ -271,6 +271,13 @@ def _one(path: Path, sql: str) -> object:
     return value
 
 
+def test_release_says_that_the_file_of_all_shops_is_left(install: TwoShops) -> None:
+    assert install.rivo("models", "all-shops").returncode == 0
+    released = install.rivo("shops", "release", "de")
+    assert released.returncode == 0, released.stderr
+    assert "all_shops.duckdb is not written again" in released.stdout
+
+
 def test_stopped_sync_publishes_nothing_and_leaves_no_process(install: TwoShops) -> None:
     before = {name: install.file(name).read_bytes() for name in ("de", "fr")}
     with _slow(install, "de", "fr"):
