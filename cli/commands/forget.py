@@ -67,16 +67,24 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool, choice: S
             published.append(settings.shop)
         return code
 
-    code = for_each(shops, of_shop)
+    try:
+        code = for_each(shops, of_shop)
+    except UnknownPerson:
+        _forget_in_union(None)
+        raise
     if len(unknown) == len(shops):
+        # A command that was killed may have erased the person, and not have come to the file of all shops.
+        _forget_in_union(None)
         raise RivoError("No shop knows this person, or no longer. Nothing was changed.")
     if published:
         _forget_in_union("" if customer is None else _WITHOUT if code == exits.DONE else _STILL)
     sys.exit(code)
 
 
-def _forget_in_union(how: str) -> None:
+def _forget_in_union(how: str | None) -> None:
     """Write the file of all shops again, which has a copy of the person's rows; `how` ends the sentence about it.
+
+    Without `how`, nothing is printed.
 
     Raises:
         RivoError: it still has them.
@@ -92,7 +100,7 @@ def _forget_in_union(how: str) -> None:
             f"The person is still in the file of all shops, which could not be written again: {error} Then run "
             f"`{command()} models all-shops`, or delete that file."
         ) from None
-    if written:
+    if written and how is not None:
         click.echo(f"\n{written} was written again{how}.")
 
 

@@ -209,6 +209,8 @@ def test_forget_erases_a_person_in_each_shop_that_knows_them(install: TwoShops) 
     key = {"RIVO_SHOP_FR_PII_KEY": "a-key-of-at-least-sixteen-characters", "RIVO_SHOPS": "de,fr,it"}
     key["RIVO_SHOP_DE_PII_KEY"] = "another-key-of-at-least-sixteen-characters"
     assert install.rivo("models", "all-shops").returncode == 0
+    united = install.folder / "data" / "all_shops.duckdb"
+    before = united.read_bytes()
 
     done = install.rivo("forget", "--all-shops", email, **key)
 
@@ -220,10 +222,15 @@ def test_forget_erases_a_person_in_each_shop_that_knows_them(install: TwoShops) 
     assert "Erased." in done.stdout
     assert email.encode() not in install.file("fr").read_bytes()
 
-    again = install.rivo("forget", "--all-shops", "nobody@example.com", **key)
+    # As if the command had been killed before it came to the file of all shops.
+    united.write_bytes(before)
+    again = install.rivo("forget", "--all-shops", email, **key)
     assert again.returncode == 1
     assert "No shop knows this person" in again.stderr
     assert "written again" not in again.stdout
+    with duckdb.connect(str(united), read_only=True) as connection:
+        left = connection.execute("select count(*) from marts.dim_member where email = ?", [email]).fetchall()
+    assert left == [(0,)]
 
 
 def test_models_and_reports_of_all_shops(install: TwoShops) -> None:
