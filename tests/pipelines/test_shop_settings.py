@@ -94,6 +94,8 @@ def test_files_of_shops_are_in_the_folder_of_rivo_warehouse(
             {"RIVO_SHOP_DE_TIMEZON": "UTC"},
             "no setting RIVO_SHOP_DE_TIMEZON; the nearest is RIVO_SHOP_DE_TIMEZONE",
         ),
+        ({"RIVO_SHOP_PII": "hash"}, "RIVO_SHOP_PII names no shop. Write RIVO_PII for all shops, or"),
+        ({"RIVO_SHOPS": "", "RIVO_SHOP_PII": "hash"}, "RIVO_SHOP_PII names no shop. Write RIVO_PII for"),
         ({"RIVO_SHOP_DE_TIMEZONE": "Berlin"}, "RIVO_SHOP_DE_TIMEZONE: 'Berlin' is not an IANA time zone"),
         ({"RIVO_SHOP_IT_TIMEZONE": "UTC"}, "RIVO_SHOP_IT_TIMEZONE: RIVO_SHOPS has no shop it. It has de, fr"),
         ({"RIVO_SHOP_DE_WAREHOUSE": "x.duckdb"}, "there is no setting RIVO_SHOP_DE_WAREHOUSE"),
