@@ -12,7 +12,8 @@ from dbt_like_sql.runner import Project, ProjectError, load_project
 from dbt_like_sql.runner.shop_seeds import shop_seed_files
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from pipelines.shop_settings import is_demo_name
+from pipelines.shop_settings import is_demo_name, is_name
+from pipelines.warehouse import Warehouse
 from runs.demo_shops import with_demo_settings
 
 _MOST_NAMES = 10
@@ -47,7 +48,19 @@ def settings_of(run: dg.DagsterRun) -> Settings:
     Raises:
         SettingsError: a setting is invalid, or RIVO_SHOPS no longer names the shop.
     """
-    return Settings.load().of_shop(shop_of(run))
+    settings = Settings.load()
+    shop = shop_of(run)
+    former = run.tags.get(PARTITION_TAG, "")
+    # With one shop left, Dagster still has runs of the others, which can wait in the queue or be executed again.
+    if not shop and is_name(former) and former not in settings.shop_names and _has_file(settings, former):
+        raise SettingsError(
+            f"This run is of the shop {former}, which RIVO_SHOPS no longer names. Nothing was done for another shop."
+        )
+    return settings.of_shop(shop)
+
+
+def _has_file(settings: Settings, shop: str) -> bool:
+    return Warehouse.of_setting(settings.file_of(shop)).exists
 
 
 def project_of(project: Project, settings: Settings) -> Project:

@@ -233,6 +233,10 @@ class Settings(BaseSettings):
         """The warehouse that unites all shops, as RIVO_WAREHOUSE would name it: beside RIVO_WAREHOUSE."""
         return _beside(self.warehouse, f"{ALL}.duckdb")
 
+    def file_of(self, shop: str) -> str:
+        """Return the warehouse of a shop, in RIVO_SHOPS or not, as RIVO_WAREHOUSE would name it."""
+        return _beside(self.warehouse, f"shops/{shop}.duckdb")
+
     def variable(self, setting: str) -> str:
         """Return the name of a setting's variable, for messages: the shop's own if there are several shops."""
         return variable(self.shop, setting) if self.shop else f"RIVO_{setting.upper()}"
@@ -284,14 +288,18 @@ class Settings(BaseSettings):
             for name in self.model_fields_set
         }
         for name, own in values.items():
-            file = _beside(self.warehouse, f"shops/{name}.duckdb")
-            given: dict[str, Any] = {**common, **own, "shops": "", "warehouse": file}
+            given: dict[str, Any] = {**common, **own, "shops": "", "warehouse": self.file_of(name)}
             if is_demo_name(name) and "api_key" not in own:
                 given["api_key"] = None
             if made := _valid(partial(_without_sources, type(self), given), _namer(name), problems):
                 made._shop = name
                 self._by_shop[name] = made
         problems += [*_same_account(self._by_shop), *_mixed_with_demos(self._by_shop)]
+        if self.shop_names and self.warehouse.rpartition("/")[2].lower() == f"{ALL}.duckdb":
+            problems.append(
+                f"RIVO_WAREHOUSE: {ALL}.duckdb is the file that unites all shops, and would be replaced. Name another "
+                "file of that folder, such as rivo.duckdb"
+            )
 
 
 @cache

@@ -51,6 +51,11 @@ def names_of(shops: str) -> tuple[str, ...]:
     return names
 
 
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a shop."""
+    return _NAME.fullmatch(text) is not None and text not in _RESERVED
+
+
 def is_demo_name(name: str) -> bool:
     """Return whether a shop of this name without a key of its own is a demo: `demo`, `demo_eu`."""
     return name == "demo" or name.startswith("demo_")
@@ -86,12 +91,17 @@ def values_by_shop(
     return values, problems
 
 
-def _unknown(found: str, names: Collection[str], known: Iterable[str], settings: Iterable[str]) -> str | None:
+def _unknown(
+    found: str, names: Collection[str], known: Iterable[str], settings: Collection[str]
+) -> str | None:
     """Return a sentence about a variable that is no setting of a shop; None if it is not meant for this project."""
+    rest = found.removeprefix(PREFIX)
+    if rest.lower() in settings:
+        return f"{found} names no shop. Write RIVO_{rest} for all shops, or {PREFIX}<NAME>_{rest} for one"
     setting = next(
-        (s for s in sorted(settings, key=len, reverse=True) if found.endswith(f"_{s.upper()}")), None
+        (s for s in sorted(settings, key=len, reverse=True) if rest.endswith(f"_{s.upper()}")), None
     )
-    shop = found.removeprefix(PREFIX).removesuffix(f"_{setting}".upper()).lower() if setting else None
+    shop = rest.removesuffix(f"_{setting}".upper()).lower() if setting else None
     if not names:
         # Other programs have such variables too: Kubernetes sets RIVO_SHOP_PORT for a service called rivo-shop.
         return shop and f"{found} is set, but RIVO_SHOPS is not. Set RIVO_SHOPS={shop}"

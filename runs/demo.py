@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from pipelines.errors import RivoError, command
 from pipelines.network import Connection, ConnectionFailure
 from pipelines.settings import PROJECT
 from runs.demo_shops import demo_shop
 
-_CALLS = "data/{}.calls.jsonl"
-"""The file that keeps the actions that were applied to a demo store, which otherwise forgets them."""
 DEMO_SYNCS = 13
 """Number of weekly syncs that a first demo replays, so that there is a tier migration to show."""
 
@@ -49,6 +48,11 @@ class DemoStore:
             raise RivoError(f"The sandbox store no longer answers ({error}). Run the sync again.") from None
 
 
+def calls_of(shop: str) -> Path:
+    """Return the file that keeps the actions applied to a demo shop's store, which otherwise forgets them."""
+    return PROJECT / "data" / (f"shops/{shop}.calls.jsonl" if shop else "demo.calls.jsonl")
+
+
 _started: dict[str, subprocess.Popen[str]] = {}
 
 
@@ -57,7 +61,7 @@ def start_demo_store(shop: str = "") -> None:
     _started[shop] = subprocess.Popen(
         [
             *(sys.executable, "-m", "sandbox", "--port", "0", "--rate-limit", "0", "--exit-with-parent"),
-            *("--journal", str(PROJECT / _CALLS.format(shop or "demo"))),
+            *("--journal", str(calls_of(shop))),
             *demo_shop(shop).options,
         ],
         cwd=PROJECT,

@@ -32,7 +32,8 @@ class Shop:
     @property
     def currency(self) -> str:
         """ISO 4217 code of the shop's currency; empty if it is not set."""
-        return self.settings.currency or (demo_shop(self.name).currency if self.is_demo else "")
+        # The settings of a demo shop of several have its currency, if the user set no other.
+        return demo_shop("").currency if self.is_demo and not self.name else self.settings.currency
 
     @property
     def source(self) -> str:
@@ -104,9 +105,16 @@ def shop_of_backup(made: Backup, settings: Settings) -> Shop:
     """Return where a backup is restored to: RIVO_WAREHOUSE, or the demo's file for a demo, with or without a key.
 
     Raises:
-        SettingsError: RIVO_WAREHOUSE is not supported.
+        SettingsError: RIVO_WAREHOUSE is not supported, or simulated data would mix with that of a real shop.
     """
-    if settings.shop:
-        return _one_of_several(settings, needs_key=False)
     is_demo = made.shop == "demo"
+    if settings.shop:
+        shop = _one_of_several(settings, needs_key=False)
+        if shop.is_demo != is_demo:
+            data = "simulated data" if is_demo else "data of a real shop"
+            raise SettingsError(
+                f"The backup has {data}, which must not become that of {shop.name}. Choose another shop with --shop, "
+                "or set RIVO_WAREHOUSE and RIVO_SHOPS for an install of its own. Nothing was changed."
+            )
+        return shop
     return Shop(settings, Warehouse.of_setting(DEMO if is_demo else settings.warehouse), is_demo)

@@ -89,7 +89,8 @@ def restore(signalled: Signalled, folder: Path, replace: bool, choice: ShopChoic
     made = read_backup(folder.expanduser().absolute())
     shop = shop_of_backup(made, settings)
     if made.shop != shop.source:
-        click.echo(f"Note       The backup is from {made.shop}, but RIVO_API_URL is {shop.source}.", err=True)
+        url = settings.variable("api_url")
+        click.echo(f"Note       The backup is from {made.shop}, but {url} is {shop.source}.", err=True)
     project = load_project(shop=settings.shop)
     notes: list[str] = []
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pipelines.privacy.erasure import Person
     from pipelines.settings import Settings
 
+_WITHOUT = " without the person"
+_STILL = ", and still has the rows of shops that failed"
+
 
 @click.command(
     epilog="""\b
@@ -44,31 +47,44 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool, choice: S
     """
     if key_lost == (customer is not None):
         raise click.UsageError("Name a customer, or use --key-lost.")
-    from pipelines.errors import RivoError
+    from pipelines.errors import NoWarehouse, RivoError
     from pipelines.privacy.erasure import UnknownPerson
 
     shops = choice.all()
     unknown = []
+    published = []
 
     def of_shop(settings: Settings) -> int:
         try:
-            return _forget(settings, signalled, customer)
-        except UnknownPerson as error:
+            code = _forget(settings, signalled, customer)
+        except (UnknownPerson, NoWarehouse) as error:
             if len(shops) == 1:
                 raise
             unknown.append(settings.shop)
             click.echo(str(error))
             return exits.DONE
+        if code == exits.DONE:
+            published.append(settings.shop)
+        return code
 
-    code = for_each(shops, of_shop)
+    try:
+        code = for_each(shops, of_shop)
+    except UnknownPerson:
+        _forget_in_union(None)
+        raise
     if len(unknown) == len(shops):
+        # A command that was killed may have erased the person, and not have come to the file of all shops.
+        _forget_in_union(None)
         raise RivoError("No shop knows this person, or no longer. Nothing was changed.")
-    _forget_in_union()
+    if published:
+        _forget_in_union("" if customer is None else _WITHOUT if code == exits.DONE else _STILL)
     sys.exit(code)
 
 
-def _forget_in_union() -> None:
-    """Write the file of all shops again, which has a copy of the person's rows.
+def _forget_in_union(how: str | None) -> None:
+    """Write the file of all shops again, which has a copy of the person's rows; `how` ends the sentence about it.
+
+    Without `how`, nothing is printed.
 
     Raises:
         RivoError: it still has them.
@@ -84,8 +100,8 @@ def _forget_in_union() -> None:
             f"The person is still in the file of all shops, which could not be written again: {error} Then run "
             f"`{command()} models all-shops`, or delete that file."
         ) from None
-    if written:
-        click.echo(f"\n{written} was written again without the person.")
+    if written and how is not None:
+        click.echo(f"\n{written} was written again{how}.")
 
 
 def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> int:
@@ -128,20 +144,20 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
     finished = rebuild(plan, project, shop, signalled, work="erasure")
     published = finished is not None and finished.published
     for person in people:
-        _report(person, published=published)
+        _report(person, settings, published=published)
         replace_in_dagster(storages, person.words, person.key)
     for count in given_up:
         click.echo(
             f"\nErased people who can no longer be recognised: {count}. They come back with the next sync; then erase "
-            "them again under the new RIVO_PII_KEY."
+            f"them again under the new {settings.variable('pii_key')}."
         )
     return exits.DONE if published else exits.FAILED
 
 
-def _report(person: Person, *, published: bool) -> None:
+def _report(person: Person, settings: Settings, *, published: bool) -> None:
     click.echo(
         f"\nErased. The amounts are kept under the key {person.key}. Syncs will not load the person again, as long "
-        "as RIVO_PII_KEY does not change."
+        f"as {settings.variable('pii_key')} does not change."
         if published
         else "\nThe person is erased from the data that the next sync starts from, but is still in the published "
         "file. The next run that passes its checks replaces that file."

@@ -14,9 +14,6 @@ from cli.shops import ShopChoice, for_each, shop_options
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
-if TYPE_CHECKING:
-    pass
-
 
 class Month(click.ParamType):
     """A month, written YYYY-MM; its value is the month's first day."""

@@ -84,6 +84,11 @@ def release(name: str) -> None:
         str(single),
         "Now remove RIVO_SHOPS, and write the shop's settings without its name: RIVO_API_KEY.",
     )
+    united = Warehouse.of_setting(settings.united)
+    if united.exists:
+        click.echo(
+            f"Without RIVO_SHOPS, {united} is not written again, also not by `{command()} forget`: delete it then."
+        )
 
 
 def _of(settings: Settings, name: str) -> Settings:

@@ -83,6 +83,11 @@ def sync(
 
             click.echo(as_text(failed_before(str(error))), nl=False)
         raise
+    if (allow_shrink or rewind) and len(shops) > 1 and not choice.every:
+        raise click.UsageError(
+            f"{'--allow-shrink' if allow_shrink else '--rewind'} turns a guard off, so it is for the shop that needs "
+            "it: add --shop NAME, or --all-shops if all do."
+        )
     choices = SyncChoices(full, only, allow_shrink, rewind)
     if len(shops) > 1:
         from cli.commands.sync_shops import sync_shops

@@ -22,6 +22,7 @@ from pipelines.warehouse.files import (
     is_locked,
     replace_durably,
     rewrite,
+    scratch_of,
     sibling,
     wal_of,
 )
@@ -102,7 +103,7 @@ class Build:
 def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
     """Lock the warehouse and open a working copy of its last complete state; see `Warehouse.build`."""
     build_path = sibling(published, "build")
-    scratch = published.with_suffix(".scratch")
+    scratch = scratch_of(published)
     try:
         published.parent.mkdir(parents=True, exist_ok=True)
         lock = published.with_suffix(".lock").open("a+")

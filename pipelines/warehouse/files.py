@@ -30,6 +30,11 @@ def report_path(published: Path, name: str = "") -> Path:
     return published.with_name(f"{published.stem}{suffix}.report{f'-{name}' if name else ''}.html")
 
 
+def scratch_of(published: Path) -> Path:
+    """Return the folder of load packages and spilled data while the working copy is open."""
+    return published.with_suffix(".scratch")
+
+
 def base_of(published: Path) -> Path:
     """Return the file that the next sync starts from: a pending result, or else the published file."""
     pending = sibling(published, "pending")

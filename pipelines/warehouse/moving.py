@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from glob import escape
 from pathlib import Path
 
 from pipelines.errors import NoWarehouse, WarehouseError
-from pipelines.warehouse.files import report_path, sibling, sync_to_disk
+from pipelines.warehouse.files import discard, report_path, scratch_of, sibling, sync_to_disk
 from pipelines.warehouse.journals import OUTBOX, WEBHOOKS, journal_path, sole_use
 from pipelines.warehouse.warehouse import Warehouse
 
@@ -15,27 +17,25 @@ _JOURNALS = (OUTBOX, WEBHOOKS)
 
 
 def move(source: Warehouse, target: Warehouse) -> list[str]:
-    """Rename a warehouse: the published file, an unpublished result, the journals, and the report page.
+    """Rename a warehouse: the published file, an unpublished result, the journals, and the report pages.
 
-    Each file is renamed in one step. If the process is killed in between, the same call goes on where it ended.
+    Each file is renamed in one step. If the process is killed in between, the same call goes on where it ended. What a
+    killed sync left behind is deleted, since no later sync of the old name would do it.
 
     Returns:
         the names of the files that were moved.
 
     Raises:
         NoWarehouse: there is none to move.
-        WarehouseError: a command is using it, there is one of the new name, or a file cannot be renamed.
+        WarehouseError: a command is using either name, there is one of the new name, or a file cannot be renamed.
     """
-    pairs = [(old, new) for old, new in _pairs(source.path, target.path) if old.exists()]
-    if not pairs:
-        raise NoWarehouse(f"There is no warehouse at {source}, so there is nothing to move.")
-    if taken := [new for _, new in pairs if new.exists()]:
-        raise WarehouseError(
-            f"{taken[0]} exists already, and would be overwritten. Nothing was moved. Move it away first, or choose "
-            "another name."
-        )
+    _to_move(source, target)
     with ExitStack() as locks:
-        _lock(source, locks)
+        # A first sync of the new name would replace what was moved there when it ends.
+        for warehouse in (source, target):
+            _lock(warehouse, locks)
+        pairs = _to_move(source, target)
+        discard(sibling(source.path, "build"), scratch_of(source.path))
         try:
             target.path.parent.mkdir(parents=True, exist_ok=True)
             for kind in _JOURNALS:
@@ -52,20 +52,41 @@ def move(source: Warehouse, target: Warehouse) -> list[str]:
     return [new.name for _, new in pairs]
 
 
+def _to_move(source: Warehouse, target: Warehouse) -> list[tuple[Path, Path]]:
+    pairs = [(old, new) for old, new in _pairs(source.path, target.path) if old.exists()]
+    if not pairs:
+        raise NoWarehouse(f"There is no warehouse at {source}, so there is nothing to move.")
+    if taken := [new for _, new in pairs if new.exists()]:
+        raise WarehouseError(
+            f"{taken[0]} exists already, and would be overwritten. Nothing was moved. Move it away first, or choose "
+            "another name."
+        )
+    return pairs
+
+
 def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """Return the old and the new name of each file; the published one is last, since it says that all has moved."""
     return [
         *((journal_path(source, kind), journal_path(target, kind)) for kind in _JOURNALS),
         *((sibling(source, kind), sibling(target, kind)) for kind in ("news", "pending")),
-        (report_path(source), report_path(target)),
+        *_report_pages(source, target),
         (source, target),
     ]
 
 
-def _lock(source: Warehouse, locks: ExitStack) -> None:
-    busy = f"Another command is using {source} right now. Wait until it ends, then run this one again."
-    locks.enter_context(sole_use(source.outbox, busy))
-    locks.enter_context(sole_use(source.path, busy))
+def _report_pages(source: Path, target: Path) -> Iterator[tuple[Path, Path]]:
+    """Return the old and the new name of the last report page and of those of single months."""
+    yield report_path(source), report_path(target)
+    first = report_path(source, "x").name.removesuffix("x.html")
+    for page in sorted(source.parent.glob(f"{escape(first)}*.html")):
+        month = page.name.removeprefix(first).removesuffix(".html")
+        yield page, report_path(target, month)
+
+
+def _lock(warehouse: Warehouse, locks: ExitStack) -> None:
+    busy = f"Another command is using {warehouse} right now. Wait until it ends, then run this one again."
+    locks.enter_context(sole_use(warehouse.outbox, busy))
+    locks.enter_context(sole_use(warehouse.path, busy))
 
 
 def _close_journal(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from runs.demo import demo_store
+from runs.demo import calls_of, demo_store
 from runs.shop import shop_to_read, shop_to_sync
 
 
@@ -60,6 +60,12 @@ def test_settings_of_shops_are_read_from_the_file_and_the_environment_wins(
     assert settings.of_shop("fr").timezone == "Asia/Tokyo"
 
 
+def test_warehouse_called_like_the_file_of_all_shops_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, RIVO_WAREHOUSE="data/all_shops.duckdb")
+    with pytest.raises(SettingsError, match=r"RIVO_WAREHOUSE: all_shops\.duckdb is the file that unites"):
+        given(monkeypatch, RIVO_SHOPS="de,fr")
+
+
 @pytest.mark.parametrize(
     ("warehouse", "file", "united"),
     [
@@ -88,6 +94,8 @@ def test_files_of_shops_are_in_the_folder_of_rivo_warehouse(
             {"RIVO_SHOP_DE_TIMEZON": "UTC"},
             "no setting RIVO_SHOP_DE_TIMEZON; the nearest is RIVO_SHOP_DE_TIMEZONE",
         ),
+        ({"RIVO_SHOP_PII": "hash"}, "RIVO_SHOP_PII names no shop. Write RIVO_PII for all shops, or"),
+        ({"RIVO_SHOPS": "", "RIVO_SHOP_PII": "hash"}, "RIVO_SHOP_PII names no shop. Write RIVO_PII for"),
         ({"RIVO_SHOP_DE_TIMEZONE": "Berlin"}, "RIVO_SHOP_DE_TIMEZONE: 'Berlin' is not an IANA time zone"),
         ({"RIVO_SHOP_IT_TIMEZONE": "UTC"}, "RIVO_SHOP_IT_TIMEZONE: RIVO_SHOPS has no shop it. It has de, fr"),
         ({"RIVO_SHOP_DE_WAREHOUSE": "x.duckdb"}, "there is no setting RIVO_SHOP_DE_WAREHOUSE"),
@@ -149,6 +157,10 @@ def test_demo_shops_use_no_key_of_all_and_have_zones_and_currencies_of_their_own
         given(monkeypatch, RIVO_SHOP_DEMO_EU_API_KEY="of-a-test-shop")
 
 
+def test_single_demo_has_its_own_currency_whatever_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shop_to_sync(given(monkeypatch, RIVO_CURRENCY="EUR")).currency == "USD"
+
+
 def test_shop_without_a_key_can_be_read_but_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     shop = given(monkeypatch, RIVO_SHOPS="de,fr").of_shop("fr")
     assert not shop_to_read(shop).is_demo
@@ -159,6 +171,7 @@ def test_shop_without_a_key_can_be_read_but_not_synced(monkeypatch: pytest.Monke
 
 
 def test_demo_stores_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len({calls_of(name) for name in ("", "demo", "demo_us")}) == 3
     with demo_store("demo_us") as us, demo_store("demo_other") as other:
         assert us.url != other.url
         assert us.now == other.now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -149,6 +150,10 @@ def test_commands_ask_for_a_shop_where_it_matters(install: TwoShops) -> None:
         done = install.rivo(*arguments)
         assert done.returncode == 2, arguments
         assert "There are several shops: de, fr. Choose with --shop NAME" in done.stderr
+    for guard in (["--allow-shrink", "customers"], ["--rewind"]):
+        unguarded = install.rivo("sync", *guard)
+        assert unguarded.returncode == 2, unguarded.stdout
+        assert f"{guard[0]} turns a guard off" in unguarded.stderr
     wrong = install.rivo("sync", "--shop", "it")
     assert (wrong.returncode, "There is no shop it: RIVO_SHOPS has de, fr." in wrong.stderr) == (2, True)
     both = install.rivo("sync", "--shop", "de", "--all-shops")
@@ -177,6 +182,19 @@ def test_backups_of_all_shops_are_restored_one_by_one(install: TwoShops) -> None
     assert _ids(install.file("fr")) == ids
 
 
+def test_backup_of_a_demo_is_not_restored_into_a_real_shop(install: TwoShops) -> None:
+    assert install.rivo("backup", "--shop", "de", "saved").returncode == 0
+    details = next((install.folder / "saved").glob("*.json"))
+    details.write_text(re.sub(r'"shop": "[^"]*"', '"shop": "demo"', details.read_text()))
+    install.file("fr").unlink()
+
+    restored = install.rivo("restore", "--shop", "fr", "saved")
+
+    assert restored.returncode == 1
+    assert "The backup has simulated data, which must not become that of fr." in restored.stderr
+    assert not install.file("fr").exists()
+
+
 def _ids(path: Path) -> list[tuple[int, ...]]:
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute("select id from rivo_raw.customers order by id").fetchall()
@@ -187,18 +205,31 @@ def test_forget_erases_a_person_in_each_shop_that_knows_them(install: TwoShops) 
         [(email,)] = connection.execute(
             "select email from rivo_raw.customers where email is not null order by id limit 1"
         ).fetchall()
-    key = {"RIVO_PII_KEY": "a-key-of-at-least-sixteen-characters"}
+    key = {"RIVO_SHOP_FR_PII_KEY": "a-key-of-at-least-sixteen-characters", "RIVO_SHOPS": "de,fr,it"}
+    key["RIVO_SHOP_DE_PII_KEY"] = "another-key-of-at-least-sixteen-characters"
+    assert install.rivo("models", "all-shops").returncode == 0
+    united = install.folder / "data" / "all_shops.duckdb"
+    before = united.read_bytes()
 
     done = install.rivo("forget", "--all-shops", email, **key)
 
+    # `it` was never synced, so it does not know the person either.
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "as long as RIVO_SHOP_FR_PII_KEY does not change" in done.stdout
+    assert done.stdout.endswith("all_shops.duckdb was written again without the person.\n")
     assert "No customer or referral in the warehouse has the address" in done.stdout
     assert "Erased." in done.stdout
     assert email.encode() not in install.file("fr").read_bytes()
 
-    again = install.rivo("forget", "--all-shops", "nobody@example.com", **key)
+    # As if the command had been killed before it came to the file of all shops.
+    united.write_bytes(before)
+    again = install.rivo("forget", "--all-shops", email, **key)
     assert again.returncode == 1
     assert "No shop knows this person" in again.stderr
+    assert "written again" not in again.stdout
+    with duckdb.connect(str(united), read_only=True) as connection:
+        left = connection.execute("select count(*) from marts.dim_member where email = ?", [email]).fetchall()
+    assert left == [(0,)]
 
 
 def test_models_and_reports_of_all_shops(install: TwoShops) -> None:
@@ -244,6 +275,13 @@ def _one(path: Path, sql: str) -> object:
     with duckdb.connect(str(path), read_only=True) as connection:
         [(value,)] = connection.execute(sql).fetchall()
     return value
+
+
+def test_release_says_that_the_file_of_all_shops_is_left(install: TwoShops) -> None:
+    assert install.rivo("models", "all-shops").returncode == 0
+    released = install.rivo("shops", "release", "de")
+    assert released.returncode == 0, released.stderr
+    assert "all_shops.duckdb is not written again" in released.stdout
 
 
 def test_stopped_sync_publishes_nothing_and_leaves_no_process(install: TwoShops) -> None:

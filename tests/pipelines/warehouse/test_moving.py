@@ -18,6 +18,7 @@ FILES = (
     "rivo.pending.duckdb",
     "rivo.news.duckdb",
     "rivo.report.html",
+    "rivo.report-2026-09.html",
     "rivo.outbox.sqlite",
     "rivo.webhooks.sqlite",
 )
@@ -99,6 +100,24 @@ def test_warehouse_in_use_does_not_move(old: Warehouse, new: Warehouse) -> None:
     with sole_use(old.outbox, "busy"), pytest.raises(WarehouseError, match="Another command is using"):
         move(old, new)
     assert set(FILES) <= _names(old.path.parent)
+
+
+def test_warehouse_does_not_move_to_a_shop_that_is_synced_now(old: Warehouse, new: Warehouse) -> None:
+    with new.build() as work:
+        with pytest.raises(WarehouseError, match=r"Another command is using .*de\.duckdb"):
+            move(old, new)
+        work.publish()
+    with pytest.raises(WarehouseError, match=r"de\.duckdb exists already"):
+        move(old, new)
+    assert set(FILES) <= _names(old.path.parent)
+
+
+def test_leftovers_of_a_killed_sync_do_not_stay_behind(old: Warehouse, new: Warehouse) -> None:
+    leftovers = [old.path.with_name("rivo.build.duckdb"), old.path.with_name("rivo.scratch")]
+    leftovers[0].write_text("rows of customers")
+    leftovers[1].mkdir()
+    move(old, new)
+    assert not any(path.exists() for path in leftovers)
 
 
 def test_there_must_be_a_warehouse(tmp_path: Path, new: Warehouse) -> None:
