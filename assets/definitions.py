@@ -6,6 +6,7 @@ import dagster as dg
 
 from assets.actions import action_assets, action_sensors, outbox_specs
 from assets.alerts import alert_on_run_failure
+from assets.all_shops import all_shops_assets, all_shops_jobs, all_shops_sensors
 from assets.freshness import freshness_checks, freshness_sensors
 from assets.jobs import jobs, sync_schedules
 from assets.ops import sync_assets
@@ -27,14 +28,16 @@ def definitions(settings: Settings, project: Project) -> dg.Definitions:
             *by_shop([*event_specs(), *outbox_specs()], partitions),
             sync_assets(project, partitions),
             action_assets(project, partitions),
+            *all_shops_assets(partitions),
         ],
         asset_checks=freshness_checks(partitions),
-        jobs=jobs(partitions),
+        jobs=[*jobs(partitions), *all_shops_jobs(partitions)],
         schedules=sync_schedules(settings),
         sensors=[
             *event_sensors(settings),
             *action_sensors(project, partitions),
             *freshness_sensors(partitions),
+            *all_shops_sensors(partitions),
             alert_on_run_failure,
         ],
         executor=dg.in_process_executor,

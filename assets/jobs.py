@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets.actions import GROUP as ACTIONS_GROUP
 from assets.actions import apply_actions, retrieve_job
+from assets.all_shops import GROUP as ALL_SHOPS_GROUP
 from assets.freshness import ON_TIME
 from assets.keys import PUBLISHED
 from assets.schedule import SyncSchedule
@@ -26,7 +27,7 @@ _SYNC = "daily_sync"
 def jobs(partitions: dg.PartitionsDefinition[str] | None = None) -> list[Any]:
     """Return the jobs; with several shops, each run of a job is of one shop."""
     everything: dg.AssetSelection = dg.AssetSelection.all() - dg.AssetSelection.groups(
-        "rivo_events", ACTIONS_GROUP, ACTIONS
+        "rivo_events", ACTIONS_GROUP, ACTIONS, ALL_SHOPS_GROUP
     )
     models: dg.AssetSelection = dg.AssetSelection.groups(SEEDS, *LAYERS) | dg.AssetSelection.assets(PUBLISHED)
     if partitions:

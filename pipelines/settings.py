@@ -98,6 +98,7 @@ class Settings(BaseSettings):
     """Secret key of the hashes for RIVO_PII=hash and `rivo forget`."""
 
     _shop: str = PrivateAttr("")
+    _single: str = PrivateAttr("")
     _by_shop: dict[str, Settings] = PrivateAttr(default_factory=dict)
 
     @field_validator("shops")
@@ -224,6 +225,11 @@ class Settings(BaseSettings):
         return self._shop
 
     @property
+    def single(self) -> str:
+        """With several shops, RIVO_WAREHOUSE: the warehouse that the install had as one of one shop."""
+        return self._single
+
+    @property
     def shop_names(self) -> tuple[str, ...]:
         """The names in RIVO_SHOPS, in its order; empty if it is not set."""
         return tuple(filter(None, self.shops.split(",")))
@@ -292,7 +298,7 @@ class Settings(BaseSettings):
             if is_demo_name(name) and "api_key" not in own:
                 given["api_key"] = None
             if made := _valid(partial(_without_sources, type(self), given), _namer(name), problems):
-                made._shop = name
+                made._shop, made._single = name, self.warehouse
                 self._by_shop[name] = made
         problems += [*_same_account(self._by_shop), *_mixed_with_demos(self._by_shop)]
         if self.shop_names and self.warehouse.rpartition("/")[2].lower() == f"{ALL}.duckdb":

@@ -26,6 +26,8 @@ PREFIX = "RIVO_SHOP_"
 ALL = "all_shops"
 """Name of the warehouse that unites all shops; no shop can have it."""
 _RESERVED = SCHEMAS | {ALL, "main", "memory", "system", "temp"}
+_OF_KUBERNETES = re.compile(r"PORT(_\d+_\w+)?|SERVICE_(HOST|PORT)(_\w+)?")
+"""The rest of the variables that Kubernetes sets for a service called rivo-shop."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -98,12 +100,13 @@ def _unknown(
     rest = found.removeprefix(PREFIX)
     if rest.lower() in settings:
         return f"{found} names no shop. Write RIVO_{rest} for all shops, or {PREFIX}<NAME>_{rest} for one"
+    if _OF_KUBERNETES.fullmatch(rest):
+        return None
     setting = next(
         (s for s in sorted(settings, key=len, reverse=True) if rest.endswith(f"_{s.upper()}")), None
     )
     shop = rest.removesuffix(f"_{setting}".upper()).lower() if setting else None
     if not names:
-        # Other programs have such variables too: Kubernetes sets RIVO_SHOP_PORT for a service called rivo-shop.
         return shop and f"{found} is set, but RIVO_SHOPS is not. Set RIVO_SHOPS={shop}"
     if shop:
         return f"{found}: RIVO_SHOPS has no shop {shop}. It has {', '.join(names)}"

@@ -12,7 +12,7 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from assets.instance.private import add_run_tags
 
-_OURS = {"rivo-warehouse/run": "true"}
+OURS = {"rivo-warehouse/run": "true"}
 """Tag of every run of these assets. The storage may be shared with other projects, whose runs must stay."""
 _MOST_DELETED = 20
 """Runs deleted by one sync. More would delay the first sync that deletes years of runs; the next sync continues."""
@@ -30,11 +30,11 @@ def delete_old_runs(
     Returns:
         the number of runs deleted.
     """
-    add_run_tags(instance, run_id, _OURS)
+    add_run_tags(instance, run_id, OURS)
     if not keep_days:
         return 0
     before = datetime.now(UTC) - timedelta(days=keep_days)
-    old = dg.RunsFilter(tags=_OURS, statuses=_ENDED, created_before=before)
+    old = dg.RunsFilter(tags=OURS, statuses=_ENDED, created_before=before)
     if not instance.get_runs(old, limit=1):
         return 0
     needed = _last_materializations(instance, keys)

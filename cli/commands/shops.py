@@ -62,7 +62,7 @@ def adopt(name: str) -> None:
     settings = Settings.load()
     shop = Warehouse.of_setting(_of(settings, name).warehouse)
     moved = move(Warehouse.of_setting(settings.warehouse), shop)
-    _say(moved, str(shop), f"The key of {name} is that of RIVO_API_KEY, if it has none of its own.")
+    _say(moved, str(shop), f"The key of {name.lower()} is that of RIVO_API_KEY, if it has none of its own.")
 
 
 @shops.command()

@@ -72,7 +72,13 @@ class ShopsConsole:
         published = [
             name for name, each in documents.items() if (each.get("warehouse") or {}).get("published")
         ]
-        failed = [name for name, each in documents.items() if each["exit_code"] != exits.DONE]
+        # One that was published when a signal came is done.
+        failed = [
+            name
+            for name, each in documents.items()
+            if each["exit_code"] == exits.FAILED
+            or (each["exit_code"] != exits.DONE and name not in published)
+        ]
         text = f"{len(published)} of {counted(len(documents), 'shop')} published in {self.seconds:.0f} s"
         self.say(f"\n{text}; not done: {', '.join(failed)}." if failed else f"\n{text}.")
         if published:

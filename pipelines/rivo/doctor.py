@@ -99,7 +99,7 @@ def examine(settings: Settings, listen: Callable[[Exchange], None] | None = None
         yield _first_load(sum(latencies) / len(latencies), pages, settings.rate_limit)
     if clocks:
         yield _clocks(*clocks[0])
-    yield _time_zone(settings.timezone)
+    yield _time_zone(settings)
 
 
 def _size(endpoint: Endpoint, honoured: bool, rows: str, pages: int) -> Finding:
@@ -130,14 +130,15 @@ def _alerts(url: str) -> Finding:
         return Finding(False, "Alerts cannot be sent: RIVO_ALERT_URL is not a valid URL.")
 
 
-def _time_zone(name: str) -> Finding:
+def _time_zone(settings: Settings) -> Finding:
+    name, variable = settings.timezone, settings.variable("timezone")
     differing = first_difference(name, datetime.now(UTC))
     if differing is None:
-        return Finding(True, f"RIVO_TIMEZONE {name}: Python and DuckDB know the same rules")
+        return Finding(True, f"{variable} {name}: Python and DuckDB know the same rules")
     moment, ours, theirs = differing
     return Finding(
         True,
-        f"RIVO_TIMEZONE {name}: the time-zone data of Python and DuckDB differ from {moment:%Y-%m-%d %H:%M} UTC on, "
+        f"{variable} {name}: the time-zone data of Python and DuckDB differ from {moment:%Y-%m-%d %H:%M} UTC on, "
         f"when it is {ours:%H:%M} for Python and {theirs:%H:%M} for DuckDB. Syncs start by Python's time, and local "
         "days in the models begin by DuckDB's. One of the two is old: update this project and this machine's "
         "time-zone data.",

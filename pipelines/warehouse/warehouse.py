@@ -21,6 +21,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -109,6 +110,14 @@ class Warehouse:
         except FileNotFoundError:
             return None
         return found.st_dev, found.st_ino, found.st_mtime_ns
+
+    @property
+    def published_at(self) -> datetime | None:
+        """When the published file was written, in UTC; None if nothing has been published."""
+        try:
+            return datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
+        except FileNotFoundError:
+            return None
 
     @property
     def base(self) -> Warehouse:

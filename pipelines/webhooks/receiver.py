@@ -233,13 +233,14 @@ def serve(shops: Sequence[tuple[Warehouse, Settings]], host: str, port: int, not
     if without := [
         settings.variable("webhook_secret") for _, settings in shops if not settings.webhook_secrets
     ]:
-        missing = f"{', '.join(without)} {'is' if len(without) == 1 else 'are'} not set, and without it no delivery can"
+        verb = "is" if len(without) == 1 else "are"
+        missing = f"{', '.join(without)} {verb} not set, and without a secret no delivery can be verified"
         if not used:
             raise SettingsError(
-                f"{missing} be verified. Rivo shows the secret in its settings, where you create the webhook. Put it "
-                "into .env (docs/webhooks.md)."
+                f"{missing}. Rivo shows the secret in its settings, where you create the webhook. Put it into .env "
+                "(docs/webhooks.md)."
             )
-        notice(f"{missing} be verified: none is received for these shops.")
+        notice(f"{missing}: none is received for these shops.")
     with ThreadPoolExecutor(1, "journal") as thread:
         inboxes = []
         for warehouse, settings in used:
