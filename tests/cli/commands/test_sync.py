@@ -33,7 +33,7 @@ def one(path: Path, sql: str) -> object:
 def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
-    first = rivo("sync")
+    first = rivo("sync", RIVO_REPORT="yes")
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stderr == ""
