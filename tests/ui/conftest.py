@@ -13,7 +13,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from pipelines.settings import PROJECT
-from sandbox import ProgramOptions
-from tests.harness.command import run_command
+from sandbox import Program, serve
+from tests.harness.dagster import KEY, OPTIONS, synced_folder
 from tests.harness.settings import RIVO
-from tests.harness.store import open_store
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
