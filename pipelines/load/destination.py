@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import dlt
 import duckdb
 from dlt.common.destination import DestinationCapabilitiesContext
@@ -10,15 +12,16 @@ from dlt.destinations.impl.duckdb.configuration import DuckDbClientConfiguration
 
 
 class WorkingCopy(dlt.destinations.duckdb):
-    """dlt's DuckDB destination, which looks its capabilities up once.
+    """dlt's DuckDB destination, which looks its capabilities up once in a process.
 
     dlt asks for them twenty times a run, and each time searches environment variables and files for settings: a
-    quarter of a short list's time.
+    quarter of a short list's time. They are the same for every list.
     """
+
+    _capabilities: ClassVar[dict[str, DestinationCapabilitiesContext]] = {}
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         super().__init__(connection, destination_name="duckdb")
-        self._capabilities: dict[str, DestinationCapabilitiesContext] = {}
 
     def capabilities(
         self, config: DuckDbClientConfiguration | None = None, naming: NamingConvention | None = None

@@ -35,10 +35,16 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def rivo(tmp_path: Path, server: Server) -> Rivo:
+def models() -> str:
+    """The models that `rivo` knows, as dbt's selectors name them; all of them if a test does not say which."""
+    return ""
+
+
+@pytest.fixture
+def rivo(tmp_path: Path, server: Server, models: str) -> Rivo:
     """Run `rivo ARGUMENTS` against the store; keyword arguments are further environment variables."""
     path = tmp_path / "warehouse" / "rivo.duckdb"
-    return Store(server, path, {"patience_seconds": 300}, home=tmp_path).rivo
+    return Store(server, path, {"patience_seconds": 300}, home=tmp_path, selection=models).rivo
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def test_a_full_disk_is_reported_and_the_next_sync_succeeds(
 
     def sync(limit: int | None = None) -> subprocess.CompletedProcess[str]:
         command = [RIVO, "sync", "--only", "rewards"]
-        return start_command(command, settings, tmp_path, file_limit=limit).wait()
+        return start_command(command, settings, tmp_path, file_limit=limit, selection="+dim_member").wait()
 
     # First Dagster's files exceed the limit, then the warehouse does.
     for limit, sentence in (

@@ -34,8 +34,19 @@ for module in packages:
     importlib.import_module(module)
 # Before any module has taken the function from there.
 runner = importlib.import_module("dbt_like_sql.runner")
-runner.load_project = functools.cache(runner.load_project)
-runner.load_project()
+load = functools.cache(runner.load_project)
+load()
+selection = ""
+
+@functools.cache
+def load_part(*arguments, **keywords):
+    from tests.harness.models import part
+    return part(load(*arguments, **keywords), selection)
+
+def load_project(*arguments, **keywords):
+    return (load_part if selection else load)(*arguments, **keywords)
+
+runner.load_project = load_project
 for module in own:
     importlib.import_module(module)
 own = {module.partition(".")[0] for module in own}
@@ -45,6 +56,8 @@ gc.freeze()
 gc.enable()
 
 def run(job):
+    global selection
+    selection = job["selection"]
     os.environ.clear()
     os.environ.update(job["env"])
     os.chdir(job["cwd"])
@@ -60,6 +73,7 @@ def run(job):
     sys.path[:] = [*path, *filter(None, sys.path)]
     # pipelines.settings takes the name of the settings file when it is imported.
     if path or job["env"].get("RIVO_ENV_FILE") != os.devnull:
+        assert not selection, "this command loads another project"
         for module in [name for name in sys.modules if name.partition(".")[0] in own]:
             del sys.modules[module]
     # Found by the server, with its own environment.
@@ -213,6 +227,7 @@ def start_command(
     *,
     leads_group: bool = False,
     file_limit: int | None = None,
+    selection: str = "",
 ) -> Command:
     """Start `rivo`.
 
@@ -222,6 +237,7 @@ def start_command(
         cwd: its working directory.
         leads_group: whether it is the head of a process group, which can be sent a signal as a whole.
         file_limit: largest size in bytes of a file that it writes.
+        selection: the models that it knows, as dbt's selectors name them; all by default.
     """
     server = _server()
     assert server.stdin
@@ -233,6 +249,7 @@ def start_command(
         "cwd": str(cwd),
         "leads_group": leads_group,
         "file_limit": file_limit,
+        "selection": selection,
         "stdout": f"{folder.name}/stdout",
         "stderr": f"{folder.name}/stderr",
     }
@@ -243,6 +260,8 @@ def start_command(
     return Command(command, int(pid), folder)
 
 
-def run_command(command: list[str], env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def run_command(
+    command: list[str], env: dict[str, str], cwd: Path, *, selection: str = ""
+) -> subprocess.CompletedProcess[str]:
     """Run `rivo` to its end, as `subprocess.run` does with captured output."""
-    return start_command(command, env, cwd).wait()
+    return start_command(command, env, cwd, selection=selection).wait()

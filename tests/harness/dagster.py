@@ -13,10 +13,15 @@ import dagster as dg
 import pytest
 
 from assets.definitions import defs
+from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT
 from sandbox import Program, ProgramOptions, serve
+from tests.harness.prepared import prepare_once
 from tests.harness.settings import shorten_retries
 from tests.harness.store import Store
+
+KEY = "shpka-secret-0123456789abcdef"
+OPTIONS = ProgramOptions(seed=7, customers=80, months=6)
 
 
 @dataclass
@@ -58,3 +63,22 @@ def open_dagster_store(folder: Path, options: ProgramOptions, key: str) -> Itera
                 patch.setenv(name, value)
         with dg.DagsterInstance.from_config(str(home)) as instance:
             yield DagsterStore(server, path, instance=instance)
+
+
+def synced_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return a folder after two runs of a store with KEY and OPTIONS, five weeks apart. No test may change it.
+
+    The first run read all lists; the second one did that too, built the models and published. It was a day before
+    the end of the store's history.
+    """
+
+    def make(folder: Path) -> None:
+        with open_dagster_store(folder, OPTIONS, KEY) as store:
+            store.wait(-36)
+            assert store.run_job(*(f"rivo_raw/{name}" for name in ENDPOINTS)).success
+            store.wait(35)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("RIVO_REPORT", "yes")
+                assert store.run_job().success
+
+    return prepare_once(factory, "dagster", make)

@@ -16,8 +16,8 @@ from sandbox import Server
 RIVO = str(Path(sys.executable).parent / "rivo")
 """The installed command."""
 
-FAST: dict[str, Any] = {"rate_limit": 10_000, "patience_seconds": 5}
-"""No test waits for a rate limit, and retries end early."""
+FAST: dict[str, Any] = {"rate_limit": 10_000, "patience_seconds": 5, "report": False}
+"""No test waits for a rate limit, retries end early, and the report page is drawn only where a test reads it."""
 
 
 def make_settings(server: Server | None = None, **values: Any) -> Settings:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from dbt_like_sql.runner import DataTest, NodeResult, Project, load_project, select
+from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
@@ -24,6 +24,7 @@ from sandbox import Program, ProgramOptions, Server, serve
 from tests.harness.child import Child, Job
 from tests.harness.command import run_command
 from tests.harness.compare import Object, Row
+from tests.harness.models import part
 from tests.harness.settings import FAST, RIVO, environment, make_settings
 
 DAY = timedelta(days=1)
@@ -37,28 +38,8 @@ def _whole_project() -> Project:
 
 @lru_cache
 def project(selection: str = "") -> Project:
-    """Return the SQL models as they ship; or a project of the models that dbt's selectors name, and no others.
-
-    Tests that also read a model outside the selection are left out.
-    """
-    whole = _whole_project()
-    if not selection:
-        return whole
-    names = select(whole, selection)
-
-    def within(tests: tuple[DataTest, ...]) -> tuple[DataTest, ...]:
-        return tuple(test for test in tests if {test.node, *test.depends_on} <= set(names))
-
-    nodes = {
-        name: replace(
-            node,
-            data_tests=within(node.data_tests),
-            columns=tuple(replace(column, data_tests=within(column.data_tests)) for column in node.columns),
-        )
-        for name in names
-        for node in [whole.node(name)]
-    }
-    return replace(whole, nodes=nodes, singular_tests=within(whole.singular_tests))
+    """Return the SQL models as they ship; or a project of the models that dbt's selectors name, and no others."""
+    return part(_whole_project(), selection) if selection else _whole_project()
 
 
 @dataclass(frozen=True)
@@ -85,7 +66,9 @@ class Store:
     allow_shrink: Collection[str] = ()
     """Lists that may lose many rows in any sync."""
     selection: str = ""
-    """The models that syncs and builds make, as dbt's selectors name them, such as "+dim_member"; all by default."""
+    """The models that syncs and builds make, as dbt's selectors name them, such as "+dim_member"; all by default.
+
+    `start_rivo` has all of them in any case."""
     keeps_observations: bool = False
     """Whether `observations` are kept; they cost a snapshot of the whole store a sync."""
     random: Random = field(default_factory=lambda: Random(0))
@@ -240,7 +223,10 @@ class Store:
 
     def rivo(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `rivo ARGUMENTS` to its end; `variables` are added to its environment."""
-        return run_command([RIVO, *arguments], self.environment(**variables), self.home or self.path.parent)
+        folder = self.home or self.path.parent
+        return run_command(
+            [RIVO, *arguments], self.environment(**variables), folder, selection=self.selection
+        )
 
     def start_rivo(self, *arguments: str) -> subprocess.Popen[str]:
         """Start `rivo ARGUMENTS` as the head of a process group, with stderr in stdout."""

@@ -16,7 +16,10 @@ from tests.torture.stores import torture_store
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    with torture_store(tmp_path_factory.mktemp("judge"), seed=11, customers=25, months=3) as store:
+    # The models that the judge reads.
+    selection = "+dim_member +fct_points_ledger"
+    folder = tmp_path_factory.mktemp("judge")
+    with torture_store(folder, seed=11, customers=25, months=3, selection=selection) as store:
         for _ in range(2):
             store.sync(models=True)
             store.wait()

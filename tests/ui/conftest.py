@@ -10,21 +10,19 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from pipelines.settings import PROJECT
-from sandbox import ProgramOptions
-from tests.harness.command import run_command
+from sandbox import Program, serve
+from tests.harness.dagster import KEY, OPTIONS, synced_folder
 from tests.harness.settings import RIVO
-from tests.harness.store import open_store
 
 CHROMIUM_FLAGS = [
     "--no-sandbox",
@@ -71,20 +69,13 @@ class DagsterUI:
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterUI]:
-    """Two syncs by `rivo sync`, then `rivo dev`, with a sandbox store of their own."""
-    home = tmp_path_factory.mktemp("ui")
-    with open_store(home / "rivo.duckdb", ProgramOptions(customers=300)) as store:
-        settings = f"RIVO_API_URL={store.server.url}\nRIVO_RATE_LIMIT=1000\nRIVO_PATIENCE_SECONDS=5\n"
-        settings += f"RIVO_OWNERS=team:loyalty\nRIVO_API_KEY={store.server.key}\n"
-
-        def sync(environment: dict[str, str]) -> None:
-            # Five weeks between two syncs, so that there are moves to draw.
-            for now in (datetime(2026, 8, 31, 6, tzinfo=UTC), datetime(2026, 10, 5, 6, tzinfo=UTC)):
-                store.server.now = now
-                done = run_command([RIVO, "sync"], environment, PROJECT)
-                assert done.returncode == 0, done.stdout + done.stderr
-
-        with rivo_dev(home, settings, store.server.key, sync) as ui:
+    """`rivo dev` after two runs, five weeks apart, so that there are moves to draw."""
+    home = tmp_path_factory.mktemp("ui") / "home"
+    shutil.copytree(synced_folder(tmp_path_factory), home)
+    with serve(Program(OPTIONS), key=KEY, rate_limit=0) as server:
+        settings = f"RIVO_API_URL={server.url}\nRIVO_RATE_LIMIT=1000\nRIVO_PATIENCE_SECONDS=5\n"
+        settings += f"RIVO_OWNERS=team:loyalty\nRIVO_API_KEY={KEY}\n"
+        with rivo_dev(home, settings, KEY) as ui:
             yield ui
 
 
@@ -93,7 +84,6 @@ def rivo_dev(
     home: Path,
     settings: str,
     key: str = "",
-    prepare: Callable[[dict[str, str]], None] = lambda _environment: None,
 ) -> Iterator[DagsterUI]:
     """Run `rivo dev` for the length of a `with` block, with these lines of settings and everything in a folder.
 
@@ -101,7 +91,6 @@ def rivo_dev(
         home: the folder, where the warehouse is rivo.duckdb.
         settings: lines of the settings file.
         key: the key in it.
-        prepare: called before the UI starts, with the environment of `rivo`.
     """
     file = home / "settings"
     file.write_text(f"{settings}RIVO_WAREHOUSE={home}/rivo.duckdb\nDAGSTER_HOME={home}/dagster\n")
@@ -110,7 +99,6 @@ def rivo_dev(
     ui = DagsterUI(f"http://127.0.0.1:{_free_port()}", file, key, home, pictures)
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RIVO_", "DAGSTER_"))}
     environment = own | {"RIVO_ENV_FILE": str(file), "DO_NOT_TRACK": "1"}
-    prepare(environment)
     log = ui.home / "dev.log"
     server = subprocess.Popen(
         [RIVO, "dev", "--port", ui.url.rpartition(":")[2]],
@@ -141,14 +129,21 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh tab, large enough for the whole graph."""
+@pytest.fixture(scope="module")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser window, whose tabs share the UI's scripts instead of loading megabytes each."""
     context = browser.new_context(viewport={"width": 1700, "height": 1050})
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Iterator[Page]:
+    """A fresh tab, large enough for the whole graph."""
     page = context.new_page()
     page.set_default_timeout(SHOWN_MILLISECONDS)
     yield page
-    context.close()
+    page.close()
 
 
 def _open(request: urllib.request.Request) -> Any:

@@ -24,6 +24,7 @@ def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
+@pytest.mark.parametrize("models", ["+rpt_tier_migration"])
 def test_restore_rebuilds_a_lost_warehouse_from_a_backup(rivo: Rivo, warehouse: Path, tmp_path: Path) -> None:
     tier_moves = "from reports.rpt_tier_migration order by all"
     before = ask(warehouse, tier_moves)
@@ -47,6 +48,7 @@ def test_restore_rebuilds_a_lost_warehouse_from_a_backup(rivo: Rivo, warehouse: 
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("models", ["+dim_member"])
 def test_forget_erases_a_person_from_the_warehouse_and_from_dagster(
     rivo: Rivo, warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

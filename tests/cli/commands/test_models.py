@@ -72,7 +72,7 @@ def test_models_build_publishes_the_models_it_built(rivo: Rivo, warehouse: Path,
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         assert connection.execute("select count(*) from marts.dim_tier").fetchall() == [(4,)]
 
-    everything = rivo("models", "build")
+    everything = rivo("models", "build", RIVO_REPORT="yes")
     assert everything.returncode == 0
     assert "marts.dim_old: Dropped because no file in the project defines it any more." in everything.stdout
     with duckdb.connect(str(warehouse), read_only=True) as connection:

@@ -33,7 +33,7 @@ def one(path: Path, sql: str) -> object:
 def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
     rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
-    first = rivo("sync")
+    first = rivo("sync", RIVO_REPORT="yes")
 
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stderr == ""
@@ -89,6 +89,7 @@ def test_sync_prints_a_summary_and_a_second_sync_changes_nothing(
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("models", ["+rpt_redemption_rates +rpt_data_trust"])
 def test_sync_reports_a_failed_list_and_publishes_the_others(
     rivo: Rivo, server: Server, tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_sync_reports_each_cause_of_failure_once(rivo: Rivo, settings: dict[str,
 
 
 @pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("models", ["+dim_member"])
 def test_a_failed_sync_leaves_the_published_file_unchanged(
     rivo: Rivo, server: Server, warehouse: Path
 ) -> None:

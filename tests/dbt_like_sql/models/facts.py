@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from tests.harness.store import Observation, Store
 
 Attributes = dict[str, Any]
+T = TypeVar("T")
 
 
 class State(NamedTuple):
@@ -115,6 +117,8 @@ class World:
     present: set[int] = field(init=False)
     """The customers listed at the last observation."""
     _states: dict[datetime, dict[int, State]] = field(init=False)
+    answers: dict[str, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """Results of `once`, by the function that computed them."""
 
     def __post_init__(self) -> None:
         last = self.observations[-1].lists
@@ -298,3 +302,17 @@ def _referral(row: Attributes, addresses: dict[str, int]) -> Referral:
         or addresses.get((attrs["advocate_email"] or "").lower()),
         friend_id=attrs.get("referred_customer_id") or addresses.get((attrs["referred_email"] or "").lower()),
     )
+
+
+def once(judge: Callable[[World], T]) -> Callable[[World], T]:
+    """Keep the result of a function for each world, since many judges build on it. No caller may change the result."""
+
+    @wraps(judge)
+    def kept(world: World) -> T:
+        name = f"{judge.__module__}.{judge.__qualname__}"
+        if name not in world.answers:
+            world.answers[name] = judge(world)
+        found: T = world.answers[name]
+        return found
+
+    return kept

@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from tests.dbt_like_sql.models.facts import Code, Event, World
+from tests.dbt_like_sql.models.facts import Code, Event, World, once
 
 ISSUES = {"issue_purchase", "issue_action", "issue_referral", "issue_tier", "issue_manual", "issue_reversal"}
 REDEEMS = {"redeem", "redeem_return"}
@@ -45,6 +45,7 @@ class Entry(NamedTuple):
     at: Any
 
 
+@once
 def entries(world: World) -> list[Entry]:
     """Return every leg in the order in which it counts."""
     found = []

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 
 from tests.dbt_like_sql.models import judge_ledger, judge_lots, judge_points
-from tests.dbt_like_sql.models.facts import Code, World, month_of, months_later
+from tests.dbt_like_sql.models.facts import Code, World, month_of, months_later, once
 
 Rows = dict[Any, dict[str, Any]]
 NO_BASIS = "(no_basis)"
@@ -33,6 +33,7 @@ class Piece(NamedTuple):
         return self.issued - sum((amount for at, _, amount in self.takings if at < end), Decimal())
 
 
+@once
 def pieces(world: World) -> list[Piece]:
     """Return every lot."""
     takings: dict[Any, list[tuple[datetime, str, Decimal]]] = defaultdict(list)
@@ -95,6 +96,7 @@ def vintages(world: World) -> Rows:
 # -- liability ----------------------------------------------------------------------------------------
 
 
+@once
 def liability(world: World) -> Rows:
     """`rpt_points_liability` by month, unit and way of earning."""
     lots = pieces(world)

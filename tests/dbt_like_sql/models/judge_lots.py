@@ -6,7 +6,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-from tests.dbt_like_sql.models.facts import World
+from tests.dbt_like_sql.models.facts import World, once
 from tests.dbt_like_sql.models.judge_ledger import Entry, entries
 
 KINDS = {"redeem": "redeemed", "expire": "expired"}
@@ -48,6 +48,7 @@ def _units_with_names(ledgers: list[list[Entry]]) -> set[str]:
     return {unit for unit, found in names.items() if sum(found) >= 0.95 * len(found)}
 
 
+@once
 def allocations(world: World) -> Rows:
     """`fct_points_allocation` by the key of the lot and the key of the debit."""
     ledgers = _ledgers(world)
@@ -86,6 +87,7 @@ def allocations(world: World) -> Rows:
     return found
 
 
+@once
 def lots(world: World) -> Rows:
     """`fct_points_lot` by event, unit and leg."""
     taken: dict[Key, list[dict[str, Any]]] = defaultdict(list)

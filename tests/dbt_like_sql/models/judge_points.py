@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -9,7 +10,7 @@ from decimal import Decimal
 from statistics import median
 from typing import Any
 
-from tests.dbt_like_sql.models.facts import NOT_MEMBER, Code, Event, World, month_of, months_later
+from tests.dbt_like_sql.models.facts import NOT_MEMBER, Code, Event, World, month_of, months_later, once
 from tests.dbt_like_sql.models.judge_ledger import ISSUES, REDEEMS, Entry, entries, redemptions
 
 CLASSES = (
@@ -92,20 +93,23 @@ def rollforward(world: World) -> Rows:
     return found
 
 
-def _active_days(world: World) -> dict[int, set[date]]:
+@once
+def _active_days(world: World) -> dict[int, list[date]]:
     days: dict[int, set[date]] = defaultdict(set)
     for entry in entries(world):
         if entry.leg == "original" and entry.entry_class in ACTIVE:
             days[entry.event.customer_id].add(world.day(entry.at))
     for code in world.codes:
         days[code.customer_id].add(world.day(code.claimed_at))
-    return days
+    return defaultdict(list, {id: sorted(found) for id, found in days.items()})
 
 
-def _is_active(days: set[date], day: date, length: int = 30) -> bool:
-    return any(day - timedelta(days=back) in days for back in range(length))
+def _is_active(days: list[date], day: date, length: int = 30) -> bool:
+    so_far = bisect_right(days, day)
+    return so_far > 0 and days[so_far - 1] > day - timedelta(days=length)
 
 
+@once
 def member_daily(world: World) -> Rows:
     """`fct_member_daily` by customer and local day."""
     booked: dict[tuple[int, date], list[Entry]] = defaultdict(list)
@@ -168,6 +172,7 @@ def _paid_in(code: Code) -> str:
     return "credits" if code.credits > 0 and not code.points else "points"
 
 
+@once
 def program_daily(world: World) -> Rows:
     """`rpt_program_daily` by local day and unit."""
     ledger, active = [(world.day(entry.at), entry) for entry in entries(world)], _active_days(world)

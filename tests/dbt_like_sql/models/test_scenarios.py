@@ -17,9 +17,12 @@ from tests.harness.report_page import ReportPage, read_page
 from tests.harness.store import Store, project
 
 
-def synced(options: ProgramOptions, folder: Path, lists: tuple[str, ...] = LEDGER) -> Store:
+def synced(
+    options: ProgramOptions, folder: Path, lists: tuple[str, ...] = LEDGER, report: bool = False
+) -> Store:
     """Return a store that was synced once, at its end, with all models, and is no longer served."""
     with open_observed_store(Program(options), folder) as store:
+        store.options |= {"report": report}
         store.sync(*lists, at=options.end, models=True)
     return store
 
@@ -41,7 +44,7 @@ def assert_balances(store: Store) -> None:
 
 
 def test_empty_shop_builds_with_empty_reports(tmp_path: Path) -> None:
-    store = synced(ProgramOptions(customers=0, tiers=False, months=1), tmp_path)
+    store = synced(ProgramOptions(customers=0, tiers=False, months=1), tmp_path, report=True)
     tables = [
         f"{node.schema}.{node.name}"
         for node in store.nodes
@@ -62,7 +65,7 @@ def test_empty_shop_builds_with_empty_reports(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seed", "members"), [(3, 0), (10, 1)], ids=["guest", "member"])
 def test_shop_of_one_customer_is_counted_once(tmp_path: Path, seed: int, members: int) -> None:
-    store = synced(ProgramOptions(seed=seed, customers=1, months=8), tmp_path)
+    store = synced(ProgramOptions(seed=seed, customers=1, months=8), tmp_path, report=True)
     assert_balances(store)
     [day] = store.dicts("from reports.rpt_tier_distribution")
     [member] = store.dicts("from marts.dim_member")
@@ -84,7 +87,7 @@ def test_shop_of_one_customer_is_counted_once(tmp_path: Path, seed: int, members
 
 
 def test_shop_without_tiers_builds(tmp_path: Path) -> None:
-    store = synced(ProgramOptions(customers=12, months=6, tiers=False), tmp_path)
+    store = synced(ProgramOptions(customers=12, months=6, tiers=False), tmp_path, report=True)
     assert_balances(store)
     states = {row["state"] for row in store.dicts("from reports.rpt_tier_distribution")}
     assert states == {"no_tier", "not_member"}

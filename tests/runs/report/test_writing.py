@@ -25,6 +25,7 @@ def test_sync_writes_the_page_beside_the_warehouse_and_takes_no_page_back(
 ) -> None:
     page = tmp_path / "shop.report.html"
     with open_observed_store(SMALL, tmp_path) as store:
+        store.options |= {"report": True}
         store.sync(at=SMALL.end, models=True)
         assert store.finished
         assert store.finished.report == page
