@@ -58,13 +58,15 @@ def checks(shops: Shops) -> list[tuple[Any, ...]]:
 # -- definitions --------------------------------------------------------------------------------------
 
 
-def test_several_shops_partition_all_assets_but_the_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_shops_partition_all_assets_but_the_lists_and_the_file_of_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     defs = definitions(with_shops(monkeypatch, "de,fr"), project())
     graph = defs.resolve_asset_graph()
 
     partitions = {key.to_user_string(): graph.get(key).partitions_def for key in graph.get_all_asset_keys()}
     plain = {name for name, each in partitions.items() if each is None}
-    assert plain == {name for name in partitions if name.startswith("rivo/")}
+    assert plain == {name for name in partitions if name.startswith("rivo/")} | {"published/all_shops"}
     assert {tuple(each.get_partition_keys()) for each in partitions.values() if each} == {("de", "fr")}
     checks = [graph.get(key) for key in graph.asset_check_keys]
     assert len(checks) > 100

@@ -193,7 +193,6 @@ PRIVATE_NAMES = [
         "dagster._core.definitions.asset_checks.asset_check_evaluation.AssetCheckEvaluationTargetMaterializationData",
         "with several shops, late ones are not reported",
         "private.py",
-        ("storage_id", "run_id", "timestamp"),
     ),
     PrivateName(
         "dagster._utils.schedules.cron_string_iterator",
