@@ -20,7 +20,7 @@ from pipelines.actions.readback import customer
 from pipelines.actions.resolving import resolve, settle, verify
 from pipelines.actions.sending import SendOptions, Session, send
 from pipelines.errors import RivoError, SettingsError
-from pipelines.load.guards import refuse_other_shop
+from pipelines.load.guards import refuse_other_shop, refuse_unadopted
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import by_id
 from pipelines.settings import Settings
@@ -224,6 +224,7 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
         with client_of(shop, observed_at, notice) as client:
             # Before anything is planned: whether the key works, whose it is, and the time by Rivo's clock.
             client.get(ENDPOINTS["vip_tiers"].path, by_id(0, 1), ENDPOINTS["vip_tiers"].title)
+            refuse_unadopted(shop.settings, client)
             refuse_other_shop(connection, client)
             ids = action_facts.largest_ids(connection)
             session = Session(client, outbox, settings.settle_seconds, ids, notice)

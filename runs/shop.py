@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from pipelines.errors import SettingsError, command
+from pipelines.errors import SettingsError
 from pipelines.settings import Settings
 from pipelines.shop_settings import is_demo_name
 from pipelines.warehouse import Warehouse
@@ -98,21 +98,7 @@ def _one_of_several(settings: Settings, *, needs_key: bool) -> Shop:
         )
     if is_demo:
         settings = with_demo_settings(settings)
-    warehouse = Warehouse.of_setting(settings.warehouse)
-    if needs_key and not is_demo and not warehouse.base.exists:
-        _refuse_before_adoption(settings)
-    return Shop(settings, warehouse, is_demo)
-
-
-def _refuse_before_adoption(settings: Settings) -> None:
-    """Refuse to begin a shop's warehouse while there may be one: its histories and outbox would be left behind."""
-    single = Warehouse.of_setting(settings.single)
-    if single.base.exists:
-        raise SettingsError(
-            f"{single} is from the time before RIVO_SHOPS. If it is that of {settings.shop}, run `{command()} shops "
-            f"adopt {settings.shop}`: its histories, and the record of what was sent to Rivo, go on. If it is that of "
-            "another shop, adopt it for that one; else move it away. Nothing was changed."
-        )
+    return Shop(settings, Warehouse.of_setting(settings.warehouse), is_demo)
 
 
 def shop_of_backup(made: Backup, settings: Settings) -> Shop:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from pipelines.errors import ApiError, ListError, command
+from pipelines.errors import ApiError, ListError, SettingsError, command
 from pipelines.load.landing import Landing
 from pipelines.rivo.client import Client
 from pipelines.rivo.columns import Column
@@ -15,7 +15,8 @@ from pipelines.rivo.decode import Page
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.paging import by_id
 from pipelines.rivo.ranges import PAGE_SIZE
-from pipelines.warehouse import RAW
+from pipelines.settings import Settings
+from pipelines.warehouse import RAW, Warehouse
 from pipelines.warehouse.raw_tables import live_rows
 
 SHRINK_LIMIT = 0.8
@@ -39,30 +40,69 @@ def refuse_other_shop(connection: duckdb.DuckDBPyConnection, client: Client) -> 
     Raises:
         ApiError: the server knows none of them.
     """
+    missing = _missing_customers(connection, client)
+    if not missing:
+        return
+    raise ApiError(
+        f"{client.key_name} seems to be that of another shop: of {missing} customers that the warehouse knows, Rivo "
+        "lists none. Nothing was changed. If the key is wrong, correct it. To load another shop as well, name both in "
+        "RIVO_SHOPS. If it is the same shop and all its customers have new ids, run "
+        f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
+    )
+
+
+def refuse_unadopted(settings: Settings, client: Client) -> None:
+    """Refuse to begin the warehouse of one of several shops if RIVO_WAREHOUSE already is one of the same shop.
+
+    Its histories would be left behind, and with an empty outbox actions would be sent again.
+
+    Raises:
+        SettingsError: it knows customers of this shop.
+    """
+    if not settings.shop or Warehouse.of_setting(settings.warehouse).base.exists:
+        return
+    single = Warehouse.of_setting(settings.single).base
+    if not single.exists:
+        return
+    try:
+        with single.read() as connection:
+            if _missing_customers(connection, client) != 0:
+                return
+    except duckdb.CatalogException:
+        # Another program's database.
+        return
+    raise SettingsError(
+        f"{single} is the warehouse of {settings.shop} from the time before RIVO_SHOPS. Run `{command()} shops adopt "
+        f"{settings.shop}`: its histories, and the record of what was sent to Rivo, go on. To begin again all the "
+        "same, move it away. Nothing was changed."
+    )
+
+
+def _missing_customers(connection: duckdb.DuckDBPyConnection, client: Client) -> int | None:
+    """Look for customers that a warehouse knows.
+
+    Returns:
+        0 if the server lists one of them, else how many were looked for; None if that proves nothing.
+    """
     # Erased customers have negative keys in place of their ids.
     ids: Any = connection.execute(
         f"select id from {RAW}.customers where _deleted_at is null and id > 0 order by id"
     ).fetchnumpy()["id"]
     if ids.size < _FEW_ROWS:
-        return
+        return None
     probes: list[int] = np.unique(ids[np.linspace(0, ids.size - 1, _PROBES).astype(int)]).tolist()
     try:
         for known in probes:
             if known in _ids_after(client, known - 1, 1):
-                return
+                return 0
         first_page = _ids_after(client, 0, PAGE_SIZE)
     except ListError:
         # The list itself will fail, with its own sentence.
-        return
-    if not first_page or np.isin(first_page, ids).any():
-        # An empty list proves nothing, and is refused when it is read.
-        return
-    raise ApiError(
-        f"{client.key_name} seems to be that of another shop: of {len(probes)} customers that the warehouse knows, "
-        "Rivo lists none. Nothing was changed. If the key is wrong, correct it. To load another shop as well, name "
-        "both in RIVO_SHOPS. If it is the same shop and all its customers have new ids, run "
-        f"`{command()} sync --allow-shrink {','.join(['customers', *_lists_of_facts()])}` once."
-    )
+        return None
+    # An empty list proves nothing, and is refused when it is read.
+    if not first_page:
+        return None
+    return 0 if np.isin(first_page, ids).any() else len(probes)
 
 
 def _ids_after(client: Client, since_id: int, limit: int) -> list[int]:

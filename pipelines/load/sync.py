@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.errors import ListError, RivoError, command
-from pipelines.load.guards import LostRowsError, refuse_losses, refuse_other_shop
+from pipelines.load.guards import LostRowsError, refuse_losses, refuse_other_shop, refuse_unadopted
 from pipelines.load.histories import keep_history
 from pipelines.load.landing import Counts, Landing
 from pipelines.load.merge import configure_dlt, drop_dlt_staging
@@ -88,6 +88,7 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     client = Client.of_settings(settings, options.notice)
     if options.rewind:
         _rewind(build.connection, client, options)
+    refuse_unadopted(settings, client)
     if "customers" not in options.allow_shrink:
         refuse_other_shop(build.connection, client)
     without_clock = _after_the_last(build.connection)

@@ -177,29 +177,6 @@ def test_demo_stores_differ(monkeypatch: pytest.MonkeyPatch) -> None:
         assert us.now == other.now
 
 
-def test_warehouse_from_the_time_of_one_shop_is_adopted_or_moved_first(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    single = tmp_path / "rivo.duckdb"
-    single.touch()
-    settings = given(
-        monkeypatch,
-        RIVO_SHOPS="de,fr",
-        RIVO_WAREHOUSE=str(single),
-        RIVO_SHOP_DE_API_KEY="1",
-        RIVO_SHOP_FR_API_KEY="2",
-    )
-    with pytest.raises(
-        SettingsError, match=r"rivo\.duckdb is from the time before RIVO_SHOPS.*shops adopt de"
-    ):
-        shop_to_sync(settings.of_shop("de"))
-    assert shop_to_read(settings.of_shop("de")).name == "de"
-
-    (tmp_path / "shops").mkdir()
-    single.rename(tmp_path / "shops" / "de.duckdb")
-    assert [shop_to_sync(settings.of_shop(name)).name for name in ("de", "fr")] == ["de", "fr"]
-
-
 def test_variables_of_kubernetes_are_no_settings_of_shops(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = given(
         monkeypatch,

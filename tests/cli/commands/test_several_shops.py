@@ -248,6 +248,10 @@ def test_single_warehouse_is_adopted_with_its_histories_and_released(install: Tw
     install.file("fr").rename(single)
     before = single.read_bytes()
     first = _one(single, "select min(_first_seen_at) from rivo_raw.customers")
+    refused = install.rivo("sync", "--shop", "fr")
+    assert refused.returncode == 1
+    assert "is the warehouse of fr from the time before RIVO_SHOPS" in refused.stdout
+    assert not install.file("fr").exists()
 
     adopted = install.rivo("shops", "adopt", "FR")
 
