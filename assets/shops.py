@@ -12,9 +12,9 @@ from dbt_like_sql.runner import Project, ProjectError, load_project
 from dbt_like_sql.runner.shop_seeds import shop_seed_files
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from pipelines.shop_settings import is_demo_name, is_name
+from pipelines.shop_settings import is_name
 from pipelines.warehouse import Warehouse
-from runs.demo_shops import with_demo_settings
+from runs.shop import shop_to_read
 
 _MOST_NAMES = 10
 
@@ -79,9 +79,7 @@ def project_of(project: Project, settings: Settings) -> Project:
 
 def schedule_of(settings: Settings, name: str) -> SyncSchedule:
     """Return the schedule of a shop's syncs, by its own settings or those of its demo."""
-    own = settings.of_shop(name)
-    if own.api_key is None and is_demo_name(name):
-        own = with_demo_settings(own)
+    own = shop_to_read(settings.of_shop(name)).settings
     return SyncSchedule(" ".join(own.sync_cron.split()), own.timezone)
 
 

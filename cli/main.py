@@ -110,5 +110,7 @@ def _sentence(error: Exception) -> str | None:
         return f"Error in the SQL models: {error}"
     if not isinstance(error, duckdb.Error):
         return None
-    damage = shop_to_read(last_chosen() or Settings.load()).warehouse.damage(error)
+    settings = last_chosen() or Settings.load()
+    # Those that work on several shops say by themselves which file is damaged.
+    damage = None if settings.shop_names else shop_to_read(settings).warehouse.damage(error)
     return f"Error: {damage}" if damage else None

@@ -116,10 +116,27 @@ def for_each(shops: Sequence[Settings], work: Callable[[Settings], int | None]) 
         click.secho(f"{chr(10) if position else ''}{settings.shop}", bold=True)
         try:
             codes.append(work(settings) or exits.DONE)
-        except RivoError as error:
-            click.echo(f"Error: {settings.shop}: {printable(str(error))}", err=True)
-            codes.append(exits.NO_WAREHOUSE if isinstance(error, NoWarehouse) else exits.FAILED)
+        except Exception as error:
+            sentence = for_people(error, settings)
+            if sentence is None:
+                raise
+            click.echo(f"Error: {settings.shop}: {printable(str(sentence))}", err=True)
+            codes.append(exits.NO_WAREHOUSE if isinstance(sentence, NoWarehouse) else exits.FAILED)
     return worst(codes)
+
+
+def for_people(error: Exception, settings: Settings) -> RivoError | None:
+    """Return an error with a message for people, of a shop that must not stop the others; None for a fault of ours."""
+    if isinstance(error, RivoError):
+        return error
+    import duckdb
+
+    from dbt_like_sql.runner import ProjectError
+    from runs.shop import shop_to_read
+
+    if isinstance(error, ProjectError):
+        return RivoError(f"Error in the SQL models: {error}")
+    return shop_to_read(settings).warehouse.damage(error) if isinstance(error, duckdb.Error) else None
 
 
 def worst(codes: Iterable[int]) -> int:

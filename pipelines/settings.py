@@ -230,6 +230,11 @@ class Settings(BaseSettings):
         return self._single
 
     @property
+    def is_demo(self) -> bool:
+        """Whether the sandbox store takes the place of Rivo: there is no key, and of several shops a demo's name."""
+        return self.api_key is None and (not self.shop or is_demo_name(self.shop))
+
+    @property
     def shop_names(self) -> tuple[str, ...]:
         """The names in RIVO_SHOPS, in its order; empty if it is not set."""
         return tuple(filter(None, self.shops.split(",")))
@@ -355,7 +360,7 @@ def _same_account(by_shop: Mapping[str, Settings]) -> list[str]:
 
 def _mixed_with_demos(by_shop: Mapping[str, Settings]) -> list[str]:
     """Return a sentence if some of the shops are demos: all shops are read together, too."""
-    demos = [name for name, settings in by_shop.items() if is_demo_name(name) and settings.api_key is None]
+    demos = [name for name, settings in by_shop.items() if settings.is_demo]
     if not demos or len(demos) == len(by_shop):
         return []
     return [

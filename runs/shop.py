@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pipelines.errors import SettingsError
 from pipelines.settings import Settings
-from pipelines.shop_settings import is_demo_name
 from pipelines.warehouse import Warehouse
 from pipelines.warehouse.backup import Backup
 from runs.demo_shops import demo_shop, with_demo_settings
@@ -56,7 +55,7 @@ def shop_to_sync(settings: Settings) -> Shop:
     if settings.shop:
         return _one_of_several(settings, needs_key=True)
     demo = Warehouse.of_setting(DEMO)
-    if settings.api_key is None:
+    if settings.is_demo:
         return Shop(settings, demo, is_demo=True)
     warehouse = Warehouse.of_setting(settings.warehouse)
     if warehouse == demo:
@@ -90,15 +89,14 @@ def _refuse_several(settings: Settings) -> None:
 
 
 def _one_of_several(settings: Settings, *, needs_key: bool) -> Shop:
-    is_demo = settings.api_key is None and is_demo_name(settings.shop)
-    if needs_key and settings.api_key is None and not is_demo:
+    if needs_key and settings.api_key is None and not settings.is_demo:
         raise SettingsError(
             f"{settings.variable('api_key')} is not set. Create a key in this shop's Rivo app: Settings > Developer "
             "Toolkit (Plus plan)."
         )
-    if is_demo:
+    if settings.is_demo:
         settings = with_demo_settings(settings)
-    return Shop(settings, Warehouse.of_setting(settings.warehouse), is_demo)
+    return Shop(settings, Warehouse.of_setting(settings.warehouse), settings.is_demo)
 
 
 def shop_of_backup(made: Backup, settings: Settings) -> Shop:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dagster as dg
-from dagster._core.storage.tags import PARENT_RUN_ID_TAG, PARTITION_NAME_TAG, RESUME_RETRY_TAG
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, RESUME_RETRY_TAG
 
+from assets.instance.private import PARTITION_TAG
 from assets.keys import raw_key
 from pipelines.rivo.endpoints import ENDPOINTS
 
@@ -19,7 +20,7 @@ def loaded_before(run: dg.DagsterRun, instance: dg.DagsterInstance) -> set[str]:
     while current and current.tags.get(RESUME_RETRY_TAG) == "true":
         parent = current.parent_run_id or current.tags.get(PARENT_RUN_ID_TAG)
         current = instance.get_run_by_id(parent) if parent else None
-        if current is None or current.tags.get(PARTITION_NAME_TAG) != run.tags.get(PARTITION_NAME_TAG):
+        if current is None or current.tags.get(PARTITION_TAG) != run.tags.get(PARTITION_TAG):
             break
         records = instance.get_records_for_run(
             current.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.shops import ShopChoice, shop_options, worst
+from cli.shops import ShopChoice, for_people, shop_options, worst
 from pipelines.errors import RivoError
 
 if TYPE_CHECKING:
@@ -44,8 +44,11 @@ def status(choice: ShopChoice, *, as_json: bool) -> None:
     for settings in shops:
         try:
             found_in[settings.shop] = _look(settings)
-        except RivoError as error:
-            found_in[settings.shop] = error
+        except Exception as error:
+            sentence = for_people(error, settings)
+            if sentence is None:
+                raise
+            found_in[settings.shop] = sentence
     show_all(found_in, as_json=as_json)
     sys.exit(worst(map(code_of, found_in.values())))
 

@@ -10,7 +10,6 @@ import click
 from cli.shops import ShopChoice, shop_options
 from cli.terminal.interrupts import Signalled
 from pipelines.errors import RivoError
-from pipelines.shop_settings import is_demo_name
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -101,7 +100,7 @@ def sync(
 
 def _start_demo(settings: Settings) -> None:
     """Start the demo store, if this is a demo: it takes a second, and importing Dagster takes as long."""
-    if settings.api_key is None and (not settings.shop or is_demo_name(settings.shop)):
+    if settings.is_demo:
         from runs.demo import start_demo_store
 
         start_demo_store(settings.shop)

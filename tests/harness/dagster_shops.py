@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -41,6 +42,15 @@ class Shops:
         """Move the clocks of all stores."""
         for server in self.servers.values():
             server.now += timedelta(days=days)
+
+    def check_results(self) -> list[tuple[Any, ...]]:
+        """Return the partition, the status and the number of results of checks in Dagster's storage."""
+        path = self.folder / "dagster" / "history" / "runs" / "index.db"
+        with closing(sqlite3.connect(path)) as index:
+            return index.execute(
+                "select partition, execution_status, count(*) from asset_check_executions "
+                "group by 1, 2 order by 1, 2"
+            ).fetchall()
 
     def run_job(
         self, shop: str, *selection: str, job: str = "daily_sync", **options: Any

@@ -1,4 +1,4 @@
-"""A page in a browser without scripts and network, as somebody opens a file that was sent to them."""
+"""A page in a browser without scripts and network, like a file that arrived by mail."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ PRIVATE_NAMES = [
     PrivateName(
         "dagster._core.storage.tags.PARTITION_NAME_TAG",
         "with several shops, runs and alerts do not know their shop",
-        "retries.py",
+        "private.py",
         value="dagster/partition",
     ),
     PrivateName(f"{INSTANCE}.get_records_for_run", RESUME, "retries.py", ("run_id", "of_type")),

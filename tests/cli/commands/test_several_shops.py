@@ -357,3 +357,20 @@ def _wait_for(condition: Callable[[], T | None], seconds: float = 90) -> T:
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.05)
     return found
+
+
+def test_damaged_file_of_a_shop_does_not_stop_the_others(install: TwoShops) -> None:
+    content = bytearray(install.file("de").read_bytes())
+    # The first blocks are the header; what follows holds rows.
+    for place in range(16_384, len(content), 4_096):
+        content[place] ^= 0xFF
+    install.file("de").write_bytes(content)
+
+    shown = install.rivo("status")
+    built = install.rivo("models", "build", "--all-shops", "--select", "dim_member")
+
+    assert (shown.returncode, "Traceback" in shown.stderr) == (1, False)
+    assert any(line.startswith("fr ") for line in shown.stdout.splitlines())
+    assert (built.returncode, "Traceback" in built.stderr) == (1, False)
+    assert "de.duckdb" in built.stderr
+    assert "dim_member" in built.stdout.partition("fr\n")[2]
