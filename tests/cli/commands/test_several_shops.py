@@ -19,6 +19,7 @@ import duckdb
 import pytest
 
 from sandbox import Server
+from tests.cli.test_files import damage
 from tests.harness.prepared import prepare_once
 from tests.harness.rivo_shops import KEYS, TwoShops, two_stores
 from tests.harness.settings import RIVO
@@ -360,11 +361,7 @@ def _wait_for(condition: Callable[[], T | None], seconds: float = 90) -> T:
 
 
 def test_damaged_file_of_a_shop_does_not_stop_the_others(install: TwoShops) -> None:
-    content = bytearray(install.file("de").read_bytes())
-    # The first blocks are the header; what follows holds rows.
-    for place in range(16_384, len(content), 4_096):
-        content[place] ^= 0xFF
-    install.file("de").write_bytes(content)
+    damage(install.file("de"), "rivo_raw.sync_log")
 
     shown = install.rivo("status")
     built = install.rivo("models", "build", "--all-shops", "--select", "dim_member")
