@@ -364,10 +364,10 @@ def test_damaged_file_of_a_shop_does_not_stop_the_others(install: TwoShops) -> N
     damage(install.file("de"), "rivo_raw.sync_log")
 
     shown = install.rivo("status")
-    built = install.rivo("models", "build", "--all-shops", "--select", "dim_member")
+    saved = install.rivo("backup", "--all-shops", "saved")
 
     assert (shown.returncode, "Traceback" in shown.stderr) == (1, False)
     assert any(line.startswith("fr ") for line in shown.stdout.splitlines())
-    assert (built.returncode, "Traceback" in built.stderr) == (1, False)
-    assert "de.duckdb" in built.stderr
-    assert "dim_member" in built.stdout.partition("fr\n")[2]
+    assert (saved.returncode, "Traceback" in saved.stderr) == (1, False)
+    assert "de.duckdb is damaged" in saved.stderr
+    assert [path.name for path in (install.folder / "saved").iterdir()] == ["fr"]
