@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -22,10 +21,20 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines.cron import check_cron
 from pipelines.env_file import check_env_file, variables_of
 from pipelines.errors import SettingsError
 from pipelines.rivo.columns import API_URL
-from pipelines.shop_settings import ALL, is_demo_name, names_of, values_by_shop, variable
+from pipelines.shop_settings import (
+    ALL,
+    is_demo_name,
+    mixed_with_demos,
+    names_of,
+    same_account,
+    values_by_shop,
+    variable,
+)
+from pipelines.target_settings import TargetSetting, check_schemas, names_of_targets, read_targets
 
 PROJECT = Path(__file__).resolve().parent.parent
 MAKE_A_KEY = (
@@ -97,6 +106,12 @@ class Settings(BaseSettings):
     pii_key: SecretStr | None = Field(None, validate_default=True)
     """Secret key of the hashes for RIVO_PII=hash and `rivo forget`."""
 
+    publish: str = ""
+    """Names of the targets that follow each sync, comma-separated; RIVO_TARGET_<NAME> says where each is."""
+    publish_schemas: str = "marts,reports"
+    """Schemas that are published to targets, comma-separated."""
+
+    _targets: dict[str, TargetSetting] = PrivateAttr(default_factory=dict)
     _shop: str = PrivateAttr("")
     _single: str = PrivateAttr("")
     _by_shop: dict[str, Settings] = PrivateAttr(default_factory=dict)
@@ -105,6 +120,16 @@ class Settings(BaseSettings):
     @classmethod
     def _check_shops(cls, shops: str) -> str:
         return ",".join(names_of(shops))
+
+    @field_validator("publish")
+    @classmethod
+    def _check_publish(cls, names: str) -> str:
+        return ",".join(names_of_targets(names))
+
+    @field_validator("publish_schemas")
+    @classmethod
+    def _check_schemas(cls, names: str) -> str:
+        return check_schemas(names)
 
     @field_validator("pii_key")
     @classmethod
@@ -196,15 +221,7 @@ class Settings(BaseSettings):
     @field_validator("sync_cron")
     @classmethod
     def _check_cron(cls, cron: str) -> str:
-        fields = cron.split()
-        if len(fields) != 5 or not all(map(_is_cron_field, fields, _CRON_LIMITS)):
-            raise ValueError(f"'{cron}' is not a cron expression of five fields, such as 0 3 * * *")
-        from croniter import CroniterError, croniter
-
-        try:
-            croniter(cron, datetime.now(UTC)).get_next()
-        except CroniterError:
-            raise ValueError(f"'{cron}' matches no date") from None
+        check_cron(cron)
         return cron
 
     @field_validator("dagster_home")
@@ -218,6 +235,16 @@ class Settings(BaseSettings):
     @classmethod
     def _variables(cls) -> list[str]:
         return [str(f.validation_alias or f"RIVO_{name.upper()}") for name, f in cls.model_fields.items()]
+
+    @property
+    def targets(self) -> dict[str, TargetSetting]:
+        """Every target that is set, by name. Shops share them."""
+        return self._targets
+
+    @property
+    def to_publish(self) -> tuple[TargetSetting, ...]:
+        """The targets that follow each sync, in the order of RIVO_PUBLISH."""
+        return tuple(self._targets[name] for name in filter(None, self.publish.split(",")))
 
     @property
     def shop(self) -> str:
@@ -282,7 +309,9 @@ class Settings(BaseSettings):
         problems: list[str] = []
         settings = _valid(cls, _variable, problems)
         if settings is not None:
-            settings._read_shops(variables_of(file), problems)
+            variables = variables_of(file)
+            settings._read_shops(variables, problems)
+            settings._read_targets(variables, problems)
         if problems or settings is None:
             raise SettingsError(
                 "Invalid settings (environment or .env): " + "; ".join(problems) + "."
@@ -305,12 +334,24 @@ class Settings(BaseSettings):
             if made := _valid(partial(_without_sources, type(self), given), _namer(name), problems):
                 made._shop, made._single = name, self.warehouse
                 self._by_shop[name] = made
-        problems += [*_same_account(self._by_shop), *_mixed_with_demos(self._by_shop)]
+        problems += [*same_account(self._by_shop), *mixed_with_demos(self._by_shop)]
         if self.shop_names and self.warehouse.rpartition("/")[2].lower() == f"{ALL}.duckdb":
             problems.append(
                 f"RIVO_WAREHOUSE: {ALL}.duckdb is the file that unites all shops, and would be replaced. Name another "
                 "file of that folder, such as rivo.duckdb"
             )
+
+    def _read_targets(self, variables: dict[str, str], problems: list[str]) -> None:
+        """Give all shops the targets; add a sentence to `problems` for each that is invalid or missing."""
+        self._targets, invalid = read_targets(variables)
+        problems += invalid
+        for each in (self, *self._by_shop.values()):
+            each._targets = self._targets
+            problems += [
+                f"{each.variable('publish')}: there is no target {name}. Set RIVO_TARGET_{name.upper()} to its URL"
+                for name in names_of_targets(each.publish)
+                if name not in self._targets and not any(name.upper() in problem for problem in invalid)
+            ]
 
 
 @cache
@@ -343,32 +384,6 @@ def _namer(shop: str) -> Callable[[tuple[int | str, ...]], str]:
     return lambda location: variable(shop, "_".join(map(str, location)))
 
 
-def _same_account(by_shop: Mapping[str, Settings]) -> list[str]:
-    """Return a sentence for each shop that has the key and the address of another one: each would be read twice."""
-    first: dict[tuple[str, str], str] = {}
-    problems = []
-    for name, settings in by_shop.items():
-        if settings.api_key is None:
-            continue
-        other = first.setdefault((settings.api_url, settings.api_key.get_secret_value()), name)
-        if other != name:
-            problems.append(
-                f"{variable(name, 'api_key')}: {other} and {name} have the same key, and a key belongs to one shop"
-            )
-    return problems
-
-
-def _mixed_with_demos(by_shop: Mapping[str, Settings]) -> list[str]:
-    """Return a sentence if some of the shops are demos: all shops are read together, too."""
-    demos = [name for name, settings in by_shop.items() if settings.is_demo]
-    if not demos or len(demos) == len(by_shop):
-        return []
-    return [
-        f"RIVO_SHOPS: {', '.join(demos)} without a key would be simulated, and simulated data must not mix with that "
-        "of other shops"
-    ]
-
-
 def _beside(warehouse: str, name: str) -> str:
     """Return another file of the folder of a RIVO_WAREHOUSE value, as RIVO_WAREHOUSE would name it."""
     folder, slash, _ = warehouse.rpartition("/")
@@ -378,20 +393,3 @@ def _beside(warehouse: str, name: str) -> str:
 def _variable(location: tuple[int | str, ...]) -> str:
     name = "_".join(map(str, location)).upper()
     return name if name.startswith("DAGSTER_") else f"RIVO_{name}"
-
-
-_CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_CRON_NAMES = re.compile(r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|sun|mon|tue|wed|thu|fri|sat", re.I)
-
-
-def _is_cron_field(text: str, limits: tuple[int, int]) -> bool:
-    """Return whether a field of a cron expression is valid: `*`, numbers, ranges, steps, lists, names."""
-    for part in text.split(","):
-        match = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part)
-        if not match or match[3] == "0":
-            return False
-        for value in match.group(1, 2):
-            number = value and value.isdigit() and limits[0] <= int(value) <= limits[1]
-            if value not in (None, "*") and not number and not _CRON_NAMES.fullmatch(value or ""):
-                return False
-    return True

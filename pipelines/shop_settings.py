@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
 
 SCHEMAS = frozenset(
     {
@@ -117,3 +121,29 @@ def _unknown(
         f"there is no setting {found}. A shop's settings are those of .env.example with its name, such as "
         f"{variable(next(iter(names)), 'api_key')}. RIVO_WAREHOUSE, RIVO_OWNERS and RIVO_KEEP_RUNS_DAYS are for all"
     )
+
+
+def same_account(by_shop: Mapping[str, Settings]) -> list[str]:
+    """Return a sentence for each shop that has the key and the address of another one: each would be read twice."""
+    first: dict[tuple[str, str], str] = {}
+    problems = []
+    for name, settings in by_shop.items():
+        if settings.api_key is None:
+            continue
+        other = first.setdefault((settings.api_url, settings.api_key.get_secret_value()), name)
+        if other != name:
+            problems.append(
+                f"{variable(name, 'api_key')}: {other} and {name} have the same key, and a key belongs to one shop"
+            )
+    return problems
+
+
+def mixed_with_demos(by_shop: Mapping[str, Settings]) -> list[str]:
+    """Return a sentence if some of the shops are demos: all shops are read together, too."""
+    demos = [name for name, settings in by_shop.items() if settings.is_demo]
+    if not demos or len(demos) == len(by_shop):
+        return []
+    return [
+        f"RIVO_SHOPS: {', '.join(demos)} without a key would be simulated, and simulated data must not mix with that "
+        "of other shops"
+    ]

@@ -1,0 +1,157 @@
+"""Settings of targets: RIVO_TARGET_<NAME> says where one is, RIVO_PUBLISH which ones follow each sync."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import SecretStr
+
+PREFIX = "RIVO_TARGET_"
+PASSWORD = "_PASSWORD"  # noqa: S105, the end of a name
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_KINDS = (
+    ("ducklake:", "ducklake"),
+    ("postgresql://", "postgres"),
+    ("postgres://", "postgres"),
+    ("md:", "motherduck"),
+    ("s3://", "parquet"),
+    ("file://", "parquet"),
+    ("dlt:", "dlt"),
+)
+"""How a URL begins -> kind of the target."""
+EXAMPLES = (
+    "postgresql://user@host/db, ducklake:postgresql://user@host/db?data=s3://bucket/path, md:name, s3://bucket/prefix, "
+    "file:///folder or dlt:snowflake"
+)
+SCHEMAS = (
+    "rivo_raw",
+    "rivo_actions",
+    "seeds",
+    "staging",
+    "intermediate",
+    "marts",
+    "reports",
+)
+"""Schemas of a warehouse that can be published."""
+
+
+@dataclass(frozen=True)
+class TargetSetting:
+    """Where a target is. The URL has no secret in it."""
+
+    name: str
+    kind: str
+    url: str
+    password: SecretStr | None = field(default=None, repr=False)
+
+    @property
+    def variable(self) -> str:
+        """Name of the variable, for messages."""
+        return f"{PREFIX}{self.name}".upper()
+
+    @property
+    def password_variable(self) -> str:
+        """Name of the variable of the password, for messages."""
+        return f"{self.variable}{PASSWORD}"
+
+
+def names_of_targets(text: str) -> tuple[str, ...]:
+    """Return the names in a value of RIVO_PUBLISH, in its order.
+
+    Raises:
+        ValueError: a name cannot be one, or is there twice.
+    """
+    names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"'{name}' cannot be the name of a target. A name has up to 40 letters, digits and underscores, and "
+                "begins with a letter, such as lake or pg"
+            )
+        if names.count(name) > 1:
+            raise ValueError(f"'{name}' is there twice")
+    return names
+
+
+def check_schemas(text: str) -> str:
+    """Return a valid list of the schemas to publish, as RIVO_PUBLISH_SCHEMAS has it.
+
+    Raises:
+        ValueError: one is not a schema that can be published, or there is none.
+    """
+    names = [name.strip().lower() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in SCHEMAS]
+    if unknown or not names:
+        raise ValueError(f"'{', '.join(unknown)}' cannot be published. The schemas are {', '.join(SCHEMAS)}")
+    return ",".join(dict.fromkeys(names))
+
+
+def read_targets(variables: Mapping[str, str]) -> tuple[dict[str, TargetSetting], list[str]]:
+    """Return the targets of RIVO_TARGET_..., and a sentence about each variable that is not valid.
+
+    Args:
+        variables: all variables, with names in upper case.
+    """
+    targets: dict[str, TargetSetting] = {}
+    passwords: dict[str, str] = {}
+    problems: list[str] = []
+    for variable, value in variables.items():
+        name = variable.removeprefix(PREFIX).lower()
+        if not variable.startswith(PREFIX) or not name:
+            continue
+        if variable.endswith(PASSWORD):
+            passwords[name.removesuffix(PASSWORD.lower())] = value
+        elif not _NAME.fullmatch(name):
+            problems.append(
+                f"{variable}: the name of a target begins with a letter and has up to 40 characters"
+            )
+        elif problem := _problem(value):
+            problems.append(f"{variable}: {problem}")
+        else:
+            kind = next(kind for begin, kind in _KINDS if value.startswith(begin))
+            targets[name] = TargetSetting(name, kind, value.rstrip("/") or value)
+    wrong = {variable.removeprefix(PREFIX).lower() for variable in variables if variable.startswith(PREFIX)}
+    for name, password in passwords.items():
+        if name in targets:
+            known = targets[name]
+            targets[name] = TargetSetting(known.name, known.kind, known.url, SecretStr(password))
+        elif name not in wrong:
+            variable = f"{PREFIX}{name}".upper()
+            problems.append(f"{variable}{PASSWORD} is set, but {variable} is not")
+    return targets, problems
+
+
+def _problem(url: str) -> str | None:
+    """Return why a URL cannot be that of a target, without showing it: it may have a password in it."""
+    if not any(url.startswith(begin) for begin, _ in _KINDS):
+        return f"the value is none of the supported kinds. Examples: {EXAMPLES}"
+    inner = url.removeprefix("ducklake:")
+    try:
+        parts = urlsplit(inner)
+        port = parts.port
+    except ValueError:
+        return f"the value is not a valid URL. Examples: {EXAMPLES}"
+    del port
+    options = {name.lower() for name in parse_qs(parts.query, keep_blank_values=True)}
+    secrets = {name for name in options if re.search(r"pass|secret|token|key", name)}
+    if parts.password or secrets or (parts.scheme in ("s3", "file") and parts.username):
+        return (
+            "the URL must not contain a password, token or key. Give it in the variable of the same name with "
+            f"{PASSWORD} at its end; S3 keys come from the usual AWS variables"
+        )
+    if url.startswith("ducklake:"):
+        if parts.scheme not in ("postgresql", "postgres") or "data" not in options:
+            return (
+                "a lake has a Postgres catalogue and a folder for its data: "
+                "ducklake:postgresql://user@host/db?data=s3://bucket/path or ...?data=/folder"
+            )
+    elif parts.query and parts.scheme in ("s3", "file", "md"):
+        return "the URL must not have a question mark"
+    if parts.scheme in ("postgresql", "postgres") and not parts.path.strip("/"):
+        return "the URL names no database. Write postgresql://user@host/db"
+    if parts.scheme == "s3" and not parts.netloc:
+        return "the URL names no bucket. Write s3://bucket/prefix"
+    return None
