@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import duckdb
@@ -99,6 +100,11 @@ SETTINGS: tuple[Column, ...] = (
         "timestamp",
         "Lists without a complete read since this time are read completely, to load personal data again.",
     ),
+    Column(
+        "warehouse_id",
+        "text",
+        "Random id of this warehouse, by which targets recognise it; null before the first run of this release.",
+    ),
 )
 
 ERASED_PEOPLE: tuple[Column, ...] = (
@@ -149,6 +155,9 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
     connection.execute(
         f"update {RAW}.settings set timezone = $timezone where timezone is distinct from $timezone",
         {"timezone": timezone},
+    )
+    connection.execute(
+        f"update {RAW}.settings set warehouse_id = ? where warehouse_id is null", [secrets.token_hex(8)]
     )
 
 

@@ -11,6 +11,8 @@ A warehouse is a DuckDB file with up to three others beside it. For a warehouse 
 
 The report page, `rivo.report.html`, is written after each publish.
 
+After each publish to targets, `rivo.targets.json` says how it ended.
+
 Journals, small SQLite files that no sync replaces, are beside it too: `rivo.outbox.sqlite` has what was sent to Rivo,
 `rivo.webhooks.sqlite` what its webhooks delivered.
 """
@@ -31,8 +33,9 @@ from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.output_files import write_whole
 from pipelines.settings import PROJECT
 from pipelines.shop_settings import SCHEMAS
+from pipelines.sql import literal, quoted
 from pipelines.warehouse.build import Build, building, is_being_built
-from pipelines.warehouse.files import base_of, report_path, sibling, wal_of
+from pipelines.warehouse.files import base_of, report_path, sibling, target_states_path, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.reading import reading_config, restrict
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
@@ -168,6 +171,11 @@ class Warehouse:
         return self.journal(OUTBOX)
 
     @property
+    def target_states(self) -> Path:
+        """The file beside the warehouse that says how the last publication to each target ended; it need not exist."""
+        return target_states_path(self.path)
+
+    @property
     def is_being_built(self) -> bool:
         """Whether a sync or a model build is working on this warehouse right now."""
         return is_being_built(self.path)
@@ -206,6 +214,29 @@ class Warehouse:
         except duckdb.Error as error:
             raise unreadable(self.path, error) from None
         restrict(connection)
+        return connection
+
+    def attach(self, name: str) -> duckdb.DuckDBPyConnection:
+        """Open an empty database in memory to which the published file is attached, read-only, under a name.
+
+        Unlike `read`, it can use files and servers: for our own SQL, never for that of a user. The file that is
+        attached stays the same while later syncs publish.
+
+        Raises:
+            NoWarehouse: nothing has been published.
+            WarehouseError: the file cannot be opened.
+        """
+        # Opened in the usual way first, which explains what is wrong with a file.
+        self.read().close()
+        connection = duckdb.connect(
+            config={"autoload_known_extensions": False, "preserve_insertion_order": False}
+        )
+        try:
+            connection.execute("set global TimeZone = 'UTC'")
+            connection.execute(f"attach {literal(str(self.path))} as {quoted(name)} (read_only)")
+        except duckdb.Error as error:
+            connection.close()
+            raise unreadable(self.path, error) from None
         return connection
 
     def build(self, *, is_fresh: bool = False) -> AbstractContextManager[Build]:

@@ -1,0 +1,1 @@
+"""Targets: databases, lakes and folders that get a copy of the published warehouse after each sync."""

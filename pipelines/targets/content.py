@@ -1,0 +1,179 @@
+"""The tables of a published warehouse as targets get them: columns, keys, descriptions, fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import duckdb
+
+from pipelines.errors import RivoError, command
+from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.sql import literal, quoted, scalar
+from pipelines.warehouse import RAW, Warehouse
+
+SOURCE = "published"
+"""Name under which the warehouse is attached."""
+GROWING_VIEWS = frozenset({"marts.fct_member_daily"})
+"""Views with a row for each day and member. They stay views where a target has views, and are left out elsewhere."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table; `type` is DuckDB's name of it."""
+
+    name: str
+    type: str
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table or view of the warehouse, to be published as a table."""
+
+    schema: str
+    name: str
+    columns: tuple[Column, ...]
+    comment: str | None = None
+    key: tuple[str, ...] = ()
+    """Columns that are unique together and never null; empty if there are none."""
+    rows: int = 0
+    fingerprint: str = ""
+    """Differs if the rows, the columns, the key or the descriptions differ. It does not depend on the order of rows."""
+    view: str | None = None
+    """For one of `GROWING_VIEWS`: the SELECT of the view. Its rows are not counted, and never published."""
+
+    @property
+    def relation(self) -> str:
+        """Name in SQL: `schema.name`."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def source(self) -> str:
+        """Quoted name in SQL of a connection that `opened` returns."""
+        return f"{SOURCE}.{quoted(self.schema)}.{quoted(self.name)}"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is published: the tables, and the connection to read them with."""
+
+    connection: duckdb.DuckDBPyConnection
+    tables: tuple[Table, ...]
+    """Views last, since they read the others."""
+    observed_at: datetime
+    """Time of the newest data: that of the last complete read of a list."""
+    published_at: datetime
+    """When the warehouse was published locally."""
+    shop: str
+    """Name of the shop in RIVO_SHOPS; empty without it."""
+    warehouse_id: str
+
+    def schema_name(self, schema: str) -> str:
+        """Return the name of a schema in a database that several shops share: `marts`, or `de_marts` for a shop."""
+        return f"{self.shop}_{schema}" if self.shop else schema
+
+
+@contextmanager
+def opened(
+    warehouse: Warehouse, shop: str, schemas: Collection[str], keys: Mapping[str, tuple[str, ...]]
+) -> Iterator[Content]:
+    """Open the published warehouse, and read what its tables are.
+
+    Args:
+        warehouse: the warehouse of the shop.
+        shop: its name in RIVO_SHOPS; empty without it.
+        schemas: the schemas to publish.
+        keys: columns that are unique together and never null, by relation, such as `marts.dim_member`.
+
+    Raises:
+        NoWarehouse: nothing has been published.
+        RivoError: the file cannot be read, or an older release wrote it.
+    """
+    with warehouse.attach(SOURCE) as connection:
+        published_at = warehouse.published_at
+        assert published_at is not None
+        try:
+            observed_at = scalar(
+                connection, f"select max(observed_at) from {SOURCE}.{RAW}.sync_log where complete"
+            )
+            warehouse_id = scalar(connection, f"select max(warehouse_id) from {SOURCE}.{RAW}.settings")
+            tables = _tables(connection, schemas, {**_raw_keys(), **keys}) if warehouse_id else ()
+        except duckdb.BinderException:
+            warehouse_id = None
+        except duckdb.Error as error:
+            raise warehouse.damage(error) or error from None
+        if not warehouse_id or not observed_at:
+            raise RivoError(
+                f"{warehouse} was published by an older release, or before any complete read, so no target can "
+                f"recognise it. Run `{command()} sync` once; it publishes to the targets too."
+            )
+        yield Content(connection, tables, observed_at.astimezone(UTC), published_at, shop, str(warehouse_id))
+
+
+def _raw_keys() -> dict[str, tuple[str, ...]]:
+    return {f"{RAW}.{name}": ("id",) for name in ENDPOINTS}
+
+
+def _tables(
+    connection: duckdb.DuckDBPyConnection, schemas: Collection[str], keys: Mapping[str, tuple[str, ...]]
+) -> tuple[Table, ...]:
+    among = ", ".join(map(literal, schemas))
+    found = connection.execute(
+        f"""
+        select schema_name, table_name, comment, null from duckdb_tables()
+        where database_name = '{SOURCE}' and schema_name in ({among}) and not starts_with(table_name, '_dlt')
+        union all
+        select schema_name, view_name, comment, sql from duckdb_views()
+        where database_name = '{SOURCE}' and schema_name in ({among})
+        order by 1, 2
+        """
+    ).fetchall()
+    columns: dict[tuple[str, str], list[Column]] = {}
+    for schema, table, name, kind, comment in connection.execute(
+        f"""
+        select schema_name, table_name, column_name, data_type, comment from duckdb_columns()
+        where database_name = '{SOURCE}' and schema_name in ({among}) order by column_index
+        """
+    ).fetchall():
+        columns.setdefault((schema, table), []).append(Column(name, kind, comment))
+    tables = [
+        _with_fingerprint(
+            connection,
+            Table(
+                schema,
+                name,
+                tuple(columns[schema, name]),
+                comment,
+                keys.get(f"{schema}.{name}", ()),
+                view=_select_of(sql) if f"{schema}.{name}" in GROWING_VIEWS else None,
+            ),
+        )
+        for schema, name, comment, sql in found
+    ]
+    return tuple(sorted(tables, key=lambda table: table.view is not None))
+
+
+def _select_of(view: str) -> str:
+    """Return the SELECT of DuckDB's CREATE VIEW statement."""
+    return view.partition(" AS ")[2].rstrip().removesuffix(";")
+
+
+def _with_fingerprint(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:
+    if table.view is not None:
+        rows, content = 0, table.view
+    else:
+        names = ", ".join(quoted(column.name) for column in table.columns)
+        found = connection.execute(
+            f"select count(*), sum(hash({names})::hugeint)::varchar from {table.source}"
+        ).fetchone()
+        assert found is not None
+        rows, content = found[0], str(found[1])
+    about = repr((table.columns, table.comment, table.key, rows, content))
+    fingerprint = hashlib.md5(about.encode(), usedforsecurity=False).hexdigest()
+    return Table(
+        table.schema, table.name, table.columns, table.comment, table.key, rows, fingerprint, table.view
+    )

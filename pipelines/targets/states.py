@@ -1,0 +1,61 @@
+"""How the last publication to each target ended, kept beside the warehouse, so that `rivo status` asks no server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.output_files import write_whole
+from pipelines.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class TargetState:
+    """The state of a target, as this machine knows it."""
+
+    observed_at: datetime | None = None
+    """Time of the newest data that was published to it; None if nothing ever was."""
+    published_at: datetime | None = None
+    """When that was published."""
+    problem: str = ""
+    """Why the last publication failed; empty if it did not."""
+    must_purge: bool = False
+    """Whether a person was erased, and older versions in the target may still have them."""
+
+
+def read_states(warehouse: Warehouse) -> dict[str, TargetState]:
+    """Return the states by the name of the target; those of a file that cannot be read are lost."""
+    try:
+        found = json.loads(warehouse.target_states.read_text(encoding="utf-8"))
+        return {name: _state(values) for name, values in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def write_states(warehouse: Warehouse, states: Mapping[str, TargetState]) -> None:
+    """Replace the states.
+
+    Raises:
+        RivoError: the file cannot be written.
+    """
+    content = {name: asdict(state) for name, state in states.items()}
+    text = json.dumps(content, indent=2, default=lambda value: value.isoformat())
+    write_whole(
+        warehouse.target_states,
+        text.encode() + b"\n",
+        advice="It says which targets are up to date. Check the permissions of the folder, and the space that is left.",
+    )
+
+
+def _state(values: Mapping[str, Any]) -> TargetState:
+    times = {name: _time(values.get(name)) for name in ("observed_at", "published_at")}
+    return TargetState(
+        **times, problem=str(values.get("problem") or ""), must_purge=bool(values.get("must_purge"))
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text).astimezone(UTC) if text else None
