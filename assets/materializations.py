@@ -12,6 +12,7 @@ from assets.keys import PUBLISHED, raw_key, relation_key
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.targets.publication import Publication
 from pipelines.warehouse.raw_tables import history_name
 from pipelines.webhooks.loading import DeliveriesLoaded
 from runs.run import Event, Finished, ListsRead, Page
@@ -112,11 +113,17 @@ def _of_published(event: Finished) -> dict[str, Any]:
         **({"report": dg.MetadataValue.path(str(event.report))} if event.report else {}),
         "size_mb": round(event.size_bytes / 1e6, 1),
         **_time("watermark", event.observed_at),
+        **{f"target_{each.target}": each.problem or _published_to(each) for each in event.publications},
         "findings": len(event.findings),
         "data_trust": dg.MetadataValue.md(
             "\n".join(f"- {finding}" for finding in event.findings) or "All trust checks pass."
         ),
     }
+
+
+def _published_to(publication: Publication) -> str:
+    written = f"{publication.written} tables written, {publication.unchanged} unchanged"
+    return f"{written}, {publication.rows:,} rows, {publication.seconds:.1f} s"
 
 
 def _time(name: str, value: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from cli.commands.dev import dev, serve
 from cli.commands.doctor import doctor
 from cli.commands.forget import forget
 from cli.commands.models import models
+from cli.commands.publish import publish
 from cli.commands.query import query
 from cli.commands.report import report
 from cli.commands.retrieve import customer, tier
@@ -59,6 +60,7 @@ for each in (
     restore,
     forget,
     shops,
+    publish,
     doctor,
     sandbox,
     dev,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dbt_like_sql.runner import NodeResult
 from pipelines.load.sync import ListResult, SyncOptions
+from pipelines.targets.publication import Publication
 from pipelines.warehouse import Build, Warehouse
 from pipelines.webhooks.loading import DeliveriesLoaded
 
@@ -29,6 +30,8 @@ class Plan:
     is_fresh: bool = False
     everything: bool = False
     """Whether to build also the models that cannot have changed since their last build."""
+    erases: bool = False
+    """Whether a person was erased, so that targets must keep no older version of the data."""
     shown: Mapping[str, str] | None = None
     """By relation, the fingerprint (`NodeResult.inputs`) of the version that the caller shows. Other versions are built
     again. None if the caller shows none."""
@@ -73,8 +76,10 @@ class Finished:
     """Sentences on what went wrong; the run has failed when there is one."""
     report: Path | None = None
     """The report page, if one was written."""
+    publications: tuple[Publication, ...] = ()
+    """How the publication to each target ended."""
     findings: tuple[str, ...] = ()
     """Sentences on why some figures cannot be trusted, from `reports.rpt_data_trust`."""
 
 
-Event = Step | ListResult | ListsRead | DeliveriesLoaded | Page | NodeResult | Finished
+Event = Step | ListResult | ListsRead | DeliveriesLoaded | Page | NodeResult | Publication | Finished

@@ -14,6 +14,7 @@ from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
+from pipelines.targets.publication import Publication
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.action_tables import load_outbox
 from pipelines.warehouse.raw_tables import ensure_tables, write_settings
@@ -21,6 +22,7 @@ from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
 from runs.pictures import picture
+from runs.publishing import publish_to, purge_targets
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
@@ -69,14 +71,17 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
         published, problems = _publish(work, plan, shop.warehouse, read, blocked)
         shows_report = published and shop.settings.report and _REPORTED in project.nodes
         report, not_written = _report(shop) if shows_report else (None, ())
+    # Outside of the lock: a slow target must not keep another command from the warehouse.
+    publications = (yield from _publish_to_targets(plan, project, shop)) if published else ()
     yield Finished(
         warehouse=shop.warehouse,
         published=published,
         is_demo=shop.is_demo,
         observed_at=read.observed_at,
         size_bytes=shop.warehouse.size_bytes,
-        problems=(*read.problems, *blocked, *problems, *not_written),
+        problems=(*read.problems, *blocked, *problems, *not_written, *_failed(publications)),
         report=report,
+        publications=publications,
         findings=built.findings,
     )
 
@@ -194,6 +199,28 @@ def _report(shop: Shop) -> tuple[Path | None, tuple[str, ...]]:
     from runs.report.writing import write_after_run
 
     return write_after_run(shop)
+
+
+def _publish_to_targets(
+    plan: Plan, project: Project, shop: Shop
+) -> Generator[Event, None, tuple[Publication, ...]]:
+    """Publish to the shop's targets; if a person was erased, to each that ever got a copy, without older versions."""
+    if plan.erases:
+        publishing = purge_targets(shop, project)
+    elif targets := shop.settings.to_publish:
+        yield Step(f"Publishing to {', '.join(target.name for target in targets)}")
+        publishing = publish_to(shop, project, targets)
+    else:
+        return ()
+    publications = []
+    for publication in publishing:
+        yield publication
+        publications.append(publication)
+    return tuple(publications)
+
+
+def _failed(publications: Iterable[Publication]) -> tuple[str, ...]:
+    return tuple(publication.problem for publication in publications if publication.problem)
 
 
 def _raise_for_storage(work: Build, node: NodeResult) -> None:

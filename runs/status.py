@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,12 +12,14 @@ from typing import Any, Protocol
 import duckdb
 
 from pipelines.actions.outbox_file import look_into_outbox
-from pipelines.errors import NoWarehouse, WarehouseError
+from pipelines.errors import NoWarehouse, WarehouseError, command
 from pipelines.load.sweeps import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
+from pipelines.targets.states import TargetState, read_states
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.webhooks.deliveries import last_arrival
+from runs.publishing import known_targets
 from runs.shop import Shop, shop_to_read
 
 GRACE = timedelta(hours=2)
@@ -84,6 +87,8 @@ class Status:
     next_full_sweep_at: datetime
     sync_cron: str
     timezone: str
+    targets: dict[str, TargetState]
+    """The targets that follow each sync, and those that got a copy in the past."""
     last_delivery_at: datetime | None
     """When the last delivery of a webhook arrived; None without webhooks."""
 
@@ -118,6 +123,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
             ).fetchall()
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
+    targets = {name: TargetState() for name in known_targets(shop)} | read_states(published)
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     next_sync_at = schedule.next_after(now)
     sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
@@ -127,7 +133,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         size_bytes=published.size_bytes,
         is_running=published.is_being_built,
         last_sync=last_sync,
-        problems=(*failures, *_publishing_problems(published, last_sync)),
+        problems=(*failures, *_publishing_problems(published, last_sync), *_target_problems(targets)),
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
         is_stale=_is_stale(schedule, shop, read_at.get(oldest), next_sync_at, now),
@@ -138,6 +144,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         next_full_sweep_at=schedule.next_after(max(min(sweeps_due), now)),
         sync_cron=settings.sync_cron,
         timezone=settings.timezone,
+        targets=targets,
         last_delivery_at=_last_delivery(published),
     )
 
@@ -188,6 +195,15 @@ def _publishing_problems(published: Warehouse, last_sync: LastSync) -> list[str]
             "next sync. Close that program, and have it open the warehouse read-only."
         )
     return problems
+
+
+def _target_problems(targets: Mapping[str, TargetState]) -> list[str]:
+    return [state.problem for state in targets.values() if state.problem] + [
+        f"The target {name} keeps older versions of the data, which have a person who was erased. Run "
+        f"`{command()} publish {name} --purge`."
+        for name, state in targets.items()
+        if state.must_purge
+    ]
 
 
 def _is_stale(

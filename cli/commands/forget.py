@@ -114,6 +114,7 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
     from pipelines.warehouse import RAW, Build
     from pipelines.warehouse.action_tables import load_outbox
     from pipelines.webhooks.deliveries import erase_person
+    from runs.publishing import purge_later
     from runs.run import Plan
     from runs.shop import shop_to_read
 
@@ -140,7 +141,9 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
         raise NoWarehouse(f"There is no warehouse at {shop.warehouse} yet, so there is no data to erase.")
     storages = storages_of(settings)
     # Everything, because the message of an earlier test result may name the person's rows.
-    plan = Plan(lists=None, models=list(project.nodes), publish=True, prepare=prepare, everything=True)
+    plan = Plan(
+        lists=None, models=list(project.nodes), publish=True, prepare=prepare, everything=True, erases=True
+    )
     finished = rebuild(plan, project, shop, signalled, work="erasure")
     published = finished is not None and finished.published
     for person in people:
@@ -151,7 +154,9 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
             f"\nErased people who can no longer be recognised: {count}. They come back with the next sync; then erase "
             f"them again under the new {settings.variable('pii_key')}."
         )
-    return exits.DONE if published else exits.FAILED
+    if people and not published:
+        purge_later(shop)
+    return exits.DONE if finished is not None and published and not finished.problems else exits.FAILED
 
 
 def _report(person: Person, settings: Settings, *, published: bool) -> None:

@@ -12,11 +12,13 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from cli.terminal.interrupts import Signalled
+from cli.terminal.publications import line_of
 from cli.terminal.tables import counted, plain, short
 from dbt_like_sql.runner import NodeResult
 from pipelines.errors import command
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.targets.publication import Publication
 from runs.run import Event, Finished, Step
 
 FIRST_QUERY = (
@@ -105,6 +107,8 @@ class Terminal:
             if self.work == "build":
                 self._node(event)
             self._show(f"Built {event.relation}, {len(self.nodes)} tables so far")
+        elif isinstance(event, Publication):
+            self.console.print(f"  {line_of(event)}", highlight=False)
         elif isinstance(event, Finished):
             self.finished = event
 

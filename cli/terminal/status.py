@@ -13,6 +13,7 @@ from cli import exits
 from cli.terminal.tables import counted, plain, short, terminal
 from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.targets.states import TargetState
 from pipelines.warehouse import RAW
 from runs.status import Status
 
@@ -71,6 +72,7 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
     lines.append(("Quarantine", f"{held} rows: select * from {RAW}._quarantine" if held else "empty", ""))
     if status.last_delivery_at:
         lines.append(("Webhooks", f"the last delivery arrived at {when(status.last_delivery_at)}", ""))
+    lines += [target_line(name, state) for name, state in status.targets.items()]
     lines += _actions(status.actions)
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
     lines += [
@@ -89,6 +91,14 @@ def _actions(states: dict[str, int]) -> list[tuple[str, str, str]]:
         return [("Actions", text, "")]
     hint = f"the next `{command()} actions apply` looks them up in Rivo"
     return [("Actions", f"{text}, {open_ones:,} with an unknown outcome: {hint}", "yellow")]
+
+
+def target_line(name: str, state: TargetState) -> tuple[str, str, str]:
+    """Return a title, a sentence and a colour: how old the data in a target is."""
+    if state.observed_at is None or state.published_at is None:
+        return "Target", f"{name}: nothing has been published to it yet", "yellow"
+    colour = "yellow" if state.problem or state.must_purge else ""
+    return "Target", f"{name}: as of {when(state.observed_at)}, published {when(state.published_at)}", colour
 
 
 def _trust(findings: tuple[str, ...] | None) -> list[tuple[str, str, str]]:

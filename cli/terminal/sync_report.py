@@ -12,6 +12,7 @@ from cli import exits
 from cli.terminal.console import Terminal
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.targets.publication import Publication
 
 _OUTCOMES = {exits.DONE: "done", exits.FAILED: "failed"}
 
@@ -53,6 +54,7 @@ def report(terminal: Terminal, code: int) -> dict[str, Any]:
             for node, test in tests
             if test.status != "pass"
         ],
+        "targets": [_target(publication) for publication in done.publications] if done else [],
         "notes": terminal.notes(),
         "trust": list(done.findings) if done else [],
     }
@@ -97,6 +99,11 @@ def _list(result: ListResult) -> dict[str, Any]:
         "new_columns": list(result.new_columns),
         "error": result.error,
     }
+
+
+def _target(publication: Publication) -> dict[str, Any]:
+    at = publication.observed_at
+    return {**asdict(publication), "observed_at": at.isoformat() if at else None}
 
 
 def as_text(document: dict[str, Any]) -> str:

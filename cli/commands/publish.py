@@ -1,0 +1,80 @@
+"""`rivo publish`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cli import exits
+from cli.shops import ShopChoice, for_each, shop_options
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  rivo publish                publish to every target of RIVO_PUBLISH
+  rivo publish lake           publish to RIVO_TARGET_LAKE
+  rivo publish lake --purge   and delete older versions of the data there
+
+\b
+Every sync publishes to the targets of RIVO_PUBLISH. What each kind of target can do: docs/targets.md."""
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option(
+    "--replace", is_flag=True, help="Replace a target that has newer data, or that of another warehouse."
+)
+@click.option("--purge", is_flag=True, help="Delete older versions of the data, which the target keeps.")
+@shop_options()
+def publish(targets: tuple[str, ...], replace: bool, purge: bool, choice: ShopChoice) -> None:
+    """Publish the warehouse to targets: databases, lakes and folders that other programs read.
+
+    Sends no request to Rivo. Tables that have not changed are not written again. Each target is published to by itself:
+    one that fails keeps what it has.
+    """
+    names = tuple(name.strip().lower() for name in targets)
+
+    def of_shop(settings: Settings) -> int:
+        return _publish(settings, names, replace=replace, purge=purge)
+
+    sys.exit(for_each(choice.all(), of_shop))
+
+
+def _publish(settings: Settings, names: tuple[str, ...], *, replace: bool, purge: bool) -> int:
+    from cli.terminal.publications import line_of
+    from cli.terminal.tables import plain, terminal
+    from dbt_like_sql.runner import load_project
+    from pipelines.errors import SettingsError
+    from runs.publishing import publish_to
+    from runs.shop import shop_to_read
+
+    unknown = [name for name in names if name not in settings.targets]
+    if unknown:
+        known = f"has {', '.join(settings.targets)}" if settings.targets else "is not set for any"
+        raise SettingsError(
+            f"There is no target {', '.join(unknown)}: RIVO_TARGET_<NAME> {known}. .env.example shows how to set one."
+        )
+    chosen = [settings.targets[name] for name in names] or list(settings.to_publish)
+    if not chosen:
+        raise SettingsError(
+            f"{settings.variable('publish')} is not set, so there is no target to publish to. Set RIVO_TARGET_<NAME> "
+            "to a URL and RIVO_PUBLISH to its name, or name a target. .env.example shows how."
+        )
+    shop = shop_to_read(settings)
+    console = terminal()
+    console.soft_wrap = True
+    failed = False
+    for publication in publish_to(
+        shop, load_project(shop=settings.shop), chosen, replace_all=replace, purge=purge
+    ):
+        console.print(line_of(publication), highlight=False)
+        for note in publication.notes:
+            console.print(f"[yellow]Note[/yellow]       {plain(note)}", highlight=False)
+        if publication.problem:
+            failed = True
+            console.print(f"[red]Problem[/red]    {plain(publication.problem)}", highlight=False)
+    return exits.FAILED if failed else exits.DONE

@@ -1,0 +1,378 @@
+"""A target in PostgreSQL: all tables in one transaction, so that readers see one publication or the next one.
+
+Rows of a table whose columns are the same are deleted and inserted, not the table dropped: grants, keys, indexes and
+views of the user stay, and a transaction that is reading keeps what it sees. (`truncate` and a dropped table would show
+such a transaction an empty one.)
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+from pipelines.sql import literal
+from pipelines.target_settings import TargetSetting
+from pipelines.targets.content import Column, Content, Table
+from pipelines.targets.marks import (
+    COLUMNS,
+    DESCRIPTION,
+    SCHEMA,
+    TABLE,
+    Mark,
+    TargetError,
+    check_marks,
+    marks_of,
+    refuse_unmarked,
+)
+from pipelines.targets.publication import Publication
+
+if TYPE_CHECKING:
+    import psycopg
+
+_TYPES = {
+    "BIGINT": "bigint",
+    "INTEGER": "integer",
+    "SMALLINT": "smallint",
+    "TINYINT": "smallint",
+    "UTINYINT": "smallint",
+    "USMALLINT": "integer",
+    "UINTEGER": "bigint",
+    "UBIGINT": "numeric(20,0)",
+    "HUGEINT": "numeric(38,0)",
+    "UHUGEINT": "numeric(39,0)",
+    "DOUBLE": "double precision",
+    "FLOAT": "real",
+    "BOOLEAN": "boolean",
+    "VARCHAR": "text",
+    "JSON": "jsonb",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "INTERVAL": "interval",
+    "UUID": "uuid",
+}
+_LOCK = 7_230_911_540
+"""Key of the advisory lock that a publication holds until it commits."""
+_WAIT_SECONDS = 600
+"""How long a publication waits for another one, or for a session that has locked a table."""
+_CONNECT_SECONDS = 20
+_BATCH_ROWS = 50_000
+
+
+def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
+    """Publish all tables in one transaction. Tables whose fingerprint is that of the mark are not written.
+
+    With `purge`, the space of deleted rows is freed as well, so that no file of the server has them after its next
+    checkpoint.
+
+    Raises:
+        TargetError: the server cannot be reached, or refuses, or holds something that must not be replaced.
+    """
+    with _connected(target) as connection:
+        with connection.transaction():
+            connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+            database = _Database(connection, content, target)
+            publication = database.publish(replace_all=replace_all)
+        if purge:
+            for name in database.names:
+                connection.execute(f"vacuum (full, analyze) {name}")
+        return publication
+
+
+@dataclass
+class _Database:
+    """A publication to one database, inside its transaction."""
+
+    connection: psycopg.Connection[Any]
+    content: Content
+    target: TargetSetting
+    written: int = 0
+    rows: int = 0
+    """Number of rows that were inserted."""
+
+    @property
+    def names(self) -> list[str]:
+        """The quoted names of the published tables in the database, without views."""
+        return [self.name(table) for table in self.content.tables if table.view is None]
+
+    def name(self, table: Table) -> str:
+        return f"{_quoted(self.content.schema_name(table.schema))}.{_quoted(table.name)}"
+
+    def publish(self, *, replace_all: bool) -> Publication:
+        found = self._read_marks()
+        check_marks(found, self.content, self.target, replace=replace_all)
+        known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
+        present = self._present()
+        labels = [f"{self.content.schema_name(t.schema)}.{t.name}" for t in self.content.tables]
+        named = list(zip(labels, self.content.tables, strict=True))
+        grants: list[str] = []
+        foreign = sorted(set(labels) & present.keys() - known.keys())
+        if foreign:
+            raise TargetError(
+                f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
+                "Rename it, or choose another database."
+            )
+        self._drop(sorted(known.keys() & present.keys() - set(labels)), present)
+        if any(self._has_other_columns(t, present.get(label)) for label, t in named if t.view is None):
+            # A view keeps the tables that it reads from being dropped.
+            views = [label for label, table in named if table.view is not None and label in present]
+            grants += [grant for label, table in named if label in views for grant in self._grants(table)]
+            self._drop(views, present)
+        for label, table in named:
+            if known.get(label) == table.fingerprint and label in present:
+                continue
+            grants += self._write(table, present.get(label))
+            self.written += 1
+        for grant in grants:
+            self.connection.execute(grant)
+        self._write_marks(marks_of(self.content, labels))
+        return Publication(
+            self.target.name, self.content.observed_at, self.written, len(labels) - self.written, self.rows
+        )
+
+    def _read_marks(self) -> list[Mark]:
+        """Return the mark; create its table in a database that has none and none of our schemas."""
+        if self._exists(SCHEMA, TABLE):
+            names = ", ".join(map(_quoted, COLUMNS))
+            return [Mark(*row) for row in self.connection.execute(f"select {names} from {SCHEMA}.{TABLE}")]
+        schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
+        filled = [schema for (schema, _) in self._tables(schemas)]
+        if filled:
+            raise refuse_unmarked(self.target, f"the schema {filled[0]} has tables")
+        columns = ", ".join(f"{_quoted(name)} {_type(kind)}" for name, (kind, _) in COLUMNS.items())
+        self.connection.execute(f"create schema if not exists {SCHEMA}")
+        self.connection.execute(f"create table {SCHEMA}.{TABLE} ({columns})")
+        self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, {name: text for name, (_, text) in COLUMNS.items()})
+        return []
+
+    def _exists(self, schema: str, name: str) -> bool:
+        return (schema, name) in self._tables([schema])
+
+    def _tables(self, schemas: Iterable[str]) -> list[tuple[str, str]]:
+        return self.connection.execute(
+            "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'v', 'm', 'p', 'f') order by 1, 2",
+            [list(schemas)],
+        ).fetchall()
+
+    def _present(self) -> dict[str, dict[str, str]]:
+        """Return the columns of the tables and views in our schemas: label -> column -> type."""
+        schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
+        found: dict[str, dict[str, str]] = {f"{schema}.{name}": {} for schema, name in self._tables(schemas)}
+        for schema, name, column, kind in self.connection.execute(
+            "select n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
+            "join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace "
+            "where n.nspname = any(%s) and c.relkind in ('r', 'v', 'm', 'p', 'f') and a.attnum > 0 "
+            "and not a.attisdropped order by a.attnum",
+            [schemas],
+        ):
+            found[f"{schema}.{name}"][column] = kind
+        return found
+
+    def _drop(self, labels: Iterable[str], present: dict[str, dict[str, str]]) -> None:
+        for label in labels:
+            schema, _, name = label.partition(".")
+            kind = self.connection.execute(
+                "select relkind from pg_class where oid = %s::regclass",
+                [f"{_quoted(schema)}.{_quoted(name)}"],
+            ).fetchone()
+            what = "view" if kind and kind[0] == "v" else "table"
+            self.connection.execute(f"drop {what} {_quoted(schema)}.{_quoted(name)}")
+            present.pop(label)
+
+    def _has_other_columns(self, table: Table, present: dict[str, str] | None) -> bool:
+        wanted = [(column.name, _canonical(_type(column.type))) for column in table.columns]
+        return present is not None and list(present.items()) != wanted
+
+    def _write(self, table: Table, present: dict[str, str] | None) -> list[str]:
+        """Write a table or view; return the statements that grant what was granted on one that was dropped."""
+        self.connection.execute(
+            f"create schema if not exists {_quoted(self.content.schema_name(table.schema))}"
+        )
+        is_view = table.view is not None
+        grants: list[str] = []
+        if present is not None and (is_view or self._has_other_columns(table, present)):
+            grants = self._grants(table)
+            self.connection.execute(f"drop {'view' if is_view else 'table'} {self.name(table)}")
+            present = None
+        if is_view:
+            self.connection.execute(f"create view {self.name(table)} as {self._select(table)}")
+        else:
+            if present is None:
+                self.connection.execute(_create(self.name(table), table))
+            self._write_rows(table, is_new=present is None)
+        comments = {column.name: column.comment for column in table.columns}
+        self._comment(self.name(table), table.comment, comments, is_view=is_view)
+        return grants
+
+    def _select(self, view: Table) -> str:
+        """Return the SELECT of a view, with the names that its schemas have in this database."""
+        schemas = "|".join(sorted({table.schema for table in self.content.tables}))
+        return re.sub(
+            rf"\b({schemas})\.(?=\w)",
+            lambda match: f"{self.content.schema_name(match[1])}.",
+            view.view or "",
+        )
+
+    def _grants(self, table: Table) -> list[str]:
+        """Return the statements that grant again what is granted on a table."""
+        rows = self.connection.execute(
+            "select g.privilege_type, case when g.grantee = 0 then 'public' else quote_ident(r.rolname) end, "
+            "g.is_grantable from pg_class c, aclexplode(c.relacl) g left join pg_roles r on r.oid = g.grantee "
+            "where c.oid = %s::regclass and g.grantee <> c.relowner",
+            [self.name(table)],
+        ).fetchall()
+        return [
+            f"grant {privilege} on {self.name(table)} to {role}{' with grant option' if option else ''}"
+            for privilege, role, option in rows
+        ]
+
+    def _write_rows(self, table: Table, *, is_new: bool) -> None:
+        name = self.name(table)
+        if is_new or not table.key:
+            if not is_new:
+                self.connection.execute(f"delete from {name}")
+            self._copy(name, table)
+            self.rows += table.rows
+            return
+        self.connection.execute("drop table if exists pg_temp.rivo_rows")
+        self.connection.execute(f"create temporary table rivo_rows (like {name}) on commit drop")
+        self._copy("pg_temp.rivo_rows", table)
+        self.connection.execute("analyze pg_temp.rivo_rows")
+        same_key = " and ".join(f"n.{_quoted(column)} = t.{_quoted(column)}" for column in table.key)
+        self.connection.execute(
+            f"delete from {name} t where not exists "
+            f"(select 1 from pg_temp.rivo_rows n where {same_key} and (n.*) is not distinct from (t.*))"
+        )
+        inserted = self.connection.execute(
+            f"insert into {name} select n.* from pg_temp.rivo_rows n "
+            f"where not exists (select 1 from {name} t where {same_key})"
+        )
+        self.rows += inserted.rowcount
+
+    def _copy(self, name: str, table: Table) -> None:
+        with self.connection.cursor().copy(f"copy {name} from stdin (format csv)") as copy:
+            for block in _csv(self.content, table):
+                copy.write(block)
+
+    def _comment(
+        self, name: str, comment: str | None, columns: dict[str, Any], *, is_view: bool = False
+    ) -> None:
+        statements = [f"comment on {'view' if is_view else 'table'} {name} is {literal(comment)}"]
+        statements += [
+            f"comment on column {name}.{_quoted(column)} is {literal(text)}"
+            for column, text in columns.items()
+        ]
+        self.connection.execute("; ".join(statements))
+
+    def _write_marks(self, marks: Iterable[Mark]) -> None:
+        self.connection.execute(f"delete from {SCHEMA}.{TABLE} where shop = %s", [self.content.shop])
+        places = ", ".join(["%s"] * len(COLUMNS))
+        with self.connection.cursor() as cursor:
+            cursor.executemany(
+                f"insert into {SCHEMA}.{TABLE} values ({places})", [mark.values for mark in marks]
+            )
+
+
+def _create(name: str, table: Table) -> str:
+    columns = [f"{_quoted(column.name)} {_type(column.type)}" for column in table.columns]
+    if table.key:
+        columns.append(f"primary key ({', '.join(map(_quoted, table.key))})")
+    return f"create table {name} ({', '.join(columns)})"
+
+
+def _type(duckdb_type: str) -> str:
+    """Return the Postgres type for a DuckDB type; lists and structs become jsonb."""
+    if match := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", duckdb_type):
+        return f"numeric({match[1]},{match[2]})"
+    if duckdb_type.startswith("TIMESTAMP") and duckdb_type not in _TYPES:
+        return "timestamp"
+    return _TYPES.get(duckdb_type, "jsonb")
+
+
+def _canonical(kind: str) -> str:
+    """Return a type as Postgres shows it."""
+    return {
+        "timestamptz": "timestamp with time zone",
+        "timestamp": "timestamp without time zone",
+        "time": "time without time zone",
+    }.get(kind, kind)
+
+
+def _csv(content: Content, table: Table) -> Iterator[bytes]:
+    """Yield the rows of a table as CSV, in which only a null is empty without quotes."""
+    import pyarrow.csv
+
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    select = f"select {', '.join(map(_as_text, table.columns))} from {table.source}"
+    with content.connection.cursor() as cursor:
+        for batch in cursor.execute(select).fetch_record_batch(_BATCH_ROWS):
+            sink = io.BytesIO()
+            pyarrow.csv.write_csv(batch, sink, options)
+            yield sink.getvalue()
+
+
+def _as_text(column: Column) -> str:
+    """SQL: a value as Postgres reads it. It cannot store U+0000, neither as it is nor in JSON; U+FFFD stands for it."""
+    name = '"' + column.name.replace('"', '""') + '"'
+    kind = _type(column.type)
+    if kind == "text":
+        return f"replace({name}, chr(0), chr(65533))"
+    if kind == "jsonb":
+        text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
+        # Only after an even number of backslashes does \\u0000 stand for the character.
+        return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
+    return f"{name}::varchar"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@contextmanager
+def _connected(target: TargetSetting) -> Iterator[psycopg.Connection[Any]]:
+    try:
+        import psycopg
+    except ImportError:
+        raise TargetError(
+            f"{target.variable}: publishing to Postgres needs the package psycopg. Run `make install EXTRAS=targets`."
+        ) from None
+    parts = urlsplit(target.url)
+    place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
+    password = target.password.get_secret_value() if target.password else None
+    secret: dict[str, Any] = {"password": password} if password else {}
+    try:
+        with psycopg.connect(
+            target.url,
+            connect_timeout=_CONNECT_SECONDS,
+            application_name="rivo-warehouse",
+            autocommit=True,
+            **secret,
+        ) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.execute(f"set lock_timeout = '{_WAIT_SECONDS}s'")
+            yield connection
+    except psycopg.OperationalError as error:
+        raise TargetError(
+            f"{target.variable} ({place}) cannot be used: {_line(error, password)}. It keeps what it has. Check that "
+            f"the server runs, and {target.password_variable}; then run `rivo publish {target.name}`."
+        ) from None
+    except psycopg.Error as error:
+        raise TargetError(
+            f"{target.variable} ({place}) refused the publication: {_line(error, password)}. It keeps what it has. "
+            f"Then run `rivo publish {target.name}`."
+        ) from None
+
+
+def _line(error: Exception, password: str | None) -> str:
+    """Return the first line of an error, and the hint of the server, without the password."""
+    diagnosis = getattr(error, "diag", None)
+    hints = [getattr(diagnosis, "message_detail", None), getattr(diagnosis, "message_hint", None)]
+    text = " ".join(filter(None, [str(error).strip().partition("\n")[0], *hints])).rstrip(".")
+    return text.replace(password, "***") if password else text
