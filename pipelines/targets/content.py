@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,12 @@ class Content:
     def schema_name(self, schema: str) -> str:
         """Return the name of a schema in a database that several shops share: `marts`, or `de_marts` for a shop."""
         return f"{self.shop}_{schema}" if self.shop else schema
+
+    def select_of(self, view: Table, name_of: Callable[[Table], str]) -> str:
+        """Return the SELECT of one of `GROWING_VIEWS`, with the names that the tables have in a target."""
+        names = {table.relation: name_of(table) for table in self.tables}
+        pattern = "|".join(rf"\b{re.escape(name)}\b" for name in names)
+        return re.sub(pattern, lambda match: names[match[0]], view.view or "")
 
 
 @contextmanager

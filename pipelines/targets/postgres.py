@@ -202,7 +202,9 @@ class _Database:
             self.connection.execute(f"drop {'view' if is_view else 'table'} {self.name(table)}")
             present = None
         if is_view:
-            self.connection.execute(f"create view {self.name(table)} as {self._select(table)}")
+            self.connection.execute(
+                f"create view {self.name(table)} as {self.content.select_of(table, self.name)}"
+            )
         else:
             if present is None:
                 self.connection.execute(_create(self.name(table), table))
@@ -210,15 +212,6 @@ class _Database:
         comments = {column.name: column.comment for column in table.columns}
         self._comment(self.name(table), table.comment, comments, is_view=is_view)
         return grants
-
-    def _select(self, view: Table) -> str:
-        """Return the SELECT of a view, with the names that its schemas have in this database."""
-        schemas = "|".join(sorted({table.schema for table in self.content.tables}))
-        return re.sub(
-            rf"\b({schemas})\.(?=\w)",
-            lambda match: f"{self.content.schema_name(match[1])}.",
-            view.view or "",
-        )
 
     def _grants(self, table: Table) -> list[str]:
         """Return the statements that grant again what is granted on a table."""

@@ -22,6 +22,7 @@ from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
 
 _MODULES = {
+    "ducklake": "pipelines.targets.ducklake",
     "postgres": "pipelines.targets.postgres",
 }
 """The module for each kind of target. Each has a function `publish`; imported when used."""

@@ -1,0 +1,151 @@
+"""Publishing to a database that DuckDB attaches: a lake, or one of MotherDuck. The caller holds the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipelines.sql import literal, quoted
+from pipelines.target_settings import TargetSetting
+from pipelines.targets.content import Column, Content, Table
+from pipelines.targets.marks import (
+    COLUMNS,
+    DESCRIPTION,
+    SCHEMA,
+    TABLE,
+    Mark,
+    TargetError,
+    check_marks,
+    marks_of,
+    refuse_unmarked,
+)
+from pipelines.targets.publication import Publication
+
+Columns = list[tuple[str, str]]
+"""Names and types of the columns of a table, in their order."""
+
+
+@dataclass
+class Attached:
+    """A publication to an attached database, inside its transaction."""
+
+    catalog: str
+    """Name under which the database is attached."""
+    content: Content
+    target: TargetSetting
+    schemas_by_shop: bool
+    """Whether several shops share the database, so that the name of a schema begins with the shop's."""
+    written: int = 0
+    rows: int = 0
+
+    def publish(self, *, replace_all: bool, rewrite: bool = False) -> Publication:
+        """Write the tables that have changed, or all with `rewrite`, drop those that are gone, and write the mark.
+
+        Raises:
+            TargetError: the database holds something that must not be replaced.
+            duckdb.Error: DuckDB or the server refuses.
+        """
+        found = self._read_marks()
+        check_marks(found, self.content, self.target, replace=replace_all)
+        known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
+        present = self._present()
+        labels = [f"{self._schema(table.schema)}.{table.name}" for table in self.content.tables]
+        if foreign := sorted(set(labels) & present.keys() - known.keys()):
+            raise TargetError(
+                f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
+                "Rename it, or choose another place."
+            )
+        for label in sorted(known.keys() & present.keys() - set(labels)):
+            self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
+        for label, table in zip(labels, self.content.tables, strict=True):
+            if known.get(label) == table.fingerprint and label in present and not rewrite:
+                continue
+            self._write(label, table, present.get(label), rewrite=rewrite)
+            self.written += 1
+        self._write_marks(marks_of(self.content, labels))
+        return Publication(
+            self.target.name, self.content.observed_at, self.written, len(labels) - self.written, self.rows
+        )
+
+    def _execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        return self.content.connection.execute(sql, parameters or None).fetchall()
+
+    def _schema(self, schema: str) -> str:
+        return self.content.schema_name(schema) if self.schemas_by_shop else schema
+
+    def _quoted(self, label: str) -> str:
+        schema, _, name = label.partition(".")
+        return f"{quoted(self.catalog)}.{quoted(schema)}.{quoted(name)}"
+
+    def _read_marks(self) -> list[Mark]:
+        """Return the mark; create its table in a database that has none and no table in our schemas."""
+        mark = self._quoted(f"{SCHEMA}.{TABLE}")
+        schemas = sorted({self._schema(table.schema) for table in self.content.tables})
+        if self._relations([SCHEMA]):
+            names = ", ".join(map(quoted, COLUMNS))
+            return [Mark(*row) for row in self._execute(f"select {names} from {mark}")]  # type: ignore[arg-type]
+        if filled := self._relations(schemas):
+            raise refuse_unmarked(self.target, f"the schema {filled[0][0]} has tables")
+        columns = [Column(name, kind, comment) for name, (kind, comment) in COLUMNS.items()]
+        self._execute(f"create schema if not exists {quoted(self.catalog)}.{quoted(SCHEMA)}")
+        self._execute(f"create table {mark} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
+        self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, columns, is_view=False)
+        return []
+
+    def _relations(self, schemas: Iterable[str]) -> list[tuple[object, ...]]:
+        """Return schema, name and whether it is a table, of the tables and views in some schemas."""
+        among = ", ".join(map(literal, schemas))
+        return self._execute(
+            f"select schema_name, table_name, true from duckdb_tables() where database_name = {literal(self.catalog)} "
+            f"and schema_name in ({among}) union all "
+            f"select schema_name, view_name, false from duckdb_views() where database_name = {literal(self.catalog)} "
+            f"and schema_name in ({among}) order by 1, 2"
+        )
+
+    def _present(self) -> dict[str, Columns]:
+        """Return the columns of the tables in our schemas by label; those of a view are an empty list."""
+        schemas = sorted({self._schema(table.schema) for table in self.content.tables})
+        found: dict[str, Columns] = {f"{schema}.{name}": [] for schema, name, _ in self._relations(schemas)}
+        tables = {f"{schema}.{name}" for schema, name, is_table in self._relations(schemas) if is_table}
+        for schema, name, column, kind in self._execute(
+            "select schema_name, table_name, column_name, data_type from duckdb_columns() "
+            f"where database_name = {literal(self.catalog)} and schema_name in ({', '.join(map(literal, schemas))}) "
+            "order by column_index"
+        ):
+            if f"{schema}.{name}" in tables:
+                found[f"{schema}.{name}"].append((str(column), str(kind)))
+        return found
+
+    def _write(self, label: str, table: Table, present: Columns | None, *, rewrite: bool) -> None:
+        name = self._quoted(label)
+        schema = label.partition(".")[0]
+        self._execute(f"create schema if not exists {quoted(self.catalog)}.{quoted(schema)}")
+        if table.view is not None:
+            select = self.content.select_of(
+                table, lambda each: f"{quoted(self._schema(each.schema))}.{quoted(each.name)}"
+            )
+            self._execute(f"create or replace view {name} as {select}")
+        elif present == [(column.name, column.type) for column in table.columns] and not rewrite:
+            self._execute(f"delete from {name}")
+            self._execute(f"insert into {name} select * from {table.source}")
+            self.rows += table.rows
+        else:
+            self._execute(f"create or replace table {name} as select * from {table.source}")
+            self.rows += table.rows
+        self._comment(label, table.comment, table.columns, is_view=table.view is not None)
+
+    def _comment(self, label: str, comment: str | None, columns: Iterable[Column], *, is_view: bool) -> None:
+        name = self._quoted(label)
+        self._execute(f"comment on {'view' if is_view else 'table'} {name} is {literal(comment)}")
+        # A lake keeps no comments on the columns of a view.
+        for column in columns if not is_view else ():
+            if column.comment:
+                self._execute(f"comment on column {name}.{quoted(column.name)} is {literal(column.comment)}")
+
+    def _write_marks(self, marks: Iterable[Mark]) -> None:
+        name = self._quoted(f"{SCHEMA}.{TABLE}")
+        self._execute(f"delete from {name} where shop = ?", [self.content.shop])
+        places = ", ".join("?" * len(COLUMNS))
+        self.content.connection.executemany(
+            f"insert into {name} values ({places})", [mark.values for mark in marks]
+        )

@@ -1,0 +1,256 @@
+"""A target in a DuckLake: its catalogue is in PostgreSQL, its data in Parquet files in a folder or in S3.
+
+Each publication is one transaction, and so one snapshot, with a message that says of which shop and when. Readers see a
+snapshot or the next one, and older ones with `at (version => ...)`. Several shops have a lake each: a schema of
+the catalogue and a folder of the data.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import duckdb
+
+from pipelines.sql import exists, literal, quoted, scalar
+from pipelines.target_settings import TargetSetting
+from pipelines.targets.attached import Attached
+from pipelines.targets.content import Content
+from pipelines.targets.extensions import load_extension
+from pipelines.targets.marks import SCHEMA, TABLE, TargetError, refuse_unmarked
+from pipelines.targets.publication import Publication
+
+LAKE = "lake"
+"""Name under which the lake is attached."""
+KEEP = timedelta(days=30)
+"""How long an older snapshot can be read."""
+_MAINTENANCE = timedelta(days=7)
+"""How often small files are merged, old snapshots expire, and files that no snapshot has are deleted."""
+_ORPHAN = timedelta(days=1)
+"""Age from which a file that no snapshot has is that of a publication that was killed, not of one that goes on."""
+_DONE = f"{SCHEMA}.maintenance"
+_CATALOGUE = "catalogue"
+
+
+def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
+    """Publish all tables in one transaction, then do the maintenance that is due.
+
+    With `purge`, every table is written again, and older snapshots and their files are deleted at once.
+
+    Raises:
+        TargetError: the catalogue or the data cannot be used, or hold something that must not be replaced.
+    """
+    connection = content.connection
+    message = f"{content.shop or 'shop'} as of {content.observed_at:%Y-%m-%d %H:%M} UTC"
+    about = {"shop": content.shop, "observed_at": content.observed_at.isoformat()}
+    with _attached(content, target):
+        try:
+            connection.execute("begin")
+            publication = Attached(LAKE, content, target, schemas_by_shop=False).publish(
+                replace_all=replace_all, rewrite=purge
+            )
+            connection.execute(
+                f"call {LAKE}.set_commit_message('rivo-warehouse', ?, extra_info => ?)",
+                [message, json.dumps(about)],
+            )
+            connection.execute("commit")
+        except duckdb.TransactionException as error:
+            _roll_back(connection)
+            raise TargetError(
+                f"{target.variable}: another process published to this lake at the same time and was faster "
+                f"({_first_line(error)}). The lake has that publication. Run `rivo publish {target.name}` to check it."
+            ) from None
+        except BaseException:
+            _roll_back(connection)
+            raise
+        _maintain(connection, purge=purge)
+        return publication
+
+
+def _maintain(connection: duckdb.DuckDBPyConnection, *, purge: bool) -> None:
+    """Merge small files, let old snapshots expire, and delete the files that no snapshot has any more."""
+    now = datetime.now(UTC)
+    done = f"{LAKE}.{_DONE}"
+    connection.execute(f"create table if not exists {done} (done_at timestamptz)")
+    if not purge and exists(connection, f"from {done} where done_at > ?", [now - _MAINTENANCE]):
+        return
+    expired, orphaned = (now, now) if purge else (now - KEEP, now - _ORPHAN)
+    calls = (
+        f"ducklake_flush_inlined_data('{LAKE}')",
+        f"ducklake_rewrite_data_files('{LAKE}'{', delete_threshold => 0' if purge else ''})",
+        f"ducklake_merge_adjacent_files('{LAKE}')",
+        f"ducklake_expire_snapshots('{LAKE}', older_than => {_moment(expired)})",
+        f"ducklake_cleanup_old_files('{LAKE}', "
+        + ("cleanup_all => true)" if purge else f"older_than => {_moment(orphaned)})"),
+        f"ducklake_delete_orphaned_files('{LAKE}', older_than => {_moment(orphaned)})",
+    )
+    for call in calls:
+        # Counted, because what the functions return has types of the catalogue's own.
+        connection.execute(f"select count(*) from {call}").fetchall()
+    connection.execute(f"begin; delete from {done}; insert into {done} values ({_moment(now)}); commit")
+
+
+def _moment(moment: datetime) -> str:
+    return f"timestamptz '{moment.isoformat()}'"
+
+
+@contextmanager
+def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
+    """Attach the lake for the length of the block.
+
+    Raises:
+        TargetError: the catalogue cannot be reached, or is not one that rivo-warehouse has made.
+    """
+    connection = content.connection
+    url = urlsplit(target.url.removeprefix("ducklake:"))
+    data = parse_qs(url.query)["data"][0].rstrip("/")
+    schema = f"rivo_{content.shop}" if content.shop else "rivo"
+    place = f"{data}/{content.shop}" if content.shop else data
+    for name in ("postgres_scanner", "ducklake", *(("httpfs",) if data.startswith("s3://") else ())):
+        load_extension(connection, name, target)
+    if data.startswith("s3://"):
+        connection.execute(_s3_secret(target))
+    else:
+        place = str(Path(place.removeprefix("file://")).absolute())
+    try:
+        connection.execute(_postgres_secret(target))
+        connection.execute(f"attach '' as {_CATALOGUE} (type postgres, secret rivo_catalogue, read_only)")
+    except duckdb.Error as error:
+        raise TargetError(
+            f"{target.variable}: the lake's catalogue at {url.hostname or 'localhost'} cannot be used "
+            f"({_without_secret(error, target)}). The lake keeps what it has. Check that the server runs, and "
+            f"{target.password_variable}; then run `rivo publish {target.name}`."
+        ) from None
+    try:
+        is_new = _check_catalogue(connection, target, schema)
+        if is_new:
+            _refuse_filled(connection, target, place)
+    finally:
+        connection.execute(f"detach {_CATALOGUE}")
+    connection.execute(
+        f"create or replace secret rivo_lake (type ducklake, metadata_path '', data_path {literal(place + '/')}, "
+        f"metadata_schema {literal(schema)}, "
+        "metadata_parameters map {'TYPE': 'postgres', 'SECRET': 'rivo_catalogue'})"
+    )
+    if not place.startswith("s3://"):
+        Path(place).mkdir(parents=True, exist_ok=True)
+    try:
+        # Rows in the catalogue would be a second place from which an erased person has to be deleted.
+        connection.execute(f"attach 'ducklake:rivo_lake' as {LAKE} (data_inlining_row_limit 0)")
+        yield
+    except duckdb.Error as error:
+        raise TargetError(
+            f"{target.variable} could not be published to ({_without_secret(error, target)}). The lake keeps what it "
+            f"has. Then run `rivo publish {target.name}`."
+        ) from None
+    finally:
+        connection.execute(f"detach database if exists {LAKE}")
+
+
+def _check_catalogue(connection: duckdb.DuckDBPyConnection, target: TargetSetting, schema: str) -> bool:
+    """Return whether the schema of the catalogue is still empty.
+
+    Raises:
+        TargetError: it holds something else than a lake, or a lake without our mark.
+    """
+    tables = {
+        name
+        for (name,) in connection.execute(
+            f"select table_name from duckdb_tables() where database_name = '{_CATALOGUE}' and schema_name = ?",
+            [schema],
+        ).fetchall()
+    }
+    if not tables:
+        return True
+    lake = f"{_CATALOGUE}.{quoted(schema)}"
+    marked = "ducklake_table" in tables and exists(
+        connection,
+        f"from {lake}.ducklake_table as t join {lake}.ducklake_schema as s using (schema_id) "
+        f"where t.table_name = '{TABLE}' and s.schema_name = '{SCHEMA}' and t.end_snapshot is null",
+    )
+    # A publication that was killed before its first commit leaves a lake without any table.
+    if not marked and ("ducklake_table" not in tables or exists(connection, f"from {lake}.ducklake_table")):
+        raise refuse_unmarked(target, f"the schema {schema} of the catalogue is not empty")
+    return False
+
+
+def _refuse_filled(connection: duckdb.DuckDBPyConnection, target: TargetSetting, place: str) -> None:
+    """Refuse to begin a lake in a folder that holds files."""
+    if place.startswith("s3://"):
+        filled = scalar(connection, f"select count(*) from glob({literal(place + '/**')})") > 0
+    else:
+        folder = Path(place)
+        filled = folder.exists() and any(folder.iterdir())
+    if filled:
+        raise refuse_unmarked(target, f"the folder {place} is not empty")
+
+
+def _postgres_secret(target: TargetSetting) -> str:
+    url = urlsplit(target.url.removeprefix("ducklake:"))
+    values = {
+        "host": url.hostname or "localhost",
+        "port": str(url.port or 5432),
+        "user": unquote(url.username or ""),
+        "database": unquote(url.path.strip("/")),
+        "password": target.password.get_secret_value()
+        if target.password
+        else os.environ.get("PGPASSWORD", ""),
+    }
+    given = ", ".join(f"{name} {literal(value)}" for name, value in values.items() if value)
+    return f"create or replace secret rivo_catalogue (type postgres, {given})"
+
+
+def _s3_secret(target: TargetSetting) -> str:
+    """Return the statement that gives DuckDB the S3 keys that the usual AWS variables, profiles and roles name."""
+    try:
+        import boto3
+    except ImportError:
+        raise TargetError(
+            f"{target.variable}: a lake in S3 needs the package boto3. Run `make install EXTRAS=targets`."
+        ) from None
+    session = boto3.Session()
+    found = session.get_credentials()
+    if found is None:
+        raise TargetError(
+            f"{target.variable}: there are no S3 keys. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or "
+            "a role, as for other AWS tools."
+        )
+    keys = found.get_frozen_credentials()
+    endpoint = session.client("s3").meta.endpoint_url
+    address = urlsplit(endpoint)
+    values = {
+        "key_id": keys.access_key,
+        "secret": keys.secret_key,
+        "session_token": keys.token,
+        "region": session.region_name or "us-east-1",
+    }
+    given = [f"{name} {literal(value)}" for name, value in values.items() if value]
+    if not address.netloc.endswith("amazonaws.com"):
+        given += [
+            f"endpoint {literal(address.netloc)}",
+            "url_style 'path'",
+            f"use_ssl {str(address.scheme == 'https').lower()}",
+        ]
+    return f"create or replace secret rivo_s3 (type s3, {', '.join(given)})"
+
+
+def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    try:
+        connection.execute("rollback")
+    except duckdb.Error:
+        # A failed commit has ended the transaction already.
+        return
+
+
+def _without_secret(error: Exception, target: TargetSetting) -> str:
+    text = _first_line(error)
+    return text.replace(target.password.get_secret_value(), "***") if target.password else text
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
