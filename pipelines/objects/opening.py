@@ -23,22 +23,38 @@ def open_objects(url: str, setting: str, base: Path) -> Objects:
     Raises:
         SettingsError: the value is neither, has a secret in it, or a package is missing.
     """
-    if "://" not in url and not url.startswith("file:"):
+    if problem := problem_of(url):
+        raise SettingsError(f"{setting}: {problem}.")
+    if not _has_scheme(url):
         return _folder(url, setting, base)
     parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or "@" in parts.netloc:
-        raise SettingsError(
-            f"{setting}: write s3://bucket/prefix without keys or parameters. Keys come from the usual AWS variables "
-            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE) or from the machine's role."
-        )
     if parts.scheme == "file":
         return _folder(unquote(parts.path), setting, base)
-    if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
-        raise SettingsError(f"{setting} must be s3://bucket/prefix, file:///folder, or a path.")
     # Imported here: boto3 takes half a second, and is an optional package.
     from pipelines.objects.s3 import open_bucket
 
     return open_bucket(parts.netloc, unquote(parts.path), setting)
+
+
+def problem_of(url: str) -> str:
+    """Return why a text is not a place of objects, as the rest of a sentence without the text; empty if it is one."""
+    if not _has_scheme(url):
+        return ""
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return (
+            "write s3://bucket/prefix without keys or parameters. Keys come from the usual AWS variables "
+            "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_PROFILE) or from the machine's role"
+        )
+    if parts.scheme == "file" and not parts.netloc:
+        return ""
+    if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc):
+        return "must be s3://bucket/prefix, file:///folder, or a path"
+    return ""
+
+
+def _has_scheme(url: str) -> bool:
+    return "://" in url or url.startswith("file:")
 
 
 def _folder(text: str, setting: str, base: Path) -> Objects:
