@@ -43,7 +43,7 @@ MAKE_A_KEY = (
 
 
 _OF_ALL_SHOPS = frozenset(
-    {"shops", "warehouse", "dagster_home", "dagster_postgres_url", "keep_runs_days", "owners"}
+    {"shops", "warehouse", "state", "dagster_home", "dagster_postgres_url", "keep_runs_days", "owners"}
 )
 """The settings that cannot differ by shop."""
 
@@ -68,6 +68,8 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     api_url: str = API_URL
     warehouse: str = "data/rivo.duckdb"
+    state: str = ""
+    """Where the state is kept that several machines share: s3://bucket/prefix or a folder; empty for this machine."""
     timezone: str = "UTC"
     currency: str = ""
     """ISO 4217 code of the shop's currency, shown with amounts of money."""
@@ -130,6 +132,18 @@ class Settings(BaseSettings):
     @classmethod
     def _check_schemas(cls, names: str) -> str:
         return check_schemas(names)
+
+    @field_validator("state")
+    @classmethod
+    def _check_state(cls, url: str) -> str:
+        if not url:
+            return url
+        # Imported here, since few users set this.
+        from pipelines.objects.opening import problem_of
+
+        if problem := problem_of(url):
+            raise ValueError(problem)
+        return url.rstrip("/")
 
     @field_validator("pii_key")
     @classmethod

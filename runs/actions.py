@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -217,7 +217,7 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
     path = shop.warehouse.outbox
     wait_for_sync(shop.warehouse, notice)
     busy = f"Another command is applying actions to {shop.warehouse}. Wait until it ends, then run this one again."
-    with sole_use(path, busy), opened(shop) as connection, open_outbox(path) as outbox:
+    with sole_use(path, busy), _shared(shop), opened(shop) as connection, open_outbox(path) as outbox:
         restore_copy(outbox, connection)
         _refuse_other_url(shop, outbox)
         observed_at = _observed_at(connection)
@@ -227,8 +227,22 @@ def applying(settings: Settings, notice: Callable[[str], None] = lambda _sentenc
             refuse_unadopted(shop.settings, client)
             refuse_other_shop(connection, client)
             ids = action_facts.largest_ids(connection)
-            session = Session(client, outbox, settings.settle_seconds, ids, notice)
+            push = shop.warehouse.push_outbox
+            session = Session(client, outbox, settings.settle_seconds, ids, notice, recorded=push)
             yield Desk(shop, connection, outbox, observed_at, session)
+
+
+@contextmanager
+def _shared(shop: Shop) -> Iterator[None]:
+    """Begin with the newest outbox of all machines, and share this one's at the end, if there is a shared state."""
+    shop.warehouse.pull(holds_outbox=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(RivoError):
+            shop.warehouse.push_outbox()
+        raise
+    shop.warehouse.push_outbox()
 
 
 def _refuse_other_url(shop: Shop, outbox: Outbox) -> None:

@@ -56,8 +56,9 @@ def shop_to_sync(settings: Settings) -> Shop:
         return _one_of_several(settings, needs_key=True)
     demo = Warehouse.of_setting(DEMO)
     if settings.is_demo:
+        _refuse_shared_demo(settings)
         return Shop(settings, demo, is_demo=True)
-    warehouse = Warehouse.of_setting(settings.warehouse)
+    warehouse = Warehouse.of_shop(settings)
     if warehouse == demo:
         raise SettingsError(
             f"RIVO_WAREHOUSE: {warehouse} is the demo's file, and simulated data must not mix with the shop's. "
@@ -75,8 +76,8 @@ def shop_to_read(settings: Settings) -> Shop:
     _refuse_several(settings)
     if settings.shop:
         return _one_of_several(settings, needs_key=False)
-    real = Warehouse.of_setting(settings.warehouse)
-    if real.exists and real != Warehouse.of_setting(DEMO):
+    real = Warehouse.of_shop(settings)
+    if (real.exists or real.state) and real != Warehouse.of_setting(DEMO):
         return Shop(settings, real, is_demo=False)
     return shop_to_sync(settings)
 
@@ -95,8 +96,18 @@ def _one_of_several(settings: Settings, *, needs_key: bool) -> Shop:
             "Toolkit (Plus plan)."
         )
     if settings.is_demo:
+        _refuse_shared_demo(settings)
         settings = with_demo_settings(settings)
-    return Shop(settings, Warehouse.of_setting(settings.warehouse), settings.is_demo)
+    return Shop(settings, Warehouse.of_shop(settings), settings.is_demo)
+
+
+def _refuse_shared_demo(settings: Settings) -> None:
+    """Refuse a demo with RIVO_STATE, which a job that lost its key would otherwise sync without a word."""
+    if settings.state:
+        raise SettingsError(
+            f"RIVO_STATE is set, but {settings.variable('api_key')} is not, and a demo has no state that machines "
+            "share. Set the key, or unset RIVO_STATE for a demo."
+        )
 
 
 def shop_of_backup(made: Backup, settings: Settings) -> Shop:
@@ -115,4 +126,4 @@ def shop_of_backup(made: Backup, settings: Settings) -> Shop:
                 "or set RIVO_WAREHOUSE and RIVO_SHOPS for an install of its own. Nothing was changed."
             )
         return shop
-    return Shop(settings, Warehouse.of_setting(DEMO if is_demo else settings.warehouse), is_demo)
+    return Shop(settings, Warehouse.of_setting(DEMO) if is_demo else Warehouse.of_shop(settings), is_demo)

@@ -20,6 +20,7 @@ from pipelines.targets.states import TargetState, read_states
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.webhooks.deliveries import last_arrival
 from runs.publishing import known_targets
+from runs.shared_state import SharedState, shared_state
 from runs.shop import Shop, shop_to_read
 
 GRACE = timedelta(hours=2)
@@ -91,6 +92,8 @@ class Status:
     """The targets that follow each sync, and those that got a copy in the past."""
     last_delivery_at: datetime | None
     """When the last delivery of a webhook arrived; None without webhooks."""
+    shared_state: SharedState | None
+    """The state that machines share; None without RIVO_STATE."""
 
 
 def look(settings: Settings, schedule: Schedule, now: datetime | None = None) -> Status:
@@ -146,6 +149,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         timezone=settings.timezone,
         targets=targets,
         last_delivery_at=_last_delivery(published),
+        shared_state=shared_state(published),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,16 +44,19 @@ def doctor(file: Path | None, choice: ShopChoice) -> None:
 def _examine(settings: Settings, file: Path | None) -> int:
     from pipelines.rivo.doctor import examine
     from pipelines.rivo.report import Report
+    from runs.shared_state import check_state
     from runs.shop import shop_to_sync
 
+    shop = shop_to_sync(settings)
     if settings.shop:
-        settings = shop_to_sync(settings).settings
+        settings = shop.settings
     report = Report(settings)
     if file:
         _write(file, report)
     failed = False
     try:
-        for finding in examine(settings, report.listen if file else None):
+        found = examine(settings, report.listen if file else None)
+        for finding in chain(check_state(shop.warehouse), found):
             report.add(finding)
             failed = failed or not finding.good
             click.echo(f"{finding.label:<7}  {printable(finding.text)}")

@@ -137,6 +137,7 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
             erase_from_outbox(outbox, person)
             load_outbox(work.connection, outbox)
 
+    shop.warehouse.pull()
     if not shop.warehouse.base.exists:
         raise NoWarehouse(f"There is no warehouse at {shop.warehouse} yet, so there is no data to erase.")
     storages = storages_of(settings)

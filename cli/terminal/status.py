@@ -74,6 +74,8 @@ def _lines(status: Status) -> list[tuple[str, str, str]]:
         lines.append(("Webhooks", f"the last delivery arrived at {when(status.last_delivery_at)}", ""))
     lines += [target_line(name, state) for name, state in status.targets.items()]
     lines += _actions(status.actions)
+    if state := status.shared_state:
+        lines.append(("State", state.sentence(datetime.now(UTC)), "red" if state.problem else ""))
     cron = f"RIVO_SYNC_CRON {status.sync_cron}, {status.timezone}"
     lines += [
         ("Next sync", f"{when(status.next_sync_at)} ({cron}), if the daemon is running", ""),

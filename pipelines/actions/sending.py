@@ -20,7 +20,7 @@ from pipelines.actions.outbox import Outbox
 from pipelines.actions.parameters import ActionRow
 from pipelines.actions.plan import Member, refusal
 from pipelines.actions.readback import FINDERS, NOTE, ListedRow, customer, rows_after
-from pipelines.errors import ApiError
+from pipelines.errors import ApiError, RivoError
 from pipelines.rivo.changes import Answer, send_change
 from pipelines.rivo.client import Client
 
@@ -35,6 +35,7 @@ class Session:
         settle_seconds: time after which an action that cannot be found counts as not carried out.
         since_ids: by list, an id that is known to exist; later the largest one.
         notice: called with a sentence when something is waited for.
+        recorded: called when actions are recorded as about to be sent, before the request leaves; an error keeps it.
         has_done: whether a call of this session succeeded, so that the key may make it.
     """
 
@@ -43,6 +44,7 @@ class Session:
     settle_seconds: float
     since_ids: dict[str, int]
     notice: Callable[[str], None] = lambda _sentence: None
+    recorded: Callable[[], None] = lambda: None
     has_done: bool = False
     _read: set[str] = field(default_factory=set)
     _started: float = field(default_factory=time.monotonic)
@@ -118,11 +120,17 @@ def _send(session: Session, group: Sequence[Entry], options: SendOptions) -> Non
         return
     since_id = session.since_id(kind.reads) if kind.name in FINDERS else None
     entries = [entry for entry, _ in allowed]
-    # Before the entries are `sending`: nothing that can fail stands between that and the request.
+    # Before the entries are `sending`: nothing else that can fail is between that and the request.
     fields = [_fields(entry, options) for entry in entries]
     path = PATH if len(entries) > 1 else options.call.path.format(**entries[0].parameters)
     for entry, member in allowed:
         outbox.sending(entry, session.now(), time.time(), since_id, member.points)
+
+    try:
+        session.recorded()
+    except RivoError as error:
+        _not_sent(session, entries, error)
+        raise
 
     def again() -> None:
         for entry in entries:
@@ -147,12 +155,16 @@ def _send(session: Session, group: Sequence[Entry], options: SendOptions) -> Non
             last_id = _record(session, entries[0], answer)
     except ApiError as error:
         # Nothing was changed. After any other error the entries stay `sending`.
-        for entry in entries:
-            outbox.answered(entry, "planned", session.now(), None, None, str(error))
+        _not_sent(session, entries, error)
         raise
     session.has_done = session.has_done or answer.outcome == "done"
     if kind.name in FINDERS:
         session.since_ids[kind.reads] = max(last_id, session.since_ids.get(kind.reads, 0))
+
+
+def _not_sent(session: Session, entries: Sequence[Entry], error: RivoError) -> None:
+    for entry in entries:
+        session.outbox.answered(entry, "planned", session.now(), None, None, str(error))
 
 
 def _allowed(session: Session, entry: Entry, options: SendOptions) -> Member | None:

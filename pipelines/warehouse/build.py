@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -33,6 +34,9 @@ from pipelines.warehouse.storage_errors import (
     unreadable,
     unwritable,
 )
+
+if TYPE_CHECKING:
+    from pipelines.warehouse.state import State
 
 READING_MEMORY_MB = 192
 """DuckDB's memory limit while lists are read and merged; beyond it DuckDB spills. Models have a limit of their own."""
@@ -59,6 +63,8 @@ class Build:
     """The only connection to the working copy, in UTC, shared by dlt and the models."""
     is_rewritten: bool = False
     """Whether to rewrite the file before it is kept, so that it holds no bytes of deleted rows."""
+    state: State | None = None
+    """The state that this machine shares with others; the result is pushed there before readers see it."""
 
     def storage_failure(self, text: str) -> WarehouseError | None:
         """Return the error for a DuckDB message about the disk or the file; None for any other message."""
@@ -75,19 +81,23 @@ class Build:
             self.connection.execute(f"set global memory_limit = '{megabytes}MB'")
 
     def keep(self) -> None:
-        """Keep the working copy as the state that the next sync starts from, without publishing it."""
-        # Closing merges the write-ahead log into the file.
-        self.connection.close()
-        if self.is_rewritten:
-            rewrite(self.path, self.scratch)
-            self._delete_recent_events()
-        replace_durably(self.path, sibling(self.published, "pending"), self.published)
+        """Keep the working copy as the state that the next sync starts from, without publishing it.
+
+        Raises:
+            RivoError: another machine has written the shared state, or it cannot be written.
+        """
+        pending = self._close()
+        self._push({"pending": pending})
 
     def publish(self) -> None:
-        """Replace the published file by the working copy, in one step; open readers keep the file they opened."""
-        self.keep()
+        """Replace the published file by the working copy, in one step; open readers keep the file they opened.
+
+        Raises:
+            RivoError: as for `keep`.
+        """
+        pending = self._close()
+        self._push({"warehouse": pending, "pending": None})
         published = self.published
-        pending = sibling(published, "pending")
         if published.exists():
             shutil.copymode(published, pending)
         # A program that wrote and crashed may have left a log, which DuckDB would replay into the new file.
@@ -95,15 +105,39 @@ class Build:
         replace_durably(pending, published, published)
         self._delete_recent_events()
 
+    def _close(self) -> Path:
+        """Make the working copy the pending result, and return that file."""
+        # Closing merges the write-ahead log into the file.
+        self.connection.close()
+        if self.is_rewritten:
+            rewrite(self.path, self.scratch)
+            self._delete_recent_events()
+        pending = sibling(self.published, "pending")
+        replace_durably(self.path, pending, self.published)
+        return pending
+
+    def _push(self, files: dict[str, Path | None]) -> None:
+        if self.state is None:
+            return
+        from pipelines.warehouse.state import StateMoved
+
+        try:
+            self.state.push(self.published, files, purge=self.is_rewritten)
+        except StateMoved:
+            sibling(self.published, "pending").unlink(missing_ok=True)
+            raise
+
     def _delete_recent_events(self) -> None:
         sibling(self.published, "news").unlink(missing_ok=True)
 
 
 @contextmanager
-def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
-    """Lock the warehouse and open a working copy of its last complete state; see `Warehouse.build`."""
-    build_path = sibling(published, "build")
-    scratch = scratch_of(published)
+def locked(published: Path) -> Iterator[None]:
+    """Lock the warehouse against all other commands that write it.
+
+    Raises:
+        WarehouseError: another command holds the lock, or the lock cannot be written.
+    """
     try:
         published.parent.mkdir(parents=True, exist_ok=True)
         lock = published.with_suffix(".lock").open("a+")
@@ -117,6 +151,17 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
                 f"Another command is writing to {published} right now: a sync, a build, a restore or an erasure. Wait "
                 "until it ends, then run this one again."
             ) from None
+        yield
+
+
+@contextmanager
+def building(published: Path, *, is_fresh: bool = False, state: State | None = None) -> Iterator[Build]:
+    """Lock the warehouse and open a working copy of its last complete state; see `Warehouse.build`."""
+    build_path = sibling(published, "build")
+    scratch = scratch_of(published)
+    with locked(published):
+        if state:
+            state.pull(published)
         connection = None
         base = base_of(published)
         try:
@@ -124,7 +169,7 @@ def building(published: Path, *, is_fresh: bool = False) -> Iterator[Build]:
             scratch.mkdir()
             with _with_plain_name(scratch) as plain:
                 connection = _open_copy(base, build_path, plain, is_fresh)
-                yield Build(published, build_path, plain, connection)
+                yield Build(published, build_path, plain, connection, state=state)
         except (OSError, duckdb.Error) as error:
             sentence = storage_failure(published, base, build_path, error)
             if sentence is None:

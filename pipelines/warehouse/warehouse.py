@@ -22,23 +22,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import duckdb
 
 from pipelines.errors import NoWarehouse, SettingsError, WarehouseError
 from pipelines.output_files import write_whole
-from pipelines.settings import PROJECT
+from pipelines.settings import PROJECT, Settings
 from pipelines.shop_settings import SCHEMAS
 from pipelines.sql import literal, quoted
-from pipelines.warehouse.build import Build, building, is_being_built
+from pipelines.warehouse.build import Build, building, is_being_built, locked
 from pipelines.warehouse.files import base_of, report_path, sibling, target_states_path, wal_of
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.reading import reading_config, restrict
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
+
+if TYPE_CHECKING:
+    from pipelines.warehouse.state import State
 
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 
@@ -48,6 +52,22 @@ class Warehouse:
     """A warehouse. `path` is only for messages and for this package: no other package treats it as a file."""
 
     path: Path
+    state: State | None = field(default=None, compare=False, repr=False)
+    """The state that several machines share; None if there is only this one."""
+
+    @classmethod
+    def of_shop(cls, settings: Settings) -> Warehouse:
+        """Return the warehouse of a shop's settings, with its state in RIVO_STATE, if that is set.
+
+        Raises:
+            SettingsError: as for `of_setting`.
+        """
+        warehouse = cls.of_setting(settings.warehouse)
+        if not settings.state:
+            return warehouse
+        from pipelines.warehouse.state import State
+
+        return replace(warehouse, state=State(settings.state, settings.shop, PROJECT))
 
     @classmethod
     def of_setting(cls, setting: str) -> Warehouse:
@@ -251,4 +271,26 @@ class Warehouse:
             WarehouseError: another sync holds the lock, the folder cannot be written, or the file is not a DuckDB
                 database that this release can open.
         """
-        return building(self.path, is_fresh=is_fresh)
+        return building(self.path, is_fresh=is_fresh, state=self.state)
+
+    def pull(self, *, holds_outbox: bool = False) -> None:
+        """Bring the files of this machine up to date with the shared state, if there is one.
+
+        Args:
+            holds_outbox: whether the caller holds the lock of the outbox.
+
+        Raises:
+            RivoError: another command writes the warehouse, or the state cannot be read.
+        """
+        if self.state:
+            with locked(self.path):
+                self.state.pull(self.path, holds_outbox=holds_outbox)
+
+    def push_outbox(self) -> None:
+        """Store the outbox of actions in the shared state, if there is one and the outbox has changed.
+
+        Raises:
+            RivoError: another machine has written the state since it was pulled, or it cannot be written.
+        """
+        if self.state:
+            self.state.push(self.path, {}, journals=(OUTBOX,))

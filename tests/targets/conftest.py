@@ -1,0 +1,30 @@
+"""Servers that the tests of this folder share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.targets.s3 import S3, serve_s3
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[S3]:
+    with serve_s3() as service:
+        yield service
+
+
+@pytest.fixture
+def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
+    """Return an empty bucket, with the environment set so that programs use it."""
+    s3_service.reset()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_service.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
+    return s3_service
