@@ -145,7 +145,7 @@ class Attached:
     def _write_marks(self, marks: Iterable[Mark]) -> None:
         name = self._quoted(f"{SCHEMA}.{TABLE}")
         self._execute(f"delete from {name} where shop = ?", [self.content.shop])
-        places = ", ".join("?" * len(COLUMNS))
-        self.content.connection.executemany(
-            f"insert into {name} values ({places})", [mark.values for mark in marks]
-        )
+        # One statement, because a lake writes a file for each.
+        row = f"({', '.join('?' * len(COLUMNS))})"
+        values = [value for mark in marks for value in mark.values]
+        self._execute(f"insert into {name} values {', '.join([row] * (len(values) // len(COLUMNS)))}", values)

@@ -18,13 +18,16 @@ from pipelines.warehouse import RAW, Warehouse
 
 SOURCE = "published"
 """Name under which the warehouse is attached."""
+_EXACT = "DECIMAL(38,0)"
+_HUGE = frozenset({"HUGEINT", "UHUGEINT"})
+"""Types for which Parquet and Postgres have no equal. As a DOUBLE in Parquet, they would lose digits."""
 GROWING_VIEWS = frozenset({"marts.fct_member_daily"})
 """Views with a row for each day and member. They stay views where a target has views, and are left out elsewhere."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; `type` is DuckDB's name of it."""
+    """A column of a table; `type` is DuckDB's name of the type that a target gets."""
 
     name: str
     type: str
@@ -54,8 +57,12 @@ class Table:
 
     @property
     def source(self) -> str:
-        """Quoted name in SQL of a connection that `opened` returns."""
-        return f"{SOURCE}.{quoted(self.schema)}.{quoted(self.name)}"
+        """SQL: the rows, in parentheses, for the connection of a `Content`."""
+        columns = [
+            f"{quoted(c.name)}::{_EXACT} as {quoted(c.name)}" if c.type == _EXACT else quoted(c.name)
+            for c in self.columns
+        ]
+        return f"(select {', '.join(columns)} from {SOURCE}.{quoted(self.schema)}.{quoted(self.name)})"
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,9 @@ def _tables(
         where database_name = '{SOURCE}' and schema_name in ({among}) order by column_index
         """
     ).fetchall():
-        columns.setdefault((schema, table), []).append(Column(name, kind, comment))
+        columns.setdefault((schema, table), []).append(
+            Column(name, _EXACT if kind in _HUGE else kind, comment)
+        )
     tables = [
         _with_fingerprint(
             connection,

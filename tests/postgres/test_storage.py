@@ -17,7 +17,7 @@ from assets.instance.retention import delete_old_runs
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, serve
 from tests.harness.store import Store
-from tests.postgres.conftest import PASSWORD, Postgres
+from tests.harness.postgres_server import PASSWORD, Postgres
 
 KEY = "shpka-secret-0123456789abcdef"
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.postgres_server import Postgres, serve_postgres
+from tests.targets.databases import Database
 from tests.targets.s3 import S3, serve_s3
 
 
@@ -28,3 +30,16 @@ def s3(s3_service: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> S3:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "no-credentials"))
     return s3_service
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with serve_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> Iterator[Database]:
+    """Return an empty database of its own."""
+    with Database.created(postgres) as made:
+        yield made

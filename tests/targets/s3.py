@@ -47,6 +47,14 @@ class S3:
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
+    @property
+    def duckdb_secret(self) -> str:
+        """SQL: the secret with which DuckDB reads from the service."""
+        return (
+            f"create secret s3 (type s3, key_id '{KEY_ID}', secret '{SECRET}', region 'eu-central-1', "
+            f"endpoint '127.0.0.1:{self.port}', url_style 'path', use_ssl false)"
+        )
+
     def client(self) -> Any:
         """Return a client of the tests' own."""
         return boto3.client(

@@ -1,0 +1,280 @@
+"""A target in PostgreSQL: the rows, types and descriptions of the file; one publication or the next one."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+
+from pipelines.targets.publication import Publication
+from pipelines.targets.publishing import publish
+from pipelines.warehouse import Warehouse
+from tests.harness.postgres_server import PASSWORD
+from tests.targets.databases import Database
+from tests.targets.warehouses import ADDRESS, FIRST_DAY, KEYS, SCHEMAS, publish_day
+
+NEW = 8
+"""Number of tables and views of the small warehouse."""
+
+
+def to_postgres(warehouse: Warehouse, database: Database, **options: Any) -> Publication:
+    [publication] = publish(warehouse, "", [database.target()], SCHEMAS, KEYS, **options)
+    return publication
+
+
+def in_file(warehouse: Warehouse, sql: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(warehouse.path), read_only=True) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        return connection.execute(sql).fetchall()
+
+
+def comparable(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return rows in an order of their own, with one form for each value."""
+    return sorted((tuple(map(_plain, row)) for row in rows), key=repr)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else value.normalize()
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    return value
+
+
+def test_postgres_has_rows_of_file(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    assert to_postgres(warehouse, database).problem == ""
+    # U+0000 cannot be stored; the row that has it is compared on its own.
+    columns = "customer_id, email, balance, huge, is_member, joined, seen_at, local_time, note, share"
+    assert comparable(database.rows(f"select {columns} from marts.dim_member")) == comparable(
+        in_file(warehouse, f"select {columns} from marts.dim_member")
+    )
+    for table in ("marts.fct_ledger", "marts.fct_member_daily", "reports.rpt_constant", "marts.fct_empty"):
+        assert comparable(database.rows(f"select * from {table}")) == comparable(
+            in_file(warehouse, f"select * from {table}")
+        )
+
+
+def test_postgres_keeps_json_and_replaces_u0000(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute(
+            """update marts.dim_member set note = 'nul' || chr(0) || 'end', tags = '["\\u0000", "\\\\u0000"]' """
+            "where customer_id = 1"
+        )
+    to_postgres(warehouse, database)
+    [(note, tags)] = database.rows("select note, tags from marts.dim_member where customer_id = 1")
+    assert (note, tags) == ("nul\ufffdend", ["\ufffd", "\\u0000"])
+    [(three,)] = database.rows("select tags from marts.dim_member where customer_id = 3")
+    assert three["a"] == [1, "x", None]
+
+
+def test_postgres_has_types_comments_and_keys(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    types = dict(
+        database.rows(
+            "select attname, format_type(atttypid, atttypmod) from pg_attribute "
+            "where attrelid = 'marts.dim_member'::regclass and attnum > 0 order by attnum"
+        )
+    )
+    assert types == {
+        "customer_id": "bigint",
+        "email": "text",
+        "day": "integer",
+        "balance": "double precision",
+        "huge": "numeric(38,0)",
+        "is_member": "boolean",
+        "joined": "date",
+        "seen_at": "timestamp with time zone",
+        "local_time": "timestamp without time zone",
+        "note": "text",
+        "tags": "jsonb",
+        "share": "double precision",
+    }
+    assert database.rows("select obj_description('marts.dim_member'::regclass)") == [
+        ('One row per member: "quoted", it\'s so.',)
+    ]
+    assert database.rows("select col_description('marts.dim_member'::regclass, 2)") == [
+        ("E-mail address, with 'quotes'.",)
+    ]
+    assert database.rows("select obj_description('marts.fct_member_daily'::regclass)") == [
+        ("One row per member and day.",)
+    ]
+    [(key,)] = database.rows(
+        "select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'marts.dim_member'::regclass"
+    )
+    assert key == "PRIMARY KEY (customer_id)"
+
+
+def test_mark_names_each_table(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    found = database.rows('select "table", rows, observed_at, shop from rivo_meta.published order by 1')
+    assert len(found) == NEW
+    assert ("marts.dim_member", 300, FIRST_DAY, "") in found
+    assert ("marts.fct_member_daily", None, FIRST_DAY, "") in found
+
+
+def test_unchanged_tables_are_not_written(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    again = to_postgres(Warehouse(tmp_path / "rivo.duckdb"), database)
+    assert (again.written, again.unchanged, again.rows) == (0, NEW, 0)
+    before = database.rows(
+        "select oid, relfilenode from pg_class where relname in ('rpt_constant', 'fct_ledger')"
+    )
+    next_day = to_postgres(publish_day(tmp_path, 1), database)
+    assert (next_day.unchanged, next_day.problem) == (3, "")
+    assert before == database.rows(
+        "select oid, relfilenode from pg_class where relname in ('rpt_constant', 'fct_ledger')"
+    )
+
+
+def test_grants_indexes_and_views_survive(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    database.do(
+        "create role analyst; grant usage on schema marts to analyst; grant select on marts.dim_member to analyst; "
+        "grant select on marts.fct_member_daily to analyst; create index on marts.dim_member (email); "
+        "create view public.emails as select email, day from marts.dim_member"
+    )
+    assert to_postgres(publish_day(tmp_path, 1), database).problem == ""
+    assert database.rows("select distinct day from public.emails") == [(1,)]
+    database.do("drop view public.emails")
+    assert to_postgres(publish_day(tmp_path, 2, extra_column=True), database).problem == ""
+    assert database.rows("select distinct tier from marts.dim_member") == [("gold",)]
+    granted = database.rows(
+        "select has_table_privilege('analyst', t, 'select') from unnest(array['marts.dim_member', "
+        "'marts.fct_member_daily']) t"
+    )
+    database.do("drop owned by analyst; drop role analyst")
+    assert granted == [(True,), (True,)]
+
+
+def test_view_of_a_user_keeps_a_table_from_being_replaced(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    database.do("create view public.emails as select email from marts.dim_member")
+    failed = to_postgres(publish_day(tmp_path, 1, extra_column=True), database)
+    assert "emails depends on table marts.dim_member" in failed.problem
+    assert database.rows("select distinct day from marts.dim_member") == [(0,)]
+
+
+def test_table_that_is_gone_is_dropped(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    to_postgres(warehouse, database)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("drop table reports.rpt_constant")
+    to_postgres(warehouse, database)
+    assert database.rows("select to_regclass('reports.rpt_constant')") == [(None,)]
+
+
+def test_older_day_is_refused(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path, 5), database)
+    older = publish_day(tmp_path, 4)
+    assert "holds newer data, as of 2026-09-06 03:00:00 UTC" in to_postgres(older, database).problem
+    assert database.rows("select day from reports.rpt_day") == [(5,)]
+    assert to_postgres(older, database, replace_all=True).problem == ""
+    assert database.rows("select day from reports.rpt_day") == [(4,)]
+
+
+def test_earlier_publication_of_the_same_day_is_refused(tmp_path: Path, database: Database) -> None:
+    earlier = publish_day(tmp_path / "one")
+    to_postgres(publish_day(tmp_path / "two", address="erased@example.com"), database)
+    assert "holds newer data" in to_postgres(earlier, database).problem
+    assert ADDRESS not in database.dump()
+
+
+def test_other_warehouse_is_refused(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    other = to_postgres(publish_day(tmp_path / "other", 1, warehouse_id="another-one"), database)
+    assert "holds the data of another warehouse" in other.problem
+    assert database.rows("select day from reports.rpt_day") == [(0,)]
+
+
+@pytest.mark.parametrize("made", ["create schema reports; create table reports.mine (a int)", "marked"])
+def test_what_others_wrote_is_refused(tmp_path: Path, database: Database, made: str) -> None:
+    if made == "marked":
+        warehouse = publish_day(tmp_path)
+        with duckdb.connect(str(warehouse.path)) as connection:
+            connection.execute("drop table reports.rpt_constant")
+        to_postgres(warehouse, database)
+        made = "create table reports.rpt_constant (a int)"
+    database.do(made)
+    before = database.dump()
+    assert "rivo-warehouse did not write" in to_postgres(publish_day(tmp_path, 1), database).problem
+    assert database.dump() == before
+
+
+def test_several_shops_share_a_database(tmp_path: Path, database: Database) -> None:
+    for shop, day in (("de", 1), ("fr", 2), ("de", 3)):
+        warehouse = publish_day(tmp_path / shop, day, warehouse_id=shop)
+        [done] = publish(warehouse, shop, [database.target()], SCHEMAS, KEYS)
+        assert done.problem == ""
+    assert database.rows(
+        "select day from de_reports.rpt_day union all select day from fr_reports.rpt_day"
+    ) == [
+        (3,),
+        (2,),
+    ]
+    assert database.rows("select count(*) from fr_marts.fct_member_daily") == [(19 * 31,)]
+    assert database.rows("select shop, count(*) from rivo_meta.published group by 1 order by 1") == [
+        ("de", NEW),
+        ("fr", NEW),
+    ]
+
+
+def test_reader_in_a_transaction_sees_one_day(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    with database.connect() as reader:
+        reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        assert reader.execute("select day from reports.rpt_day").fetchall() == [(0,)]
+        to_postgres(publish_day(tmp_path, 1), database)
+        assert reader.execute("select distinct day from marts.dim_member").fetchall() == [(0,)]
+    assert database.rows("select distinct day from marts.dim_member") == [(1,)]
+
+
+def test_wrong_password_and_missing_server_are_sentences(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    for target in (
+        database.target(password="not-the-password"),
+        database.target("postgresql://dagster@127.0.0.1:1/nothing"),
+        database.target("postgresql://dagster@no-such-host.invalid/nothing"),
+    ):
+        [failed] = publish(warehouse, "", [target], SCHEMAS, KEYS)
+        assert "cannot be used" in failed.problem
+        assert "rivo publish pg" in failed.problem
+        assert "not-the-password" not in failed.problem
+        assert PASSWORD not in failed.problem
+    assert to_postgres(warehouse, database).problem == ""
+
+
+def test_failed_target_stops_no_other(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    broken = database.target(password="not-the-password")
+    first, second = publish(warehouse, "", [broken, database.target()], SCHEMAS, KEYS)
+    assert first.problem
+    assert second.written == NEW
+
+
+def test_purge_leaves_no_version_of_an_erased_person(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    database.do("create index on marts.dim_member (email)")
+    done = to_postgres(publish_day(tmp_path, 0, address="erased-1@example.com"), database, purge=True)
+    assert done.problem == ""
+    assert ADDRESS not in database.dump()
+    assert database.rows("select email from marts.dim_member where customer_id = 1") == [
+        ("erased-1@example.com",)
+    ]
+    database.do("checkpoint")
+    held = [file for file in database.server.data_files() if ADDRESS.encode() in file.read_bytes()]
+    assert [file for file in held if "pg_wal" not in str(file)] == []
+
+
+def test_observed_at_of_every_publication_is_noted(tmp_path: Path, database: Database) -> None:
+    for day in (0, 1):
+        assert to_postgres(publish_day(tmp_path, day), database).observed_at == FIRST_DAY + timedelta(
+            days=day
+        )
