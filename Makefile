@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui test-postgres torture docs check format sources snapshot bench audit
+.PHONY: help install sync dev test test-ui test-postgres test-targets torture docs check format sources snapshot bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,11 +37,11 @@ dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 SUITE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Compiled modules are kept even where the environment says otherwise: to compile Dagster, dlt and the tests again
 # costs each process about 20 seconds.
-test test-ui test-postgres: export PYTHONDONTWRITEBYTECODE :=
+test test-ui test-postgres test-targets: export PYTHONDONTWRITEBYTECODE :=
 
 test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
 	@$(UV) sync --frozen --quiet --group docs $(if $(ALL),--extra postgres)
-	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),--override-ini 'norecursedirs=.*')
+	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),--override-ini 'norecursedirs=.* targets')
 
 test-ui: install ## the browser tests of the Dagster UI; they need Chromium
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
@@ -51,6 +51,12 @@ test-ui: install ## the browser tests of the Dagster UI; they need Chromium
 
 test-postgres: install ## the tests of Dagster's storage in Postgres; they need its server programs
 	@$(UV) run --frozen --quiet --extra postgres python -m pytest tests/postgres
+
+# An environment of its own, because DuckDB's extensions as packages are for one release of DuckDB.
+test-targets: install ## the tests of targets: Postgres, lakes, S3, dlt; they need the server programs of Postgres
+	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --group targets
+	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
+	@.venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile tests/targets
 
 torture: install ## kills, faults, readers, full disks, wrong clocks, for minutes (SEED=7, KILLS=100, KINDS="kill disk")
 	@$(RUN)/python -m tests.torture --seed $(or $(SEED),7) --kills $(or $(KILLS),100) $(KINDS)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
+from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table
 from pipelines.targets.marks import (
     COLUMNS,
@@ -21,6 +22,10 @@ from pipelines.targets.marks import (
 )
 from pipelines.targets.publication import Publication
 
+LARGE_ROWS = 1_000_000
+"""Of tables with more rows, only the changed ones are written."""
+BUCKETS = "buckets"
+"""Table of `rivo_meta` with a hash for each range of ids of the large tables."""
 Columns = list[tuple[str, str]]
 """Names and types of the columns of a table, in their order."""
 
@@ -37,6 +42,32 @@ class Attached:
     """Whether several shops share the database, so that the name of a schema begins with the shop's."""
     written: int = 0
     rows: int = 0
+    changes: dict[str, Changes] = field(default_factory=dict)
+    """By label, what has changed in the large tables."""
+
+    def find_changes(self, *, rewrite: bool = False) -> None:
+        """Find the rows of large tables that have changed. To be called before the transaction: it writes into memory.
+
+        With `rewrite`, all rows count as changed.
+        """
+        large = {
+            f"{self._schema(table.schema)}.{table.name}": table
+            for table in self.content.tables
+            if table.rows > LARGE_ROWS
+        }
+        if not large:
+            return
+        present = self._present()
+        has_buckets = any(name == BUCKETS for _, name, _ in self._relations([SCHEMA]))
+        for label, table in large.items():
+            known = None
+            if has_buckets and not rewrite and present.get(label) == _columns(table):
+                names = ", ".join(map(quoted, STATE_COLUMNS))
+                known = self.content.connection.execute(
+                    f'select {names} from {self._quoted(f"{SCHEMA}.{BUCKETS}")} where "table" = ?', [label]
+                ).to_arrow_table()
+            if found := find_changes(self.content, table, known):
+                self.changes[label] = found
 
     def publish(self, *, replace_all: bool, rewrite: bool = False) -> Publication:
         """Write the tables that have changed, or all with `rewrite`, drop those that are gone, and write the mark.
@@ -62,6 +93,7 @@ class Attached:
                 continue
             self._write(label, table, present.get(label), rewrite=rewrite)
             self.written += 1
+        self._write_buckets()
         self._write_marks(marks_of(self.content, labels))
         return Publication(
             self.target.name, self.content.observed_at, self.written, len(labels) - self.written, self.rows
@@ -125,7 +157,12 @@ class Attached:
                 table, lambda each: f"{quoted(self._schema(each.schema))}.{quoted(each.name)}"
             )
             self._execute(f"create or replace view {name} as {select}")
-        elif present == [(column.name, column.type) for column in table.columns] and not rewrite:
+        elif present == _columns(table) and not rewrite:
+            if (found := self.changes.get(label)) and not found.is_whole:
+                self._execute(f"delete from {name} where {found.is_in_changed(quoted(found.column.name))}")
+                self._execute(f"insert into {name} {found.select}")
+                self.rows += found.rows
+                return
             self._execute(f"delete from {name}")
             self._execute(f"insert into {name} select * from {table.source}")
             self.rows += table.rows
@@ -142,6 +179,17 @@ class Attached:
             if column.comment:
                 self._execute(f"comment on column {name}.{quoted(column.name)} is {literal(column.comment)}")
 
+    def _write_buckets(self) -> None:
+        """Keep the hashes by which the next publication finds what has changed in the large tables."""
+        if not self.changes:
+            return
+        name = self._quoted(f"{SCHEMA}.{BUCKETS}")
+        columns = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
+        self._execute(f'create table if not exists {name} ("table" varchar, {columns})')
+        for label, found in self.changes.items():
+            self._execute(f'delete from {name} where "table" = ?', [label])
+            self._execute(f"insert into {name} select ?, * from ({found.state()})", [label])
+
     def _write_marks(self, marks: Iterable[Mark]) -> None:
         name = self._quoted(f"{SCHEMA}.{TABLE}")
         self._execute(f"delete from {name} where shop = ?", [self.content.shop])
@@ -149,3 +197,7 @@ class Attached:
         row = f"({', '.join('?' * len(COLUMNS))})"
         values = [value for mark in marks for value in mark.values]
         self._execute(f"insert into {name} values {', '.join([row] * (len(values) // len(COLUMNS)))}", values)
+
+
+def _columns(table: Table) -> Columns:
+    return [(column.name, column.type) for column in table.columns]

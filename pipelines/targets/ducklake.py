@@ -49,11 +49,14 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
     message = f"{content.shop or 'shop'} as of {content.observed_at:%Y-%m-%d %H:%M} UTC"
     about = {"shop": content.shop, "observed_at": content.observed_at.isoformat()}
     with _attached(content, target):
+        lake = Attached(LAKE, content, target, schemas_by_shop=False)
+        before = _snapshot(connection)
+        lake.find_changes(rewrite=purge)
         try:
             connection.execute("begin")
-            publication = Attached(LAKE, content, target, schemas_by_shop=False).publish(
-                replace_all=replace_all, rewrite=purge
-            )
+            if _snapshot(connection) != before:
+                raise duckdb.TransactionException("the lake has a newer snapshot")
+            publication = lake.publish(replace_all=replace_all, rewrite=purge)
             connection.execute(
                 f"call {LAKE}.set_commit_message('rivo-warehouse', ?, extra_info => ?)",
                 [message, json.dumps(about)],
@@ -93,6 +96,10 @@ def _maintain(connection: duckdb.DuckDBPyConnection, *, purge: bool) -> None:
         # Counted, because what the functions return has types of the catalogue's own.
         connection.execute(f"select count(*) from {call}").fetchall()
     connection.execute(f"begin; delete from {done}; insert into {done} values ({_moment(now)}); commit")
+
+
+def _snapshot(connection: duckdb.DuckDBPyConnection) -> int:
+    return int(scalar(connection, f"from ducklake_current_snapshot('{LAKE}')"))
 
 
 def _moment(moment: datetime) -> str:

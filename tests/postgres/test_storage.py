@@ -16,8 +16,8 @@ from assets.instance.home import open_instance
 from assets.instance.retention import delete_old_runs
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, serve
-from tests.harness.store import Store
 from tests.harness.postgres_server import PASSWORD, Postgres
+from tests.harness.store import Store
 
 KEY = "shpka-secret-0123456789abcdef"
 

@@ -45,11 +45,11 @@ class Database:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         with self.connect() as connection:
             connection.execute("set TimeZone = 'UTC'")
-            return connection.execute(sql).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql).fetchall()
 
     def do(self, sql: str) -> None:
         with self.connect() as connection:
-            connection.execute(sql)  # type: ignore[arg-type]
+            connection.execute(sql)
 
     def dump(self) -> str:
         """Return everything that `pg_dump` writes."""

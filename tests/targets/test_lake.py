@@ -42,7 +42,8 @@ def test_lake_has_rows_types_and_comments_of_file(tmp_path: Path, database: Data
             in_file(warehouse, f"from {table}")
         )
     columns = (
-        "select schema_name, table_name, column_name, replace(data_type, 'HUGEINT', 'DECIMAL(38,0)'), comment from duckdb_columns() "
+        "select schema_name, table_name, column_name, replace(data_type, 'HUGEINT', 'DECIMAL(38,0)'), comment "
+        "from duckdb_columns() "
         "where database_name = {} and schema_name in ('marts', 'reports') and table_name <> 'fct_member_daily'"
     )
     assert comparable(in_lake(database, columns.format("'lake'"))) == comparable(
@@ -198,3 +199,40 @@ def test_lake_in_s3(tmp_path: Path, database: Database, s3: S3) -> None:
             in_file(warehouse, "from marts.dim_member")
         )
     assert "AWS" not in to_lake(warehouse, database, data, purge=True).problem
+
+
+def test_large_table_gets_its_changed_rows(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = 5000
+    monkeypatch.setattr("pipelines.targets.attached.LARGE_ROWS", 1000)
+    lake = tmp_path / "lake"
+    warehouse = publish_day(tmp_path / "warehouse", members=members)
+    _same_day(warehouse)
+    to_lake(warehouse, database, lake)
+    for day, change in enumerate(_CHANGES, 1):
+        warehouse = publish_day(tmp_path / "warehouse", members=members)
+        _same_day(warehouse)
+        with duckdb.connect(str(warehouse.path)) as connection:
+            for each in _CHANGES[:day]:
+                connection.execute(each)
+        done = to_lake(warehouse, database, lake)
+        assert done.problem == ""
+        assert 0 < done.rows < 100, change
+        assert comparable(in_lake(database, "from marts.dim_member")) == comparable(
+            in_file(warehouse, "from marts.dim_member")
+        )
+
+
+_CHANGES = (
+    "update marts.dim_member set balance = 12345 where customer_id = 77",
+    "delete from marts.dim_member where customer_id = 4000",
+    "insert into marts.dim_member by name (select 6001 as customer_id, 'new' as note)",
+    "update marts.dim_member set email = null where customer_id = 4001",
+)
+
+
+def _same_day(warehouse: Warehouse) -> None:
+    """Take out what differs in every row."""
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute("update marts.dim_member set day = 0")

@@ -53,7 +53,8 @@ def publish_day(
 _RAW = """
 create schema rivo_raw;
 create table rivo_raw.settings (timezone varchar, warehouse_id varchar);
-create table rivo_raw.sync_log as select 'customers' as list, getvariable('observed_at') as observed_at, true as complete;
+create table rivo_raw.sync_log as
+select 'customers' as list, getvariable('observed_at') as observed_at, true as complete;
 """
 
 _MARTS = r"""
@@ -72,13 +73,14 @@ select
     case id % 7
         when 0 then '' when 1 then 'a,b "c"' when 2 then E'line\nbreak\r\tand tab' when 3 then 'back\slash \N \. '
         when 4 then 'Zoë 日本 🎁' when 5 then null else '''quoted''' end as note,
-    case when id % 3 = 0 then '{{"a": [1, "x", null], "b": "x"}}'::json when id % 3 = 1 then null else '[]'::json end as tags,
+    case id % 3 when 0 then '{{"a": [1, "x", null], "b": "x"}}'::json when 2 then '[]'::json end as tags,
     case id % 4 when 0 then 1e-300 when 1 then 'infinity'::double when 2 then 0.1 end as share
 from range(1 + {day}, 1 + {day} + {members}) as t(id)
 union all by name
 select * replace ({day} as day) from (
-    select 1::bigint as customer_id, getvariable('address') as email, {day}::integer as day, 1::decimal(38, 4) as balance,
-    -1::hugeint as huge, true as is_member, date '2024-02-29' as joined, null::timestamptz as seen_at,
+    select 1::bigint as customer_id, getvariable('address') as email, {day}::integer as day,
+    1::decimal(38, 4) as balance, -1::hugeint as huge, true as is_member, date '2024-02-29' as joined,
+    null::timestamptz as seen_at,
     null::timestamp as local_time, 'first' as note, null::json as tags, 'nan'::double as share) where {day} > 0;
 comment on table marts.dim_member is 'One row per member: "quoted", it''s so.';
 comment on column marts.dim_member.email is 'E-mail address, with ''quotes''.';
