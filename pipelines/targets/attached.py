@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+import duckdb
+
+from pipelines.errors import command
 from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
@@ -19,6 +23,7 @@ from pipelines.targets.marks import (
     check_marks,
     marks_of,
     refuse_unmarked,
+    without_secret,
 )
 from pipelines.targets.publication import Publication
 
@@ -44,6 +49,8 @@ class Attached:
     rows: int = 0
     changes: dict[str, Changes] = field(default_factory=dict)
     """By label, what has changed in the large tables."""
+    _found: list[Mark] | None = None
+    """The mark, when `find_changes` read the target."""
 
     def find_changes(self, *, rewrite: bool = False) -> None:
         """Find the rows of large tables that have changed. To be called before the transaction: it writes into memory.
@@ -57,6 +64,7 @@ class Attached:
         }
         if not large:
             return
+        self._found = self._marks()
         present = self._present()
         has_buckets = any(name == BUCKETS for _, name, _ in self._relations([SCHEMA]))
         for label, table in large.items():
@@ -77,6 +85,8 @@ class Attached:
             duckdb.Error: DuckDB or the server refuses.
         """
         found = self._read_marks()
+        if self._found is not None and found != self._found:
+            raise duckdb.TransactionException("the target has another mark than a moment ago")
         check_marks(found, self.content, self.target, replace=replace_all)
         known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
         present = self._present()
@@ -114,8 +124,7 @@ class Attached:
         mark = self._quoted(f"{SCHEMA}.{TABLE}")
         schemas = sorted({self._schema(table.schema) for table in self.content.tables})
         if self._relations([SCHEMA]):
-            names = ", ".join(map(quoted, COLUMNS))
-            return [Mark(*row) for row in self._execute(f"select {names} from {mark}")]  # type: ignore[arg-type]
+            return self._marks()
         if filled := self._relations(schemas):
             raise refuse_unmarked(self.target, f"the schema {filled[0][0]} has tables")
         columns = [Column(name, kind, comment) for name, (kind, comment) in COLUMNS.items()]
@@ -123,6 +132,14 @@ class Attached:
         self._execute(f"create table {mark} ({', '.join(f'{quoted(c.name)} {c.type}' for c in columns)})")
         self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, columns, is_view=False)
         return []
+
+    def _marks(self) -> list[Mark]:
+        """Return the mark, in an order of its own; nothing if there is none."""
+        if not self._relations([SCHEMA]):
+            return []
+        names = ", ".join(map(quoted, COLUMNS))
+        rows = self._execute(f"select {names} from {self._quoted(f'{SCHEMA}.{TABLE}')} order by shop, 1")
+        return [Mark(*row) for row in rows]  # type: ignore[arg-type]
 
     def _relations(self, schemas: Iterable[str]) -> list[tuple[object, ...]]:
         """Return schema, name and whether it is a table, of the tables and views in some schemas."""
@@ -201,3 +218,20 @@ class Attached:
 
 def _columns(table: Table) -> Columns:
     return [(column.name, column.type) for column in table.columns]
+
+
+def overtaken(target: TargetSetting, error: BaseException) -> TargetError | None:
+    """Return the error for a transaction that lost against that of another process; None for any other error."""
+    if not isinstance(error, duckdb.TransactionException):
+        return None
+    return TargetError(
+        f"{target.variable}: another process published to it at the same time and was faster "
+        f"({without_secret(error, target)}). It has that publication. Run `{command()} publish {target.name}` again."
+    )
+
+
+def roll_back(connection: duckdb.DuckDBPyConnection) -> None:
+    """Roll a transaction back, if it has not ended."""
+    # A failed commit has ended it.
+    with suppress(duckdb.Error):
+        connection.execute("rollback")

@@ -19,10 +19,10 @@ import duckdb
 
 from pipelines.sql import exists, literal, quoted, scalar
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.attached import Attached
+from pipelines.targets.attached import Attached, overtaken, roll_back
 from pipelines.targets.content import Content
 from pipelines.targets.extensions import load_extension
-from pipelines.targets.marks import SCHEMA, TABLE, TargetError, refuse_unmarked
+from pipelines.targets.marks import SCHEMA, TABLE, TargetError, refuse_unmarked, without_secret
 from pipelines.targets.publication import Publication
 
 LAKE = "lake"
@@ -50,27 +50,18 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
     about = {"shop": content.shop, "observed_at": content.observed_at.isoformat()}
     with _attached(content, target):
         lake = Attached(LAKE, content, target, schemas_by_shop=False)
-        before = _snapshot(connection)
         lake.find_changes(rewrite=purge)
         try:
             connection.execute("begin")
-            if _snapshot(connection) != before:
-                raise duckdb.TransactionException("the lake has a newer snapshot")
             publication = lake.publish(replace_all=replace_all, rewrite=purge)
             connection.execute(
                 f"call {LAKE}.set_commit_message('rivo-warehouse', ?, extra_info => ?)",
                 [message, json.dumps(about)],
             )
             connection.execute("commit")
-        except duckdb.TransactionException as error:
-            _roll_back(connection)
-            raise TargetError(
-                f"{target.variable}: another process published to this lake at the same time and was faster "
-                f"({_first_line(error)}). The lake has that publication. Run `rivo publish {target.name}` to check it."
-            ) from None
-        except BaseException:
-            _roll_back(connection)
-            raise
+        except BaseException as error:
+            roll_back(connection)
+            raise overtaken(target, error) or error from None
         _maintain(connection, purge=purge)
         return publication
 
@@ -96,10 +87,6 @@ def _maintain(connection: duckdb.DuckDBPyConnection, *, purge: bool) -> None:
         # Counted, because what the functions return has types of the catalogue's own.
         connection.execute(f"select count(*) from {call}").fetchall()
     connection.execute(f"begin; delete from {done}; insert into {done} values ({_moment(now)}); commit")
-
-
-def _snapshot(connection: duckdb.DuckDBPyConnection) -> int:
-    return int(scalar(connection, f"from ducklake_current_snapshot('{LAKE}')"))
 
 
 def _moment(moment: datetime) -> str:
@@ -130,7 +117,7 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
     except duckdb.Error as error:
         raise TargetError(
             f"{target.variable}: the lake's catalogue at {url.hostname or 'localhost'} cannot be used "
-            f"({_without_secret(error, target)}). The lake keeps what it has. Check that the server runs, and "
+            f"({without_secret(error, target)}). The lake keeps what it has. Check that the server runs, and "
             f"{target.password_variable}; then run `rivo publish {target.name}`."
         ) from None
     try:
@@ -152,7 +139,7 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise TargetError(
-            f"{target.variable} could not be published to ({_without_secret(error, target)}). The lake keeps what it "
+            f"{target.variable} could not be published to ({without_secret(error, target)}). The lake keeps what it "
             f"has. Then run `rivo publish {target.name}`."
         ) from None
     finally:
@@ -244,20 +231,3 @@ def _s3_secret(target: TargetSetting) -> str:
             f"use_ssl {str(address.scheme == 'https').lower()}",
         ]
     return f"create or replace secret rivo_s3 (type s3, {', '.join(given)})"
-
-
-def _roll_back(connection: duckdb.DuckDBPyConnection) -> None:
-    try:
-        connection.execute("rollback")
-    except duckdb.Error:
-        # A failed commit has ended the transaction already.
-        return
-
-
-def _without_secret(error: Exception, target: TargetSetting) -> str:
-    text = _first_line(error)
-    return text.replace(target.password.get_secret_value(), "***") if target.password else text
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")

@@ -106,5 +106,11 @@ def refuse_unmarked(target: TargetSetting, what: str) -> TargetError:
     )
 
 
+def without_secret(error: BaseException, target: TargetSetting) -> str:
+    """Return the first line of an error without the target's password."""
+    text = str(error).partition("\n")[0].rstrip(".")
+    return text.replace(target.password.get_secret_value(), "***") if target.password else text
+
+
 def _when(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

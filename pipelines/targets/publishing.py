@@ -16,13 +16,14 @@ import duckdb
 from pipelines.errors import RivoError, command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content, opened
-from pipelines.targets.marks import TargetError
+from pipelines.targets.marks import TargetError, without_secret
 from pipelines.targets.publication import Publication
 from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
 
 _MODULES = {
     "ducklake": "pipelines.targets.ducklake",
+    "motherduck": "pipelines.targets.motherduck",
     "postgres": "pipelines.targets.postgres",
 }
 """The module for each kind of target. Each has a function `publish`; imported when used."""
@@ -97,17 +98,12 @@ def _publish_to(content: Content, target: TargetSetting, *, replace_all: bool, p
         problem = str(error)
     except (duckdb.Error, OSError) as error:
         problem = (
-            f"{target.variable} could not be published to ({_without_secret(error, target)}). It keeps what it has. "
+            f"{target.variable} could not be published to ({without_secret(error, target)}). It keeps what it has. "
             f"Then run `{command()} publish {target.name}`."
         )
     else:
         return replace(outcome, seconds=time.monotonic() - started)
     return Publication(target.name, problem=problem, seconds=time.monotonic() - started)
-
-
-def _without_secret(error: Exception, target: TargetSetting) -> str:
-    text = str(error).partition("\n")[0].rstrip(".")
-    return text.replace(target.password.get_secret_value(), "***") if target.password else text
 
 
 def _note(warehouse: Warehouse, name: str, state: TargetState) -> None:
