@@ -54,7 +54,7 @@ def _publish(settings: Settings, names: tuple[str, ...], *, replace: bool, purge
 
     unknown = [name for name in names if name not in settings.targets]
     if unknown:
-        known = f"has {', '.join(settings.targets)}" if settings.targets else "is not set for any"
+        known = f"has {', '.join(sorted(settings.targets))}" if settings.targets else "is not set for any"
         raise SettingsError(
             f"There is no target {', '.join(unknown)}: RIVO_TARGET_<NAME> {known}. .env.example shows how to set one."
         )

@@ -52,7 +52,10 @@ def in_lake(
 def _extension(name: str) -> Path:
     package = __import__(f"duckdb_extension_{name}")
     return (
-        Path(str(package.__file__)).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        Path(str(package.__file__)).parent
+        / "extensions"
+        / f"v{duckdb.__version__}"
+        / f"{name}.duckdb_extension"
     )
 
 
