@@ -12,7 +12,7 @@ from assets.jobs import jobs, sync_schedules
 from assets.ops import sync_assets
 from assets.sensors import event_sensors, event_specs
 from assets.shops import by_shop, shop_partitions
-from assets.specs import rivo_specs
+from assets.specs import rivo_specs, target_specs
 from dbt_like_sql.runner import Project, load_project
 from pipelines.settings import Settings
 
@@ -26,7 +26,7 @@ def definitions(settings: Settings, project: Project) -> dg.Definitions:
         assets=[
             *rivo_specs(),
             *by_shop([*event_specs(), *outbox_specs()], partitions),
-            sync_assets(project, partitions),
+            sync_assets(project, partitions, target_specs(settings)),
             action_assets(project, partitions),
             *all_shops_assets(partitions),
         ],

@@ -12,7 +12,7 @@ from assets.actions import GROUP as ACTIONS_GROUP
 from assets.actions import apply_actions, retrieve_job
 from assets.all_shops import GROUP as ALL_SHOPS_GROUP
 from assets.freshness import ON_TIME
-from assets.keys import PUBLISHED
+from assets.keys import PUBLISHED_GROUP
 from assets.schedule import SyncSchedule
 from assets.shops import names_of_several, schedule_of, some_of
 from dbt_like_sql.runner import LAYERS
@@ -29,7 +29,7 @@ def jobs(partitions: dg.PartitionsDefinition[str] | None = None) -> list[Any]:
     everything: dg.AssetSelection = dg.AssetSelection.all() - dg.AssetSelection.groups(
         "rivo_events", ACTIONS_GROUP, ACTIONS, ALL_SHOPS_GROUP
     )
-    models: dg.AssetSelection = dg.AssetSelection.groups(SEEDS, *LAYERS) | dg.AssetSelection.assets(PUBLISHED)
+    models: dg.AssetSelection = dg.AssetSelection.groups(SEEDS, *LAYERS, PUBLISHED_GROUP)
     if partitions:
         # A sensor evaluates it, and a run that fails must not take its last result away.
         everything, models = (each - dg.AssetSelection.checks(ON_TIME) for each in (everything, models))

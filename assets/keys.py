@@ -8,8 +8,15 @@ import dagster as dg
 
 from pipelines.warehouse import RAW
 
+PUBLISHED_GROUP = "published"
+"""Group of the published warehouse file and of its copies in targets."""
 PUBLISHED = dg.AssetKey(["published", "warehouse"])
 """Key of the published warehouse file."""
+
+
+def target_key(name: str) -> dg.AssetKey:
+    """Return the key of the copy of the warehouse in a target of RIVO_PUBLISH."""
+    return dg.AssetKey(["published", name])
 
 
 def raw_key(table: str) -> dg.AssetKey:

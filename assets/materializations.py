@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.checks import results_of_list, results_of_tests
-from assets.keys import PUBLISHED, raw_key, relation_key
+from assets.keys import PUBLISHED, raw_key, relation_key, target_key
 from dbt_like_sql.runner import NodeResult, Project
 from pipelines.load.sync import ListResult
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -43,6 +43,8 @@ def results(project: Project, events: Iterable[Event]) -> Iterator[Result]:
             )
         elif isinstance(event, NodeResult):
             yield from _of_node(project, event, pages.get(event.relation))
+        elif isinstance(event, Publication) and not event.problem:
+            yield dg.MaterializeResult(asset_key=target_key(event.target), metadata=_of_target(event))
         elif isinstance(event, Finished) and event.published:
             yield dg.MaterializeResult(asset_key=PUBLISHED, metadata=_of_published(event))
 
@@ -113,7 +115,6 @@ def _of_published(event: Finished) -> dict[str, Any]:
         **({"report": dg.MetadataValue.path(str(event.report))} if event.report else {}),
         "size_mb": round(event.size_bytes / 1e6, 1),
         **_time("watermark", event.observed_at),
-        **{f"target_{each.target}": each.problem or _published_to(each) for each in event.publications},
         "findings": len(event.findings),
         "data_trust": dg.MetadataValue.md(
             "\n".join(f"- {finding}" for finding in event.findings) or "All trust checks pass."
@@ -121,9 +122,15 @@ def _of_published(event: Finished) -> dict[str, Any]:
     }
 
 
-def _published_to(publication: Publication) -> str:
-    written = f"{publication.written} tables written, {publication.unchanged} unchanged"
-    return f"{written}, {publication.rows:,} rows, {publication.seconds:.1f} s"
+def _of_target(publication: Publication) -> dict[str, Any]:
+    return {
+        "tables_written": publication.written,
+        "tables_unchanged": publication.unchanged,
+        "rows_written": publication.rows,
+        "seconds": round(publication.seconds, 3),
+        **_time("watermark", publication.observed_at),
+        **({"notes": " ".join(publication.notes)} if publication.notes else {}),
+    }
 
 
 def _time(name: str, value: Any) -> dict[str, Any]:

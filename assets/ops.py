@@ -18,7 +18,7 @@ from assets.checks import check_specs
 from assets.instance.retention import delete_old_runs
 from assets.instance.retries import loaded_before
 from assets.instance.storage import keep_connections, one_transaction
-from assets.keys import PUBLISHED, raw_key, relation_key
+from assets.keys import PUBLISHED, raw_key, relation_key, target_key
 from assets.materializations import FINGERPRINT, Result, results
 from assets.shops import by_shop, project_of, settings_of, shop_of
 from assets.specs import node_specs, published_spec, raw_specs
@@ -26,6 +26,8 @@ from dbt_like_sql.runner import NodeResult, Project
 from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions
 from pipelines.rivo.endpoints import ENDPOINTS
+from pipelines.settings import Settings
+from pipelines.targets.publication import Publication
 from pipelines.warehouse.raw_tables import history_name
 from runs.run import Event, Finished, Plan, Step, run
 from runs.shop import shop_to_sync
@@ -95,13 +97,15 @@ class SyncConfig(dg.Config):
 
 
 def sync_assets(
-    project: Project, partitions: dg.PartitionsDefinition[str] | None = None
+    project: Project,
+    partitions: dg.PartitionsDefinition[str] | None = None,
+    targets: Sequence[dg.AssetSpec] = (),
 ) -> dg.AssetsDefinition:
-    """Return the definition of all assets that a run can materialize: raw tables, seeds, models, published file."""
+    """Return the definition of all assets that a run can materialize: from the raw tables to the targets."""
 
     @dg.multi_asset(
         name="sync",
-        specs=by_shop([*raw_specs(), *node_specs(project), published_spec(project)], partitions),
+        specs=by_shop([*raw_specs(), *node_specs(project), published_spec(project), *targets], partitions),
         check_specs=check_specs(project, partitions),
         partitions_def=partitions,
         can_subset=True,
@@ -147,7 +151,7 @@ def _run(
 
     settings = settings_of(context.run)
     project = project_of(project, settings)
-    plan = _plan(context, config, observer.progress, notice, project)
+    plan = _plan(context, config, observer.progress, notice, project, settings)
     plan = _without_lists(plan, loaded_before(context.run, context.instance))
     keys = list(context.assets_def.keys)
     if deleted := delete_old_runs(context.instance, context.run_id, keys, settings.keep_runs_days):
@@ -172,6 +176,7 @@ def _plan(
     progress: Callable[[str, int], None],
     notice: Callable[[str], None],
     project: Project,
+    settings: Settings,
 ) -> Plan:
     if unknown := sorted(set(config.allow_shrink) - set(ENDPOINTS)):
         raise RivoError(
@@ -198,6 +203,7 @@ def _plan(
         lists=options if lists else None,
         models=[node.name for node in nodes],
         publish=PUBLISHED in selected,
+        targets=[target.name for target in settings.to_publish if target_key(target.name) in selected],
         with_pages=True,
         # A run without lists was started by a person, who expects that what was selected is built.
         everything=not lists,
@@ -256,6 +262,8 @@ def _log(context: dg.AssetExecutionContext, event: Event) -> None:
             context.log.error(event.error)
         for warning in event.warnings:
             context.log.warning(warning)
+    elif isinstance(event, Publication) and event.problem:
+        context.log.error(event.problem)
     elif isinstance(event, NodeResult) and event.status in ("error", "failed"):
         context.log.error(f"{event.relation}: {event.message}")
     elif isinstance(event, NodeResult) and event.status == "skipped":

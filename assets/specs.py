@@ -11,7 +11,7 @@ import dagster as dg
 
 from assets.freshness import freshness_policy
 from assets.instance.private import suppress_dagster_warnings
-from assets.keys import PUBLISHED, raw_key, relation_key
+from assets.keys import PUBLISHED, PUBLISHED_GROUP, raw_key, relation_key, target_key
 from dbt_like_sql.runner import ColumnInfo, Model, Project, Seed
 from pipelines.rivo import endpoints
 from pipelines.rivo.endpoints import ENDPOINTS
@@ -186,13 +186,34 @@ def column_lineage(columns: Iterable[ColumnInfo]) -> dg.TableColumnLineage:
     )
 
 
+def target_specs(settings: Settings) -> list[dg.AssetSpec]:
+    """Return the spec of each target that follows the syncs of some shop."""
+    shops = [settings.of_shop(name) for name in settings.shop_names or ("",)]
+    targets = {target.name: target for shop in shops for target in shop.to_publish}
+    return [
+        dg.AssetSpec(
+            key=target_key(target.name),
+            deps=[PUBLISHED],
+            group_name=PUBLISHED_GROUP,
+            kinds={
+                target.url.removeprefix("dlt:").partition("?")[0] if target.kind == "dlt" else target.kind
+            },
+            description=f"The copy of the warehouse in {target.variable}. Each run that publishes the file publishes "
+            "to it, too.",
+            owners=_owners(),
+            skippable=True,
+        )
+        for target in targets.values()
+    ]
+
+
 def published_spec(project: Project) -> dg.AssetSpec:
     """Return the spec of the published file, which depends on all models that no other model reads."""
     ends = [model for model in project.models if not project.downstream(model.name)]
     return dg.AssetSpec(
         key=PUBLISHED,
         deps=[relation_key(model.relation) for model in ends],
-        group_name="published",
+        group_name=PUBLISHED_GROUP,
         kinds={"duckdb"},
         description=(
             "The DuckDB file that readers open (RIVO_WAREHOUSE). It is replaced atomically after a sync whose blocking "

@@ -30,6 +30,8 @@ class Plan:
     is_fresh: bool = False
     everything: bool = False
     """Whether to build also the models that cannot have changed since their last build."""
+    targets: Collection[str] | None = None
+    """The targets of RIVO_PUBLISH to publish to; None for all of them."""
     erases: bool = False
     """Whether a person was erased, so that targets must keep no older version of the data."""
     shown: Mapping[str, str] | None = None

@@ -14,6 +14,7 @@ from dbt_like_sql.runner import NodeResult, Project, build, last_results
 from pipelines.errors import WarehouseError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
+from pipelines.target_settings import TargetSetting
 from pipelines.targets.publication import Publication
 from pipelines.warehouse import RAW, Build, Warehouse
 from pipelines.warehouse.action_tables import load_outbox
@@ -62,6 +63,9 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
+    if plan.targets and not (plan.lists or plan.models or plan.publish):
+        yield from _publish_alone(plan, project, shop)
+        return
     if plan.lists:
         wait_for_actions(shop.warehouse, plan.lists.notice)
     with shop.warehouse.build(is_fresh=plan.is_fresh) as work:
@@ -207,7 +211,7 @@ def _publish_to_targets(
     """Publish to the shop's targets; if a person was erased, to each that ever got a copy, without older versions."""
     if plan.erases:
         publishing = purge_targets(shop, project)
-    elif targets := shop.settings.to_publish:
+    elif targets := _targets(plan, shop):
         yield Step(f"Publishing to {', '.join(target.name for target in targets)}")
         publishing = publish_to(shop, project, targets)
     else:
@@ -217,6 +221,26 @@ def _publish_to_targets(
         yield publication
         publications.append(publication)
     return tuple(publications)
+
+
+def _publish_alone(plan: Plan, project: Project, shop: Shop) -> Generator[Event, None, None]:
+    """Publish what is published already to targets, and nothing else."""
+    publications = yield from _publish_to_targets(plan, project, shop)
+    yield Finished(
+        warehouse=shop.warehouse,
+        published=False,
+        is_demo=shop.is_demo,
+        observed_at=None,
+        size_bytes=shop.warehouse.size_bytes,
+        problems=_failed(publications),
+        publications=publications,
+    )
+
+
+def _targets(plan: Plan, shop: Shop) -> list[TargetSetting]:
+    return [
+        target for target in shop.settings.to_publish if plan.targets is None or target.name in plan.targets
+    ]
 
 
 def _failed(publications: Iterable[Publication]) -> tuple[str, ...]:
