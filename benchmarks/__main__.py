@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.large import growth, models, queries
 from benchmarks.shops import shops
+from benchmarks.targets import targets
 from cli import exits
 from pipelines.network import Connection
 
@@ -229,6 +230,7 @@ BENCHMARKS: dict[str, Callable[[], None]] = {
     "queries": queries,
     "daily": daily,
     "shops": shops,
+    "targets": targets,
 }
 
 

@@ -38,7 +38,7 @@ def publish_to(
     # Imported here, since most installs have no target.
     from pipelines.targets.publishing import publish
 
-    keys = {node.relation: node.primary_key for node in project.nodes.values()}
+    keys = {node.relation: tuple(node.texts("grain")) for node in project.nodes.values()}
     schemas = shop.settings.publish_schemas.split(",")
     yield from publish(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge

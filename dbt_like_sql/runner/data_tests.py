@@ -38,8 +38,6 @@ class DataTest:
     """File, model and column where the test is defined."""
     fails_if: str = ""
     """Condition of a failing row, if the test looks at each row of its table by itself. Such tests can share a scan."""
-    key: tuple[str, ...] = ()
-    """Columns in which no two rows of the table agree, if this is what the test says of all rows."""
 
 
 @dataclass(frozen=True)
@@ -174,14 +172,7 @@ def build_test(
         depends_on=(other,) if other and other != node else (),
         where=where,
         fails_if=build(call) if looks_at_rows and "where" not in config else "",
-        key=_key(kind, call) if "where" not in config else (),
     )
-
-
-def _key(kind: str, call: _Call) -> tuple[str, ...]:
-    if kind == "unique":
-        return (call.column,)
-    return tuple(_list(call.arguments.get("combination_of_columns", [])))
 
 
 def severity(config: Mapping[str, Any], where: str) -> Severity:

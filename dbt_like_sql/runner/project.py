@@ -78,15 +78,6 @@ class Node:
         """Name in SQL: `schema.name`."""
         return f"{self.schema}.{self.name}"
 
-    @property
-    def primary_key(self) -> tuple[str, ...]:
-        """Columns that tests show to be unique together and never null; empty if there are none."""
-        own = [test for test in self.data_tests if test.severity == "error"]
-        own += [test for column in self.columns for test in column.data_tests if test.severity == "error"]
-        filled = {test.column for test in own if test.kind == "not_null" and test.fails_if}
-        keys = [test.key for test in own if test.key and filled.issuperset(test.key)]
-        return min(keys, key=len, default=())
-
     def texts(self, key: str) -> list[str]:
         """Return an entry of `meta`, which may be a list or a single value, as a list; empty if there is none."""
         value = self.meta.get(key)

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -101,7 +101,7 @@ def opened(
         warehouse: the warehouse of the shop.
         shop: its name in RIVO_SHOPS; empty without it.
         schemas: the schemas to publish.
-        keys: columns that are unique together and never null, by relation, such as `marts.dim_member`.
+        keys: columns that are unique together, by relation, such as `marts.dim_member`.
 
     Raises:
         NoWarehouse: nothing has been published.
@@ -179,17 +179,20 @@ def _select_of(view: str) -> str:
 
 
 def _with_fingerprint(connection: duckdb.DuckDBPyConnection, table: Table) -> Table:
+    """Return a table with its rows counted, its fingerprint, and its key only if no row has a null in it."""
     if table.view is not None:
-        rows, content = 0, table.view
+        rows, content, filled = 0, table.view, False
     else:
-        names = ", ".join(quoted(column.name) for column in table.columns)
+        names = [column.name for column in table.columns]
+        key = [name for name in table.key if name in names]
+        nulls = " or ".join(f"{quoted(name)} is null" for name in key) or "true"
         found = connection.execute(
-            f"select count(*), sum(hash({names})::hugeint)::varchar from {table.source}"
+            f"select count(*), sum(hash({', '.join(map(quoted, names))})::hugeint)::varchar, "
+            f"count(*) filter ({nulls}) = 0 from {table.source}"
         ).fetchone()
         assert found is not None
-        rows, content = found[0], str(found[1])
-    about = repr((table.columns, table.comment, table.key, rows, content))
+        rows, content, filled = found[0], str(found[1]), found[2] and len(key) == len(table.key)
+    key_used = table.key if filled else ()
+    about = repr((table.columns, table.comment, key_used, rows, content))
     fingerprint = hashlib.md5(about.encode(), usedforsecurity=False).hexdigest()
-    return Table(
-        table.schema, table.name, table.columns, table.comment, table.key, rows, fingerprint, table.view
-    )
+    return replace(table, key=key_used, rows=rows, fingerprint=fingerprint)

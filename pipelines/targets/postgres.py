@@ -187,8 +187,20 @@ class _Database:
             present.pop(label)
 
     def _has_other_columns(self, table: Table, present: dict[str, str] | None) -> bool:
+        """Return whether a table has other columns than it should, or another key."""
         wanted = [(column.name, _canonical(_type(column.type))) for column in table.columns]
-        return present is not None and list(present.items()) != wanted
+        if present is None:
+            return False
+        return list(present.items()) != wanted or self._key(table) != list(table.key)
+
+    def _key(self, table: Table) -> list[str]:
+        rows = self.connection.execute(
+            "select a.attname from pg_constraint c cross join unnest(c.conkey) with ordinality as k(attnum, place) "
+            "join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum "
+            "where c.conrelid = %s::regclass and c.contype = 'p' order by k.place",
+            [self.name(table)],
+        )
+        return [name for (name,) in rows]
 
     def _write(self, table: Table, present: dict[str, str] | None) -> list[str]:
         """Write a table or view; return the statements that grant what was granted on one that was dropped."""

@@ -61,7 +61,7 @@ def publish(
         shop: the shop's name in RIVO_SHOPS; empty without it.
         targets: where to publish.
         schemas: the schemas to publish.
-        keys: columns that are unique together and never null, by relation.
+        keys: columns that are unique together, by relation.
         replace_all: replace targets that hold newer data, or that of another warehouse.
         purge: delete older versions of the data, which a target keeps for readers and for time travel.
 

@@ -112,6 +112,18 @@ def test_postgres_has_types_comments_and_keys(tmp_path: Path, database: Database
     assert key == "PRIMARY KEY (customer_id)"
 
 
+def test_key_that_gets_a_null_is_dropped(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    for value, keys in (("null", 0), ("7", 1)):
+        warehouse = publish_day(tmp_path)
+        with duckdb.connect(str(warehouse.path)) as connection:
+            connection.execute(f"update reports.rpt_day set day = {value}")
+        assert to_postgres(warehouse, database).problem == ""
+        assert database.rows(
+            "select count(*) from pg_constraint where conrelid = 'reports.rpt_day'::regclass and contype = 'p'"
+        ) == [(keys,)]
+
+
 def test_mark_names_each_table(tmp_path: Path, database: Database) -> None:
     to_postgres(publish_day(tmp_path), database)
     found = database.rows('select "table", rows, observed_at, shop from rivo_meta.published order by 1')
