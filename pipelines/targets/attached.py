@@ -11,7 +11,7 @@ import duckdb
 from pipelines.errors import command
 from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
+from pipelines.targets.changes import LARGE_ROWS, STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table
 from pipelines.targets.marks import (
     COLUMNS,
@@ -27,8 +27,6 @@ from pipelines.targets.marks import (
 )
 from pipelines.targets.publication import Publication
 
-LARGE_ROWS = 1_000_000
-"""Of tables with more rows, only the changed ones are written."""
 BUCKETS = "buckets"
 """Table of `rivo_meta` with a hash for each range of ids of the large tables."""
 Columns = list[tuple[str, str]]
@@ -45,6 +43,8 @@ class Attached:
     target: TargetSetting
     schemas_by_shop: bool
     """Whether several shops share the database, so that the name of a schema begins with the shop's."""
+    touched: list[str] = field(default_factory=list)
+    """Labels of the tables that were written or dropped."""
     written: int = 0
     rows: int = 0
     changes: dict[str, Changes] = field(default_factory=dict)
@@ -98,10 +98,12 @@ class Attached:
             )
         for label in sorted(known.keys() & present.keys() - set(labels)):
             self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
+            self.touched.append(label)
         for label, table in zip(labels, self.content.tables, strict=True):
             if known.get(label) == table.fingerprint and label in present and not rewrite:
                 continue
             self._write(label, table, present.get(label), rewrite=rewrite)
+            self.touched.append(label)
             self.written += 1
         self._write_buckets()
         self._write_marks(marks_of(self.content, labels))
@@ -197,15 +199,18 @@ class Attached:
                 self._execute(f"comment on column {name}.{quoted(column.name)} is {literal(column.comment)}")
 
     def _write_buckets(self) -> None:
-        """Keep the hashes by which the next publication finds what has changed in the large tables."""
-        if not self.changes:
-            return
+        """Keep the hashes by which the next publication finds what has changed in the large tables.
+
+        Those of all tables that were written or dropped are replaced: of an earlier version they would be wrong.
+        """
         name = self._quoted(f"{SCHEMA}.{BUCKETS}")
-        columns = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
-        self._execute(f'create table if not exists {name} ("table" varchar, {columns})')
-        for label, found in self.changes.items():
-            self._execute(f'delete from {name} where "table" = ?', [label])
-            self._execute(f"insert into {name} select ?, * from ({found.state()})", [label])
+        if any(found == BUCKETS for _, found, _ in self._relations([SCHEMA])):
+            self._execute(f'delete from {name} where "table" in (select unnest(?))', [self.touched])
+        elif self.changes:
+            columns = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
+            self._execute(f'create table {name} ("table" varchar, {columns})')
+        for label in sorted(self.changes.keys() & set(self.touched)):
+            self._execute(f"insert into {name} select ?, * from ({self.changes[label].state()})", [label])
 
     def _write_marks(self, marks: Iterable[Mark]) -> None:
         name = self._quoted(f"{SCHEMA}.{TABLE}")

@@ -31,6 +31,8 @@ STATE_COLUMNS = {
     "key_hash": "Differs if the keys of the rows differ.",
 }
 """Columns of a bucket as a target keeps it, all of them BIGINT."""
+LARGE_ROWS = 1_000_000
+"""Databases and lakes get only the changed rows of tables with more rows than this."""
 NOT_COMPARED = {RAW: frozenset({"_last_seen_at"})}
 """Columns by schema that do not make a row a changed one."""
 _SCHEMA = "changes"
@@ -106,10 +108,9 @@ class Changes:
 
 def bucket_column(table: Table) -> Column | None:
     """Return the column whose ranges can be the buckets of a table: of its key, or else an id; None without one."""
-    if table.key:
-        candidates = [column for column in table.columns if column.name in table.key]
-    else:
-        candidates = [c for c in table.columns if c.name == "id" or c.name.endswith("_id")]
+    of_key = [column for column in table.columns if column.name in table.key]
+    ids = [column for column in table.columns if column.name == "id" or column.name.endswith("_id")]
+    candidates = [*of_key, *ids]
     return next((column for column in candidates if column.type in _WHOLE_NUMBERS), None)
 
 
@@ -132,7 +133,9 @@ def find_changes(content: Content, table: Table, known: pa.Table | None) -> Chan
         return None
     connection = content.connection
     name = quoted(column.name)
-    if not table.key and scalar(connection, f"select count(*) from {table.source} where {name} is null"):
+    if column.name not in table.key and scalar(
+        connection, f"select count(*) from {table.source} where {name} is null"
+    ):
         return None
     connection.execute(f"create schema if not exists memory.{_SCHEMA}")
     is_whole = known is None or not known.num_rows

@@ -7,16 +7,15 @@ such a transaction an empty one.)
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from pipelines.sql import literal
+from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
+from pipelines.targets.changes import LARGE_ROWS, STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table
 from pipelines.targets.marks import (
     COLUMNS,
@@ -29,40 +28,20 @@ from pipelines.targets.marks import (
     marks_of,
     refuse_unmarked,
 )
+from pipelines.targets.postgres_values import as_csv, as_shown, postgres_type
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
     import psycopg
+    import pyarrow as pa
 
-_TYPES = {
-    "BIGINT": "bigint",
-    "INTEGER": "integer",
-    "SMALLINT": "smallint",
-    "TINYINT": "smallint",
-    "UTINYINT": "smallint",
-    "USMALLINT": "integer",
-    "UINTEGER": "bigint",
-    "UBIGINT": "numeric(20,0)",
-    "HUGEINT": "numeric(38,0)",
-    "UHUGEINT": "numeric(39,0)",
-    "DOUBLE": "double precision",
-    "FLOAT": "real",
-    "BOOLEAN": "boolean",
-    "VARCHAR": "text",
-    "JSON": "jsonb",
-    "DATE": "date",
-    "TIME": "time",
-    "TIMESTAMP": "timestamp",
-    "TIMESTAMP WITH TIME ZONE": "timestamptz",
-    "INTERVAL": "interval",
-    "UUID": "uuid",
-}
 _LOCK = 7_230_911_540
 """Key of the advisory lock that a publication holds until it commits."""
 _WAIT_SECONDS = 600
 """How long a publication waits for another one, or for a session that has locked a table."""
 _CONNECT_SECONDS = 20
-_BATCH_ROWS = 50_000
+BUCKETS = f"{SCHEMA}.buckets"
+"""Table with a hash for each range of ids of the large tables."""
 
 
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
@@ -102,7 +81,7 @@ class _Database:
         return [self.name(table) for table in self.content.tables if table.view is None]
 
     def name(self, table: Table) -> str:
-        return f"{_quoted(self.content.schema_name(table.schema))}.{_quoted(table.name)}"
+        return f"{quoted(self.content.schema_name(table.schema))}.{quoted(table.name)}"
 
     def publish(self, *, replace_all: bool) -> Publication:
         found = self._read_marks()
@@ -139,16 +118,18 @@ class _Database:
     def _read_marks(self) -> list[Mark]:
         """Return the mark; create its table in a database that has none and none of our schemas."""
         if self._exists(SCHEMA, TABLE):
-            names = ", ".join(map(_quoted, COLUMNS))
+            names = ", ".join(map(quoted, COLUMNS))
             return [Mark(*row) for row in self.connection.execute(f"select {names} from {SCHEMA}.{TABLE}")]
         schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
         filled = [schema for (schema, _) in self._tables(schemas)]
         if filled:
             raise refuse_unmarked(self.target, f"the schema {filled[0]} has tables")
-        columns = ", ".join(f"{_quoted(name)} {_type(kind)}" for name, (kind, _) in COLUMNS.items())
+        columns = ", ".join(f"{quoted(name)} {postgres_type(kind)}" for name, (kind, _) in COLUMNS.items())
         self.connection.execute(f"create schema if not exists {SCHEMA}")
         self.connection.execute(f"create table {SCHEMA}.{TABLE} ({columns})")
         self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, {name: text for name, (_, text) in COLUMNS.items()})
+        buckets = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
+        self.connection.execute(f'create table {BUCKETS} ("table" text, {buckets})')
         return []
 
     def _exists(self, schema: str, name: str) -> bool:
@@ -180,15 +161,16 @@ class _Database:
             schema, _, name = label.partition(".")
             kind = self.connection.execute(
                 "select relkind from pg_class where oid = %s::regclass",
-                [f"{_quoted(schema)}.{_quoted(name)}"],
+                [f"{quoted(schema)}.{quoted(name)}"],
             ).fetchone()
             what = "view" if kind and kind[0] == "v" else "table"
-            self.connection.execute(f"drop {what} {_quoted(schema)}.{_quoted(name)}")
+            self.connection.execute(f"drop {what} {quoted(schema)}.{quoted(name)}")
+            self._take_buckets(label)
             present.pop(label)
 
     def _has_other_columns(self, table: Table, present: dict[str, str] | None) -> bool:
         """Return whether a table has other columns than it should, or another key."""
-        wanted = [(column.name, _canonical(_type(column.type))) for column in table.columns]
+        wanted = [(column.name, as_shown(postgres_type(column.type))) for column in table.columns]
         if present is None:
             return False
         return list(present.items()) != wanted or self._key(table) != list(table.key)
@@ -205,7 +187,7 @@ class _Database:
     def _write(self, table: Table, present: dict[str, str] | None) -> list[str]:
         """Write a table or view; return the statements that grant what was granted on one that was dropped."""
         self.connection.execute(
-            f"create schema if not exists {_quoted(self.content.schema_name(table.schema))}"
+            f"create schema if not exists {quoted(self.content.schema_name(table.schema))}"
         )
         is_view = table.view is not None
         grants: list[str] = []
@@ -240,6 +222,13 @@ class _Database:
 
     def _write_rows(self, table: Table, *, is_new: bool) -> None:
         name = self.name(table)
+        # Taken in any case: hashes of an earlier version would be wrong after this one is written.
+        known = self._take_buckets(self._label(table))
+        if table.rows > LARGE_ROWS and (
+            changes := find_changes(self.content, table, None if is_new else known)
+        ):
+            self._write_changes(table, changes)
+            return
         if is_new or not table.key:
             if not is_new:
                 self.connection.execute(f"delete from {name}")
@@ -250,7 +239,7 @@ class _Database:
         self.connection.execute(f"create temporary table rivo_rows (like {name}) on commit drop")
         self._copy("pg_temp.rivo_rows", table)
         self.connection.execute("analyze pg_temp.rivo_rows")
-        same_key = " and ".join(f"n.{_quoted(column)} = t.{_quoted(column)}" for column in table.key)
+        same_key = " and ".join(f"n.{quoted(column)} = t.{quoted(column)}" for column in table.key)
         self.connection.execute(
             f"delete from {name} t where not exists "
             f"(select 1 from pg_temp.rivo_rows n where {same_key} and (n.*) is not distinct from (t.*))"
@@ -261,9 +250,47 @@ class _Database:
         )
         self.rows += inserted.rowcount
 
+    def _take_buckets(self, label: str) -> pa.Table:
+        """Return the hashes of a table's ranges that an earlier publication has left, and delete them."""
+        import pyarrow as pa
+
+        names = ", ".join(map(quoted, STATE_COLUMNS))
+        rows = self.connection.execute(
+            f'delete from {BUCKETS} where "table" = %s returning {names}', [label]
+        ).fetchall()
+        values = zip(*rows, strict=True) if rows else [()] * len(STATE_COLUMNS)
+        return pa.table([pa.array(each, pa.int64()) for each in values], names=list(STATE_COLUMNS))
+
+    def _label(self, table: Table) -> str:
+        return f"{self.content.schema_name(table.schema)}.{table.name}"
+
+    def _write_changes(self, table: Table, changes: Changes) -> None:
+        """Replace the rows in the ranges of ids that have changed, and keep the hashes of all ranges."""
+        name, connection = self.name(table), self.connection
+        if changes.is_whole:
+            connection.execute(f"delete from {name}")
+        else:
+            connection.execute("drop table if exists pg_temp.rivo_ranges")
+            connection.execute("create temporary table rivo_ranges (first bigint) on commit drop")
+            first = [Column("first", "BIGINT")]
+            changed = f'(select "first" from {changes.buckets} where is_changed)'
+            self._copy_rows("pg_temp.rivo_ranges", first, changed)
+            number = f"t.{quoted(changes.column.name)}"
+            number = f"({number} - date '1970-01-01')" if changes.column.type == "DATE" else number
+            start = f"{number} - (({number} % {changes.width} + {changes.width}) % {changes.width})"
+            connection.execute(f"delete from {name} t using pg_temp.rivo_ranges r where {start} = r.first")
+        self._copy_rows(name, table.columns, f"({changes.select})")
+        self.rows += changes.rows
+        state = f'(select {literal(self._label(table))} as "table", * from ({changes.state()}))'
+        columns = [Column("table", "VARCHAR"), *(Column(column, "BIGINT") for column in STATE_COLUMNS)]
+        self._copy_rows(BUCKETS, columns, state)
+
     def _copy(self, name: str, table: Table) -> None:
+        self._copy_rows(name, table.columns, table.source)
+
+    def _copy_rows(self, name: str, columns: Sequence[Column], rows: str) -> None:
         with self.connection.cursor().copy(f"copy {name} from stdin (format csv)") as copy:
-            for block in _csv(self.content, table):
+            for block in as_csv(self.content, columns, rows):
                 copy.write(block)
 
     def _comment(
@@ -271,7 +298,7 @@ class _Database:
     ) -> None:
         statements = [f"comment on {'view' if is_view else 'table'} {name} is {literal(comment)}"]
         statements += [
-            f"comment on column {name}.{_quoted(column)} is {literal(text)}"
+            f"comment on column {name}.{quoted(column)} is {literal(text)}"
             for column, text in columns.items()
         ]
         self.connection.execute("; ".join(statements))
@@ -286,58 +313,10 @@ class _Database:
 
 
 def _create(name: str, table: Table) -> str:
-    columns = [f"{_quoted(column.name)} {_type(column.type)}" for column in table.columns]
+    columns = [f"{quoted(column.name)} {postgres_type(column.type)}" for column in table.columns]
     if table.key:
-        columns.append(f"primary key ({', '.join(map(_quoted, table.key))})")
+        columns.append(f"primary key ({', '.join(map(quoted, table.key))})")
     return f"create table {name} ({', '.join(columns)})"
-
-
-def _type(duckdb_type: str) -> str:
-    """Return the Postgres type for a DuckDB type; lists and structs become jsonb."""
-    if match := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", duckdb_type):
-        return f"numeric({match[1]},{match[2]})"
-    if duckdb_type.startswith("TIMESTAMP") and duckdb_type not in _TYPES:
-        return "timestamp"
-    return _TYPES.get(duckdb_type, "jsonb")
-
-
-def _canonical(kind: str) -> str:
-    """Return a type as Postgres shows it."""
-    return {
-        "timestamptz": "timestamp with time zone",
-        "timestamp": "timestamp without time zone",
-        "time": "time without time zone",
-    }.get(kind, kind)
-
-
-def _csv(content: Content, table: Table) -> Iterator[bytes]:
-    """Yield the rows of a table as CSV, in which only a null is empty without quotes."""
-    import pyarrow.csv
-
-    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
-    select = f"select {', '.join(map(_as_text, table.columns))} from {table.source}"
-    with content.connection.cursor() as cursor:
-        for batch in cursor.execute(select).fetch_record_batch(_BATCH_ROWS):
-            sink = io.BytesIO()
-            pyarrow.csv.write_csv(batch, sink, options)
-            yield sink.getvalue()
-
-
-def _as_text(column: Column) -> str:
-    """SQL: a value as Postgres reads it. It cannot store U+0000, neither as it is nor in JSON; U+FFFD stands for it."""
-    name = '"' + column.name.replace('"', '""') + '"'
-    kind = _type(column.type)
-    if kind == "text":
-        return f"replace({name}, chr(0), chr(65533))"
-    if kind == "jsonb":
-        text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
-        # Only after an even number of backslashes does \\u0000 stand for the character.
-        return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
-    return f"{name}::varchar"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 @contextmanager

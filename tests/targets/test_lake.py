@@ -236,3 +236,17 @@ def _same_day(warehouse: Warehouse) -> None:
     """Take out what differs in every row."""
     with duckdb.connect(str(warehouse.path)) as connection:
         connection.execute("update marts.dim_member set day = 0")
+
+
+def test_table_that_was_small_for_a_day_is_right_when_it_is_large_again(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of its last day as a large one say nothing of what the target has."""
+    columns = "select customer_id, balance from marts.dim_member"
+    for limit, balance in ((100, 1), (10_000, 2), (100, 1)):
+        monkeypatch.setattr("pipelines.targets.attached.LARGE_ROWS", limit)
+        warehouse = publish_day(tmp_path / "warehouse")
+        with duckdb.connect(str(warehouse.path)) as connection:
+            connection.execute(f"update marts.dim_member set balance = {balance} where customer_id < 9")
+        assert to_lake(warehouse, database, tmp_path / "lake").problem == ""
+        assert comparable(in_lake(database, columns)) == comparable(in_file(warehouse, columns))

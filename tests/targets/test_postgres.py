@@ -290,3 +290,44 @@ def test_observed_at_of_every_publication_is_noted(tmp_path: Path, database: Dat
         assert to_postgres(publish_day(tmp_path, day), database).observed_at == FIRST_DAY + timedelta(
             days=day
         )
+
+
+@pytest.mark.parametrize(
+    ("change", "most"),
+    [
+        ("update marts.dim_member set balance = 12345 where customer_id = 77", 20),
+        ("delete from marts.dim_member where customer_id = 4000", 20),
+        ("insert into marts.dim_member by name (select 60001 as customer_id, 'new' as note)", 20),
+        ("update marts.dim_member set email = null where customer_id in (2, 4001)", 40),
+        ("delete from marts.dim_member where customer_id > 500", 20),
+    ],
+)
+def test_large_table_gets_its_changed_rows(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, change: str, most: int
+) -> None:
+    monkeypatch.setattr("pipelines.targets.postgres.LARGE_ROWS", 400)
+    warehouse = publish_day(tmp_path, members=5000)
+    assert to_postgres(warehouse, database).problem == ""
+    with duckdb.connect(str(warehouse.path)) as connection:
+        connection.execute(change)
+    done = to_postgres(warehouse, database)
+    assert (done.problem, done.written) == ("", 1)
+    assert done.rows <= most
+    columns = "customer_id, email, balance, note"
+    assert comparable(database.rows(f"select {columns} from marts.dim_member")) == comparable(
+        in_file(warehouse, f"select {columns} from marts.dim_member")
+    )
+
+
+def test_table_that_was_small_for_a_day_is_right_when_it_is_large_again(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hashes of its last day as a large one say nothing of what the target has."""
+    columns = "select customer_id, balance from marts.dim_member"
+    for limit, balance in ((100, 1), (10_000, 2), (100, 1)):
+        monkeypatch.setattr("pipelines.targets.postgres.LARGE_ROWS", limit)
+        warehouse = publish_day(tmp_path)
+        with duckdb.connect(str(warehouse.path)) as connection:
+            connection.execute(f"update marts.dim_member set balance = {balance} where customer_id < 9")
+        assert to_postgres(warehouse, database).problem == ""
+        assert comparable(database.rows(columns)) == comparable(in_file(warehouse, columns))

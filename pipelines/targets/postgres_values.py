@@ -1,0 +1,79 @@
+"""Types and values as Postgres has them."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from pipelines.sql import quoted
+from pipelines.targets.content import Column, Content
+
+_TYPES = {
+    "BIGINT": "bigint",
+    "INTEGER": "integer",
+    "SMALLINT": "smallint",
+    "TINYINT": "smallint",
+    "UTINYINT": "smallint",
+    "USMALLINT": "integer",
+    "UINTEGER": "bigint",
+    "UBIGINT": "numeric(20,0)",
+    "HUGEINT": "numeric(38,0)",
+    "UHUGEINT": "numeric(39,0)",
+    "DOUBLE": "double precision",
+    "FLOAT": "real",
+    "BOOLEAN": "boolean",
+    "VARCHAR": "text",
+    "JSON": "jsonb",
+    "DATE": "date",
+    "TIME": "time",
+    "TIMESTAMP": "timestamp",
+    "TIMESTAMP WITH TIME ZONE": "timestamptz",
+    "INTERVAL": "interval",
+    "UUID": "uuid",
+}
+_BATCH_ROWS = 50_000
+
+
+def postgres_type(duckdb_type: str) -> str:
+    """Return the Postgres type for a DuckDB type; lists and structs become jsonb."""
+    if match := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", duckdb_type):
+        return f"numeric({match[1]},{match[2]})"
+    if duckdb_type.startswith("TIMESTAMP") and duckdb_type not in _TYPES:
+        return "timestamp"
+    return _TYPES.get(duckdb_type, "jsonb")
+
+
+def as_shown(kind: str) -> str:
+    """Return a type as Postgres shows it."""
+    return {
+        "timestamptz": "timestamp with time zone",
+        "timestamp": "timestamp without time zone",
+        "time": "time without time zone",
+    }.get(kind, kind)
+
+
+def as_csv(content: Content, columns: Sequence[Column], rows: str) -> Iterator[bytes]:
+    """Yield the rows of a FROM item as CSV, in which only a null is empty without quotes."""
+    import pyarrow.csv
+
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    select = f"select {', '.join(map(_as_text, columns))} from {rows}"
+    with content.connection.cursor() as cursor:
+        for batch in cursor.execute(select).fetch_record_batch(_BATCH_ROWS):
+            sink = io.BytesIO()
+            pyarrow.csv.write_csv(batch, sink, options)
+            yield sink.getvalue()
+
+
+def _as_text(column: Column) -> str:
+    """SQL: a value as Postgres reads it. It cannot store U+0000, neither as it is nor in JSON; U+FFFD stands for it."""
+    name = quoted(column.name)
+    kind = postgres_type(column.type)
+    if kind == "text":
+        return f"replace({name}, chr(0), chr(65533))"
+    if kind == "jsonb":
+        text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
+        # Only after an even number of backslashes does \\u0000 stand for the character.
+        return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
+    return f"{name}::varchar"
