@@ -20,7 +20,7 @@ from pipelines.target_settings import TargetSetting
 from pipelines.targets.publishing import publish
 from pipelines.warehouse import Warehouse
 
-ENTRIES = 1_000_000
+ENTRIES = 2_000_000
 SCHEMAS = ("marts", "reports")
 _NEXT_DAY = """
 update rivo_raw.sync_log set observed_at = observed_at + interval 1 day;
@@ -32,7 +32,7 @@ update marts.dim_member set points_balance = points_balance + 1 where customer_i
 
 
 def targets() -> None:
-    """Publications of 1,000,000 entries to RIVO_TARGET_... (default: a folder) against Parquet files by bare DuckDB."""
+    """Publications of 2,000,000 entries to RIVO_TARGET_... (default: a folder) against Parquet files by bare DuckDB."""
     with tempfile.TemporaryDirectory() as folder:
         raw, file = Path(folder) / "raw.duckdb", Path(folder) / "rivo.duckdb"
         make_raw(ENTRIES, raw)

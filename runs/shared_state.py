@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from pipelines.durations import in_words
 from pipelines.errors import RivoError
-from pipelines.rivo.doctor import Finding, in_words
+from pipelines.rivo.doctor import Finding
 from pipelines.warehouse import Warehouse
 
 

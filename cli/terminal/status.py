@@ -11,6 +11,7 @@ from rich.console import Console
 
 from cli import exits
 from cli.terminal.tables import counted, plain, short, terminal
+from pipelines.durations import in_words
 from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.targets.states import TargetState
@@ -100,7 +101,8 @@ def target_line(name: str, state: TargetState) -> tuple[str, str, str]:
     if state.observed_at is None or state.published_at is None:
         return "Target", f"{name}: nothing has been published to it yet", "yellow"
     colour = "yellow" if state.problem or state.must_purge else ""
-    return "Target", f"{name}: as of {when(state.observed_at)}, published {when(state.published_at)}", colour
+    age = in_words(max((datetime.now(UTC) - state.published_at).total_seconds(), 0))
+    return "Target", f"{name}: as of {when(state.observed_at)}, published {age} ago", colour
 
 
 def _trust(findings: tuple[str, ...] | None) -> list[tuple[str, str, str]]:

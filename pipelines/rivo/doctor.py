@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pipelines.durations import in_words
 from pipelines.errors import ListError, SettingsError
 from pipelines.network import Connection
 from pipelines.rivo.client import Client
@@ -158,14 +159,6 @@ def _clocks(api: datetime, ours: datetime) -> Finding:
         "whether certificates are valid; if it is the wrong one, set it, for example with NTP.",
         is_warning=True,
     )
-
-
-def in_words(seconds: float) -> str:
-    """Return a duration for people, in the largest unit of which it has two: "51 days", "3 minutes"."""
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.0f} {unit}s"
-    return f"{seconds:.0f} second{'' if round(seconds) == 1 else 's'}"
 
 
 def _first_load(latency: float, pages: list[int], rate: float) -> Finding:
