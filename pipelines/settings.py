@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from zoneinfo import available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     Field,
     PrivateAttr,
@@ -24,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pipelines.cron import check_cron
 from pipelines.env_file import check_env_file, variables_of
 from pipelines.errors import SettingsError
+from pipelines.objects.opening import check_place
 from pipelines.rivo.columns import API_URL
 from pipelines.shop_settings import (
     ALL,
@@ -68,7 +70,7 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None
     api_url: str = API_URL
     warehouse: str = "data/rivo.duckdb"
-    state: str = ""
+    state: Annotated[str, AfterValidator(check_place)] = ""
     """Where the state is kept that several machines share: s3://bucket/prefix or a folder; empty for this machine."""
     timezone: str = "UTC"
     currency: str = ""
@@ -132,18 +134,6 @@ class Settings(BaseSettings):
     @classmethod
     def _check_schemas(cls, names: str) -> str:
         return check_schemas(names)
-
-    @field_validator("state")
-    @classmethod
-    def _check_state(cls, url: str) -> str:
-        if not url:
-            return url
-        # Imported here, since few users set this.
-        from pipelines.objects.opening import problem_of
-
-        if problem := problem_of(url):
-            raise ValueError(problem)
-        return url.rstrip("/")
 
     @field_validator("pii_key")
     @classmethod

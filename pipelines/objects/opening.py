@@ -36,6 +36,17 @@ def open_objects(url: str, setting: str, base: Path) -> Objects:
     return open_bucket(parts.netloc, unquote(parts.path), setting)
 
 
+def check_place(url: str) -> str:
+    """Return the value of a setting that names a place of objects or is empty, without slashes at its end.
+
+    Raises:
+        ValueError: it is another kind of URL, or has a secret in it.
+    """
+    if problem := problem_of(url):
+        raise ValueError(problem)
+    return url.rstrip("/")
+
+
 def problem_of(url: str) -> str:
     """Return why a text is not a place of objects, as the rest of a sentence without the text; empty if it is one."""
     if not _has_scheme(url):

@@ -1,8 +1,8 @@
 """The state of a warehouse in shared storage (RIVO_STATE), so that each run can be on another machine.
 
 The state is everything that cannot be read from Rivo again: the warehouse, a result that is not published yet, the
-outbox of actions, and the deliveries of webhooks. Its files are objects that never change; `current.json` points to
-them. A run pulls them if the pointer is not the one that this machine has noted, and pushes its result before anyone
+outbox of actions, the deliveries of webhooks, and which targets got a copy. Its files are objects that never change;
+`current.json` points to them. A run pulls them if the pointer is not the one that this machine has noted, and pushes its result before anyone
 sees it: new objects first, then the pointer, which is written only if no other machine has moved it. So of two machines
 at once one wins; a killed process leaves the old state or the new one.
 """
@@ -23,7 +23,13 @@ from pathlib import Path
 
 from pipelines.errors import WarehouseError
 from pipelines.objects import NoObject, Objects, ObjectsError, PointerMoved, open_objects
-from pipelines.warehouse.files import replace_durably, sibling, sync_to_disk, wal_of
+from pipelines.warehouse.files import (
+    replace_durably,
+    sibling,
+    sync_to_disk,
+    target_states_path,
+    wal_of,
+)
 from pipelines.warehouse.journals import OUTBOX, WEBHOOKS, copy_journal, journal_path, sole_use
 from pipelines.warehouse.state_journals import merge_deliveries, overwrite_journal
 from pipelines.warehouse.state_pointer import (
@@ -40,7 +46,9 @@ from pipelines.warehouse.storage_errors import unwritable
 
 WAREHOUSE = "warehouse"
 PENDING = "pending"
-JOURNALS = (OUTBOX, WEBHOOKS)
+TARGETS = "targets"
+_SMALL = (OUTBOX, WEBHOOKS, TARGETS)
+"""Files that other commands than builds write, too; a push stores those that have changed."""
 KEPT = 7
 """Number of earlier states that are kept."""
 _FOLDER = "warehouse-states/"
@@ -105,7 +113,7 @@ class State:
         published: Path,
         files: Mapping[str, Path | None],
         *,
-        journals: Collection[str] = JOURNALS,
+        small: Collection[str] = _SMALL,
         purge: bool = False,
     ) -> None:
         """Store files as a new state, and move the pointer to it.
@@ -113,7 +121,7 @@ class State:
         Args:
             published: the published file of the warehouse.
             files: new files by name, None for one that there is no longer; all others stay as they are.
-            journals: the journals that may have changed.
+            small: the small files that may have changed: outbox, webhooks, targets.
             purge: delete the objects of all earlier states at once, since a person was erased.
 
         Raises:
@@ -123,7 +131,7 @@ class State:
         with _storage_errors(published):
             uploaded: dict[str, Part] = {}
             try:
-                base, pointer = self._push(published, files, journals, uploaded, purge=purge)
+                base, pointer = self._push(published, files, small, uploaded, purge=purge)
             except (PointerMoved, StateMoved) as error:
                 # What cannot be deleted now is deleted by a later push.
                 with suppress(ObjectsError):
@@ -135,7 +143,7 @@ class State:
         self,
         published: Path,
         files: Mapping[str, Path | None],
-        journals: Collection[str],
+        small: Collection[str],
         uploaded: dict[str, Part],
         *,
         purge: bool,
@@ -145,18 +153,18 @@ class State:
         if self._base(published)[0] is None:
             local = {name: _local(published)[name] for name in (WAREHOUSE, PENDING)}
             files = {**{name: path for name, path in local.items() if path.exists()}, **files}
-            journals = JOURNALS
+            small = _SMALL
         for name, file in files.items():
             if file:
                 uploaded[name] = self._put(file, f"{folder}/{name}")
         with self._locked(published), _folder_beside(published, "push") as copies:
             # Again, since another command of this machine may have pushed a journal.
             base, version = self._base(published)
-            for kind in journals:
-                path = journal_path(published, kind)
+            for kind in small:
+                path = _local(published)[kind]
                 if not path.exists():
                     continue
-                copy_journal(path, copies / kind)
+                (shutil.copyfile if kind == TARGETS else copy_journal)(path, copies / kind)
                 if base is None or not _equals(copies / kind, base.parts.get(kind)):
                     uploaded[kind] = self._put(copies / kind, f"{folder}/{kind}")
             if base and not files and not uploaded:
@@ -210,7 +218,7 @@ class State:
                 f"was pushed. Check RIVO_STATE. To upload this machine's files as the first state, delete "
                 f"{note_path(published)} and run the command again. Nothing was changed."
             )
-        local = [path for path in _local(published).values() if path.exists()]
+        local = [path for name, path in _local(published).items() if path.exists() and name != WEBHOOKS]
         if found is not None and note is None and local:
             raise WarehouseError(
                 f"{local[0]} exists, and was never part of the state at {self.objects.url}, which would replace it. "
@@ -220,7 +228,7 @@ class State:
 
     def _is_here(self, published: Path, pointer: Pointer, note: Note) -> bool:
         local = _local(published)
-        is_complete = all(local[name].exists() for name in pointer.parts if name != WEBHOOKS)
+        is_complete = all(local[name].exists() for name in pointer.parts if name not in (WEBHOOKS, TARGETS))
         return note.is_whole and note.version == pointer.version and is_complete
 
     def _download(self, published: Path, pointer: Pointer, note: Note | None) -> None:
@@ -238,6 +246,8 @@ class State:
                 overwrite_journal(folder / OUTBOX, local[OUTBOX])
             if (folder / WEBHOOKS).exists():
                 merge_deliveries(folder / WEBHOOKS, local[WEBHOOKS])
+            if (folder / TARGETS).exists():
+                (folder / TARGETS).replace(local[TARGETS])
             if PENDING in pointer.parts:
                 replace_durably(folder / PENDING, local[PENDING], published)
             else:
@@ -345,7 +355,8 @@ def _local(published: Path) -> dict[str, Path]:
     return {
         WAREHOUSE: published,
         PENDING: sibling(published, "pending"),
-        **{kind: journal_path(published, kind) for kind in JOURNALS},
+        **{kind: journal_path(published, kind) for kind in (OUTBOX, WEBHOOKS)},
+        TARGETS: target_states_path(published),
     }
 
 

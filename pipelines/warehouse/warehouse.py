@@ -293,4 +293,4 @@ class Warehouse:
             RivoError: another machine has written the state since it was pulled, or it cannot be written.
         """
         if self.state:
-            self.state.push(self.path, {}, journals=(OUTBOX,))
+            self.state.push(self.path, {}, small=(OUTBOX,))

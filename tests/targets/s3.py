@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import boto3
@@ -55,8 +56,8 @@ class S3:
             f"endpoint '127.0.0.1:{self.port}', url_style 'path', use_ssl false)"
         )
 
-    def client(self) -> Any:
-        """Return a client of the tests' own."""
+    @cached_property
+    def _client(self) -> Any:
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -65,7 +66,11 @@ class S3:
             aws_secret_access_key=SECRET,
         )
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def client(self) -> Any:
+        """Return a client of the tests' own."""
+        return self._client
+
+    def list_keys(self, prefix: str = "") -> list[str]:
         pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
@@ -78,7 +83,7 @@ class S3:
         self.loses_answer = lambda _method, _path: False
         self.before = lambda _method, _path: None
         self.ignores_conditions = False
-        for key in self.keys():
+        for key in self.list_keys():
             self.client().delete_object(Bucket=BUCKET, Key=key)
         self.requests.clear()
 
