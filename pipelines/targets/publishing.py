@@ -24,6 +24,7 @@ from pipelines.warehouse import Warehouse
 _MODULES = {
     "ducklake": "pipelines.targets.ducklake",
     "motherduck": "pipelines.targets.motherduck",
+    "parquet": "pipelines.targets.parquet",
     "postgres": "pipelines.targets.postgres",
 }
 """The module for each kind of target. Each has a function `publish`; imported when used."""

@@ -2,9 +2,9 @@
 
 The state is everything that cannot be read from Rivo again: the warehouse, a result that is not published yet, the
 outbox of actions, the deliveries of webhooks, and which targets got a copy. Its files are objects that never change;
-`current.json` points to them. A run pulls them if the pointer is not the one that this machine has noted, and pushes its result before anyone
-sees it: new objects first, then the pointer, which is written only if no other machine has moved it. So of two machines
-at once one wins; a killed process leaves the old state or the new one.
+`current.json` points to them. A run pulls them if the pointer is not the one that this machine has noted, and pushes
+its result before anyone sees it: new objects first, then the pointer, which is written only if no other machine has
+moved it. So of two machines at once one wins; a killed process leaves the old state or the new one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipelines.errors import WarehouseError
-from pipelines.objects import NoObject, Objects, ObjectsError, PointerMoved, open_objects
+from pipelines.objects import NoObject, Objects, ObjectsError, PointerMoved, Stored, open_objects
 from pipelines.warehouse.files import (
     replace_durably,
     sibling,
@@ -131,13 +131,14 @@ class State:
         with _storage_errors(published):
             uploaded: dict[str, Part] = {}
             try:
-                base, pointer = self._push(published, files, small, uploaded, purge=purge)
+                base, pointer, present = self._push(published, files, small, uploaded, purge=purge)
             except (PointerMoved, StateMoved) as error:
                 # What cannot be deleted now is deleted by a later push.
                 with suppress(ObjectsError):
                     self.objects.delete(part.key for part in uploaded.values())
                 raise (error if isinstance(error, StateMoved) else self._moved()) from None
-        self._collect(pointer, purge=purge or bool(base and base.has_erased))
+        if files:
+            self._collect(present, pointer, purge=purge or bool(base and base.has_erased))
 
     def _push(
         self,
@@ -147,13 +148,16 @@ class State:
         uploaded: dict[str, Part],
         *,
         purge: bool,
-    ) -> tuple[Pointer | None, Pointer]:
-        """Return the pointer before and the one that was written; `uploaded` gets the new objects."""
+    ) -> tuple[Pointer | None, Pointer, list[Stored]]:
+        """Return the pointer before, the one that was written, and all objects; `uploaded` gets the new ones."""
         folder = f"{_FOLDER}{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(6)}"
-        if self._base(published)[0] is None:
+        if read_note(published, self.objects.url) is None and self._base(published)[0] is None:
             local = {name: _local(published)[name] for name in (WAREHOUSE, PENDING)}
             files = {**{name: path for name, path in local.items() if path.exists()}, **files}
             small = _SMALL
+        elif files:
+            # Before a large file is uploaded in vain.
+            self._base(published)
         for name, file in files.items():
             if file:
                 uploaded[name] = self._put(file, f"{folder}/{name}")
@@ -168,12 +172,14 @@ class State:
                 if base is None or not _equals(copies / kind, base.parts.get(kind)):
                     uploaded[kind] = self._put(copies / kind, f"{folder}/{kind}")
             if base and not files and not uploaded:
-                return base, base
+                return base, base, []
             gone = {name for name, file in files.items() if file is None}
             pointer = self._next(base, uploaded, gone, purge=purge)
+            # Before the pointer is written: objects of a push that begins afterwards must not be among them.
+            present = list(self.objects.list(_FOLDER)) if files else []
             self.objects.write(POINTER, pointer.encoded(), version)
             self._note(published, pointer)
-        return base, pointer
+        return base, pointer, present
 
     def _read(self) -> tuple[Pointer, str] | None:
         found = self.objects.read(POINTER)
@@ -302,16 +308,12 @@ class State:
         keys = {name: part.key for name, part in pointer.parts.items()}
         write_note(published, Note(self.objects.url, pointer.version, keys))
 
-    def _collect(self, pointer: Pointer, *, purge: bool) -> None:
+    def _collect(self, present: Collection[Stored], pointer: Pointer, *, purge: bool) -> None:
         """Delete objects that no state refers to: with `purge` all of them, else those that no push can be writing."""
         youngest = timedelta() if purge else _ORPHAN_AGE
         try:
             self.objects.delete(
-                [
-                    found.key
-                    for found in self.objects.list(_FOLDER)
-                    if found.key not in pointer.keys and found.age >= youngest
-                ]
+                [found.key for found in present if found.key not in pointer.keys and found.age >= youngest]
             )
             self.objects.discard_unfinished(youngest)
         except ObjectsError as error:

@@ -17,7 +17,10 @@ from tests.harness.command import SINGLE_THREAD
 from tests.targets.s3 import S3
 
 _processes = multiprocessing.get_context("forkserver")
-_PACKAGES = ("boto3", "botocore.endpoint", "duckdb", "tests.targets.machines")
+_PACKAGES = (
+    *("boto3", "botocore.endpoint", "duckdb", "pyarrow.parquet", "tests.harness.actions"),
+    *("tests.targets.machines", "tests.targets.parquet_readers", "pipelines.targets.parquet"),
+)
 
 
 class Child:

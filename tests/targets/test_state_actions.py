@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipelines.actions import sending
 from pipelines.actions.outbox_file import look_into_outbox
 from pipelines.errors import RivoError
 from pipelines.load.sync import SyncOptions, sync_lists
@@ -112,16 +116,11 @@ def test_request_does_not_leave_if_it_cannot_be_recorded_in_the_state(a: Store, 
     assert len(landed(a, "denied")) == 1
 
 
-def _apply_and_die(options: dict[str, object], row: dict[str, object]) -> None:
-    from pipelines.actions import sending
-
+def _apply_and_die(options: dict[str, Any], row: dict[str, Any]) -> None:
     answered = sending.send_change
 
-    def dies(*arguments: object, **keywords: object) -> object:
-        import os
-        import signal
-
-        answered(*arguments, **keywords)  # type: ignore[arg-type]
+    def dies(*arguments: Any, **keywords: Any) -> None:
+        answered(*arguments, **keywords)
         os.kill(os.getpid(), signal.SIGKILL)
 
     sending.send_change = dies  # type: ignore[assignment]
