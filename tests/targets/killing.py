@@ -18,7 +18,7 @@ from tests.targets.s3 import S3
 
 _processes = multiprocessing.get_context("forkserver")
 _PACKAGES = (
-    *("boto3", "botocore.endpoint", "duckdb", "pyarrow.parquet", "tests.harness.actions"),
+    *("boto3", "botocore.endpoint", "duckdb", "pandas", "pyarrow.parquet", "tests.harness.actions"),
     *("tests.targets.machines", "tests.targets.parquet_readers", "pipelines.targets.parquet"),
 )
 
