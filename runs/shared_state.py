@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pipelines.durations import in_words
 from pipelines.errors import RivoError
-from pipelines.rivo.doctor import Finding
 from pipelines.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from pipelines.rivo.doctor import Finding
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,9 @@ class SharedState:
             return self.problem
         if self.written_at is None:
             return f"{self.url}: none yet; the next run that writes uploads this machine's files"
+        # Imported here: it brings the HTTP library, which most calls of `rivo status` do without.
+        from pipelines.rivo.doctor import in_words
+
         age = in_words(max((now - self.written_at).total_seconds(), 0))
         here = "this machine has it" if self.is_here else "this machine has an older one or none"
         return f"{self.url}: written {age} ago by {self.machine}; {here}"
@@ -47,7 +53,7 @@ def shared_state(warehouse: Warehouse) -> SharedState | None:
         return None
     setting = warehouse.state.setting
     try:
-        pointer, is_here = warehouse.state.look(warehouse.path)
+        pointer, is_here = warehouse.newest_state()
         url = warehouse.state.objects.url
     except RivoError as error:
         return SharedState(setting, problem=str(error))
@@ -58,6 +64,8 @@ def shared_state(warehouse: Warehouse) -> SharedState | None:
 
 def check_state(warehouse: Warehouse) -> Iterator[Finding]:
     """Check that the state can be read; nothing without RIVO_STATE."""
+    from pipelines.rivo.doctor import Finding
+
     if state := shared_state(warehouse):
         yield Finding(
             not state.problem, f"state (RIVO_STATE) {state.sentence(datetime.now(UTC))}", is_local=True

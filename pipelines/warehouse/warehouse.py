@@ -43,6 +43,7 @@ from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadab
 
 if TYPE_CHECKING:
     from pipelines.warehouse.state import State
+    from pipelines.warehouse.state_pointer import Pointer
 
 _KIND = re.compile(r":memory:|[A-Za-z][A-Za-z0-9+.-]+:(//)?")
 
@@ -285,6 +286,14 @@ class Warehouse:
         if self.state:
             with locked(self.path):
                 self.state.pull(self.path, holds_outbox=holds_outbox)
+
+    def newest_state(self) -> tuple[Pointer | None, bool]:
+        """Return the newest shared state, and whether this machine has it; None and False if there is none.
+
+        Raises:
+            RivoError: it cannot be read.
+        """
+        return self.state.look(self.path) if self.state else (None, False)
 
     def push_outbox(self) -> None:
         """Store the outbox of actions in the shared state, if there is one and the outbox has changed.
