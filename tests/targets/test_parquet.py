@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import pandas
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.settings import PROJECT
 from pipelines.targets import parquet, parquet_files
 from pipelines.targets.publication import Publication
 from pipelines.warehouse import Warehouse
@@ -53,6 +57,21 @@ def test_files_have_rows_types_and_descriptions_of_the_warehouse(tmp_path: Path,
     assert json.loads(described["rivo.columns"]) == {"email": "E-mail address, with 'quotes'."}
     listed = {f"{table['schema']}.{table['name']}" for table in place.current()["tables"]}
     assert listed == {*TABLES, "marts.dim_date", "marts.fct_member_span", "rivo_meta.published"}
+
+
+def test_examples_of_the_documentation_read_the_files(tmp_path: Path) -> None:
+    place = Place((tmp_path / FOLDER).as_uri(), tmp_path)
+    publish_files(publish_day(tmp_path / "warehouse", 1), place)
+    text = (PROJECT / "docs" / "targets-parquet.md").read_text()
+    text = text.replace("s3://bucket/loyalty", place.place).replace("rpt_tier_migration", "rpt_day")
+    [sql] = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    [python] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    python = python.replace("marts.dim_vip_tier", "marts.dim_member").partition("members = spark")[0]
+    with duckdb.connect() as connection:
+        assert connection.execute(sql).fetchall() == [(1, "report of day 1")]
+    names: dict[str, Any] = {"pandas": pandas}
+    exec(python, names)
+    assert len(names["tiers"]) == 301
 
 
 def test_mark_lists_the_tables(tmp_path: Path, place: Place) -> None:
