@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import RivoError, SettingsError, WarehouseError
-from pipelines.settings import Settings
+from pipelines.settings import PROJECT, Settings
 from pipelines.warehouse import state as state_module
 from pipelines.warehouse.state import StateMoved
 from pipelines.webhooks.deliveries import SCHEMA, open_deliveries
 from runs.shared_state import shared_state
 from runs.shop import shop_to_read, shop_to_sync
-from tests.harness.settings import make_settings
+from tests.harness.settings import environment, make_settings
 from tests.targets.machines import Machine, check_objects, machine, numbers_of, pointer
 from tests.targets.s3 import S3
 
@@ -275,3 +277,15 @@ def test_setting_with_a_secret_is_refused_without_showing_it(monkeypatch: pytest
     with pytest.raises(SettingsError, match="RIVO_STATE: write s3://bucket/prefix without keys") as caught:
         Settings.load()
     assert "hidden" not in str(caught.value)
+
+
+def test_install_without_a_shared_state_imports_nothing_for_it(tmp_path: Path) -> None:
+    code = (
+        "import sys; from runs.run import run; from pipelines.settings import Settings; "
+        "from runs.shop import shop_to_sync; shop_to_sync(Settings.load()).warehouse.build().__enter__(); "
+        "print({'boto3', 'pipelines.warehouse.state', 'pipelines.objects.s3'} & set(sys.modules))"
+    )
+    env = environment(tmp_path, RIVO_API_KEY="k" * 20, RIVO_WAREHOUSE=str(tmp_path / "rivo.duckdb"))
+    done = subprocess.run([sys.executable, "-c", code], env=env, cwd=PROJECT, capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
+    assert not (tmp_path / "rivo.state.json").exists()
