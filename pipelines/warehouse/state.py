@@ -96,6 +96,8 @@ class State:
                 part of it.
         """
         with _storage_errors(published), self._locked(published):
+            # A killed pull can have left files of which a person was erased since.
+            shutil.rmtree(_beside(published, "pull"), ignore_errors=True)
             found = self._read()
             note = read_note(published, self.objects.url)
             self._check(published, found[0] if found else None, note)
@@ -336,7 +338,7 @@ class State:
 @contextmanager
 def _folder_beside(published: Path, what: str) -> Iterator[Path]:
     """Give an empty folder on the disk of the warehouse; the caller holds the lock of the note."""
-    folder = published.with_name(f"{published.name}.{what}")
+    folder = _beside(published, what)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     try:
@@ -351,6 +353,10 @@ def _storage_errors(published: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(published, error.strerror or str(error)) from None
+
+
+def _beside(published: Path, what: str) -> Path:
+    return published.with_name(f"{published.name}.{what}")
 
 
 def _local(published: Path) -> dict[str, Path]:
