@@ -22,6 +22,7 @@ from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
 
 _MODULES = {
+    "dlt": "pipelines.targets.dlt_destination",
     "ducklake": "pipelines.targets.ducklake",
     "motherduck": "pipelines.targets.motherduck",
     "parquet": "pipelines.targets.parquet",
