@@ -31,6 +31,7 @@ _FEWEST_ROWS = 1000
 """A table with fewer rows is sent whole: to keep its buckets would cost as much."""
 _MOST_RANGES = 2000
 """Ranges that have lost a row are written into a statement; a table with more of them is sent whole."""
+_FLOATS = frozenset({"DOUBLE", "FLOAT"})
 _BATCH_ROWS = 100_000
 _KEEPS_VERSIONS = {
     "snowflake": "Snowflake's Time Travel keeps the old rows for the retention time of the tables.",
@@ -233,10 +234,10 @@ class _Publishing:
         table, changes = sending.table, sending.changes
         hints = {column.name: _hints(column) for column in table.columns}
         if sending.is_whole or changes is None:
-            batches = _batches(self.content, table, f"select * from {table.source}")
+            batches = _batches(self.content, table, f"select * from {table.source}", self.far)
             return Load(table.name, batches, "replace", (), hints, table.comment)
         disposition, key = self._merge(sending, changes)
-        batches = _batches(self.content, table, changes.select)
+        batches = _batches(self.content, table, changes.select, self.far)
         return Load(table.name, batches, disposition, key, hints, table.comment)
 
     def _merge(self, sending: _Sending, changes: Changes) -> tuple[Any, tuple[str, ...]]:
@@ -284,6 +285,8 @@ def _hints(column: Column) -> dict[str, Any]:
     hints: dict[str, Any] = {"description": column.comment} if column.comment else {}
     if _is_json(column):
         hints["data_type"] = "json"
+    elif column.type in _FLOATS:
+        hints["data_type"] = "double"
     elif column.type.startswith("TIMESTAMP") and column.type != "TIMESTAMP WITH TIME ZONE":
         hints |= {"data_type": "timestamp", "timezone": False}
     return hints
@@ -297,11 +300,11 @@ def _is_json(column: Column) -> bool:
     )
 
 
-def _batches(content: Content, table: Table, select: str) -> Iterator[pa.Table]:
+def _batches(content: Content, table: Table, select: str, far: FarEnd) -> Iterator[pa.Table]:
     """Yield the rows in batches, first an empty one, since dlt empties no table of which it gets none."""
     import pyarrow as pa
 
-    columns = ", ".join(f"{_value(column)} as {quoted(column.name)}" for column in table.columns)
+    columns = ", ".join(f"{_value(column, far)} as {quoted(column.name)}" for column in table.columns)
     with content.connection.cursor() as cursor:
         reader = cursor.execute(f"select {columns} from ({select})").to_arrow_reader(_BATCH_ROWS)
         yield reader.schema.empty_table()
@@ -309,7 +312,7 @@ def _batches(content: Content, table: Table, select: str) -> Iterator[pa.Table]:
             yield pa.Table.from_batches([batch])
 
 
-def _value(column: Column) -> str:
+def _value(column: Column, far: FarEnd) -> str:
     """SQL: a value of a type that every destination has. Most cannot store U+0000; U+FFFD stands for it."""
     name = quoted(column.name)
     if _is_json(column):
@@ -318,4 +321,6 @@ def _value(column: Column) -> str:
         return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
     if column.type in ("VARCHAR", "UUID", "INTERVAL"):
         return f"replace({name}::varchar, chr(0), chr(65533))"
+    if column.type in _FLOATS and far.needs_text:
+        return f"{name}::varchar"
     return f"{name}::decimal(20, 0)" if column.type == "UBIGINT" else name

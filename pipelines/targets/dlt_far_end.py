@@ -33,9 +33,9 @@ _SECRET_OF = {"databricks": "access_token", "bigquery": "private_key", "filesyst
 """The credential that RIVO_TARGET_<NAME>_PASSWORD is, by destination; otherwise the password."""
 _EXTRA_OF = {"delta": "deltalake", "iceberg": "pyiceberg"}
 """dlt's extra for a table format; for a destination it has the destination's name."""
-_IN_PARQUET = frozenset({"duckdb", "motherduck", "filesystem"})
-"""Destinations that load Parquet files with every type. Elsewhere dlt's own choice is the safe one."""
-_SECRET_NAME = re.compile(r"pass|secret|token|key|credential|connection_string", re.IGNORECASE)
+_NEEDS_ADBC = frozenset({"postgres", "mssql"})
+"""Destinations into which Parquet goes by a driver that is not installed with dlt."""
+_SECRET_NAME = re.compile(r"pass|secret|token|key|connection_string", re.IGNORECASE)
 _ENVIRONMENT = {
     # Otherwise the rows that were sent last stay in a dataset of their own, with a person who has been erased since.
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
@@ -100,13 +100,22 @@ class FarEnd:
 
         schema = dlt.Schema(dataset)
         for name in tables:
-            schema.update_table(new_table(name, table_format=self.table_format))  # type: ignore[arg-type]
+            # dlt takes a table without columns for one that does not exist.
+            columns: Any = [{"name": "any", "data_type": "text"}]
+            schema.update_table(new_table(name, columns=columns, table_format=self.table_format))  # type: ignore[arg-type]
         # dlt opens a client of its own for a dataset; the pipeline holds the name only.
         client: JobClientBase
         with self._pipeline(dataset) as pipeline:
             client = pipeline._get_destination_clients(schema)[0]
             with client:
                 yield client
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether rows go in INSERT statements, in which infinity can be a text only."""
+        return self.destination.capabilities().preferred_loader_file_format == "insert_values" and (
+            self.kind != "duckdb"
+        )
 
     def existing(self, dataset: str, names: Sequence[str]) -> set[str]:
         """Return which of the tables a dataset has."""
@@ -165,14 +174,21 @@ class FarEnd:
         }
         if load.key:
             options["primary_key"] = list(load.key)
-        if self.kind in _IN_PARQUET:
-            options["file_format"] = "parquet"
+        options["file_format"] = self._file_format(load)
         if self.table_format:
             options["table_format"] = self.table_format
         resource: DltResource = dlt.resource(lambda: iter(load.batches), name=load.table, **options)
         if load.comment:
             resource.apply_hints(additional_table_hints={"description": load.comment})
         return resource
+
+    def _file_format(self, load: Load) -> str:
+        """Return the format in which the rows travel. Not CSV, in which dlt loads an empty text as a null."""
+        supported = self.destination.capabilities().supported_loader_file_formats or ()
+        has_json = any(hint.get("data_type") == "json" for hint in load.hints.values())
+        # BigQuery reads no JSON column from Parquet.
+        is_parquet = "parquet" in supported and not (self.kind == "bigquery" and has_json)
+        return "parquet" if is_parquet and self.kind not in _NEEDS_ADBC else "preferred"
 
     @contextmanager
     def _pipeline(self, dataset: str) -> Iterator[Any]:
@@ -219,7 +235,7 @@ def opened_far_end(content: Content, target: TargetSetting) -> Iterator[FarEnd]:
         except TargetError:
             raise
         except Exception as error:
-            raise _plain(error, target, kind, table_format, secrets) from None
+            raise _plain(error, target, secrets) from None
 
 
 def _parse(target: TargetSetting) -> tuple[str, str | None, str | None]:
@@ -260,14 +276,13 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _plain(
-    error: BaseException, target: TargetSetting, kind: str, table_format: str | None, secrets: Sequence[str]
-) -> TargetError:
+def _plain(error: BaseException, target: TargetSetting, secrets: Sequence[str]) -> TargetError:
     """Return the error of the destination that dlt has wrapped, as one sentence without secrets."""
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
     from dlt.common.destination.exceptions import UnknownDestinationModule
     from dlt.common.exceptions import MissingDependencyException
 
+    kind, table_format, name = _parse(target)
     chain = _chain(error)
     again = f"Then run `{command()} publish {target.name}`."
     for cause in chain:
@@ -284,10 +299,11 @@ def _plain(
                 f"where rivo-warehouse was installed by pip. {again}"
             )
         if isinstance(cause, ConfigFieldMissingException):
-            fields = ", ".join(sorted(cause.traces))
+            section = f"DESTINATION__{name or kind}".upper()
+            fields = ", ".join(f"{section}__{field.upper()}" for field in sorted(cause.traces))
             return TargetError(
                 f"{target.variable}: dlt's configuration for {kind} is incomplete: {fields} is not set. Nothing was "
-                f"published. Set it in the environment or in .dlt/secrets.toml. {again}"
+                f"published. Set it in the environment, or in .dlt/secrets.toml under the same name. {again}"
             )
     text = next((line for cause in reversed(chain) if (line := _first_line(cause))), type(error).__name__)
     return TargetError(
@@ -310,12 +326,11 @@ def _first_line(error: BaseException) -> str:
 
 def _without_secrets(text: str, secrets: Sequence[str]) -> str:
     """Replace passwords in a text: those of the target, of the environment, of dlt's files, and any in a URL."""
-    known = [*secrets]
-    known += [
-        value
-        for name, value in os.environ.items()
-        if name.startswith("DESTINATION__") and _SECRET_NAME.search(name)
-    ]
+    known = list(secrets)
+    for name, value in os.environ.items():
+        last = name.rpartition("__")[2]
+        if name.startswith("DESTINATION__") and (last == "CREDENTIALS" or _SECRET_NAME.search(last)):
+            known.append(value)
     for secret in sorted(filter(lambda value: len(value) > 3, known), key=len, reverse=True):
         text = text.replace(secret, "***")
     text = re.sub(r"(://[^\s/:@]*):[^\s/@]+@", r"\1:***@", text)
