@@ -283,7 +283,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, table: Table, column: Column
                 k."last" as known_last,
                 k.key_hash as known_key_hash,
                 k."first" is not null as is_known,
-                k."first" is null or n.content_hash is distinct from k.content_hash as is_changed
+                k.content_hash is null or n.content_hash is distinct from k.content_hash as is_changed
             from {_SCHEMA}.now n full join {_SCHEMA}.known k using ("first")
         ),
         kept as (
@@ -296,8 +296,10 @@ def _compare(connection: duckdb.DuckDBPyConnection, table: Table, column: Column
         )
         select
             c.* exclude (known_last, known_key_hash, is_known),
-            c.is_known and c.is_changed and c.key_hash is distinct from c.known_key_hash
-                and k.key_hash is distinct from c.known_key_hash as has_deleted
+            c.is_known and c.is_changed and (
+                c.known_key_hash is null
+                or (c.key_hash is distinct from c.known_key_hash and k.key_hash is distinct from c.known_key_hash)
+            ) as has_deleted
         from compared c left join kept k using ("first")
         """
     )

@@ -10,6 +10,7 @@ those that the destination has of the same ids, and of ranges that have lost a r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -161,7 +162,7 @@ class _Publishing:
             if label not in present or self.purge:
                 yield _Sending(table, label, dataset, self._buckets(table, None), True, label in present)
                 continue
-            if _must_drop(columns.get(label), columns_of(table)):
+            if _must_drop(columns.get(label), columns_of(table), self.far):
                 yield _Sending(table, label, dataset, self._buckets(table, None), True, True)
                 continue
             if known.get(label) == table.fingerprint and not journal.get(label):
@@ -257,12 +258,13 @@ class _Publishing:
         return {"disposition": "merge", "strategy": "delete-insert", "destination_scope": scope}, ()
 
 
-def _must_drop(old: str | None, new: str) -> bool:
+def _must_drop(old: str | None, new: str, far: FarEnd) -> bool:
     """Return whether a table cannot be changed to other columns by adding some."""
-    import json
-
     if old is None or old == new:
         return False
+    if far.table_format == "iceberg":
+        # dlt adds no column to an Iceberg table that it merges rows into.
+        return True
     return not {tuple(column) for column in json.loads(old)} <= {tuple(column) for column in json.loads(new)}
 
 

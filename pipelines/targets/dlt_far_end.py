@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -74,17 +75,22 @@ class FarEnd:
     folder: Path
     """Where dlt keeps a load until it has ended."""
 
+    @cached_property
+    def _capabilities(self) -> Any:
+        # Each call reads all of dlt's configuration.
+        return self.destination.capabilities()
+
     @property
     def is_files(self) -> bool:
         """Whether it is a folder or bucket, and no database."""
         return self.kind == "filesystem"
 
-    @property
+    @cached_property
     def strategies(self) -> frozenset[str]:
         """How rows can be merged into a table; empty if it can only be replaced."""
         if self.is_files and not self.table_format:
             return frozenset()
-        found = frozenset(self.destination.capabilities().supported_merge_strategies or ())
+        found = frozenset(self._capabilities.supported_merge_strategies or ())
         return found - {"cdc"} if self.table_format == "iceberg" else found
 
     @contextmanager
@@ -110,17 +116,16 @@ class FarEnd:
             with client:
                 yield client
 
-    @property
+    @cached_property
     def needs_text(self) -> bool:
         """Whether rows go in INSERT statements, in which infinity can be a text only."""
-        return self.destination.capabilities().preferred_loader_file_format == "insert_values" and (
-            self.kind != "duckdb"
-        )
+        return self._capabilities.preferred_loader_file_format == "insert_values" and (self.kind != "duckdb")
 
     def existing(self, dataset: str, names: Sequence[str]) -> set[str]:
         """Return which of the tables a dataset has."""
         with self.client(dataset, *names) as client:
-            if not client.is_storage_initialized():
+            # A folder with files of others has no sign of dlt's.
+            if not self.is_files and not client.is_storage_initialized():
                 return set()
             return {name for name, columns in client.get_storage_tables(names) if columns}
 
@@ -184,7 +189,7 @@ class FarEnd:
 
     def _file_format(self, load: Load) -> str:
         """Return the format in which the rows travel. Not CSV, in which dlt loads an empty text as a null."""
-        supported = self.destination.capabilities().supported_loader_file_formats or ()
+        supported = self._capabilities.supported_loader_file_formats or ()
         has_json = any(hint.get("data_type") == "json" for hint in load.hints.values())
         # BigQuery reads no JSON column from Parquet.
         is_parquet = "parquet" in supported and not (self.kind == "bigquery" and has_json)

@@ -1,4 +1,4 @@
-"""Destinations of dlt that run here, read without dlt, and a warehouse to publish to them that changes as a test says."""
+"""Destinations of dlt that run here, read without dlt, and a warehouse that changes as a test says."""
 
 from __future__ import annotations
 

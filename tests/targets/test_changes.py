@@ -191,6 +191,19 @@ def test_buckets_of_an_unfinished_publication_are_sent_again(ledger: Ledger) -> 
     assert 0 < ledger.sent[-1] <= 16
 
 
+def test_range_of_an_unfinished_publication_without_rows_is_deleted(ledger: Ledger) -> None:
+    ledger.make(dense(20_000))
+    ledger.publish()
+    assert ledger.known is not None
+    unfinished = {"first": 0, "width": 1, "rows": 1, "last": 1, "content_hash": None, "key_hash": None}
+    width = ledger.known["width"][0].as_py()
+    row = pa.Table.from_pylist([{**unfinished, "width": width}], schema=ledger.known.schema)
+    ledger.known = pa.concat_tables([ledger.known, row])
+    ledger.connection.execute("insert into copy values (1, 'orphan', null)")
+    assert not ledger.publish().is_empty
+    ledger.check()
+
+
 def test_a_compound_key_is_grouped_by_its_date(ledger: Ledger) -> None:
     ledger.columns = "unit varchar, day date, points bigint"
     ledger.key = ("unit", "day")

