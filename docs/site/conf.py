@@ -44,7 +44,7 @@ smartquotes = False
 
 SECTIONS = {
     "Use": ("queries", "metrics", "cli", "actions", "dagster", "webhooks", "shopify-orders"),
-    "Run": ("deploying", "targets", "targets-parquet", "shops", "privacy", "guarantees"),
+    "Run": ("deploying", "targets", "targets-dlt", "shops", "privacy", "guarantees"),
     "Project": ("../CONTRIBUTING", "../DECISIONS", "../CHANGELOG"),
 }
 """The navigation: documents of docs/, and of the root folder, by section."""

@@ -193,7 +193,7 @@ def _failing_load(dataset: str):  # type: ignore[no-untyped-def]
 
     load = FarEnd.load
 
-    def fail(self: FarEnd, name: str, loads: list) -> None:  # type: ignore[type-arg]
+    def fail(self: FarEnd, name: str, loads: list) -> None:
         if name == dataset:
             raise OSError("the network is gone")
         load(self, name, loads)
