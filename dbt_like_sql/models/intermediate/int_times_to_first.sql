@@ -93,7 +93,7 @@ events as (
 cohorts as (
     select
         date_trunc('quarter', joined_day)::date as join_quarter,
-        max(last_day - joined_day)::bigint as longest_follow_up
+        max(date_diff('day', joined_day, last_day)) as longest_follow_up
     from followed
     group by date_trunc('quarter', joined_day)
 ),
@@ -102,7 +102,7 @@ final as (
     select
         cohorts.join_quarter,
         events.event,
-        (coalesce(first_days.event_day, followed.last_day) - followed.joined_day)::bigint as days,
+        date_diff('day', followed.joined_day, coalesce(first_days.event_day, followed.last_day)) as days,
         first_days.event_day is not null as is_observed,
         cohorts.longest_follow_up,
         count(*) as members

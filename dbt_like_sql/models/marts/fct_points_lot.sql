@@ -47,7 +47,7 @@ final as (
         lots.redeemed,
         lots.expired,
         lots.reversed,
-        (clock.local_date - lots.entry_date)::bigint as age_days,
+        date_diff('day', lots.entry_date, clock.local_date) as age_days,
         lots.expires_on,
         if(lots.issued = lots.redeemed + lots.expired + lots.reversed, lots.last_used_at, null) as used_up_at
     from lots

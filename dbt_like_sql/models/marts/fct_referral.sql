@@ -10,7 +10,7 @@ referrals as (
 addresses as (
     select
         lower(trim(email)) as email,
-        first(customer_id order by is_deleted, customer_id) as customer_id
+        arg_min(customer_id, (is_deleted, customer_id)) as customer_id
     from staging.stg_rivo__customers
     where trim(email) <> ''
     group by lower(trim(email))

@@ -78,14 +78,24 @@ members_per_observation as (
     having sum(members_changed.change) > 0
 ),
 
-usual as (
+numbered as (
     select
         observed_at,
         moves,
-        median(moves) over earlier as trailing_median,
-        count(*) over earlier as trailing_observations
+        row_number() over (order by observed_at) as observation_number
     from moves_per_observation
-    window earlier as (order by observed_at rows between 28 preceding and 1 preceding)
+),
+
+usual as (
+    select
+        numbered.observed_at,
+        numbered.moves,
+        median(earlier.moves) as trailing_median,
+        count(earlier.moves) as trailing_observations
+    from numbered
+    left join numbered as earlier
+        on earlier.observation_number between numbered.observation_number - 28 and numbered.observation_number - 1
+    group by numbered.observed_at, numbered.moves
 ),
 
 mass_moves as (

@@ -35,7 +35,8 @@ events as (
 repeated as (
     select
         event_id,
-        entry_date - lag(entry_date, 2) over (partition by customer_id order by entry_at, event_id) < 90 as is_repeated
+        date_diff('day', lag(entry_date, 2) over (partition by customer_id order by entry_at, event_id), entry_date) < 90
+            as is_repeated
     from events
 ),
 

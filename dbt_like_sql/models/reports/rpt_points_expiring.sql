@@ -52,7 +52,7 @@ final as (
         due.basis,
         due.expires_on,
         due.amount::decimal(18, 4) as points,
-        (due.expires_on - clock.local_date)::bigint as days_left,
+        date_diff('day', clock.local_date, due.expires_on) as days_left,
         if(due.unit = 'points', members.points_balance, members.credits_balance)::decimal(18, 4) as balance,
         bases.is_used
     from due

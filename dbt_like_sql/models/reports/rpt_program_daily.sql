@@ -141,7 +141,7 @@ final as (
         )::bigint as members_start,
         if(members.local_day > clock.history_start_date, members.joined, null)::bigint as joined,
         if(members.local_day > clock.history_start_date, members.gone, null)::bigint as "left",
-        "left" as left_members,
+        if(members.local_day > clock.history_start_date, members.gone, null)::bigint as left_members,
         members.members_end::bigint as members_end,
         members.active_members_30d::bigint as active_members_30d,
         members.active_members_90d::bigint as active_members_90d,

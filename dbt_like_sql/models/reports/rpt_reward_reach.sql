@@ -18,7 +18,8 @@ members as (
         members.tier_name,
         members.points_balance as balance,
         members.first_redemption_at is not null as has_ever_redeemed,
-        (clock.local_date - (members.last_activity_at at time zone clock.timezone)::date)::bigint as idle_days
+        date_diff('day', (members.last_activity_at at time zone clock.timezone)::date, clock.local_date)
+            as idle_days
     from marts.dim_member as members
     cross join clock
     where members.is_member

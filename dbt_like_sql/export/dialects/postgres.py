@@ -1,0 +1,134 @@
+"""Rewrites for PostgreSQL 15."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from dbt_like_sql.export.dialects.common import date_formats, function, key_parts, thousands
+from dbt_like_sql.export.dialects.stars import Tables
+
+_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+_DATE = rf"^\s*({_MONTHS}) \d{{1,2}}, \d{{1,4}}\s*$"
+_NUMBER = r"^\s*[+-]?\d{1,14}(\.\d*)?\s*$"
+
+
+def first_of_array(tree: exp.Query, _: Tables) -> None:
+    """No `arg_max` or `arg_min`: take the first of `array_agg(value order by key)`, as DuckDB without nulls."""
+    for call in list(tree.find_all(exp.ArgMax, exp.ArgMin)):
+        present = [call.this, call.expression] if not isinstance(call.expression, exp.Tuple) else [call.this]
+        condition = exp.and_(*(exp.Not(this=exp.Is(this=p.copy(), expression=exp.null())) for p in present))
+        keys = [
+            exp.Ordered(this=part.copy(), desc=isinstance(call, exp.ArgMax), nulls_first=False)
+            for part in key_parts(call.expression)
+        ]
+        array = exp.ArrayAgg(this=exp.Order(this=call.this.copy(), expressions=keys))
+        kept = exp.Filter(this=array, expression=exp.Where(this=condition))
+        call.replace(exp.Bracket(this=exp.paren(kept), expressions=[exp.Literal.number(1)], offset=1))
+
+
+def checked_casts(tree: exp.Query, _: Tables) -> None:
+    """No `try_cast`: cast if the text looks like a number, or if the number is not too large for the type."""
+    for cast in list(tree.find_all(exp.TryCast)):
+        value = cast.this.copy()
+        if isinstance(value, exp.Div):
+            limit = exp.Literal.number("10000000000")
+            condition: exp.Expr = exp.LT(this=exp.Abs(this=value.copy()), expression=limit)
+            number = value
+        else:
+            pattern = exp.Literal.string(_NUMBER)
+            condition = exp.RegexpLike(this=value.copy(), expression=pattern)
+            number = exp.cast(value, "decimal")
+        cast.replace(exp.Case(ifs=[exp.If(this=condition, true=exp.cast(number, cast.to.copy()))]))
+
+
+def parsed_dates(tree: exp.Query, _: Tables) -> None:
+    """No `try_strptime`: count the days from the first of the month, if the text is a date and the month has the day."""
+    for call in list(tree.find_all(exp.Anonymous)):
+        found = date_formats(call)
+        if found:
+            text = found[0].sql("postgres")
+            first = f"to_date(regexp_replace({text}, '\\d+,', '1,'), 'Mon FMDD, YYYY')"
+            day = f"substring({text} from '(\\d+),')::int"
+            sql = (
+                f"case when {text} ~* '{_DATE}' and {day} between 1 and "
+                f"extract(day from {first} + interval '1 month' - interval '1 day') then {first} + {day} - 1 end"
+            )
+            call.replace(exp.maybe_parse(sql, dialect="postgres"))
+
+
+def series_function(tree: exp.Query, _: Tables) -> None:
+    """`generate_series` returns rows, not a list, and there is no `range`: select from the function itself."""
+    for unnest in list(tree.find_all(exp.Unnest)):
+        [series] = unnest.expressions
+        if isinstance(series, exp.GenerateSeries):
+            start, end = series.args["start"], series.args["end"]
+            if series.args.get("is_end_exclusive"):
+                end = exp.Sub(this=end, expression=exp.Literal.number(1))
+            step = series.args.get("step")
+            arguments = [each.copy() for each in (start, end, step) if each]
+            alias = unnest.args["alias"].copy()
+            unnest.replace(exp.Table(this=function("GENERATE_SERIES", *arguments), alias=alias))
+
+
+def json_of_text(tree: exp.Query, _: Tables) -> None:
+    """A JSON column may be text or jsonb, depending on how it was loaded. Cast it to json first."""
+    for access in tree.find_all(exp.JSONExtractScalar):
+        if not isinstance(access.this, exp.Cast):
+            access.set("this", exp.cast(access.this.copy(), "json"))
+
+
+def number_format(tree: exp.Query, _: Tables) -> None:
+    """`format('{:,}', n)` is `to_char`."""
+    for call in list(tree.find_all(exp.Format)):
+        number = thousands(call)
+        if number is not None:
+            pattern = exp.Literal.string("FM999,999,999,999,999,990")
+            call.replace(function("TO_CHAR", number.copy(), pattern))
+
+
+def full_join_by_equality(tree: exp.Query, _: Tables) -> None:
+    """A FULL JOIN needs equalities. `a is not distinct from b` of ids is an equality of `coalesce(id, -1)`."""
+    for join in tree.find_all(exp.Join):
+        if join.side.upper() == "FULL" and join.args.get("on"):
+            for same in list(join.args["on"].find_all(exp.NullSafeEQ)):
+                sides = [exp.func("coalesce", each.copy(), exp.Literal.number(-1)) for each in (same.this, same.expression)]
+                same.replace(exp.EQ(this=sides[0], expression=sides[1]))
+
+
+def names_of_days(tree: exp.Query, _: Tables) -> None:
+    """`dayname`, `monthname`: `to_char` writes them."""
+    for call in list(tree.find_all(exp.Dayname, exp.Monthname)):
+        pattern = "FMDay" if isinstance(call, exp.Dayname) else "FMMonth"
+        call.replace(function("TO_CHAR", call.this.copy(), exp.Literal.string(pattern)))
+
+
+def differences(tree: exp.Query, _: Tables) -> None:
+    """`date_diff` is a subtraction: of dates in days, of instants in any time zone in seconds."""
+    for call in list(tree.find_all(exp.DateDiff)):
+        apart = exp.paren(exp.Sub(this=_side(call.this), expression=_side(call.expression)))
+        if call.unit.name.upper() == "DAY":
+            call.replace(exp.cast(apart, "bigint"))
+        else:
+            seconds = exp.Extract(this=exp.var("EPOCH"), expression=apart)
+            thousand = exp.Literal.number(1000)
+            call.replace(exp.cast(exp.Mul(this=seconds, expression=thousand), "bigint"))
+
+
+def _side(value: exp.Expr) -> exp.Expr:
+    return exp.paren(value.copy()) if isinstance(value, exp.Binary) else value.copy()
+
+
+def pattern_of_text(tree: exp.Query, _: Tables) -> None:
+    """`regexp_extract(text, pattern)` is `substring(text from pattern)`, null instead of '' without a match."""
+    for call in list(tree.find_all(exp.RegexpExtract)):
+        found = function("SUBSTRING", call.this.copy(), call.expression.copy())
+        call.replace(exp.func("coalesce", found, exp.Literal.string("")))
+
+
+def parts_of_dates(tree: exp.Query, _: Tables) -> None:
+    """`make_date` takes integers, and `isodow` is `extract(isodow from ...)`."""
+    for made in list(tree.find_all(exp.DateFromParts)):
+        parts = [exp.cast(made.args[part].copy(), "int") for part in ("year", "month", "day")]
+        made.replace(function("MAKE_DATE", *parts))
+    for call in list(tree.find_all(exp.DayOfWeekIso)):
+        call.replace(exp.Extract(this=exp.var("ISODOW"), expression=call.this.copy()))
