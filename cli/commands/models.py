@@ -1,4 +1,4 @@
-"""`rivo models`: list, build and test the SQL models, trace their columns, write their documentation."""
+"""`rivo models`: list, build and test the SQL models, trace their columns, write their documentation, export them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import click
 
 from cli import exits
 from cli.commands.all_shops import all_shops
+from cli.commands.export import export
 from cli.shops import ShopChoice, for_each, shop_options
 from cli.terminal.interrupts import Signalled
 
@@ -28,7 +29,8 @@ Examples:
   rivo models show rpt_redemption_rates
   rivo models build --select +fct_points_ledger
   rivo models lineage rpt_tier_migration.share
-  rivo models impact rivo_raw.customers.vip_tier"""
+  rivo models impact rivo_raw.customers.vip_tier
+  rivo models export --dialect postgres loyalty-dbt"""
 )
 def models() -> None:
     """List, build, test and document the SQL models.
@@ -39,6 +41,7 @@ def models() -> None:
 
 
 models.add_command(all_shops)
+models.add_command(export)
 
 
 def _selection(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dbt_like_sql.runner.errors import ProjectError
 
-
-class ExportError(ProjectError):
-    """The project cannot be exported, or not into this folder. The message says why and what to do next."""
+class ExportError(Exception):
+    """The export cannot use its folder. The message says why and what to do next."""

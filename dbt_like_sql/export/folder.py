@@ -29,7 +29,9 @@ class Written:
     """Files that a person had changed, and that were replaced because the user asked for it."""
 
 
-def write_folder(folder: Path, files: Mapping[str, str | bytes], about: Mapping[str, str], *, force: bool) -> Written:
+def write_folder(
+    folder: Path, files: Mapping[str, str | bytes], about: Mapping[str, str], *, force: bool
+) -> Written:
     """Write the files of an export, and remove those of an earlier one that are no longer part of it.
 
     Args:
@@ -91,7 +93,9 @@ def _changed(folder: Path, content: Mapping[str, bytes], earlier: Mapping[str, s
     changed = []
     for path in sorted({*content, *earlier}):
         if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise ExportError(f"{folder / MARKER} lists {path}, which is not in the folder. Choose another folder.")
+            raise ExportError(
+                f"{folder / MARKER} lists {path}, which is not in the folder. Choose another folder."
+            )
         found = _read(folder / path)
         if found is not None and found != content.get(path) and _digest(found) != earlier.get(path):
             changed.append(path)

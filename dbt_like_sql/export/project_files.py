@@ -79,7 +79,9 @@ def _dbt_project(engine: Engine) -> dict[str, Any]:
 def _readme(choice: Choice, engine: Engine, shop: str) -> str:
     of_shop = f" --shop {shop}" if shop else ""
     settings = "\n".join(f"| `{name}` | {text} |" for name, text in engine.settings)
-    database = "| `rivo_source_database` | database of these schemas | the target's |\n" if engine.database else ""
+    database = (
+        "| `rivo_source_database` | database of these schemas | the target's |\n" if engine.database else ""
+    )
     if choice.dialect == "duckdb":
         database = database.replace("the target's", "the published file, attached as `rivo_source`")
     left_out = "\n".join(f"| `{name}` | {reason} |" for name, reason in choice.left_out.items())

@@ -26,6 +26,9 @@ _SCHEMAS = {
 }
 
 
+_FOLDED = 90
+"""Length from which a text is written over several lines."""
+
 
 def property_files(choice: Choice) -> Mapping[str, str]:
     """Return the text of each property file by its path, and of the tests that need a file of their own."""
@@ -53,6 +56,14 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = ">" if len(text) > _FOLDED else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _by_file(choice: Choice, properties: Properties) -> Mapping[str, list[Model | Seed]]:

@@ -6,12 +6,15 @@ the rewrites of `REWRITES`: functions that change the parsed query in place, eac
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from sqlglot import exp
 from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.errors import ErrorLevel
 
-from dbt_like_sql.export.dialects import common, postgres, spark
+from dbt_like_sql.export.dialects import bigquery, common, lists, postgres, snowflake, spark, trino
 from dbt_like_sql.export.dialects.stars import Tables
 
 Rewrite = Callable[[exp.Query, Tables], None]
@@ -32,6 +35,7 @@ _SPARK: Sequence[Rewrite] = (
     spark.monday_first,
     spark.windows_in_parentheses,
     spark.sorted_set,
+    spark.microseconds,
 )
 
 REWRITES: dict[str, Sequence[Rewrite]] = {
@@ -42,23 +46,81 @@ REWRITES: dict[str, Sequence[Rewrite]] = {
         common.group_by_expressions,
         common.months_apart,
         common.named_subqueries,
+        common.full_join_by_equality,
         postgres.first_of_array,
         postgres.checked_casts,
         postgres.parsed_dates,
         postgres.series_function,
         postgres.json_of_text,
         postgres.number_format,
-        postgres.full_join_by_equality,
         postgres.names_of_days,
         postgres.differences,
         postgres.pattern_of_text,
         postgres.parts_of_dates,
+        postgres.microseconds,
     ),
     "spark": _SPARK,
     "databricks": _SPARK,
-    "snowflake": (),
-    "bigquery": (),
-    "trino": (),
+    "snowflake": (
+        common.explicit_columns,
+        common.divide_as_double,
+        common.aggregate_of_case,
+        snowflake.first_of_array,
+        common.greatest_row_without_nulls,
+        common.compare_one_by_one,
+        common.full_join_by_equality,
+        common.last_instant,
+        snowflake.checked_casts,
+        snowflake.parsed_dates,
+        snowflake.instant_of_local_time,
+        snowflake.found_pattern,
+        snowflake.text_functions,
+        snowflake.whole_division,
+        snowflake.added_intervals,
+        snowflake.flattened_series,
+        snowflake.json_of_variant,
+        snowflake.microseconds,
+        snowflake.names_in_capitals,
+    ),
+    "bigquery": (
+        common.explicit_columns,
+        common.divide_as_double,
+        lists.first_by_row(lists.BIGQUERY),
+        lists.percentiles(lists.BIGQUERY),
+        common.aggregate_of_case,
+        common.greatest_row_without_nulls,
+        common.compare_one_by_one,
+        common.full_join_by_equality,
+        common.last_instant,
+        bigquery.greatest_of_list,
+        bigquery.rounded_decimals,
+        bigquery.truncated_dates,
+        bigquery.instant_of_local_time,
+        bigquery.parsed_dates,
+        bigquery.text_functions,
+        bigquery.date_functions,
+        bigquery.series_column,
+        bigquery.texts_joined,
+        bigquery.usual_order_of_nulls,
+    ),
+    "trino": (
+        common.explicit_columns,
+        common.divide_as_double,
+        common.group_by_expressions,
+        common.months_apart,
+        lists.percentiles(lists.TRINO),
+        common.greatest_row_without_nulls,
+        common.full_join_by_equality,
+        common.last_instant,
+        spark.guarded_sequence,
+        trino.greatest_of_array,
+        trino.days_added,
+        trino.instant_of_local_time,
+        trino.parsed_dates,
+        trino.text_functions,
+        trino.date_functions,
+        trino.whole_division,
+    ),
 }
 DIALECTS = tuple(REWRITES)
 
@@ -72,13 +134,27 @@ def transpile(sql: str, dialect: str, tables: Tables, reference: Reference) -> s
     assert isinstance(tree, exp.Query)
     if dialect == "duckdb":
         return _with_references(sql, tree, reference)
-    for rewrite in REWRITES[dialect]:
+    for rewrite in (common.plain_english, *REWRITES[dialect]):
         rewrite(tree, tables)
     for table in _tables(tree):
         name = f"{table.db}.{table.name}"
         table.set("this", exp.var(reference(name.lower())))
         table.set("db", None)
-    return tree.sql(dialect, pretty=True, max_text_width=110, normalize_functions="lower")
+    return _spaced(_sql(tree, dialect, pretty=True, max_text_width=110, normalize_functions="lower"))
+
+
+def _sql(tree: exp.Expr, dialect: str, **options: Any) -> str:
+    # What sqlglot warns of is the order of nulls in windows and aggregates whose keys are never null.
+    return tree.sql(dialect, unsupported_level=ErrorLevel.IGNORE, **options)
+
+
+def _spaced(sql: str) -> str:
+    """Put blank lines between CTEs, `select * from ...` on one line, and comments of a line after two hyphens."""
+    sql = re.sub(r"^\), (?=\w)", "),\n\n", sql, flags=re.MULTILINE)
+    sql = re.sub(r"^\)\n(?=SELECT)", ")\n\n", sql, flags=re.MULTILINE)
+    sql = re.sub(r"FILTER\(WHERE\n +", "FILTER (WHERE ", sql)
+    sql = re.sub(r"SELECT\n +\*\n *FROM", "SELECT * FROM", sql)
+    return re.sub(r"^( *)/\* (.*) \*/$", r"\1-- \2", sql, flags=re.MULTILINE)
 
 
 def _tables(tree: exp.Query) -> list[exp.Table]:
@@ -104,7 +180,7 @@ def condition(sql: str, dialect: str) -> tuple[str, bool]:
     before = tree.args["where"].this.sql("duckdb")
     for rewrite in REWRITES[dialect]:
         rewrite(tree, {})
-    after = tree.args["where"].this.sql(dialect)
+    after = _sql(tree.args["where"].this, dialect)
     return (sql if after == before else after), False
 
 

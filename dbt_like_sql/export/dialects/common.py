@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sqlglot import exp
 
@@ -12,6 +12,18 @@ from dbt_like_sql.export.dialects.stars import Tables, spell_out
 def explicit_columns(tree: exp.Query, tables: Tables) -> None:
     """`* exclude`, `* replace`, `union by name`: only DuckDB has all of them. List the columns instead."""
     spell_out(tree, tables)
+
+
+def plain_english(tree: exp.Query, _: Tables) -> None:
+    """`is not null` would be written as `not x is null`, and the comment of a CTE between its name and its query."""
+    for negation in list(tree.find_all(exp.Not)):
+        test = negation.this
+        if isinstance(test, exp.Is) and isinstance(test.expression, exp.Null):
+            negation.replace(exp.Is(this=test.this.copy(), expression=exp.Not(this=exp.null())))
+    for cte in tree.find_all(exp.CTE):
+        for part in (cte, cte.args["alias"], cte.args["alias"].this):
+            if part.comments:
+                cte.this.add_comments(part.pop_comments(), prepend=True)
 
 
 def divide_as_double(tree: exp.Query, _: Tables) -> None:
@@ -100,6 +112,18 @@ def last_instant(tree: exp.Query, _: Tables) -> None:
             text.replace(exp.Literal.string("9999-12-31 23:59:59+00:00"))
 
 
+def full_join_by_equality(tree: exp.Query, _: Tables) -> None:
+    """A FULL JOIN needs equalities. `a is not distinct from b` of ids is an equality of `coalesce(id, -1)`."""
+    for join in tree.find_all(exp.Join):
+        if join.side.upper() == "FULL" and join.args.get("on"):
+            for same in list(join.args["on"].find_all(exp.NullSafeEQ)):
+                sides = [
+                    exp.func("coalesce", each.copy(), exp.Literal.number(-1))
+                    for each in (same.this, same.expression)
+                ]
+                same.replace(exp.EQ(this=sides[0], expression=sides[1]))
+
+
 def function(name: str, *arguments: exp.Expr) -> exp.Expr:
     """Call a function by the name that the engine has for it."""
     return exp.Anonymous(this=name, expressions=list(arguments))
@@ -115,9 +139,13 @@ def key_parts(key: exp.Expr) -> Iterable[exp.Expr]:
     return key.expressions if isinstance(key, exp.Tuple) else [key]
 
 
-def date_formats(call: exp.Anonymous) -> tuple[exp.Expr, list[str]] | None:
-    """Return the text and the formats of `try_strptime(text, [formats])`, None for another function."""
-    if call.name.lower() != "try_strptime":
-        return None
-    text, formats = call.expressions
-    return text, [each.name for each in formats.expressions]
+def parsed_texts(tree: exp.Expr) -> Iterator[tuple[exp.Expr, exp.Expr, list[str]]]:
+    """Yield each `try_strptime(text, [formats])` with its text and formats."""
+    for call in named_calls(tree, "try_strptime"):
+        text, formats = call.expressions
+        yield call, text, [each.name for each in formats.expressions]
+
+
+def named_calls(tree: exp.Expr, name: str) -> list[exp.Anonymous]:
+    """Return the calls of a function that sqlglot does not know."""
+    return [call for call in tree.find_all(exp.Anonymous) if call.name.lower() == name]

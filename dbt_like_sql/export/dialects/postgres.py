@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dbt_like_sql.export.dialects.common import date_formats, function, key_parts, thousands
+from dbt_like_sql.export.dialects.common import function, key_parts, named_calls, parsed_texts, thousands
 from dbt_like_sql.export.dialects.stars import Tables
 
 _MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
@@ -38,22 +38,23 @@ def checked_casts(tree: exp.Query, _: Tables) -> None:
             pattern = exp.Literal.string(_NUMBER)
             condition = exp.RegexpLike(this=value.copy(), expression=pattern)
             number = exp.cast(value, "decimal")
-        cast.replace(exp.Case(ifs=[exp.If(this=condition, true=exp.cast(number, cast.to.copy()))]))
+        # exp.cast() would take the two casts of decimals for one.
+        checked = exp.Cast(this=number, to=cast.to.copy())
+        cast.replace(exp.Case(ifs=[exp.If(this=condition, true=checked)]))
 
 
 def parsed_dates(tree: exp.Query, _: Tables) -> None:
     """No `try_strptime`: count the days from the first of the month, if the text is a date and the month has the day."""
-    for call in list(tree.find_all(exp.Anonymous)):
-        found = date_formats(call)
-        if found:
-            text = found[0].sql("postgres")
-            first = f"to_date(regexp_replace({text}, '\\d+,', '1,'), 'Mon FMDD, YYYY')"
-            day = f"substring({text} from '(\\d+),')::int"
-            sql = (
-                f"case when {text} ~* '{_DATE}' and {day} between 1 and "
-                f"extract(day from {first} + interval '1 month' - interval '1 day') then {first} + {day} - 1 end"
-            )
-            call.replace(exp.maybe_parse(sql, dialect="postgres"))
+    for call, found, _formats in parsed_texts(tree):
+        text = found.sql("postgres")
+        # 'Mon' reads three letters of the name of a month.
+        first = f"to_date(regexp_replace({text}, '^\\s*(\\w{{3}})\\w* \\d+,', '\\1 1,'), 'Mon DD, YYYY')"
+        day = f"substring({text} from '(\\d+),')::int"
+        last_day = f"extract(day from {first} + interval '1 month' - interval '1 day')"
+        condition = f"{text} ~* '{_DATE}' and {day} between 1 and {last_day}"
+        call.replace(
+            exp.maybe_parse(f"case when {condition} then {first} + {day} - 1 end", dialect="postgres")
+        )
 
 
 def series_function(tree: exp.Query, _: Tables) -> None:
@@ -84,15 +85,6 @@ def number_format(tree: exp.Query, _: Tables) -> None:
         if number is not None:
             pattern = exp.Literal.string("FM999,999,999,999,999,990")
             call.replace(function("TO_CHAR", number.copy(), pattern))
-
-
-def full_join_by_equality(tree: exp.Query, _: Tables) -> None:
-    """A FULL JOIN needs equalities. `a is not distinct from b` of ids is an equality of `coalesce(id, -1)`."""
-    for join in tree.find_all(exp.Join):
-        if join.side.upper() == "FULL" and join.args.get("on"):
-            for same in list(join.args["on"].find_all(exp.NullSafeEQ)):
-                sides = [exp.func("coalesce", each.copy(), exp.Literal.number(-1)) for each in (same.this, same.expression)]
-                same.replace(exp.EQ(this=sides[0], expression=sides[1]))
 
 
 def names_of_days(tree: exp.Query, _: Tables) -> None:
@@ -132,3 +124,11 @@ def parts_of_dates(tree: exp.Query, _: Tables) -> None:
         made.replace(function("MAKE_DATE", *parts))
     for call in list(tree.find_all(exp.DayOfWeekIso)):
         call.replace(exp.Extract(this=exp.var("ISODOW"), expression=call.this.copy()))
+
+
+def microseconds(tree: exp.Query, _: Tables) -> None:
+    """`epoch_us` is `extract(epoch from ...)`, which is in seconds."""
+    for call in named_calls(tree, "epoch_us"):
+        seconds = exp.Extract(this=exp.var("EPOCH"), expression=call.expressions[0].copy())
+        million = exp.Literal.number(1_000_000)
+        call.replace(exp.cast(exp.Mul(this=seconds, expression=million), "bigint"))

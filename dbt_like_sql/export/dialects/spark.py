@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dbt_like_sql.export.dialects.common import date_formats, function, thousands
+from dbt_like_sql.export.dialects.common import function, named_calls, parsed_texts, thousands
 from dbt_like_sql.export.dialects.stars import Tables
 
 _FORMATS = {"%b %d, %Y": "MMM d, yyyy", "%B %d, %Y": "MMMM d, yyyy"}
@@ -31,15 +31,12 @@ def guarded_sequence(tree: exp.Query, _: Tables) -> None:
 
 def parsed_dates(tree: exp.Query, _: Tables) -> None:
     """`try_strptime` is `try_to_timestamp`, which takes one format and fails on no text."""
-    for call in list(tree.find_all(exp.Anonymous)):
-        found = date_formats(call)
-        if found:
-            text, formats = found
-            tries = [
-                function("TRY_TO_TIMESTAMP", exp.Trim(this=text.copy()), exp.Literal.string(_FORMATS[each]))
-                for each in formats
-            ]
-            call.replace(exp.func("coalesce", *tries))
+    for call, text, formats in parsed_texts(tree):
+        tries = [
+            function("TRY_TO_TIMESTAMP", exp.Trim(this=text.copy()), exp.Literal.string(_FORMATS[each]))
+            for each in formats
+        ]
+        call.replace(exp.func("coalesce", *tries))
 
 
 def number_format(tree: exp.Query, _: Tables) -> None:
@@ -82,3 +79,9 @@ def sorted_set(tree: exp.Query, _: Tables) -> None:
                 values = exp.Filter(this=values, expression=kept.expression.copy())
             joined = function("ARRAY_JOIN", function("ARRAY_SORT", values), call.args["separator"].copy())
             (kept or call).replace(exp.func("nullif", joined, exp.Literal.string("")))
+
+
+def microseconds(tree: exp.Query, _: Tables) -> None:
+    """`epoch_us` is `unix_micros`."""
+    for call in named_calls(tree, "epoch_us"):
+        call.replace(function("UNIX_MICROS", call.expressions[0].copy()))

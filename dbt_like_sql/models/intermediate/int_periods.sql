@@ -37,12 +37,10 @@ boundaries as (
 candidates as (
     select
         boundaries.local_day,
-        (boundaries.local_day::timestamp at time zone clock.timezone) - hours.earlier as instant
+        (boundaries.local_day::timestamp at time zone clock.timezone) - hours.earlier * interval 1 hour as instant
     from boundaries
     cross join clock
-    cross join (
-        values (interval 0 hour), (interval 1 hour), (interval 2 hour), (interval 3 hour)
-    ) as hours (earlier)
+    cross join (values (0), (1), (2), (3)) as hours (earlier)
 ),
 
 day_starts as (
