@@ -26,6 +26,26 @@ from {{ model }}
 where not ({{ column_name ~ ' ' if column_name }}{{ expression }})
 {% endtest %}
 """
+_SPARK_SEEDS = """\
+{% macro spark__load_csv_rows(model, agate_table) %}
+{#- dbt-spark inserts an empty value as a text in some of its methods. Here it is null. #}
+{%- set types = model['config'].get('column_types', {}) %}
+{%- set sql %}
+insert into {{ this.render() }} values
+{%- for row in agate_table.rows %}
+({%- for name in agate_table.column_names %}
+{%- set value = row[loop.index0] %}
+{%- set type = types.get(name, adapter.convert_type(agate_table, loop.index0)) %}
+{%- if value is none %}cast(null as {{ type }})
+{%- else %}cast('{{ value | string | replace("\\\\", "\\\\\\\\") | replace("'", "\\\\'") }}' as {{ type }})
+{%- endif %}{{ ", " if not loop.last }}
+{%- endfor %}){{ "," if not loop.last }}
+{%- endfor %}
+{%- endset %}
+{% do adapter.add_query(sql, abridge_sql_log=True) %}
+{{ return(sql) }}
+{% endmacro %}
+"""
 _COMBINATION = """\
 {% test unique_combination_of_columns(model, combination_of_columns) %}
 {#- Combinations of values that occur more than once. #}
@@ -41,10 +61,12 @@ having count(*) > 1
 def project_files(choice: Choice, shop: str) -> Mapping[str, str]:
     """Return the text of each file that is neither SQL nor a property file of models, by its path."""
     engine = ENGINES[choice.dialect]
-    profile = {NAME: {"target": "rivo", "outputs": {"rivo": dict(engine.profile)}}}
+    profile = {NAME: {"target": "rivo", "outputs": {"rivo": _output(engine, shop)}}}
     example = "# An example without secrets: each env_var() is an environment variable. See README.md.\n"
+    macros = {"macros/spark__load_csv_rows.sql": _SPARK_SEEDS} if choice.dialect == "spark" else {}
     return {
-        "dbt_project.yml": dump(_dbt_project(engine)),
+        **macros,
+        "dbt_project.yml": dump(_dbt_project(choice, engine, shop)),
         "profiles.yml": example + dump(profile),
         "models/reports/_exposures.yml": dump({"version": 2, "exposures": exposures(choice)}),
         "macros/test_expression_is_true.sql": _EXPRESSION,
@@ -54,7 +76,19 @@ def project_files(choice: Choice, shop: str) -> Mapping[str, str]:
     }
 
 
-def _dbt_project(engine: Engine) -> dict[str, Any]:
+def _output(engine: Engine, shop: str) -> dict[str, Any]:
+    """Return the profile's output; the tables of a shop get schemas of their own."""
+    place = "dataset" if "dataset" in engine.profile else "schema"
+    return {**engine.profile, place: f"rivo_{shop}" if shop else "rivo"}
+
+
+def source_schemas(dialect: str, shop: str) -> dict[str, str]:
+    """Return the var of each source schema with its default: a target that several shops share has `de_rivo_raw`."""
+    prefix = f"{shop}_" if shop and dialect != "duckdb" else ""
+    return {f"{schema}_schema": prefix + schema for schema in ("rivo_raw", "rivo_actions")}
+
+
+def _dbt_project(choice: Choice, engine: Engine, shop: str) -> dict[str, Any]:
     models: dict[str, Any] = {}
     if engine.comments:
         models["+persist_docs"] = {"relation": True, "columns": True}
@@ -66,7 +100,7 @@ def _dbt_project(engine: Engine) -> dict[str, Any]:
         "config-version": 2,
         "profile": NAME,
         "require-dbt-version": list(DBT),
-        "vars": {"rivo_raw_schema": "rivo_raw", "rivo_actions_schema": "rivo_actions"},
+        "vars": source_schemas(choice.dialect, shop),
         "models": {NAME: models},
         "seeds": {NAME: {"+schema": SEEDS, "+quote_columns": False}},
         "flags": {
@@ -78,6 +112,8 @@ def _dbt_project(engine: Engine) -> dict[str, Any]:
 
 def _readme(choice: Choice, engine: Engine, shop: str) -> str:
     of_shop = f" --shop {shop}" if shop else ""
+    schemas = source_schemas(choice.dialect, shop)
+    target = f"rivo_{shop}" if shop else "rivo"
     settings = "\n".join(f"| `{name}` | {text} |" for name, text in engine.settings)
     database = (
         "| `rivo_source_database` | database of these schemas | the target's |\n" if engine.database else ""
@@ -113,11 +149,11 @@ def _readme(choice: Choice, engine: Engine, shop: str) -> str:
 
         | var | of | default |
         |---|---|---|
-        | `rivo_raw_schema` | the raw lists | `rivo_raw` |
-        | `rivo_actions_schema` | the log of actions | `rivo_actions` |
+        | `rivo_raw_schema` | the raw lists | `{schemas["rivo_raw_schema"]}` |
+        | `rivo_actions_schema` | the log of actions | `{schemas["rivo_actions_schema"]}` |
         {{database}}
-        dbt puts the tables into schemas after the target's own: `rivo_staging`, `rivo_intermediate`, `rivo_marts`,
-        `rivo_reports` and `rivo_seeds`. No model reads the clock of the engine: "now" is the last complete sync in
+        dbt puts the tables into schemas named after the target's own: `{target}_staging`, `{target}_intermediate`,
+        `{target}_marts`, `{target}_reports` and `{target}_seeds`. No model reads the clock of the engine: "now" is the last complete sync in
         `rivo_raw.sync_log`, and days are those of the time zone in `rivo_raw.settings`.
 
         ## Not exported

@@ -36,6 +36,9 @@ _SPARK: Sequence[Rewrite] = (
     spark.windows_in_parentheses,
     spark.sorted_set,
     spark.microseconds,
+    spark.numbers_of_texts,
+    spark.exact_products,
+    spark.rounded_integers,
 )
 
 REWRITES: dict[str, Sequence[Rewrite]] = {

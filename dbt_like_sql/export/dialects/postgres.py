@@ -8,8 +8,9 @@ from dbt_like_sql.export.dialects.common import function, key_parts, named_calls
 from dbt_like_sql.export.dialects.stars import Tables
 
 _MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+_DIGITS_OF_BIGINT = 18
 _DATE = rf"^\s*({_MONTHS}) \d{{1,2}}, \d{{1,4}}\s*$"
-_NUMBER = r"^\s*[+-]?\d{1,14}(\.\d*)?\s*$"
+_NUMBER = r"^\s*[+-]?\d{1,18}(\.\d*)?([eE][+-]?\d)?\s*$"
 
 
 def first_of_array(tree: exp.Query, _: Tables) -> None:
@@ -27,20 +28,20 @@ def first_of_array(tree: exp.Query, _: Tables) -> None:
 
 
 def checked_casts(tree: exp.Query, _: Tables) -> None:
-    """No `try_cast`: cast if the text looks like a number, or if the number is not too large for the type."""
+    """No `try_cast`: cast a number if it is not too large for the type, and a text if it looks like such a number."""
     for cast in list(tree.find_all(exp.TryCast)):
-        value = cast.this.copy()
-        if isinstance(value, exp.Div):
-            limit = exp.Literal.number("10000000000")
-            condition: exp.Expr = exp.LT(this=exp.Abs(this=value.copy()), expression=limit)
-            number = value
-        else:
-            pattern = exp.Literal.string(_NUMBER)
-            condition = exp.RegexpLike(this=value.copy(), expression=pattern)
-            number = exp.cast(value, "decimal")
+        value, digits = cast.this.copy(), [int(each.name) for each in cast.to.expressions]
+        is_text = not isinstance(value, exp.Div)
+        number = exp.cast(value.copy(), "decimal") if is_text else value
+        limit = exp.Literal.number(10 ** (digits[0] - digits[1] if digits else _DIGITS_OF_BIGINT))
         # exp.cast() would take the two casts of decimals for one.
-        checked = exp.Cast(this=number, to=cast.to.copy())
-        cast.replace(exp.Case(ifs=[exp.If(this=condition, true=checked)]))
+        checked = exp.Cast(this=number.copy(), to=cast.to.copy())
+        small = exp.LT(this=exp.Abs(this=number), expression=limit)
+        result = exp.Case(ifs=[exp.If(this=small, true=checked)])
+        if is_text:
+            matches = exp.RegexpLike(this=value, expression=exp.Literal.string(_NUMBER))
+            result = exp.Case(ifs=[exp.If(this=matches, true=result)])
+        cast.replace(result)
 
 
 def parsed_dates(tree: exp.Query, _: Tables) -> None:

@@ -85,3 +85,27 @@ def microseconds(tree: exp.Query, _: Tables) -> None:
     """`epoch_us` is `unix_micros`."""
     for call in named_calls(tree, "epoch_us"):
         call.replace(function("UNIX_MICROS", call.expressions[0].copy()))
+
+
+def numbers_of_texts(tree: exp.Query, _: Tables) -> None:
+    """`try_cast` of a text to an integer knows neither decimals nor exponents, and does not round. Read a decimal."""
+    for cast in list(tree.find_all(exp.TryCast)):
+        if cast.to.is_type(exp.DataType.Type.BIGINT):
+            number = exp.TryCast(this=cast.this.copy(), to=exp.DataType.build("decimal(38, 10)"))
+            cast.set("this", exp.Round(this=number))
+
+
+def exact_products(tree: exp.Query, _: Tables) -> None:
+    """A product of decimals with more than 38 digits loses digits after the point. Give money 19 digits instead."""
+    for product in tree.find_all(exp.Mul):
+        money = product.this
+        if isinstance(money, exp.Cast) and [each.name for each in money.to.expressions] == ["38", "4"]:
+            money.set("to", exp.DataType.build("decimal(19, 4)"))
+
+
+def rounded_integers(tree: exp.Query, _: Tables) -> None:
+    """A cast to an integer cuts the digits after the point off. Round first."""
+    for cast in list(tree.find_all(exp.Cast)):
+        is_integer = type(cast) is exp.Cast and cast.to.is_type(exp.DataType.Type.BIGINT)
+        if is_integer and not isinstance(cast.this, exp.Null):
+            cast.set("this", exp.Round(this=cast.this.copy()))

@@ -25,7 +25,7 @@ final as (
         expiring.basis,
         expiring.members,
         expiring.points::decimal(18, 4) as points,
-        (expiring.points * latest.value_per_point)::decimal(38, 4) as value,
+        (expiring.points::decimal(38, 4) * latest.value_per_point)::decimal(38, 4) as value,
         latest.value_per_point,
         if(latest.value_per_point is null, expiring.points, 0)::decimal(18, 4) as points_unvalued,
         expiring.is_used

@@ -246,7 +246,7 @@ final as (
         valued.redemption_probability,
         valued.redeemed_of_old_vintages,
         valued.expired_of_old_vintages,
-        (valued.face_value * valued.redemption_probability)::decimal(38, 4) as expected_value,
+        (valued.face_value::decimal(38, 4) * valued.redemption_probability)::decimal(38, 4) as expected_value,
         if(valued.earn_basis = '(no_basis)', coalesce(open_rewards.open_rewards, 0), 0)::bigint as open_rewards,
         if(valued.earn_basis = '(no_basis)', coalesce(open_rewards.open_reward_value, 0), 0)::decimal(18, 4)
             as open_reward_value,

@@ -1,0 +1,49 @@
+"""The exported project on PostgreSQL, built by dbt from what `rivo publish` put there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dbt_like_sql.export import export
+from dbt_like_sql.runner import Project
+from pipelines.targets.publishing import publish
+from pipelines.warehouse import Warehouse
+from tests.harness.postgres_server import PASSWORD
+from tests.targets.databases import Database
+from tests.targets.export.compare import Local, built_models, difference
+from tests.targets.export.running_dbt import dbt_build
+from tests.targets.export.table import Proof, check_document
+
+
+def test_postgres_builds_equal_models_and_passes_all_tests(
+    file: Path, local: Local, project: Project, database: Database, tmp_path: Path
+) -> None:
+    [published] = publish(Warehouse(file), "", [database.target()], ("rivo_raw", "rivo_actions"), {})
+    assert published.problem == ""
+    # No model may depend on the time zone of the session.
+    database.do(f"alter database {database.name} set timezone = 'Asia/Kolkata'")
+
+    exported = export(project, tmp_path, "postgres")
+    variables = {
+        "RIVO_DBT_HOST": "127.0.0.1",
+        "RIVO_DBT_PORT": str(database.server.port),
+        "RIVO_DBT_USER": "dagster",
+        "RIVO_DBT_PASSWORD": PASSWORD,
+        "RIVO_DBT_DATABASE": database.name,
+    }
+    built = dbt_build(tmp_path, variables)
+    assert built.problems == ()
+    assert (built.models, built.passed + built.warned) == (exported.models, exported.tests)
+
+    found = {}
+    for relation in built_models(project, exported.left_out):
+        columns = local.columns(relation)
+        names = ", ".join(f'"{name}"' for name in columns)
+        rows = database.rows(f"select {names} from rivo_{relation}")
+        found[relation] = difference(columns, local.rows(relation), rows)
+    assert {relation: text for relation, text in found.items() if text} == {}
+    count = f"all {built.passed + built.warned} pass"
+    proof = Proof(
+        "PostgreSQL 15 with dbt-postgres", len(project.models), len(found), count, exported.left_out
+    )
+    check_document("postgres", proof)
