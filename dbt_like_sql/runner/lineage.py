@@ -1,8 +1,8 @@
 """Table and column lineage of a SELECT: the tables it reads, and the origins of each output column.
 
-The only module that uses sqlglot. sqlglot's own `lineage()` re-qualifies the whole query for
-each column; here a single walk over the tree finds tables and columns, with DuckDB's scoping
-rules (tests compare the result with DuckDB's own parser).
+The only module of the runner that uses sqlglot; `export.dialects` writes other dialects with it.
+sqlglot's own `lineage()` re-qualifies the whole query for each column; here a single walk over the tree
+finds tables and columns, with DuckDB's scoping rules (tests compare the result with DuckDB's own parser).
 
 If the columns cannot be known from the text alone (`columns(...)`, a star over a table
 function), the relation is *open*: it may have more columns than those listed. That is not an

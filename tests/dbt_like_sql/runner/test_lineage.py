@@ -237,14 +237,16 @@ def test_columns_of_every_sql_model_are_traced_to_sources_and_seeds() -> None:
     assert PROJECT.short_origins(months) == ""
 
 
-def test_only_one_module_imports_sqlglot() -> None:
+def test_only_lineage_and_dialects_import_sqlglot() -> None:
     folder = Path(dbt_like_sql.__file__).parent
-    using = [
-        path.name
+    using = {
+        path.relative_to(folder)
         for path in folder.rglob("*.py")
         if re.search(r"^(import|from) sqlglot", path.read_text(), re.M)
-    ]
-    assert using == ["lineage.py"]
+    }
+    dialects = {path for path in using if path.parts[0] == "export"}
+    assert using - dialects == {Path("runner/lineage.py")}
+    assert {path.parent for path in dialects} == {Path("export/dialects")}
 
 
 TABLES_KNOWN = {
