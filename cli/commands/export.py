@@ -55,8 +55,9 @@ def export(folder: Path, dialect: str, overwrite: bool, choice: ShopChoice) -> N
     changes = [f"{written.replaced} replaced"] if written.replaced else []
     changes += [f"{written.removed} removed"] if written.removed else []
     count = f"{written.files} files" + (f" ({', '.join(changes)})" if changes else "")
+    title = ENGINES[dialect].title
     click.echo(
-        f"Wrote {short(folder)} for {ENGINES[dialect].title}: {exported.models} models, {exported.tests} tests, {count}."
+        f"Wrote {short(folder)} for {title}: {exported.models} models, {exported.tests} tests, {count}."
     )
     for path in written.overwritten:
         click.echo(f"Replaced {path}, which was changed by hand.")

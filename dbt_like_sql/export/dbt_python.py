@@ -19,7 +19,7 @@ def model(dbt, session):
     types = {{
 {types}
     }}
-    columns = [f'"{{name}}"::{{types[name]}} as "{{name}}"' if name in types else f'"{{name}}"' for name in rows.columns]
+    columns = [f'"{{c}}"::{{types[c]}} as "{{c}}"' if c in types else f'"{{c}}"' for c in rows.columns]
     return session.sql(f"select {{', '.join(columns)}} from rows")
 '''
 

@@ -51,8 +51,8 @@ def exposures(choice: Choice) -> list[dict[str, Any]]:
         "label": "Report page",
         "type": "dashboard",
         "maturity": "high",
-        "description": "The page that `rivo report` writes for one month. It reads the warehouse file of rivo-warehouse; the "
-        "same models are here.",
+        "description": "The page that `rivo report` writes for one month. It reads the file of rivo-warehouse; "
+        "the same models are here.",
         "depends_on": _refs([name for name in REPORT_PAGE if choice.has([name])]),
         "owner": _OWNER,
     }

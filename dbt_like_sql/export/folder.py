@@ -106,9 +106,9 @@ def _about_changes(folder: Path, changed: list[str], earlier: Mapping[str, str])
     shown = "\n".join(f"  {path}" for path in changed[:_SHOWN])
     more = f"\n  and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
     kind = "changed by hand" if all(path in earlier for path in changed) else "changed or added by hand"
+    were = "1 file was" if len(changed) == 1 else f"{len(changed)} files were"
     return (
-        f"{len(changed)} {'file' if len(changed) == 1 else 'files'} in {folder} {'was' if len(changed) == 1 else 'were'} "
-        f"{kind} since the last export:\n{shown}{more}\n"
+        f"In {folder}, {were} {kind} since the last export:\n{shown}{more}\n"
         "Nothing was written. Move your changes into the project of rivo-warehouse or into files of your own, "
         "or replace these files with --overwrite."
     )

@@ -125,8 +125,8 @@ def _readme(choice: Choice, engine: Engine, shop: str) -> str:
         # The loyalty models of rivo-warehouse for {engine.title}
 
         A dbt project, written by `rivo models export --dialect {choice.dialect}{of_shop}`. It builds the models of
-        rivo-warehouse {version("rivo-warehouse")} from the published `rivo_raw` and `rivo_actions`. Change the models there and export
-        again; files that you change here are reported by the next export, and never replaced silently.
+        rivo-warehouse {version("rivo-warehouse")} from the published `rivo_raw` and `rivo_actions`. Change the models
+        there and export again; files that you change here are reported by the next export, and never replaced silently.
 
         ## Run
 
@@ -153,8 +153,8 @@ def _readme(choice: Choice, engine: Engine, shop: str) -> str:
         | `rivo_actions_schema` | the log of actions | `{schemas["rivo_actions_schema"]}` |
         {{database}}
         dbt puts the tables into schemas named after the target's own: `{target}_staging`, `{target}_intermediate`,
-        `{target}_marts`, `{target}_reports` and `{target}_seeds`. No model reads the clock of the engine: "now" is the last complete sync in
-        `rivo_raw.sync_log`, and days are those of the time zone in `rivo_raw.settings`.
+        `{target}_marts`, `{target}_reports` and `{target}_seeds`. No model reads the clock of the engine: "now" is the
+        last complete sync in `rivo_raw.sync_log`, and days are those of the time zone in `rivo_raw.settings`.
 
         ## Not exported
 

@@ -69,7 +69,7 @@ _Dumper.add_representer(str, _text)
 def _by_file(choice: Choice, properties: Properties) -> Mapping[str, list[Model | Seed]]:
     """Return the nodes by the property file that describes them, or that of their folder."""
     found: dict[str, list[Model | Seed]] = defaultdict(list)
-    nodes = [*choice.project.seeds, *sorted(choice.models, key=lambda model: model.path)]
+    nodes: list[Model | Seed] = [*choice.project.seeds, *sorted(choice.models, key=lambda model: model.path)]
     for node in nodes:
         where = entry_of(node, properties).where.partition(",")[0]
         found[where or f"{PurePath(node.path).parent}/_{node.schema}__models.yml"].append(node)

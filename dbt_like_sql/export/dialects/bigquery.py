@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dbt_like_sql.export.dialects.common import function, named_calls, parsed_texts, thousands
+from dbt_like_sql.export.dialects.common import function, named_calls, parsed_texts, thousands, unit_of
 from dbt_like_sql.export.dialects.stars import Tables
 
 _WEEKDAY = "mod(extract(dayofweek from {}) + 5, 7) + 1"
@@ -34,7 +34,7 @@ def rounded_decimals(tree: exp.Query, _: Tables) -> None:
 def truncated_dates(tree: exp.Query, _: Tables) -> None:
     """`date_trunc` takes dates and timestamps; weeks begin on Sunday unless they are those of ISO."""
     for call in list(tree.find_all(exp.TimestampTrunc, exp.DateTrunc)):
-        unit = call.unit.name.upper()
+        unit = unit_of(call)
         call.replace(function("DATE_TRUNC", call.this.copy(), exp.var("ISOWEEK" if unit == "WEEK" else unit)))
 
 
@@ -80,7 +80,7 @@ def date_functions(tree: exp.Query, _: Tables) -> None:
     for call in named_calls(tree, "epoch_us"):
         call.replace(function("UNIX_MICROS", call.expressions[0].copy()))
     for apart in list(tree.find_all(exp.DateDiff)):
-        if apart.unit.name.upper() == "MILLISECOND":
+        if unit_of(apart) == "MILLISECOND":
             sides = [apart.this.copy(), apart.expression.copy()]
             apart.replace(function("TIMESTAMP_DIFF", *sides, exp.var("MILLISECOND")))
 

@@ -50,7 +50,7 @@ def group_by_expressions(tree: exp.Query, _: Tables) -> None:
 def months_apart(tree: exp.Query, _: Tables) -> None:
     """`date_diff('month', a, b)` counts whole months elsewhere, in DuckDB the changes of month. Subtract the months."""
     for call in list(tree.find_all(exp.DateDiff)):
-        if call.unit and call.unit.name.upper() == "MONTH":
+        if unit_of(call) == "MONTH":
             until, since = _month_number(call.this), _month_number(call.expression)
             call.replace(exp.paren(exp.Sub(this=until, expression=since)))
 
@@ -144,6 +144,12 @@ def parsed_texts(tree: exp.Expr) -> Iterator[tuple[exp.Expr, exp.Expr, list[str]
     for call in named_calls(tree, "try_strptime"):
         text, formats = call.expressions
         yield call, text, [each.name for each in formats.expressions]
+
+
+def unit_of(call: exp.Expr) -> str:
+    """Return the unit of a date function in capitals: "MONTH"."""
+    unit = call.args.get("unit")
+    return str(unit.name).upper() if unit else ""
 
 
 def named_calls(tree: exp.Expr, name: str) -> list[exp.Anonymous]:

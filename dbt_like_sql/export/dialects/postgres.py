@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dbt_like_sql.export.dialects.common import function, key_parts, named_calls, parsed_texts, thousands
+from dbt_like_sql.export.dialects.common import (
+    function,
+    key_parts,
+    named_calls,
+    parsed_texts,
+    thousands,
+    unit_of,
+)
 from dbt_like_sql.export.dialects.stars import Tables
 
-_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+_MONTHS = (
+    "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|"
+    "aug(ust)?|sep(tember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+)
 _DIGITS_OF_BIGINT = 18
 _DATE = rf"^\s*({_MONTHS}) \d{{1,2}}, \d{{1,4}}\s*$"
 _NUMBER = r"^\s*[+-]?\d{1,18}(\.\d*)?([eE][+-]?\d)?\s*$"
@@ -45,7 +55,7 @@ def checked_casts(tree: exp.Query, _: Tables) -> None:
 
 
 def parsed_dates(tree: exp.Query, _: Tables) -> None:
-    """No `try_strptime`: count the days from the first of the month, if the text is a date and the month has the day."""
+    """No `try_strptime`: count the days from the first of the month, if the month has that day."""
     for call, found, _formats in parsed_texts(tree):
         text = found.sql("postgres")
         # 'Mon' reads three letters of the name of a month.
@@ -99,7 +109,7 @@ def differences(tree: exp.Query, _: Tables) -> None:
     """`date_diff` is a subtraction: of dates in days, of instants in any time zone in seconds."""
     for call in list(tree.find_all(exp.DateDiff)):
         apart = exp.paren(exp.Sub(this=_side(call.this), expression=_side(call.expression)))
-        if call.unit.name.upper() == "DAY":
+        if unit_of(call) == "DAY":
             call.replace(exp.cast(apart, "bigint"))
         else:
             seconds = exp.Extract(this=exp.var("EPOCH"), expression=apart)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from dbt_like_sql.export.dialects.common import function, key_parts, named_calls, parsed_texts, thousands
+from dbt_like_sql.export.dialects.common import (
+    function,
+    key_parts,
+    named_calls,
+    parsed_texts,
+    thousands,
+    unit_of,
+)
 from dbt_like_sql.export.dialects.stars import Tables
 
 _FORMATS = {"%b %d, %Y": "MON DD, YYYY", "%B %d, %Y": "MMMM DD, YYYY"}
@@ -89,7 +96,7 @@ def added_intervals(tree: exp.Query, _: Tables) -> None:
             count: exp.Expr = product.this.copy()
             if isinstance(total, exp.Sub):
                 count = exp.Neg(this=exp.paren(count))
-            unit = exp.var(product.expression.unit.name)
+            unit = exp.var(unit_of(product.expression))
             total.replace(function("DATEADD", unit, count, total.this.copy()))
 
 
@@ -103,7 +110,7 @@ def flattened_series(tree: exp.Query, _: Tables) -> None:
         start, end, step = series.args["start"], series.args["end"], series.args.get("step")
         counted: exp.Expr = exp.column("value", alias.name)
         if step:
-            unit = step.unit.name
+            unit = unit_of(step)
             length = f"datediff({unit}, {start.sql('snowflake')}, {end.sql('snowflake')}) + 1"
             counted = function("DATEADD", exp.var(unit), counted, start.copy())
         else:
@@ -111,11 +118,10 @@ def flattened_series(tree: exp.Query, _: Tables) -> None:
         for column in list(tree.find_all(exp.Column)):
             if column.table == alias.name and column.name == alias.columns[0].name:
                 column.replace(counted.copy())
-        lateral = f"select 1 from t cross join lateral flatten(input => array_generate_range(0, greatest({length}, 0))) as {alias.name}"
-        parsed = exp.maybe_parse(lateral, dialect="snowflake")
-        laterals = parsed.args.get("laterals") or []
-        new = (parsed.args.get("joins") or laterals)[0]
-        join.replace(new)
+        numbers = f"array_generate_range(0, greatest({length}, 0))"
+        lateral = f"select 1 from t cross join lateral flatten(input => {numbers}) as {alias.name}"
+        parsed: exp.Expr = exp.maybe_parse(lateral, dialect="snowflake")
+        join.replace(parsed.args["joins"][0])
 
 
 def names_in_capitals(tree: exp.Query, _: Tables) -> None:

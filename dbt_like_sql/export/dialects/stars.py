@@ -19,8 +19,8 @@ def spell_out(tree: exp.Query, tables: Tables) -> None:
 def _query(query: exp.Expr, known: Columns) -> list[str]:
     """Spell out a query and everything in it; return the names of its output columns."""
     known = dict(known)
-    with_ = query.args.get("with_")
-    for cte in with_.expressions if with_ else ():
+    with_ = query.args.get("with_") or exp.With(expressions=[])
+    for cte in with_.expressions:
         if with_.args.get("recursive") and isinstance(cte.this, exp.Union):
             known[cte.alias] = _query(cte.this.this, known)
         known[cte.alias] = _query(cte.this, known)

@@ -95,7 +95,10 @@ def test_every_model_column_and_test_of_the_project_is_in_the_duckdb_export() ->
         texts = [column.get("description", "") for column in entry["columns"]]
         assert texts == [column.description for column in node.columns]
         tests = sum(len(each.get("data_tests", ())) for each in (entry, *entry["columns"]))
-        own = sum(test.kind != "" and f"tests/{test.name}.sql" in files("duckdb") for test in project().tests_of(name))
+        own = sum(
+            test.kind != "" and f"tests/{test.name}.sql" in files("duckdb")
+            for test in project().tests_of(name)
+        )
         assert tests + own == sum(test.kind != "" for test in project().tests_of(name)), name
     for test in project().singular_tests:
         assert f"tests/{test.name}.sql" in files("duckdb")
@@ -124,7 +127,11 @@ def test_models_that_need_pandas_and_their_readers_are_left_out(dialect: str) ->
 
 
 def test_exposures_name_the_tables_that_the_report_page_reads() -> None:
-    code = [path.read_text() for name in ("report", "pictures") for path in (PROJECT / "runs" / name).rglob("*.py")]
+    code = [
+        path.read_text()
+        for name in ("report", "pictures")
+        for path in (PROJECT / "runs" / name).rglob("*.py")
+    ]
     read = {name for text in code for name in re.findall(r"\b(?:reports|marts|intermediate)\.(\w+)", text)}
     assert {name for name in read if name in project().nodes} - {"fct_redemption"} == set(REPORT_PAGE)
 
@@ -141,7 +148,9 @@ def test_profile_has_no_secret_and_no_clock_is_read(dialect: str) -> None:
 
 def test_export_gives_the_same_bytes_each_time() -> None:
     again = exported_files(load_project(), "postgres")
-    assert {path: text if isinstance(text, str) else text.decode() for path, text in again.items()} == files("postgres")
+    assert {path: text if isinstance(text, str) else text.decode() for path, text in again.items()} == files(
+        "postgres"
+    )
 
 
 def test_seeds_and_schemas_are_those_of_the_shop() -> None:

@@ -39,7 +39,13 @@ def test_export_replaces_and_removes_only_files_of_its_own(tmp_path: Path) -> No
     written = write(tmp_path, {"models/b.sql": "select 3\n", "README.md": "read again\n"})
 
     assert written == Written(2, 1, 1, ())
-    assert set(contents(tmp_path)) == {"README.md", "models/b.sql", "models/mine.sql", "target/manifest.json", MARKER}
+    assert set(contents(tmp_path)) == {
+        "README.md",
+        "models/b.sql",
+        "models/mine.sql",
+        "target/manifest.json",
+        MARKER,
+    }
 
 
 @pytest.mark.parametrize("name", ["notes.txt", ".git/config"])

@@ -25,10 +25,11 @@ BRONZE, SILVER = 552_270, 552_288
 
 ODD_TEXTS = """
 update rivo_raw.customers set points_expire_at = case id % 7
-    when 0 then 'September 30, 2027' when 1 then 'Feb 30, 2027' when 2 then 'soon' when 3 then '' when 4 then 'may 5, 2027'
+    when 0 then 'September 30, 2027' when 1 then 'Feb 30, 2027' when 2 then 'soon' when 3 then ''
+    when 4 then 'may 5, 2027'
     else points_expire_at end;
 update rivo_raw.customers_history set points_expire_at = 'Sept 3, 2027' where id % 11 = 0;
-update rivo_raw.points_events set sourceable_id = 'gid://shopify/Order/1' where id % 5 = 0 and source <> 'points_expired';
+update rivo_raw.points_events set sourceable_id = 'gid://shopify/Order/1' where id % 5 = 0;
 update rivo_raw.points_events set internal_note = 'given by Zoë.O''Neil+vip@example.co.uk, ok' where id % 9 = 0;
 create temp table spent as
     select customer_id, sum(abs(credits_amount)) as credits from rivo_raw.points_events
@@ -37,7 +38,8 @@ update rivo_raw.customers set credits_tally = credits_tally + 2 * spent.credits 
 update rivo_raw.customers_history set credits_tally = credits_tally + 2 * spent.credits from spent
     where id = spent.customer_id and valid_to is null;
 drop table spent;
-update rivo_raw.points_redemptions set reward = '{"name": "A \\"quoted\\" one", "reward_value": "7.50001", "points_amount": "1e3"}'
+update rivo_raw.points_redemptions
+    set reward = '{"name": "A \\"quoted\\" one", "reward_value": "7.50001", "points_amount": "1e3"}'
     where id % 6 = 0;
 """
 """What Rivo may send and simulations do not: dates without a day, ids that are texts, numbers in other forms."""

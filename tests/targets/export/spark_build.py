@@ -63,4 +63,5 @@ def main(project: Path, raw: Path, output: Path, options: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(argument).absolute() for argument in sys.argv[1:4]), options=sys.argv[4:])
+    project, raw, output = (Path(argument).absolute() for argument in sys.argv[1:4])
+    main(project, raw, output, sys.argv[4:])

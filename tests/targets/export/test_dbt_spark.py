@@ -53,7 +53,7 @@ def test_spark_builds_equal_models_and_passes_tests(
         env=environment(folder, {"JAVA_HOME": os.environ.get("JAVA_HOME", "")}),
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=1500 if os.environ.get("ALL") else 500,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     print((output / "seconds.json").read_text())
