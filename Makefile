@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui test-postgres test-targets torture docs check format sources snapshot bench audit
+.PHONY: help install sync dev test test-ui test-postgres test-targets test-export torture docs check format sources snapshot bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 SUITE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Compiled modules are kept even where the environment says otherwise: to compile Dagster, dlt and the tests again
 # costs each process about 20 seconds.
-test test-ui test-postgres test-targets: export PYTHONDONTWRITEBYTECODE :=
+test test-ui test-postgres test-targets test-export: export PYTHONDONTWRITEBYTECODE :=
 
 test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
 	@$(UV) sync --frozen --quiet --group docs $(if $(ALL),--extra postgres)
@@ -57,6 +57,18 @@ test-targets: install ## the tests of targets: Postgres, lakes, S3, dlt; they ne
 	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --group targets
 	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
 	@.venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile tests/targets
+
+# dbt and Spark want an environment of their own, with pins of their own; the stamp keeps uv from being asked again.
+.venv-dbt/.installed: tests/targets/export/requirements.txt | $(filter .uv/bin/uv,$(UV))
+	@echo "Installing dbt and Spark into .venv-dbt/ ..."
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-dbt
+	@$(UV) pip install --quiet --python .venv-dbt/bin/python --requirement tests/targets/export/requirements.txt
+	@touch $@
+
+test-export: install .venv-dbt/.installed ## the exported dbt project on DuckDB, PostgreSQL and Spark (needs Java; REWRITE=1 writes docs/engines.md)
+	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --group targets
+	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
+	@.venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile tests/targets/export
 
 torture: install ## kills, faults, readers, full disks, wrong clocks, for minutes (SEED=7, KILLS=100, KINDS="kill disk")
 	@$(RUN)/python -m tests.torture --seed $(or $(SEED),7) --kills $(or $(KILLS),100) $(KINDS)

@@ -43,8 +43,8 @@ html_use_index = False
 smartquotes = False
 
 SECTIONS = {
-    "Use": ("queries", "reading", "metrics", "cli", "actions", "dagster", "webhooks", "shopify-orders"),
-    "Run": ("deploying", "targets", "shops", "privacy", "guarantees"),
+    "Use": ("queries", "metrics", "cli", "actions", "dagster", "webhooks", "shopify-orders"),
+    "Run": ("deploying", "targets", "engines", "shops", "privacy", "guarantees"),
     "Project": ("../CONTRIBUTING", "../DECISIONS", "../CHANGELOG"),
 }
 """The navigation: documents of docs/, and of the root folder, by section."""
