@@ -13,12 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dbt_like_sql.export.choice import choose
 from dbt_like_sql.export.engines import ENGINES
 from dbt_like_sql.export.errors import ExportError
-from dbt_like_sql.export.folder import Written, write_folder
-from dbt_like_sql.runner.project import Project
+
+if TYPE_CHECKING:
+    from dbt_like_sql.export.folder import Written
+    from dbt_like_sql.runner.project import Project
 
 __all__ = ["ENGINES", "ExportError", "Exported", "export", "exported_files"]
 
@@ -49,6 +51,10 @@ def export(
     Raises:
         ExportError: the folder cannot be used; nothing was written.
     """
+    # Imported here, since every command imports the names of the engines.
+    from dbt_like_sql.export.choice import choose
+    from dbt_like_sql.export.folder import write_folder
+
     choice = choose(project, dialect)
     files = exported_files(project, dialect, shop=shop)
     about = {"written_by": f"rivo-warehouse {version('rivo-warehouse')}", "dialect": dialect, "shop": shop}
@@ -64,6 +70,7 @@ def export(
 def exported_files(project: Project, dialect: str, *, shop: str = "") -> Mapping[str, str | bytes]:
     """Return the content of each file of the dbt project, by its path."""
     # Imported here, since sqlglot is slow to import.
+    from dbt_like_sql.export.choice import choose
     from dbt_like_sql.export.project_files import project_files
     from dbt_like_sql.export.property_files import property_files
     from dbt_like_sql.export.sql_files import analysis_files, model_files, test_files

@@ -31,6 +31,11 @@ class Local:
                 cursor = connection.execute(f"select * from {model.relation}")
                 self._columns[model.relation] = [column[0] for column in cursor.description or ()]
                 self._rows[model.relation] = cursor.fetchall()
+            warned = connection.execute(
+                "select test_name from meta.test_results where status = 'warn'"
+            ).fetchall()
+            self.warned = frozenset(name for (name,) in warned)
+            """Names of the tests with severity warn that failed."""
 
     def columns(self, relation: str) -> list[str]:
         return self._columns[relation]

@@ -23,9 +23,15 @@ class Built:
 
     models: int
     passed: int
-    warned: int
+    warned: frozenset[str]
+    """Names of the tests with severity warn that failed."""
     problems: tuple[str, ...]
     """Everything that was neither built nor passed, with its message."""
+
+    @property
+    def tests(self) -> int:
+        """Number of tests that were run without an error."""
+        return self.passed + len(self.warned)
 
 
 def dbt_build(folder: Path, variables: dict[str, str]) -> Built:
@@ -60,6 +66,5 @@ def read_results(file: Path) -> Built:
         for result in results
         if result["status"] not in ("success", "pass", "warn", "no-op", "skipped")
     ]
-    return Built(
-        count["model", "success"], count["test", "pass"], count["test", "warn"], tuple(sorted(problems))
-    )
+    warned = frozenset(r["unique_id"].split(".")[2] for r in results if r["status"] == "warn")
+    return Built(count["model", "success"], count["test", "pass"], warned, tuple(sorted(problems)))

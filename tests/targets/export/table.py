@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipelines.settings import PROJECT
+from tests.targets.export.running_dbt import Built
 
 DOCUMENT = PROJECT / "docs" / "engines.md"
 
@@ -24,7 +25,7 @@ class Proof:
     """Name and version."""
     models: int
     equal: int
-    tests: str
+    built: Built
     exceptions: Mapping[str, str]
     """Models that are not equal, with the reason."""
 
@@ -33,7 +34,8 @@ class Proof:
         """The lines of the engine in the document."""
         listed = "".join(f"\n| `{name}` | {reason} |" for name, reason in self.exceptions.items())
         rows = f"\n\n| not exported or not equal | reason |\n|---|---|{listed}" if listed else ""
-        return f"{self.engine}: **{self.equal} of {self.models} models equal**; tests: {self.tests}.{rows}"
+        tests = f"all {self.built.tests} tests give the same result"
+        return f"{self.engine}: **{self.equal} of {self.models} models are equal**, and {tests}.{rows}"
 
 
 def check_document(dialect: str, proof: Proof) -> None:
