@@ -34,7 +34,7 @@ def property_files(choice: Choice) -> Mapping[str, str]:
     """Return the text of each property file by its path, and of the tests that need a file of their own."""
     properties = read_properties(choice.project.root)
     own_files: dict[str, str] = {}
-    files = {"models/staging/_rivo__sources.yml": {"sources": _sources(choice)}}
+    files = {"models/staging/_rivo__sources.yml": {"sources": _sources(choice, properties)}}
     for path, nodes in _by_file(choice, properties).items():
         kind = "seeds" if path.startswith("seeds/") else "models"
         files[path] = {kind: [_node(node, choice, properties, own_files) for node in nodes]}
@@ -76,7 +76,7 @@ def _by_file(choice: Choice, properties: Properties) -> Mapping[str, list[Model 
     return {path: found[path] for path in sorted(found)}
 
 
-def _sources(choice: Choice) -> list[dict[str, Any]]:
+def _sources(choice: Choice, properties: Properties) -> list[dict[str, Any]]:
     database = ENGINES[choice.dialect].database
     sources = []
     for schema, description in _SCHEMAS.items():
@@ -89,12 +89,22 @@ def _sources(choice: Choice) -> list[dict[str, Any]]:
             {
                 "name": table.relation.split(".")[1],
                 "description": table.description,
-                "columns": [_column(column, choice) for column in table.columns],
+                "columns": [
+                    _column(column, choice)
+                    | _personal(properties.sources[table.relation].columns[column.name])
+                    for column in table.columns
+                ],
             }
             for table in tables
         ]
         sources.append(source)
     return sources
+
+
+def _personal(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a source column that says which kind of personal data it holds."""
+    kind = ((raw.get("config") or {}).get("meta") or {}).get("personal")
+    return {"config": {"meta": {"personal": kind}}} if kind else {}
 
 
 def _column(column: ColumnInfo, choice: Choice) -> dict[str, Any]:

@@ -192,4 +192,6 @@ def data_type(name: str, dialect: str) -> str:
     if dialect == "duckdb":
         return name
     kind = exp.DataType.build(name, dialect="duckdb")
+    if kind.is_type(exp.DataType.Type.JSON) and dialect in ("spark", "databricks"):
+        return "string"  # There is no type for JSON.
     return kind.sql(dialect).lower()

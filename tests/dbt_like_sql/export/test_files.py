@@ -163,3 +163,12 @@ def test_seeds_and_schemas_are_those_of_the_shop() -> None:
     assert "`rivo_demo_us_marts`" in written["README.md"]
     in_file = project_files(choose(of_shop, "duckdb"), shop)
     assert yaml.safe_load(in_file["dbt_project.yml"])["vars"]["rivo_raw_schema"] == "rivo_raw"
+
+
+def test_personal_columns_of_the_sources_are_marked() -> None:
+    [raw] = [source for source in entries("spark", "sources") if source["name"] == "rivo_raw"]
+    [customers] = [table for table in raw["tables"] if table["name"] == "customers"]
+    columns = {column["name"]: column for column in customers["columns"]}
+    assert columns["email"]["config"]["meta"] == {"personal": "email"}
+    assert columns["vip_tier"]["data_type"] == "string"
+    assert "config" not in columns["id"]

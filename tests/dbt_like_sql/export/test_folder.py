@@ -62,7 +62,7 @@ def test_export_names_files_changed_by_hand_and_writes_nothing(tmp_path: Path) -
     write(tmp_path)
     (tmp_path / "README.md").write_text("my notes\n")
     before = contents(tmp_path)
-    with pytest.raises(ExportError, match=r"(?s)1 file in .* was changed by hand.*README\.md.*--overwrite"):
+    with pytest.raises(ExportError, match=r"(?s)1 file was changed by hand.*README\.md.*--overwrite"):
         write(tmp_path, {**FILES, "models/a.sql": "select 4\n"})
     assert contents(tmp_path) == before
 
