@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
-from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -37,6 +36,7 @@ from pipelines.shop_settings import (
     variable,
 )
 from pipelines.target_settings import TargetSetting, check_schemas, names_of_targets, read_targets
+from pipelines.time_zones import is_time_zone
 
 PROJECT = Path(__file__).resolve().parent.parent
 MAKE_A_KEY = (
@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     report: bool = True
     """Whether a sync writes the report page beside the warehouse."""
     sync_cron: str = "0 3 * * *"
+    models: Literal["all", "none"] = "all"
+    """Whether a sync builds the models; "none" if another engine does, from the raw tables in a target."""
     rate_limit: float = Field(15, ge=0.001, allow_inf_nan=False)
     """Requests per second, for all lists together."""
     lookback_days: int = Field(30, ge=0, le=36_500)
@@ -210,8 +212,7 @@ class Settings(BaseSettings):
     @field_validator("timezone")
     @classmethod
     def _check_timezone(cls, name: str) -> str:
-        # To list all zones takes longer than a query.
-        if name != "UTC" and name not in _time_zones():
+        if not is_time_zone(name):
             raise ValueError(f"'{name}' is not an IANA time zone such as Europe/Berlin or America/New_York")
         return name
 
@@ -356,11 +357,6 @@ class Settings(BaseSettings):
                 for name in names_of_targets(each.publish)
                 if name not in self._targets and not any(name.upper() in problem for problem in invalid)
             ]
-
-
-@cache
-def _time_zones() -> set[str]:
-    return available_timezones() - {"localtime"}
 
 
 def _without_sources(kind: type[_S], values: dict[str, Any]) -> _S:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
-
-import duckdb
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 _BEFORE, _AFTER = timedelta(days=3 * 366), timedelta(days=2 * 366)
 """The years around now that are compared: those of most data, and of the next rules that are known."""
@@ -22,6 +21,9 @@ def first_difference(timezone: str, now: datetime) -> tuple[datetime, datetime, 
         the first moment, in UTC, at which they differ, and the local times that Python and DuckDB give for it, without
         a time zone; None if they agree.
     """
+    # Imported here, since the settings, which every command reads, only ask for names.
+    import duckdb
+
     start = (now - _BEFORE).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     zone = ZoneInfo(timezone)
     with duckdb.connect() as connection:
@@ -36,3 +38,14 @@ def first_difference(timezone: str, now: datetime) -> tuple[datetime, datetime, 
         if ours != local:
             return moment, ours, local
     return None
+
+
+@cache
+def _names() -> set[str]:
+    return available_timezones() - {"localtime"}
+
+
+def is_time_zone(name: str) -> bool:
+    """Return whether a text is the name of an IANA time zone."""
+    # To list all zones takes longer than a query.
+    return name == "UTC" or name in _names()

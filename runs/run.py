@@ -63,6 +63,9 @@ def run(plan: Plan, project: Project, shop: Shop) -> Iterator[Event]:
     Raises:
         RivoError: nothing could be done at all; readers and the next run see the state before.
     """
+    if shop.settings.models == "none":
+        project = replace(project, nodes={}, singular_tests=(), actions={})
+        plan = replace(plan, models=[])
     if plan.targets and not (plan.lists or plan.models or plan.publish):
         yield from _publish_alone(plan, project, shop)
         return
@@ -137,11 +140,13 @@ def _build(
     work: Build, plan: Plan, project: Project, observed_at: datetime | None
 ) -> Generator[Event, None, _Built]:
     """Build and test the models of the plan; what fails keeps its last good version."""
-    if not plan.models:
+    if not plan.models and project.nodes:
         return _Built()
     problems: list[str] = []
     findings: tuple[str, ...] = ()
-    yield Step("models")
+    if project.nodes:
+        yield Step("models")
+    # Without any model in the project, those that an earlier run built are dropped.
     rebuild = plan.models if plan.everything else _not_shown(work.connection, plan, project)
     for node in build(work.connection, project, plan.models, as_of=observed_at, rebuild=rebuild):
         if node.status in ("error", "failed"):
