@@ -8,7 +8,7 @@ RUN := .venv/bin
 export DO_NOT_TRACK := 1
 export RUNTIME__DLTHUB_TELEMETRY := false
 
-.PHONY: help install sync dev test test-ui test-postgres test-targets test-export torture docs check format sources snapshot bench audit
+.PHONY: help install sync dev test test-ui test-postgres test-targets test-export targets-environment torture docs check format sources snapshot bench audit
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -33,8 +33,8 @@ sync: install ## one daily sync: all lists, models, checks, publish
 dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 	@$(RUN)/rivo dev
 
-# Three workers on two cores, since many tests wait for kills and retries.
-SUITE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+# Four workers on two cores, since many tests wait for kills and retries.
+SUITE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # Compiled modules are kept even where the environment says otherwise: to compile Dagster, dlt and the tests again
 # costs each process about 20 seconds.
 test test-ui test-postgres test-targets test-export: export PYTHONDONTWRITEBYTECODE :=
@@ -53,22 +53,24 @@ test-postgres: install ## the tests of Dagster's storage in Postgres; they need 
 	@$(UV) run --frozen --quiet --extra postgres python -m pytest tests/postgres
 
 # An environment of its own, because DuckDB's extensions as packages are for one release of DuckDB.
-test-targets: install ## the tests of targets: Postgres, lakes, S3, dlt; they need the server programs of Postgres
-	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --group targets
-	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
-	@.venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile tests/targets
+TEST_TARGETS := .venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile
 
-# dbt and Spark want an environment of their own, with pins of their own; the stamp keeps uv from being asked again.
+targets-environment: install
+	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --extra postgres --group targets
+	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
+
+# dbt and Spark have pins of their own. The stamp keeps uv from being asked again.
 .venv-dbt/.installed: tests/targets/export/requirements.txt | $(filter .uv/bin/uv,$(UV))
 	@echo "Installing dbt and Spark into .venv-dbt/ ..."
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-dbt
 	@$(UV) pip install --quiet --python .venv-dbt/bin/python --requirement tests/targets/export/requirements.txt
 	@touch $@
 
-test-export: install .venv-dbt/.installed ## the exported dbt project on DuckDB, PostgreSQL and Spark (needs Java; REWRITE=1 writes docs/engines.md)
-	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --group targets
-	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
-	@.venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile tests/targets/export
+test-targets: targets-environment .venv-dbt/.installed ## the tests of targets and of test-export; they need Java and the server programs of Postgres
+	@$(TEST_TARGETS) tests/targets
+
+test-export: targets-environment .venv-dbt/.installed ## the exported dbt project on DuckDB, PostgreSQL, Spark (FULL=1: its tests on Spark too; REWRITE=1 writes docs/engines.md)
+	@$(TEST_TARGETS) tests/targets/export
 
 torture: install ## kills, faults, readers, full disks, wrong clocks, for minutes (SEED=7, KILLS=100, KINDS="kill disk")
 	@$(RUN)/python -m tests.torture --seed $(or $(SEED),7) --kills $(or $(KILLS),100) $(KINDS)

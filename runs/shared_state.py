@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pipelines.durations import in_words
 from pipelines.errors import RivoError
 from pipelines.warehouse import Warehouse
 

@@ -43,8 +43,9 @@ html_use_index = False
 smartquotes = False
 
 SECTIONS = {
-    "Use": ("queries", "metrics", "cli", "actions", "dagster", "webhooks", "shopify-orders"),
-    "Run": ("deploying", "targets", "engines", "shops", "privacy", "guarantees"),
+    "Use": ("queries", "reading", "metrics", "cli", "actions", "dagster", "webhooks", "shopify-orders"),
+    "Run": ("deploying", "shops", "privacy", "guarantees"),
+    "Beyond one machine": ("targets", "targets-parquet", "targets-dlt", "engines", "scaling"),
     "Project": ("../CONTRIBUTING", "../DECISIONS", "../CHANGELOG"),
 }
 """The navigation: documents of docs/, and of the root folder, by section."""

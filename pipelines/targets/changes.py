@@ -31,6 +31,8 @@ STATE_COLUMNS = {
     "key_hash": "Differs if the keys of the rows differ.",
 }
 """Columns of a bucket as a target keeps it, all of them BIGINT."""
+LARGE_ROWS = 1_000_000
+"""Databases and lakes get only the changed rows of tables with more rows than this."""
 NOT_COMPARED = {RAW: frozenset({"_last_seen_at"}), "staging": frozenset({"last_seen_at"})}
 """Columns by schema that do not make a row a changed one."""
 _SCHEMA = "changes"

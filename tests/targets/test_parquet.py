@@ -66,7 +66,7 @@ def test_examples_of_the_documentation_read_the_files(tmp_path: Path) -> None:
     text = text.replace("s3://bucket/loyalty", place.place).replace("rpt_tier_migration", "rpt_day")
     [sql] = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     [python] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    python = python.replace("marts.dim_vip_tier", "marts.dim_member").partition("members = spark")[0]
+    python = python.replace("marts.dim_tier", "marts.dim_member").partition("members = spark")[0]
     with duckdb.connect() as connection:
         assert connection.execute(sql).fetchall() == [(1, "report of day 1")]
     names: dict[str, Any] = {"pandas": pandas}
