@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pipelines.durations import in_words
 from pipelines.errors import RivoError
 from pipelines.warehouse import Warehouse
 
@@ -38,9 +39,6 @@ class SharedState:
             return self.problem
         if self.written_at is None:
             return f"{self.url}: none yet; the next run that writes uploads this machine's files"
-        # Imported here: it brings the HTTP library, which most calls of `rivo status` do without.
-        from pipelines.rivo.doctor import in_words
-
         age = in_words(max((now - self.written_at).total_seconds(), 0))
         here = "this machine has it" if self.is_here else "this machine has an older one or none"
         return f"{self.url}: written {age} ago by {self.machine}; {here}"
