@@ -14,7 +14,7 @@ _PYTHON = "written in Python with pandas DataFrames, which dbt does not run on t
 
 @dataclass(frozen=True)
 class Choice:
-    """What is exported for one engine."""
+    """The models that are exported for one engine, and those that are left out."""
 
     project: Project
     dialect: str

@@ -26,7 +26,7 @@ class Engine:
     comments: bool = True
     """Whether dbt stores the descriptions of tables and columns."""
     note: str = ""
-    """What a user has to know before the first run."""
+    """Notes for a user before the first run."""
 
 
 def _env(name: str, default: str | None = None) -> str:

@@ -17,7 +17,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class Written:
-    """What an export did to a folder."""
+    """The changes that an export made in a folder."""
 
     files: int
     """Files that the folder now has from the export."""

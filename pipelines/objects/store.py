@@ -1,4 +1,4 @@
-"""What can be done with the objects under a prefix, wherever they are."""
+"""The operations on objects under a prefix, wherever they are."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def bucket_column(table: Table) -> Column | None:
 def find_changes(content: Content, table: Table, known: pa.Table | None) -> Changes | None:
     """Compare a table with the buckets that a target knows of it.
 
-    Reads the table once, and changed buckets once more.
+    Reads the table once, and its changed buckets a second time.
 
     Args:
         content: what is to be published.

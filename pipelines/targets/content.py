@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Content:
-    """What is published: the tables, and the connection to read them with."""
+    """The tables to publish, and the connection to read them with."""
 
     connection: duckdb.DuckDBPyConnection
     tables: tuple[Table, ...]

@@ -34,7 +34,7 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class Marker:
-    """What a destination says about the tables that it has."""
+    """The mark of a destination: the tables that it has."""
 
     marks: tuple[Mark, ...] = ()
     columns: Mapping[str, str] | None = None

@@ -107,7 +107,7 @@ class _Publisher:
         try:
             self.objects.write(POINTER, pointer.encoded(), version)
         except PointerMoved:
-            # What cannot be deleted now is deleted by a later publication.
+            # A later publication deletes them if they cannot be deleted now.
             with suppress(ObjectsError):
                 self.objects.delete(self.new)
             raise TargetError(

@@ -135,7 +135,7 @@ class State:
             try:
                 base, pointer, present = self._push(published, files, small, uploaded, purge=purge)
             except (PointerMoved, StateMoved) as error:
-                # What cannot be deleted now is deleted by a later push.
+                # A later push deletes them if they cannot be deleted now.
                 with suppress(ObjectsError):
                     self.objects.delete(part.key for part in uploaded.values())
                 raise (error if isinstance(error, StateMoved) else self._moved()) from None

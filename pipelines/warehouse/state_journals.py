@@ -30,7 +30,7 @@ def overwrite_journal(source: Path, target: Path) -> None:
 def merge_deliveries(source: Path, target: Path) -> None:
     """Add the deliveries and erased people of a journal to another, which a receiver may be writing into.
 
-    What has arrived on this machine was confirmed to Rivo, so it stays.
+    Deliveries that have arrived on this machine were confirmed to Rivo, so they stay.
 
     Raises:
         WarehouseError: a file is damaged or in use.

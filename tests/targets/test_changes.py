@@ -1,4 +1,4 @@
-"""What a target gets of a table that it has: every change, and little more. A copy kept by plain SQL is the judge."""
+"""Changed rows of a table that a target has: every change, and little more. A copy kept by plain SQL is the judge."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def test_failure_leaves_mark_and_next_publication_repairs(
         assert "the network is gone" in failed.problem
         if not first:
             assert far.marks() == before
-            # What the failed publication had sent and the warehouse no longer has must go as well.
+            # Rows that the failed publication had sent and the warehouse no longer has must go as well.
             shop.next_day()
             shop.do(
                 "delete from marts.ledger where id = 1; update marts.ledger set email = 'kept' where id < 800"

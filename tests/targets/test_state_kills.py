@@ -64,7 +64,7 @@ def test_machine_that_was_killed_goes_on_by_itself(tmp_path: Path, s3: S3) -> No
             children.append(Child(_run, a, environment=s3.environment))
             code = children[0].end()
         a.run()
-        # What the killed run had finished here or pushed is not lost, and nothing is there twice.
+        # Nothing that the killed run had finished here or pushed is lost, and nothing is there twice.
         assert a.numbers in (
             list(range(1, len(before) + 2)),
             list(range(1, len(before) + 3)),

@@ -147,7 +147,7 @@ def transpile(sql: str, dialect: str, tables: Tables, reference: Reference) -> s
 
 
 def _sql(tree: exp.Expr, dialect: str, **options: Any) -> str:
-    # What sqlglot warns of is the order of nulls in windows and aggregates whose keys are never null.
+    # Its warnings are about the order of nulls in windows and aggregates whose keys are never null.
     return tree.sql(dialect, unsupported_level=ErrorLevel.IGNORE, **options)
 
 

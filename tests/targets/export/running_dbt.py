@@ -19,7 +19,7 @@ _OPTIONS = ("--quiet", "--no-use-colors", "--log-level-file", "none")
 
 @dataclass(frozen=True)
 class Built:
-    """What `dbt build` did."""
+    """The result of `dbt build`."""
 
     models: int
     passed: int

@@ -42,7 +42,7 @@ update rivo_raw.points_redemptions
     set reward = '{"name": "A \\"quoted\\" one", "reward_value": "7.50001", "points_amount": "1e3"}'
     where id % 6 = 0;
 """
-"""What Rivo may send and simulations do not: dates without a day, ids that are texts, numbers in other forms."""
+"""Values that Rivo may send and simulations do not: dates without a day, ids that are texts, numbers in other forms."""
 
 
 def shop_file(factory: pytest.TempPathFactory) -> Path:

@@ -19,7 +19,7 @@ DOCUMENT = PROJECT / "docs" / "engines.md"
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found on one engine."""
+    """The findings on one engine."""
 
     engine: str
     """Name and version."""
