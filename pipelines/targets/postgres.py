@@ -47,7 +47,7 @@ BUCKETS = f"{SCHEMA}.buckets"
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     """Publish all tables in one transaction. Tables whose fingerprint is that of the mark are not written.
 
-    With `purge`, the space of deleted rows is freed as well, so that no file of the server has them after its next
+    With `purge`, all tables are compared with the warehouse again, and the space of deleted rows is freed, so that no file of the server has them after its next
     checkpoint.
 
     Raises:
@@ -56,7 +56,7 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
     with _connected(target) as connection:
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
-            database = _Database(connection, content, target)
+            database = _Database(connection, content, target, compares_all=purge)
             publication = database.publish(replace_all=replace_all)
         if purge:
             for name in database.names:
@@ -71,6 +71,8 @@ class _Database:
     connection: psycopg.Connection[Any]
     content: Content
     target: TargetSetting
+    compares_all: bool = False
+    """Whether to write tables, too, whose fingerprint is that of the mark: rows may have been changed by hand."""
     written: int = 0
     rows: int = 0
     """Number of rows that were inserted."""
@@ -104,7 +106,8 @@ class _Database:
             grants += [grant for label, table in named if label in views for grant in self._grants(table)]
             self._drop(views, present)
         for label, table in named:
-            if known.get(label) == table.fingerprint and label in present:
+            is_same = known.get(label) == table.fingerprint and label in present
+            if is_same and not (self.compares_all and table.view is None):
                 continue
             grants += self._write(table, present.get(label))
             self.written += 1
@@ -225,7 +228,7 @@ class _Database:
         # Taken in any case: hashes of an earlier version would be wrong after this one is written.
         known = self._take_buckets(self._label(table))
         if table.rows > LARGE_ROWS and (
-            changes := find_changes(self.content, table, None if is_new else known)
+            changes := find_changes(self.content, table, None if is_new or self.compares_all else known)
         ):
             self._write_changes(table, changes)
             return

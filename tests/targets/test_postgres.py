@@ -331,3 +331,12 @@ def test_table_that_was_small_for_a_day_is_right_when_it_is_large_again(
             connection.execute(f"update marts.dim_member set balance = {balance} where customer_id < 9")
         assert to_postgres(warehouse, database).problem == ""
         assert comparable(database.rows(columns)) == comparable(in_file(warehouse, columns))
+
+
+def test_purge_repairs_rows_that_were_changed_by_hand(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    to_postgres(warehouse, database)
+    database.do("delete from marts.dim_member where customer_id < 20; update reports.rpt_day set title = 'x'")
+    assert to_postgres(warehouse, database, purge=True).problem == ""
+    assert database.rows("select count(*), min(customer_id) from marts.dim_member") == [(300, 1)]
+    assert database.rows("select title from reports.rpt_day") == [("report of day 0",)]
