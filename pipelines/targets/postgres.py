@@ -47,8 +47,8 @@ BUCKETS = f"{SCHEMA}.buckets"
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     """Publish all tables in one transaction. Tables whose fingerprint is that of the mark are not written.
 
-    With `purge`, all tables are compared with the warehouse again, and the space of deleted rows is freed, so that no file of the server has them after its next
-    checkpoint.
+    With `purge`, all tables are compared with the warehouse again, and the space of deleted rows is freed, so that no
+    file of the server has them after its next checkpoint.
 
     Raises:
         TargetError: the server cannot be reached, or refuses, or holds something that must not be replaced.
