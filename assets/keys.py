@@ -16,7 +16,7 @@ PUBLISHED = dg.AssetKey(["published", "warehouse"])
 
 def target_key(name: str) -> dg.AssetKey:
     """Return the key of the copy of the warehouse in a target of RIVO_PUBLISH."""
-    return dg.AssetKey(["published", name])
+    return dg.AssetKey(["targets", name])
 
 
 def raw_key(table: str) -> dg.AssetKey:

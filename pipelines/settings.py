@@ -352,6 +352,8 @@ class Settings(BaseSettings):
         problems += invalid
         for each in (self, *self._by_shop.values()):
             each._targets = self._targets
+            if each is not self and each.publish == self.publish:
+                continue
             problems += [
                 f"{each.variable('publish')}: there is no target {name}. Set RIVO_TARGET_{name.upper()} to its URL"
                 for name in names_of_targets(each.publish)

@@ -5,13 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import SecretStr
 
 PREFIX = "RIVO_TARGET_"
 PASSWORD = "_PASSWORD"  # noqa: S105, the end of a name
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_DLT = re.compile(r"dlt:[a-z][a-z0-9_]*(\?[a-z_]+=[A-Za-z0-9_]+(&[a-z_]+=[A-Za-z0-9_]+)*)?")
+_SECRETS = frozenset(
+    {
+        "password",
+        "passwd",
+        "pwd",
+        "sslpassword",
+        "token",
+        "motherduck_token",
+        "secret",
+        "key",
+        "access_key",
+        "secret_key",
+    }
+)
+"""Options of a URL that are secrets."""
+_NOT_DATABASES = frozenset({"memory", "temp", "system", "main", "published"})
+"""Names that mean another database in DuckDB or in ours."""
 _KINDS = (
     ("ducklake:", "ducklake"),
     ("postgresql://", "postgres"),
@@ -65,6 +83,8 @@ def names_of_targets(text: str) -> tuple[str, ...]:
         ValueError: a name cannot be one, or is there twice.
     """
     names = tuple(filter(None, (name.strip().lower() for name in text.split(","))))
+    if text.strip() and not names:
+        raise ValueError("names no target")
     for name in names:
         if not _NAME.fullmatch(name):
             raise ValueError(
@@ -102,6 +122,9 @@ def read_targets(variables: Mapping[str, str]) -> tuple[dict[str, TargetSetting]
         name = variable.removeprefix(PREFIX).lower()
         if not variable.startswith(PREFIX) or not name:
             continue
+        if name == "password":
+            problems.append(f"{variable} names no target. Write {PREFIX}<NAME>{PASSWORD}")
+            continue
         if variable.endswith(PASSWORD):
             passwords[name.removesuffix(PASSWORD.lower())] = value
         elif not _NAME.fullmatch(name):
@@ -128,30 +151,49 @@ def _problem(url: str) -> str | None:
     """Return why a URL cannot be that of a target, without showing it: it may have a password in it."""
     if not any(url.startswith(begin) for begin, _ in _KINDS):
         return f"the value is none of the supported kinds. Examples: {EXAMPLES}"
-    inner = url.removeprefix("ducklake:")
+    if url.startswith("dlt:"):
+        return (
+            None if _DLT.fullmatch(url) else "write dlt: and the name of a destination, such as dlt:snowflake"
+        )
     try:
-        parts = urlsplit(inner)
-        port = parts.port
+        parts = urlsplit(url.removeprefix("ducklake:"))
+        options = parse_qs(parts.query, keep_blank_values=True)
+        _ = parts.port
     except ValueError:
         return f"the value is not a valid URL. Examples: {EXAMPLES}"
-    del port
-    options = {name.lower() for name in parse_qs(parts.query, keep_blank_values=True)}
-    secrets = {name for name in options if re.search(r"pass|secret|token|key", name)}
+    secrets = _SECRETS & {option.lower() for option in options}
     if parts.password or secrets or (parts.scheme in ("s3", "file") and parts.username):
         return (
             "the URL must not contain a password, token or key. Give it in the variable of the same name with "
             f"{PASSWORD} at its end; S3 keys come from the usual AWS variables"
         )
     if url.startswith("ducklake:"):
-        if parts.scheme not in ("postgresql", "postgres") or "data" not in options:
-            return (
-                "a lake has a Postgres catalogue and a folder for its data: "
-                "ducklake:postgresql://user@host/db?data=s3://bucket/path or ...?data=/folder"
-            )
-    elif parts.query and parts.scheme in ("s3", "file", "md"):
+        return _problem_of_lake(parts, options)
+    if parts.query and parts.scheme in ("s3", "file", "md"):
         return "the URL must not have a question mark"
     if parts.scheme in ("postgresql", "postgres") and not parts.path.strip("/"):
         return "the URL names no database. Write postgresql://user@host/db"
     if parts.scheme == "s3" and not parts.netloc:
         return "the URL names no bucket. Write s3://bucket/prefix"
+    if parts.scheme == "md" and (
+        not _NAME.fullmatch(parts.path.lower()) or parts.path.lower() in _NOT_DATABASES
+    ):
+        return "write md: and the name of a database, in letters, digits and underscores, such as md:loyalty"
+    return None
+
+
+def _problem_of_lake(parts: SplitResult, options: Mapping[str, list[str]]) -> str | None:
+    places = options.get("data", [])
+    if parts.scheme not in ("postgresql", "postgres") or len(places) != 1 or not parts.path.strip("/"):
+        return (
+            "a lake has a Postgres catalogue and a folder for its data: "
+            "ducklake:postgresql://user@host/db?data=s3://bucket/path or ...?data=/folder"
+        )
+    if not re.match(r"s3://[^/]|file:///|/", places[0]):
+        return "the lake's data must be s3://bucket/path, file:///folder or an absolute path"
+    if unknown := sorted(options.keys() - {"data"}):
+        return (
+            f"a lake's URL has no option {unknown[0]}. For options of the connection set libpq's variables, such as "
+            "PGSSLMODE=verify-full"
+        )
     return None

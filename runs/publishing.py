@@ -43,6 +43,7 @@ def publish_to(
     yield from publish(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge
     )
+    shop.warehouse.push_target_states()
 
 
 def purge_later(shop: Shop) -> None:
@@ -66,7 +67,10 @@ def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
     """
     names = known_targets(shop)
     targets = [shop.settings.targets[name] for name in names if name in shop.settings.targets]
-    yield from publish_to(shop, project, targets, purge=True)
+    if targets:
+        yield from publish_to(shop, project, targets, purge=True)
+    else:
+        shop.warehouse.delete_target_scratch()
     for name in names:
         if name not in shop.settings.targets:
             yield Publication(

@@ -56,14 +56,14 @@ def forget(signalled: Signalled, customer: str | None, key_lost: bool, choice: S
 
     def of_shop(settings: Settings) -> int:
         try:
-            code = _forget(settings, signalled, customer)
+            is_published, code = _forget(settings, signalled, customer)
         except (UnknownPerson, NoWarehouse) as error:
             if len(shops) == 1:
                 raise
             unknown.append(settings.shop)
             click.echo(str(error))
             return exits.DONE
-        if code == exits.DONE:
+        if is_published:
             published.append(settings.shop)
         return code
 
@@ -104,7 +104,8 @@ def _forget_in_union(how: str | None) -> None:
         click.echo(f"\n{written} was written again{how}.")
 
 
-def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> int:
+def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> tuple[bool, int]:
+    """Return whether the shop's file was published without the person, and the exit code."""
     from assets.instance.traces import replace_in_dagster, storages_of
     from cli.commands.rebuild import rebuild
     from dbt_like_sql.runner import load_project
@@ -133,6 +134,8 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
                 f"select identifier, customer_key, key_check from {RAW}._forgotten"
             )
             erase_person(shop.warehouse, person.words, person.id, person.key, erased.fetchall())
+            # Noted before anything is published: a command that is killed must not forget it.
+            purge_later(shop)
             outbox = shop.warehouse.outbox
             erase_from_outbox(outbox, person)
             load_outbox(work.connection, outbox)
@@ -155,9 +158,8 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> i
             f"\nErased people who can no longer be recognised: {count}. They come back with the next sync; then erase "
             f"them again under the new {settings.variable('pii_key')}."
         )
-    if people and not published:
-        purge_later(shop)
-    return exits.DONE if finished is not None and published and not finished.problems else exits.FAILED
+    succeeded = finished is not None and published and not finished.problems
+    return published, exits.DONE if succeeded else exits.FAILED
 
 
 def _report(person: Person, settings: Settings, *, published: bool) -> None:

@@ -22,7 +22,7 @@ Examples:
   rivo publish lake --purge   and delete older versions of the data there
 
 \b
-Every sync publishes to the targets of RIVO_PUBLISH. What each kind of target can do: docs/targets.md."""
+Every sync publishes to the targets of RIVO_PUBLISH. The kinds of targets: docs/targets.md."""
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option(
@@ -36,6 +36,10 @@ def publish(targets: tuple[str, ...], replace: bool, purge: bool, choice: ShopCh
     Sends no request to Rivo. Tables that have not changed are not written again. Each target is published to by itself:
     one that fails keeps what it has.
     """
+    if replace and not targets:
+        raise click.UsageError(
+            "--replace overwrites what a target has, so name the target: rivo publish NAME --replace."
+        )
     names = tuple(name.strip().lower() for name in targets)
 
     def of_shop(settings: Settings) -> int:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -55,6 +55,42 @@ def open_bucket(bucket: str, prefix: str, setting: str) -> Bucket:
         return Bucket(_client(tuple(sorted(_variables(os.environ).items()))), bucket, joined(prefix))
     except (BotoCoreError, ValueError) as error:
         raise SettingsError(f"{setting}: {sentence(error, bucket)}") from None
+
+
+@dataclass(frozen=True)
+class S3Access:
+    """Keys, region and endpoint, for a program that does not use boto3."""
+
+    key_id: str
+    secret: str = field(repr=False)
+    token: str | None = field(repr=False)
+    region: str
+    endpoint: str
+
+
+def s3_access(setting: str) -> S3Access:
+    """Return the keys that boto3 finds.
+
+    Raises:
+        SettingsError: boto3 is not installed, AWS settings are invalid, or there are no keys.
+    """
+    client = open_bucket("", "", setting).client
+    from boto3.session import Session
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        found = Session().get_credentials()
+        keys = found.get_frozen_credentials() if found else None
+    except (BotoCoreError, ValueError) as error:
+        raise SettingsError(f"{setting}: {sentence(error, '')}") from None
+    if keys is None:
+        raise SettingsError(
+            f"{setting}: there are no S3 keys. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role, "
+            "as for other AWS programs."
+        )
+    return S3Access(
+        keys.access_key, keys.secret_key, keys.token, client.meta.region_name, client.meta.endpoint_url
+    )
 
 
 @lru_cache(maxsize=2)

@@ -21,6 +21,7 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
+    former_names,
     marks_of,
     refuse_unmarked,
     without_secret,
@@ -89,14 +90,15 @@ class Attached:
             raise duckdb.TransactionException("the target has another mark than a moment ago")
         check_marks(found, self.content, self.target, replace=replace_all)
         known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
-        present = self._present()
+        former = former_names(found, self.content)
+        present = self._present([*known, *former])
         labels = [f"{self._schema(table.schema)}.{table.name}" for table in self.content.tables]
         if foreign := sorted(set(labels) & present.keys() - known.keys()):
             raise TargetError(
                 f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
                 "Rename it, or choose another place."
             )
-        for label in sorted(known.keys() & present.keys() - set(labels)):
+        for label in sorted(({*known, *former} & present.keys()) - set(labels)):
             self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
             self.touched.append(label)
         for label, table in zip(labels, self.content.tables, strict=True):
@@ -153,9 +155,12 @@ class Attached:
             f"and schema_name in ({among}) order by 1, 2"
         )
 
-    def _present(self) -> dict[str, Columns]:
-        """Return the columns of the tables in our schemas by label; those of a view are an empty list."""
-        schemas = sorted({self._schema(table.schema) for table in self.content.tables})
+    def _present(self, earlier: Iterable[str] = ()) -> dict[str, Columns]:
+        """Return the columns of the tables in our schemas, earlier ones too, by label; none of a view."""
+        schemas = sorted(
+            {self._schema(table.schema) for table in self.content.tables}
+            | {label.partition(".")[0] for label in earlier}
+        )
         found: dict[str, Columns] = {f"{schema}.{name}": [] for schema, name, _ in self._relations(schemas)}
         tables = {f"{schema}.{name}" for schema, name, is_table in self._relations(schemas) if is_table}
         for schema, name, column, kind in self._execute(
@@ -214,7 +219,10 @@ class Attached:
 
     def _write_marks(self, marks: Iterable[Mark]) -> None:
         name = self._quoted(f"{SCHEMA}.{TABLE}")
-        self._execute(f"delete from {name} where shop = ?", [self.content.shop])
+        self._execute(
+            f"delete from {name} where shop = ? or warehouse_id = ?",
+            [self.content.shop, self.content.warehouse_id],
+        )
         # One statement, because a lake writes a file for each.
         row = f"({', '.join('?' * len(COLUMNS))})"
         values = [value for mark in marks for value in mark.values]

@@ -79,6 +79,7 @@ class Content:
     shop: str
     """Name of the shop in RIVO_SHOPS; empty without it."""
     warehouse_id: str
+    warehouse: Warehouse
 
     def schema_name(self, schema: str) -> str:
         """Return the name of a schema in a database that several shops share: `marts`, or `de_marts` for a shop."""
@@ -89,6 +90,17 @@ class Content:
         names = {table.relation: name_of(table) for table in self.tables}
         pattern = "|".join(rf"\b{re.escape(name)}\b" for name in names)
         return re.sub(pattern, lambda match: names[match[0]], view.view or "")
+
+
+def json_text(column: Column) -> str:
+    """Return SQL: a value of JSON, or a list or struct as JSON, in a text without U+0000.
+
+    Few databases can store U+0000; U+FFFD stands for it. A text of JSON has no control characters, so U+0001 can keep
+    the place of escaped backslashes meanwhile: after one, `u0000` is only letters.
+    """
+    name = quoted(column.name)
+    text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
+    return rf"replace(replace(replace({text}, '\\', chr(1)), '\u0000', '\ufffd'), chr(1), '\\')"
 
 
 @contextmanager
@@ -125,7 +137,9 @@ def opened(
                 f"{warehouse} was published by an older release, or before any complete read, so no target can "
                 f"recognise it. Run `{command()} sync` once; it publishes to the targets too."
             )
-        yield Content(connection, tables, observed_at.astimezone(UTC), published_at, shop, str(warehouse_id))
+        yield Content(
+            connection, tables, observed_at.astimezone(UTC), published_at, shop, str(warehouse_id), warehouse
+        )
 
 
 def _raw_keys() -> dict[str, tuple[str, ...]]:

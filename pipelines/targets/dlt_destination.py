@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.sql import quoted
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
-from pipelines.targets.content import Column, Content, Table
+from pipelines.targets.content import Column, Content, Table, json_text
 from pipelines.targets.dlt_far_end import FarEnd, Load, opened_far_end
 from pipelines.targets.dlt_meta import Marker, MetaFiles, MetaTables, columns_of, dirty, placeholder
 from pipelines.targets.marks import TargetError, check_marks, marks_of, refuse_unmarked
@@ -318,9 +318,7 @@ def _value(column: Column, far: FarEnd) -> str:
     """SQL: a value of a type that every destination has. Most cannot store U+0000; U+FFFD stands for it."""
     name = quoted(column.name)
     if _is_json(column):
-        text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
-        # Only after an even number of backslashes does \\u0000 stand for the character.
-        return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
+        return json_text(column)
     if column.type in ("VARCHAR", "UUID", "INTERVAL"):
         return f"replace({name}::varchar, chr(0), chr(65533))"
     if column.type in _FLOATS and far.needs_text:

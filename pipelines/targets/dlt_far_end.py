@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from pipelines.errors import command
-from pipelines.sql import scalar
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.content import SOURCE, Content
+from pipelines.targets.content import Content
 from pipelines.targets.marks import TargetError
 
 if TYPE_CHECKING:
@@ -236,7 +235,9 @@ def opened_far_end(content: Content, target: TargetSetting) -> Iterator[FarEnd]:
             from dlt.common.destination import Destination
 
             destination = Destination.from_reference(kind, destination_name=name)
-            yield FarEnd(target, kind, table_format, destination, _folder(content, target))
+            yield FarEnd(
+                target, kind, table_format, destination, content.warehouse.target_scratch(target.name)
+            )
         except TargetError:
             raise
         except Exception as error:
@@ -259,12 +260,6 @@ def _parse(target: TargetSetting) -> tuple[str, str | None, str | None]:
             "dlt:filesystem?table_format=delta. Nothing was published."
         )
     return kind, table_format, options.get("name")
-
-
-def _folder(content: Content, target: TargetSetting) -> Path:
-    path = scalar(content.connection, f"select path from duckdb_databases() where database_name = '{SOURCE}'")
-    warehouse = Path(str(path))
-    return warehouse.with_name(f".{warehouse.stem}.dlt-{target.name}")
 
 
 @contextmanager
@@ -300,8 +295,8 @@ def _plain(error: BaseException, target: TargetSetting, secrets: Sequence[str]) 
             extra = _EXTRA_OF.get(table_format or "", kind)
             return TargetError(
                 f"{target.variable}: packages for {table_format or kind} are not installed. Nothing was published. "
-                f"Install dlt's extra {extra}: `make install EXTRAS={extra}`, or `pip install 'dlt[{extra}]'` "
-                f"where rivo-warehouse was installed by pip. {again}"
+                f"Install dlt's extra {extra} beside them: `uv pip install 'dlt[{extra}]'`; for snowflake, bigquery, "
+                f"databricks, deltalake and pyiceberg also `make install EXTRAS={extra}`. {again}"
             )
         if isinstance(cause, ConfigFieldMissingException):
             section = f"DESTINATION__{name or kind}".upper()

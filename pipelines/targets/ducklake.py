@@ -11,12 +11,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import duckdb
 
+from pipelines.errors import SettingsError, command
 from pipelines.sql import exists, literal, quoted, scalar
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.attached import Attached, overtaken, roll_back
@@ -62,8 +64,29 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
         except BaseException as error:
             roll_back(connection)
             raise overtaken(target, error) or error from None
+        return _maintained(connection, target, publication, purge=purge)
+
+
+def _maintained(
+    connection: duckdb.DuckDBPyConnection, target: TargetSetting, publication: Publication, *, purge: bool
+) -> Publication:
+    """Do the maintenance after a publication; return it, with a note if the maintenance failed.
+
+    Raises:
+        TargetError: older versions could not be deleted, and were to be.
+    """
+    try:
         _maintain(connection, purge=purge)
-        return publication
+    except (duckdb.Error, OSError) as error:
+        reason = without_secret(error, target)
+        if not purge:
+            note = f"The lake's maintenance failed and is due again at the next publication: {reason}."
+            return replace(publication, notes=(*publication.notes, note))
+        raise TargetError(
+            f"{target.variable} has been published to, but older versions could not be deleted ({reason}), so the lake "
+            f"may still hold an erased person. Run `{command()} publish {target.name} --purge`."
+        ) from None
+    return publication
 
 
 def _maintain(connection: duckdb.DuckDBPyConnection, *, purge: bool) -> None:
@@ -102,15 +125,16 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
     """
     connection = content.connection
     url = urlsplit(target.url.removeprefix("ducklake:"))
-    data = parse_qs(url.query)["data"][0].rstrip("/")
+    data = parse_qs(url.query)["data"][0]
     schema = f"rivo_{content.shop}" if content.shop else "rivo"
-    place = f"{data}/{content.shop}" if content.shop else data
+    # A folder of its own, so that no lake's orphans can be the files of another one.
+    place = f"{data.rstrip('/')}/{schema}"
     for name in ("postgres_scanner", "ducklake", *(("httpfs",) if data.startswith("s3://") else ())):
         load_extension(connection, name, target)
     if data.startswith("s3://"):
         connection.execute(_s3_secret(target))
     else:
-        place = str(Path(place.removeprefix("file://")).absolute())
+        place = place.removeprefix("file://")
     try:
         connection.execute(_postgres_secret(target))
         connection.execute(f"attach '' as {_CATALOGUE} (type postgres, secret rivo_catalogue, read_only)")
@@ -118,7 +142,7 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
         raise TargetError(
             f"{target.variable}: the lake's catalogue at {url.hostname or 'localhost'} cannot be used "
             f"({without_secret(error, target)}). The lake keeps what it has. Check that the server runs, and "
-            f"{target.password_variable}; then run `rivo publish {target.name}`."
+            f"{target.password_variable}; then run `{command()} publish {target.name}`."
         ) from None
     try:
         is_new = _check_catalogue(connection, target, schema)
@@ -132,7 +156,12 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
         "metadata_parameters map {'TYPE': 'postgres', 'SECRET': 'rivo_catalogue'})"
     )
     if not place.startswith("s3://"):
-        Path(place).mkdir(parents=True, exist_ok=True)
+        try:
+            Path(place).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TargetError(
+                f"{target.variable}: the folder {place} cannot be made ({error.strerror}). The lake keeps what it has."
+            ) from None
     try:
         # Rows in the catalogue would be a second place from which an erased person has to be deleted.
         connection.execute(f"attach 'ducklake:rivo_lake' as {LAKE} (data_inlining_row_limit 0)")
@@ -140,7 +169,7 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
     except duckdb.Error as error:
         raise TargetError(
             f"{target.variable} could not be published to ({without_secret(error, target)}). The lake keeps what it "
-            f"has. Then run `rivo publish {target.name}`."
+            f"has. Then run `{command()} publish {target.name}`."
         ) from None
     finally:
         connection.execute(f"detach database if exists {LAKE}")
@@ -201,27 +230,19 @@ def _postgres_secret(target: TargetSetting) -> str:
 
 def _s3_secret(target: TargetSetting) -> str:
     """Return the statement that gives DuckDB the S3 keys that the usual AWS variables, profiles and roles name."""
+    # Imported here: boto3 is an optional package.
+    from pipelines.objects.s3 import s3_access
+
     try:
-        import boto3
-    except ImportError:
-        raise TargetError(
-            f"{target.variable}: a lake in S3 needs the package boto3. Run `make install EXTRAS=targets`."
-        ) from None
-    session = boto3.Session()
-    found = session.get_credentials()
-    if found is None:
-        raise TargetError(
-            f"{target.variable}: there are no S3 keys. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or "
-            "a role, as for other AWS tools."
-        )
-    keys = found.get_frozen_credentials()
-    endpoint = session.client("s3").meta.endpoint_url
-    address = urlsplit(endpoint)
+        access = s3_access(target.variable)
+    except SettingsError as error:
+        raise TargetError(str(error)) from None
+    address = urlsplit(access.endpoint)
     values = {
-        "key_id": keys.access_key,
-        "secret": keys.secret_key,
-        "session_token": keys.token,
-        "region": session.region_name or "us-east-1",
+        "key_id": access.key_id,
+        "secret": access.secret,
+        "session_token": access.token,
+        "region": access.region,
     }
     given = [f"{name} {literal(value)}" for name, value in values.items() if value]
     if not address.netloc.endswith("amazonaws.com"):

@@ -98,6 +98,15 @@ def check_marks(found: Iterable[Mark], content: Content, target: TargetSetting, 
         )
 
 
+def former_names(found: Iterable[Mark], content: Content) -> list[str]:
+    """Return the tables that the same warehouse has published under another name of its shop, as before an adoption."""
+    return [
+        mark.table
+        for mark in found
+        if mark.warehouse_id == content.warehouse_id and mark.shop != content.shop
+    ]
+
+
 def refuse_unmarked(target: TargetSetting, what: str) -> TargetError:
     """Return the error for a target that holds something and has no mark of ours."""
     return TargetError(

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from pipelines.objects import Objects, ObjectsError, PointerMoved, Stored, open_objects
 from pipelines.settings import PROJECT
-from pipelines.sql import quoted, scalar
+from pipelines.sql import quoted
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.content import SOURCE, Content, Table
+from pipelines.targets.content import Content, Table
 from pipelines.targets.marks import (
     COLUMNS,
     DESCRIPTION,
@@ -226,11 +226,8 @@ class _Publisher:
 @contextmanager
 def _scratch(content: Content, target: TargetSetting) -> Iterator[Path]:
     """Give an empty folder on the disk of the warehouse, which has room for files of the warehouse's size."""
-    file = Path(
-        scalar(content.connection, f"select path from duckdb_databases() where database_name = '{SOURCE}'")
-    )
     # One process at a time publishes a warehouse, so a folder that is there is that of a killed one.
-    folder = file.with_name(f"{file.name}.{target.name}")
+    folder = content.warehouse.target_scratch(target.name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
     try:

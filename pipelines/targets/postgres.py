@@ -7,12 +7,11 @@ such a transaction an empty one.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from pipelines.errors import command
 from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import LARGE_ROWS, STATE_COLUMNS, Changes, find_changes
@@ -25,9 +24,11 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
+    former_names,
     marks_of,
     refuse_unmarked,
 )
+from pipelines.targets.postgres_connection import connected, reason_of
 from pipelines.targets.postgres_values import as_csv, as_shown, postgres_type
 from pipelines.targets.publication import Publication
 
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 _LOCK = 7_230_911_540
 """Key of the advisory lock that a publication holds until it commits."""
-_WAIT_SECONDS = 600
-"""How long a publication waits for another one, or for a session that has locked a table."""
-_CONNECT_SECONDS = 20
 BUCKETS = f"{SCHEMA}.buckets"
 """Table with a hash for each range of ids of the large tables."""
 
@@ -53,15 +51,33 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
     Raises:
         TargetError: the server cannot be reached, or refuses, or holds something that must not be replaced.
     """
-    with _connected(target) as connection:
+    with connected(target) as connection:
         with connection.transaction():
             connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
             database = _Database(connection, content, target, compares_all=purge)
             publication = database.publish(replace_all=replace_all)
         if purge:
-            for name in database.names:
-                connection.execute(f"vacuum (full, analyze) {name}")
+            _free_space(connection, database, target)
         return publication
+
+
+def _free_space(connection: psycopg.Connection[Any], database: _Database, target: TargetSetting) -> None:
+    """Free the space of deleted rows, after the publication.
+
+    Raises:
+        TargetError: a table cannot be locked; the publication itself is there.
+    """
+    import psycopg
+
+    try:
+        for name in database.names:
+            connection.execute(f"vacuum (full, analyze) {name}")
+    except psycopg.Error as error:
+        raise TargetError(
+            f"{target.variable} has been published to, but the space of deleted rows could not be freed "
+            f"({reason_of(error, None)}), so the server's files may still hold an erased person. Close the sessions "
+            f"that use the tables, then run `{command()} publish {target.name} --purge`."
+        ) from None
 
 
 @dataclass
@@ -89,7 +105,8 @@ class _Database:
         found = self._read_marks()
         check_marks(found, self.content, self.target, replace=replace_all)
         known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
-        present = self._present()
+        former = former_names(found, self.content)
+        present = self._present([*known, *former])
         labels = [f"{self.content.schema_name(t.schema)}.{t.name}" for t in self.content.tables]
         named = list(zip(labels, self.content.tables, strict=True))
         grants: list[str] = []
@@ -99,7 +116,7 @@ class _Database:
                 f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
                 "Rename it, or choose another database."
             )
-        self._drop(sorted(known.keys() & present.keys() - set(labels)), present)
+        self._drop(sorted(({*known, *former} & present.keys()) - set(labels)), present)
         if any(self._has_other_columns(t, present.get(label)) for label, t in named if t.view is None):
             # A view keeps the tables that it reads from being dropped.
             views = [label for label, table in named if table.view is not None and label in present]
@@ -128,12 +145,18 @@ class _Database:
         if filled:
             raise refuse_unmarked(self.target, f"the schema {filled[0]} has tables")
         columns = ", ".join(f"{quoted(name)} {postgres_type(kind)}" for name, (kind, _) in COLUMNS.items())
-        self.connection.execute(f"create schema if not exists {SCHEMA}")
+        self._create_schema(SCHEMA)
         self.connection.execute(f"create table {SCHEMA}.{TABLE} ({columns})")
         self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, {name: text for name, (_, text) in COLUMNS.items()})
         buckets = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
         self.connection.execute(f'create table {BUCKETS} ("table" text, {buckets})')
         return []
+
+    def _create_schema(self, name: str) -> None:
+        """Create a schema, if there is none: even `if not exists` needs the right to create schemas."""
+        found = self.connection.execute("select 1 from pg_namespace where nspname = %s", [name])
+        if not found.fetchone():
+            self.connection.execute(f"create schema {quoted(name)}")
 
     def _exists(self, schema: str, name: str) -> bool:
         return (schema, name) in self._tables([schema])
@@ -145,9 +168,12 @@ class _Database:
             [list(schemas)],
         ).fetchall()
 
-    def _present(self) -> dict[str, dict[str, str]]:
-        """Return the columns of the tables and views in our schemas: label -> column -> type."""
-        schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
+    def _present(self, earlier: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the columns of the tables and views in our schemas, earlier ones too: label -> column -> type."""
+        schemas = sorted(
+            {self.content.schema_name(table.schema) for table in self.content.tables}
+            | {label.partition(".")[0] for label in earlier}
+        )
         found: dict[str, dict[str, str]] = {f"{schema}.{name}": {} for schema, name in self._tables(schemas)}
         for schema, name, column, kind in self.connection.execute(
             "select n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
@@ -160,16 +186,18 @@ class _Database:
         return found
 
     def _drop(self, labels: Iterable[str], present: dict[str, dict[str, str]]) -> None:
-        for label in labels:
-            schema, _, name = label.partition(".")
-            kind = self.connection.execute(
-                "select relkind from pg_class where oid = %s::regclass",
-                [f"{quoted(schema)}.{quoted(name)}"],
-            ).fetchone()
-            what = "view" if kind and kind[0] == "v" else "table"
-            self.connection.execute(f"drop {what} {quoted(schema)}.{quoted(name)}")
+        """Drop tables and views: views first, since they keep the tables that they read from being dropped."""
+        kinds = {label: self._kind(label) for label in labels}
+        for label in sorted(kinds, key=lambda each: kinds[each] != "view"):
+            self.connection.execute(f"drop {kinds[label]} {_place(label)}")
             self._take_buckets(label)
             present.pop(label)
+
+    def _kind(self, label: str) -> str:
+        row = self.connection.execute(
+            "select relkind from pg_class where oid = %s::regclass", [_place(label)]
+        ).fetchone()
+        return "view" if row and row[0] == "v" else "table"
 
     def _has_other_columns(self, table: Table, present: dict[str, str] | None) -> bool:
         """Return whether a table has other columns than it should, or another key."""
@@ -189,9 +217,7 @@ class _Database:
 
     def _write(self, table: Table, present: dict[str, str] | None) -> list[str]:
         """Write a table or view; return the statements that grant what was granted on one that was dropped."""
-        self.connection.execute(
-            f"create schema if not exists {quoted(self.content.schema_name(table.schema))}"
-        )
+        self._create_schema(self.content.schema_name(table.schema))
         is_view = table.view is not None
         grants: list[str] = []
         if present is not None and (is_view or self._has_other_columns(table, present)):
@@ -307,7 +333,10 @@ class _Database:
         self.connection.execute("; ".join(statements))
 
     def _write_marks(self, marks: Iterable[Mark]) -> None:
-        self.connection.execute(f"delete from {SCHEMA}.{TABLE} where shop = %s", [self.content.shop])
+        self.connection.execute(
+            f"delete from {SCHEMA}.{TABLE} where shop = %s or warehouse_id = %s",
+            [self.content.shop, self.content.warehouse_id],
+        )
         places = ", ".join(["%s"] * len(COLUMNS))
         with self.connection.cursor() as cursor:
             cursor.executemany(
@@ -322,44 +351,6 @@ def _create(name: str, table: Table) -> str:
     return f"create table {name} ({', '.join(columns)})"
 
 
-@contextmanager
-def _connected(target: TargetSetting) -> Iterator[psycopg.Connection[Any]]:
-    try:
-        import psycopg
-    except ImportError:
-        raise TargetError(
-            f"{target.variable}: publishing to Postgres needs the package psycopg. Run `make install EXTRAS=targets`."
-        ) from None
-    parts = urlsplit(target.url)
-    place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
-    password = target.password.get_secret_value() if target.password else None
-    secret: dict[str, Any] = {"password": password} if password else {}
-    try:
-        with psycopg.connect(
-            target.url,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name="rivo-warehouse",
-            autocommit=True,
-            **secret,
-        ) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute(f"set lock_timeout = '{_WAIT_SECONDS}s'")
-            yield connection
-    except psycopg.OperationalError as error:
-        raise TargetError(
-            f"{target.variable} ({place}) cannot be used: {_line(error, password)}. It keeps what it has. Check that "
-            f"the server runs, and {target.password_variable}; then run `rivo publish {target.name}`."
-        ) from None
-    except psycopg.Error as error:
-        raise TargetError(
-            f"{target.variable} ({place}) refused the publication: {_line(error, password)}. It keeps what it has. "
-            f"Then run `rivo publish {target.name}`."
-        ) from None
-
-
-def _line(error: Exception, password: str | None) -> str:
-    """Return the first line of an error, and the hint of the server, without the password."""
-    diagnosis = getattr(error, "diag", None)
-    hints = [getattr(diagnosis, "message_detail", None), getattr(diagnosis, "message_hint", None)]
-    text = " ".join(filter(None, [str(error).strip().partition("\n")[0], *hints])).rstrip(".")
-    return text.replace(password, "***") if password else text
+def _place(label: str) -> str:
+    schema, _, name = label.partition(".")
+    return f"{quoted(schema)}.{quoted(name)}"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipelines.sql import quoted
-from pipelines.targets.content import Column, Content
+from pipelines.targets.content import Column, Content, json_text
 
 _TYPES = {
     "BIGINT": "bigint",
@@ -73,7 +73,5 @@ def _as_text(column: Column) -> str:
     if kind == "text":
         return f"replace({name}, chr(0), chr(65533))"
     if kind == "jsonb":
-        text = f"{name}::varchar" if column.type == "JSON" else f"to_json({name})::varchar"
-        # Only after an even number of backslashes does \\u0000 stand for the character.
-        return rf"regexp_replace({text}, '(^|[^\\])((?:\\\\)*)\\u0000', '\1\2\\ufffd', 'g')"
+        return json_text(column)
     return f"{name}::varchar"

@@ -75,7 +75,7 @@ def publish(
     """
     if not targets:
         return
-    with _alone(warehouse), opened(warehouse, shop, schemas, keys) as content:
+    with _alone(warehouse), _swept(warehouse), opened(warehouse, shop, schemas, keys) as content:
         for target in targets:
             state = read_states(warehouse).get(target.name, TargetState())
             must_purge = purge or state.must_purge
@@ -93,6 +93,7 @@ def publish(
 def _publish_to(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     started = time.monotonic()
     try:
+        _refuse_empty(content)
         # Each kind has packages of its own, which are slow to import or not installed.
         to_target: _Publish = import_module(_MODULES[target.kind]).publish
         outcome = to_target(content, target, replace_all=replace_all, purge=purge)
@@ -108,13 +109,31 @@ def _publish_to(content: Content, target: TargetSetting, *, replace_all: bool, p
     return Publication(target.name, problem=problem, seconds=time.monotonic() - started)
 
 
+def _refuse_empty(content: Content) -> None:
+    if not content.tables:
+        raise TargetError(
+            "There is nothing to publish: the warehouse has no table in the schemas of RIVO_PUBLISH_SCHEMAS. With "
+            "RIVO_MODELS=none it has rivo_raw and rivo_actions only."
+        )
+
+
 def _note(warehouse: Warehouse, name: str, state: TargetState) -> None:
     write_states(warehouse, {**read_states(warehouse), name: state})
 
 
 @contextmanager
+def _swept(warehouse: Warehouse) -> Iterator[None]:
+    """Delete what killed publications have left; the caller is the only one that publishes."""
+    warehouse.delete_target_scratch()
+    yield
+
+
+@contextmanager
 def _alone(warehouse: Warehouse) -> Iterator[None]:
     """Wait until no other process publishes this warehouse to targets: the last one must publish the newest state."""
+    if not warehouse.exists:
+        # Says that there is none.
+        warehouse.read().close()
     path = warehouse.target_states.with_suffix(".lock")
     try:
         lock = path.open("a")

@@ -20,10 +20,12 @@ Journals, small SQLite files that no sync replaces, are beside it too: `rivo.out
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -294,6 +296,29 @@ class Warehouse:
             RivoError: it cannot be read.
         """
         return self.state.look(self.path) if self.state else (None, False)
+
+    def push_target_states(self) -> None:
+        """Store in the shared state how publications to targets ended, if there is one.
+
+        Raises:
+            RivoError: it cannot be written.
+        """
+        if not self.state:
+            return
+        from pipelines.warehouse.state import TARGETS, StateMoved
+
+        # If another machine has written the state in the meantime, what it knows of the targets is newer.
+        with suppress(StateMoved):
+            self.state.push(self.path, {}, small=(TARGETS,))
+
+    def target_scratch(self, name: str) -> Path:
+        """Return the folder beside the warehouse for files on their way to a target; it need not exist."""
+        return self.path.with_name(f".{self.path.stem}.target-{name}")
+
+    def delete_target_scratch(self) -> None:
+        """Delete what publications that were killed have left beside the warehouse: it may have rows of people."""
+        for folder in self.path.parent.glob(f".{escape(self.path.stem)}.target-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def push_outbox(self) -> None:
         """Store the outbox of actions in the shared state, if there is one and the outbox has changed.

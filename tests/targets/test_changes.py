@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,7 +15,9 @@ import pytest
 
 from pipelines.targets.changes import Changes, find_changes
 from pipelines.targets.content import Column, Content, Table
+from pipelines.warehouse import Warehouse
 
+NOWHERE = Warehouse(Path("nowhere.duckdb"))
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -40,7 +43,7 @@ class Ledger:
         return Table("rivo_raw", "t", tuple(Column(row[0], row[1]) for row in found), None, self.key, rows)
 
     def find(self) -> Changes:
-        content = Content(self.connection, (self.table,), NOW, NOW, "", "w")
+        content = Content(self.connection, (self.table,), NOW, NOW, "", "w", NOWHERE)
         changes = find_changes(content, self.table, self.known)
         assert changes is not None
         return changes
@@ -50,7 +53,7 @@ class Ledger:
         changes = self.find()
         run = self.connection.execute
         run(f"create or replace table sent as {changes.select}")
-        content = Content(self.connection, (), NOW, NOW, "", "w")
+        content = Content(self.connection, (), NOW, NOW, "", "w", NOWHERE)
         column = changes.column.name
         value = f"({column} - date '1970-01-01')" if changes.column.type == "DATE" else column
         if changes.is_whole:
@@ -222,7 +225,9 @@ def test_a_table_without_a_column_to_group_by_is_sent_whole(ledger: Ledger) -> N
     ledger.columns = "name varchar, value double"
     ledger.key = ("name",)
     ledger.make("values ('a', 1)")
-    assert find_changes(Content(ledger.connection, (), NOW, NOW, "", "w"), ledger.table, None) is None
+    assert (
+        find_changes(Content(ledger.connection, (), NOW, NOW, "", "w", NOWHERE), ledger.table, None) is None
+    )
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -105,7 +105,7 @@ def test_files_of_killed_publications_are_deleted(
 ) -> None:
     target = target_of("ducklake", database, tmp_path)
     list(publish(publish_day(tmp_path / "w"), "", [target], SCHEMAS, KEYS))
-    orphan = tmp_path / "lake" / "marts" / "dim_member" / "ducklake-of-a-killed-publication.parquet"
+    orphan = tmp_path / "lake" / "rivo" / "marts" / "dim_member" / "ducklake-of-a-killed-publication.parquet"
     orphan.write_bytes(parquet_files(tmp_path / "lake")[0].read_bytes())
     monkeypatch.setattr(ducklake, "_MAINTENANCE", ducklake.KEEP * 0)
     list(publish(publish_day(tmp_path / "w", 1), "", [target], SCHEMAS, KEYS))

@@ -110,8 +110,8 @@ def test_older_day_and_other_warehouse_are_refused(tmp_path: Path, database: Dat
 
 def test_lake_without_mark_is_refused(tmp_path: Path, database: Database) -> None:
     lake = tmp_path / "lake"
-    lake.mkdir()
-    (lake / "precious.parquet").write_bytes(b"not ours")
+    (lake / "rivo").mkdir(parents=True)
+    (lake / "rivo" / "precious.parquet").write_bytes(b"not ours")
     assert (
         "is not empty, and rivo-warehouse did not write it"
         in to_lake(publish_day(tmp_path / "warehouse"), database, lake).problem
@@ -250,3 +250,25 @@ def test_table_that_was_small_for_a_day_is_right_when_it_is_large_again(
             connection.execute(f"update marts.dim_member set balance = {balance} where customer_id < 9")
         assert to_lake(warehouse, database, tmp_path / "lake").problem == ""
         assert comparable(in_lake(database, columns)) == comparable(in_file(warehouse, columns))
+
+
+def test_lakes_in_one_folder_delete_no_files_of_each_other(tmp_path: Path, database: Database) -> None:
+    of_de = publish_day(tmp_path / "de", 1, warehouse_id="de")
+    [done] = publish(of_de, "de", [database.lake(str(tmp_path / "lake"))], SCHEMAS, KEYS)
+    assert done.problem == ""
+    assert to_lake(publish_day(tmp_path / "one"), database, tmp_path / "lake", purge=True).problem == ""
+    assert in_lake(database, "select distinct day from marts.dim_member", "rivo_de") == [(1,)]
+
+
+def test_failed_maintenance_is_a_note_and_fails_only_a_purge(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise duckdb.IOException("no space left")
+
+    monkeypatch.setattr(ducklake, "_maintain", fails)
+    done = to_lake(publish_day(tmp_path / "w"), database, tmp_path / "lake")
+    assert (done.problem, "no space left" in done.notes[0]) == ("", True)
+    failed = to_lake(publish_day(tmp_path / "w", 1), database, tmp_path / "lake", purge=True)
+    assert "older versions could not be deleted" in failed.problem
+    assert in_lake(database, "select day from reports.rpt_day") == [(1,)]

@@ -65,12 +65,12 @@ def test_postgres_keeps_json_and_replaces_u0000(tmp_path: Path, database: Databa
     warehouse = publish_day(tmp_path)
     with duckdb.connect(str(warehouse.path)) as connection:
         connection.execute(
-            """update marts.dim_member set note = 'nul' || chr(0) || 'end', tags = '["\\u0000", "\\\\u0000"]' """
+            """update marts.dim_member set note = 'nul' || chr(0) || 'end', tags = '["\\u0000\\u0000", "\\\\u0000"]' """
             "where customer_id = 1"
         )
     to_postgres(warehouse, database)
     [(note, tags)] = database.rows("select note, tags from marts.dim_member where customer_id = 1")
-    assert (note, tags) == ("nul\ufffdend", ["\ufffd", "\\u0000"])
+    assert (note, tags) == ("nul\ufffdend", ["\ufffd\ufffd", "\\u0000"])
     [(three,)] = database.rows("select tags from marts.dim_member where customer_id = 3")
     assert three["a"] == [1, "x", None]
 
@@ -340,3 +340,56 @@ def test_purge_repairs_rows_that_were_changed_by_hand(tmp_path: Path, database: 
     assert to_postgres(warehouse, database, purge=True).problem == ""
     assert database.rows("select count(*), min(customer_id) from marts.dim_member") == [(300, 1)]
     assert database.rows("select title from reports.rpt_day") == [("report of day 0",)]
+
+
+def test_schema_that_is_no_longer_published_is_dropped(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    to_postgres(warehouse, database)
+    for schemas in (("reports",), SCHEMAS):
+        [done] = publish(warehouse, "", [database.target()], schemas, KEYS, purge=True)
+        assert done.problem == ""
+        assert database.rows("select to_regclass('marts.dim_member') is not null") == [("marts" in schemas,)]
+
+
+def test_shop_that_gets_a_name_leaves_no_copy(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    to_postgres(warehouse, database)
+    [done] = publish(warehouse, "de", [database.target()], SCHEMAS, KEYS)
+    assert done.problem == ""
+    assert database.rows("select to_regclass('marts.dim_member'), count(*) from de_marts.dim_member") == [
+        (None, 300)
+    ]
+    assert database.rows("select distinct shop from rivo_meta.published") == [("de",)]
+
+
+def test_errors_quote_no_row(tmp_path: Path, database: Database) -> None:
+    to_postgres(publish_day(tmp_path), database)
+    database.do("alter table marts.dim_member add constraint own check (day < 1)")
+    failed = to_postgres(publish_day(tmp_path, 1), database)
+    assert "violates check constraint" in failed.problem
+    assert "@example.com" not in failed.problem
+
+
+def test_user_without_the_right_to_create_schemas_publishes_into_its_own(
+    tmp_path: Path, database: Database
+) -> None:
+    database.do(
+        f"create role loader login password '{PASSWORD}'; create schema marts authorization loader; "
+        "create schema reports authorization loader; create schema rivo_meta authorization loader"
+    )
+    target = database.target(database.url.replace("dagster@", "loader@"))
+    for day in (0, 1):
+        [done] = publish(publish_day(tmp_path, day), "", [target], SCHEMAS, KEYS)
+        assert done.problem == ""
+    database.do("drop schema reports cascade")
+    [failed] = publish(publish_day(tmp_path, 2), "", [target], SCHEMAS, KEYS)
+    database.do("drop owned by loader; drop role loader")
+    assert "grant create on database" in failed.problem
+
+
+def test_nothing_to_publish_is_a_sentence(tmp_path: Path, database: Database) -> None:
+    warehouse = publish_day(tmp_path)
+    to_postgres(warehouse, database)
+    [failed] = publish(warehouse, "", [database.target()], ("seeds",), KEYS)
+    assert "There is nothing to publish" in failed.problem
+    assert database.rows("select count(*) from marts.dim_member") == [(300,)]
