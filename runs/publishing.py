@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dbt_like_sql.runner import Project
+from pipelines.errors import command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.publication import Publication
 from runs.shop import Shop
@@ -76,6 +77,6 @@ def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
             yield Publication(
                 name,
                 problem=f"The target {name} got a copy in the past and is not set any more, so it may still have the "
-                f"person. Set RIVO_TARGET_{name.upper()} and run `rivo publish {name} --purge`, or delete that copy "
-                f"and the entry {name} of {shop.warehouse.target_states}.",
+                f"person. Set RIVO_TARGET_{name.upper()} and run `{command()} publish {name} --purge`, or delete that "
+                f"copy and the entry {name} of {shop.warehouse.target_states}.",
             )

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import duckdb
 
+from pipelines.errors import command
 from pipelines.sql import literal, quoted
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.attached import Attached, overtaken, roll_back
@@ -44,8 +45,8 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
         roll_back(connection)
         raise overtaken(target, error) or TargetError(
             f"{target.variable} could not be published to ({without_secret(error, target)}). The database keeps what "
-            f"it has. Check {target.password_variable}, which is MotherDuck's access token, then run `rivo publish "
-            f"{target.name}`."
+            f"it has. Check {target.password_variable}, which is MotherDuck's access token, then run `{command()} "
+            f"publish {target.name}`."
         ) from None
     except BaseException:
         roll_back(connection)

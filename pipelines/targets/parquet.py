@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pipelines.errors import command
 from pipelines.objects import Objects, ObjectsError, PointerMoved, Stored, open_objects
 from pipelines.settings import PROJECT
 from pipelines.sql import quoted
@@ -64,7 +65,7 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
         return publisher.publish(replace_all=replace_all, purge=purge)
     except ObjectsError as error:
         raise TargetError(
-            f"{target.variable}: {error} It keeps what it has. Then run `rivo publish {target.name}`."
+            f"{target.variable}: {error} It keeps what it has. Then run `{command()} publish {target.name}`."
         ) from None
 
 
@@ -112,7 +113,7 @@ class _Publisher:
                 self.objects.delete(self.new)
             raise TargetError(
                 f"{self.target.variable}: another process has published to it at the same time. It has that "
-                f"publication. If it is older than this warehouse, run `rivo publish {self.target.name}`."
+                f"publication. If it is older than this warehouse, run `{command()} publish {self.target.name}`."
             ) from None
         notes = self._collect(present, pointer, purge=purge)
         unchanged = len(tables) - 1 - self.written
@@ -217,7 +218,8 @@ class _Publisher:
             if purge:
                 raise TargetError(
                     f"{self.target.variable} has the new publication, but files of older ones, which still have the "
-                    f"erased data, could not be deleted: {error} Then run `rivo publish {self.target.name} --purge`."
+                    f"erased data, could not be deleted: {error} Then run "
+                    f"`{command()} publish {self.target.name} --purge`."
                 ) from None
             return (f"{self.target.variable}: old files could not be deleted: {error}",)
         return ()
