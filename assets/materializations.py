@@ -43,10 +43,14 @@ def results(project: Project, events: Iterable[Event]) -> Iterator[Result]:
             )
         elif isinstance(event, NodeResult):
             yield from _of_node(project, event, pages.get(event.relation))
-        elif isinstance(event, Publication) and not event.problem:
-            yield dg.MaterializeResult(asset_key=target_key(event.target), metadata=_of_target(event))
-        elif isinstance(event, Finished) and event.published:
-            yield dg.MaterializeResult(asset_key=PUBLISHED, metadata=_of_published(event))
+        elif isinstance(event, Finished):
+            if event.published:
+                yield dg.MaterializeResult(asset_key=PUBLISHED, metadata=_of_published(event))
+            # After the file, which they depend on.
+            for publication in event.publications:
+                if not publication.problem:
+                    key = target_key(publication.target)
+                    yield dg.MaterializeResult(asset_key=key, metadata=_of_target(publication))
 
 
 def _of_list(result: ListResult) -> Iterator[Result]:
