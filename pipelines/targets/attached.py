@@ -21,6 +21,7 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
+    foreign_table,
     former_names,
     marks_of,
     refuse_unmarked,
@@ -66,9 +67,12 @@ class Attached:
         if not large:
             return
         self._found = self._marks()
+        current = {mark.table: mark.fingerprint for mark in self._found if mark.shop == self.content.shop}
         present = self._present()
         has_buckets = any(name == BUCKETS for _, name, _ in self._relations([SCHEMA]))
         for label, table in large.items():
+            if not rewrite and label in present and current.get(label) == table.fingerprint:
+                continue
             known = None
             if has_buckets and not rewrite and present.get(label) == _columns(table):
                 names = ", ".join(map(quoted, STATE_COLUMNS))
@@ -94,10 +98,7 @@ class Attached:
         present = self._present([*known, *former])
         labels = [f"{self._schema(table.schema)}.{table.name}" for table in self.content.tables]
         if foreign := sorted(set(labels) & present.keys() - known.keys()):
-            raise TargetError(
-                f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
-                "Rename it, or choose another place."
-            )
+            raise foreign_table(self.target, foreign[0])
         for label in sorted(({*known, *former} & present.keys()) - set(labels)):
             self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
             self.touched.append(label)

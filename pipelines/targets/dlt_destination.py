@@ -22,7 +22,7 @@ from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table, json_text
 from pipelines.targets.dlt_far_end import FarEnd, Load, opened_far_end
 from pipelines.targets.dlt_meta import Marker, MetaFiles, MetaTables, columns_of, dirty, placeholder
-from pipelines.targets.marks import TargetError, check_marks, marks_of, refuse_unmarked
+from pipelines.targets.marks import check_marks, foreign_table, marks_of, refuse_unmarked
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
@@ -147,10 +147,7 @@ class _Publishing:
         label = min(foreign)
         if not marker.exists:
             raise refuse_unmarked(self.target, f"there is a table {label}")
-        raise TargetError(
-            f"{self.target.variable} has {label}, which rivo-warehouse did not write. Nothing was published. "
-            "Rename it, or choose another destination."
-        )
+        raise foreign_table(self.target, label)
 
     def _sendings(
         self, labels: dict[str, Table], marker: Marker, present: set[str], journal: dict[str, bool]

@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.marks import TargetError
+from pipelines.targets.marks import TargetError, without_secret
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str, target: TargetSetting) -> None:
@@ -31,7 +31,7 @@ def load_extension(connection: duckdb.DuckDBPyConnection, name: str, target: Tar
     except duckdb.Error as error:
         raise TargetError(
             f"{target.variable} needs DuckDB's extension {name}, which is not installed and cannot be downloaded "
-            f"({_first_line(error)}). On a machine without access to DuckDB's server, install the package "
+            f"({without_secret(error, target)}). On a machine without access to DuckDB's server, install the package "
             f"duckdb-extension-{name.replace('_', '-')} of DuckDB's version {duckdb.__version__}."
         ) from None
 
@@ -44,7 +44,3 @@ def _packaged(name: str) -> Path | None:
         if file.exists():
             return file
     return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pipelines.errors import RivoError, command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content
+from pipelines.warehouse.storage_errors import first_line
 
 SCHEMA = "rivo_meta"
 TABLE = "published"
@@ -115,9 +116,17 @@ def refuse_unmarked(target: TargetSetting, what: str) -> TargetError:
     )
 
 
+def foreign_table(target: TargetSetting, table: str) -> TargetError:
+    """Return the error for a table of a name of ours that the mark of the target does not have."""
+    return TargetError(
+        f"{target.variable} has {table}, which rivo-warehouse did not write. Nothing was published. Rename it, or "
+        "choose another place."
+    )
+
+
 def without_secret(error: BaseException, target: TargetSetting) -> str:
     """Return the first line of an error without the target's password."""
-    text = str(error).partition("\n")[0].rstrip(".")
+    text = first_line(str(error) or type(error).__name__).rstrip(".")
     return text.replace(target.password.get_secret_value(), "***") if target.password else text
 
 

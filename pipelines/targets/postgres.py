@@ -24,6 +24,7 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
+    foreign_table,
     former_names,
     marks_of,
     refuse_unmarked,
@@ -99,7 +100,7 @@ class _Database:
         return [self.name(table) for table in self.content.tables if table.view is None]
 
     def name(self, table: Table) -> str:
-        return f"{quoted(self.content.schema_name(table.schema))}.{quoted(table.name)}"
+        return _place(self._label(table))
 
     def publish(self, *, replace_all: bool) -> Publication:
         found = self._read_marks()
@@ -107,15 +108,12 @@ class _Database:
         known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
         former = former_names(found, self.content)
         present = self._present([*known, *former])
-        labels = [f"{self.content.schema_name(t.schema)}.{t.name}" for t in self.content.tables]
+        labels = [self._label(table) for table in self.content.tables]
         named = list(zip(labels, self.content.tables, strict=True))
         grants: list[str] = []
         foreign = sorted(set(labels) & present.keys() - known.keys())
         if foreign:
-            raise TargetError(
-                f"{self.target.variable} has {foreign[0]}, which rivo-warehouse did not write. Nothing was published. "
-                "Rename it, or choose another database."
-            )
+            raise foreign_table(self.target, foreign[0])
         self._drop(sorted(({*known, *former} & present.keys()) - set(labels)), present)
         if any(self._has_other_columns(t, present.get(label)) for label, t in named if t.view is None):
             # A view keeps the tables that it reads from being dropped.

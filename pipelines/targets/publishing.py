@@ -75,7 +75,7 @@ def publish(
     """
     if not targets:
         return
-    with _alone(warehouse), _swept(warehouse), opened(warehouse, shop, schemas, keys) as content:
+    with _alone(warehouse), opened(warehouse, shop, schemas, keys) as content:
         for target in targets:
             state = read_states(warehouse).get(target.name, TargetState())
             must_purge = purge or state.must_purge
@@ -122,13 +122,6 @@ def _note(warehouse: Warehouse, name: str, state: TargetState) -> None:
 
 
 @contextmanager
-def _swept(warehouse: Warehouse) -> Iterator[None]:
-    """Delete what killed publications have left; the caller is the only one that publishes."""
-    warehouse.delete_target_scratch()
-    yield
-
-
-@contextmanager
 def _alone(warehouse: Warehouse) -> Iterator[None]:
     """Wait until no other process publishes this warehouse to targets: the last one must publish the newest state."""
     if not warehouse.exists:
@@ -152,4 +145,6 @@ def _alone(warehouse: Warehouse) -> Iterator[None]:
                         f"was published. When it has ended, run `{command()} publish`."
                     ) from None
                 time.sleep(0.2)
+        # Left by publications that were killed.
+        warehouse.delete_target_scratch()
         yield

@@ -272,3 +272,17 @@ def test_failed_maintenance_is_a_note_and_fails_only_a_purge(
     failed = to_lake(publish_day(tmp_path / "w", 1), database, tmp_path / "lake", purge=True)
     assert "older versions could not be deleted" in failed.problem
     assert in_lake(database, "select day from reports.rpt_day") == [(1,)]
+
+
+def test_unchanged_large_table_is_not_compared(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise AssertionError("an unchanged table was read again")
+
+    monkeypatch.setattr("pipelines.targets.attached.LARGE_ROWS", 100)
+    warehouse = publish_day(tmp_path / "w")
+    assert to_lake(warehouse, database, tmp_path / "lake").problem == ""
+    monkeypatch.setattr("pipelines.targets.attached.find_changes", fails)
+    again = to_lake(warehouse, database, tmp_path / "lake")
+    assert (again.problem, again.written) == ("", 0)
