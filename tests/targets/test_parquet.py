@@ -13,6 +13,7 @@ import pandas
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.errors import command
 from pipelines.settings import PROJECT
 from pipelines.targets import parquet, parquet_files
 from pipelines.targets.publication import Publication
@@ -273,7 +274,7 @@ def test_errors_of_the_service_are_sentences_without_secrets(tmp_path: Path, in_
     s3.fails = lambda _method, _path: (403, "SignatureDoesNotMatch")
     problem = publish_files(publish_day(tmp_path / "warehouse"), in_s3).problem
     assert problem.startswith("RIVO_TARGET_FILES: 127.0.0.1 refuses the secret key.")
-    assert problem.endswith("It keeps what it has. Then run `rivo publish files`.")
+    assert problem.endswith(f"It keeps what it has. Then run `{command()} publish files`.")
     assert SECRET not in problem
     assert KEY_ID not in problem
 
