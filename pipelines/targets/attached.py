@@ -21,12 +21,11 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
-    foreign_table,
-    former_names,
     marks_of,
     refuse_unmarked,
     without_secret,
 )
+from pipelines.targets.plan import plan_of, published_labels
 from pipelines.targets.publication import Publication
 
 BUCKETS = "buckets"
@@ -59,11 +58,7 @@ class Attached:
 
         With `rewrite`, all rows count as changed.
         """
-        large = {
-            f"{self._schema(table.schema)}.{table.name}": table
-            for table in self.content.tables
-            if table.rows > LARGE_ROWS
-        }
+        large = {self._label(table): table for table in self.content.tables if table.rows > LARGE_ROWS}
         if not large:
             return
         self._found = self._marks()
@@ -93,32 +88,30 @@ class Attached:
         if self._found is not None and found != self._found:
             raise duckdb.TransactionException("the target has another mark than a moment ago")
         check_marks(found, self.content, self.target, replace=replace_all)
-        known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
-        former = former_names(found, self.content)
-        present = self._present([*known, *former])
-        labels = [f"{self._schema(table.schema)}.{table.name}" for table in self.content.tables]
-        if foreign := sorted(set(labels) & present.keys() - known.keys()):
-            raise foreign_table(self.target, foreign[0])
-        for label in sorted(({*known, *former} & present.keys()) - set(labels)):
+        present = self._present(published_labels(found, self.content))
+        plan = plan_of(self.content, self.target, found, present, self._label)
+        for label in plan.gone:
             self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
             self.touched.append(label)
-        for label, table in zip(labels, self.content.tables, strict=True):
-            if known.get(label) == table.fingerprint and label in present and not rewrite:
+        for label, table in plan.tables.items():
+            if label in plan.unchanged and not rewrite:
                 continue
             self._write(label, table, present.get(label), rewrite=rewrite)
             self.touched.append(label)
             self.written += 1
         self._write_buckets()
-        self._write_marks(marks_of(self.content, labels))
-        return Publication(
-            self.target.name, self.content.observed_at, self.written, len(labels) - self.written, self.rows
-        )
+        self._write_marks(marks_of(self.content, plan.tables))
+        unchanged = len(plan.tables) - self.written
+        return Publication(self.target.name, self.content.observed_at, self.written, unchanged, self.rows)
 
     def _execute(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         return self.content.connection.execute(sql, parameters or None).fetchall()
 
     def _schema(self, schema: str) -> str:
         return self.content.schema_name(schema) if self.schemas_by_shop else schema
+
+    def _label(self, table: Table) -> str:
+        return f"{self._schema(table.schema)}.{table.name}"
 
     def _quoted(self, label: str) -> str:
         schema, _, name = label.partition(".")
@@ -227,7 +220,10 @@ class Attached:
         # One statement, because a lake writes a file for each.
         row = f"({', '.join('?' * len(COLUMNS))})"
         values = [value for mark in marks for value in mark.values]
-        self._execute(f"insert into {name} values {', '.join([row] * (len(values) // len(COLUMNS)))}", values)
+        if values:
+            self._execute(
+                f"insert into {name} values {', '.join([row] * (len(values) // len(COLUMNS)))}", values
+            )
 
 
 def _columns(table: Table) -> Columns:

@@ -36,6 +36,10 @@ class TargetError(RivoError):
     """A target could not be published to. It has the state that it had before."""
 
 
+class OtherWarehouse(TargetError):
+    """The target holds the data of another warehouse."""
+
+
 @dataclass(frozen=True)
 class Mark:
     """A row of `rivo_meta.published`."""
@@ -80,14 +84,15 @@ def check_marks(found: Iterable[Mark], content: Content, target: TargetSetting, 
         replace: whether the user wants to replace the target's content all the same.
 
     Raises:
-        TargetError: it does.
+        OtherWarehouse: it holds the data of another warehouse.
+        TargetError: it holds newer data.
     """
     own = [mark for mark in found if mark.shop == content.shop]
     if replace or not own:
         return
     advice = f"To replace it all the same: `{command()} publish {target.name} --replace`."
     if any(mark.warehouse_id != content.warehouse_id for mark in own):
-        raise TargetError(
+        raise OtherWarehouse(
             f"{target.variable} holds the data of another warehouse. Nothing was published to it. If it is another "
             f"shop's, choose another target. {advice}"
         )
@@ -97,15 +102,6 @@ def check_marks(found: Iterable[Mark], content: Content, target: TargetSetting, 
             f"{target.variable} holds newer data, as of {_when(newest.observed_at)}, than this warehouse, as of "
             f"{_when(content.observed_at)}. Nothing was published to it. {advice}"
         )
-
-
-def former_names(found: Iterable[Mark], content: Content) -> list[str]:
-    """Return the tables that the same warehouse has published under another name of its shop, as before an adoption."""
-    return [
-        mark.table
-        for mark in found
-        if mark.warehouse_id == content.warehouse_id and mark.shop != content.shop
-    ]
 
 
 def refuse_unmarked(target: TargetSetting, what: str) -> TargetError:

@@ -24,11 +24,10 @@ from pipelines.targets.marks import (
     Mark,
     TargetError,
     check_marks,
-    foreign_table,
-    former_names,
     marks_of,
     refuse_unmarked,
 )
+from pipelines.targets.plan import plan_of, published_labels
 from pipelines.targets.postgres_connection import connected, reason_of
 from pipelines.targets.postgres_values import as_csv, as_shown, postgres_type
 from pipelines.targets.publication import Publication
@@ -105,33 +104,27 @@ class _Database:
     def publish(self, *, replace_all: bool) -> Publication:
         found = self._read_marks()
         check_marks(found, self.content, self.target, replace=replace_all)
-        known = {mark.table: mark.fingerprint for mark in found if mark.shop == self.content.shop}
-        former = former_names(found, self.content)
-        present = self._present([*known, *former])
-        labels = [self._label(table) for table in self.content.tables]
-        named = list(zip(labels, self.content.tables, strict=True))
+        present = self._present(published_labels(found, self.content))
+        plan = plan_of(self.content, self.target, found, present, self._label)
+        tables = plan.tables.items()
         grants: list[str] = []
-        foreign = sorted(set(labels) & present.keys() - known.keys())
-        if foreign:
-            raise foreign_table(self.target, foreign[0])
-        self._drop(sorted(({*known, *former} & present.keys()) - set(labels)), present)
-        if any(self._has_other_columns(t, present.get(label)) for label, t in named if t.view is None):
+        self._drop(plan.gone, present)
+        if any(self._has_other_columns(t, present.get(label)) for label, t in tables if t.view is None):
             # A view keeps the tables that it reads from being dropped.
-            views = [label for label, table in named if table.view is not None and label in present]
-            grants += [grant for label, table in named if label in views for grant in self._grants(table)]
+            views = [label for label, table in tables if table.view is not None and label in present]
+            grants += [grant for label in views for grant in self._grants(plan.tables[label])]
             self._drop(views, present)
-        for label, table in named:
-            is_same = known.get(label) == table.fingerprint and label in present
+        for label, table in tables:
+            is_same = label in plan.unchanged and label in present
             if is_same and not (self.compares_all and table.view is None):
                 continue
             grants += self._write(table, present.get(label))
             self.written += 1
         for grant in grants:
             self.connection.execute(grant)
-        self._write_marks(marks_of(self.content, labels))
-        return Publication(
-            self.target.name, self.content.observed_at, self.written, len(labels) - self.written, self.rows
-        )
+        self._write_marks(marks_of(self.content, plan.tables))
+        unchanged = len(plan.tables) - self.written
+        return Publication(self.target.name, self.content.observed_at, self.written, unchanged, self.rows)
 
     def _read_marks(self) -> list[Mark]:
         """Return the mark; create its table in a database that has none and none of our schemas."""
