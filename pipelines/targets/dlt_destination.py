@@ -1,323 +1,342 @@
-"""A target in any destination of dlt: Snowflake, BigQuery, Databricks, a bucket with Delta or Iceberg tables, ...
+"""A destination of dlt: its datasets, loads into them, and its errors as one sentence.
 
-Not atomic: each table is replaced or merged at once, but one after the other, and the mark is written last. Until then
-a reader may see some tables of today beside some of yesterday. A publication that fails leaves the mark as it was, and
-the next one sends what the failed one may have sent in part.
-
-Of a table with a thousand rows or more, the rows of changed ranges of ids alone are sent (`changes`). They replace
-those that the destination has of the same ids, and of ranges that have lost a row.
+Credentials come from dlt's own configuration. Nothing of dlt's is kept on this machine: each load has a folder of its
+own beside the warehouse, which is deleted after it.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
-from pipelines.sql import quoted
+from pipelines.errors import command
 from pipelines.target_settings import TargetSetting
-from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
-from pipelines.targets.content import Column, Content, Table, json_text
-from pipelines.targets.dlt_far_end import FarEnd, Load, opened_far_end
-from pipelines.targets.dlt_meta import Marker, MetaFiles, MetaTables, columns_of, dirty, placeholder
-from pipelines.targets.marks import check_marks, foreign_table, marks_of, refuse_unmarked
-from pipelines.targets.publication import Publication
+from pipelines.targets.content import Content
+from pipelines.targets.marks import TargetError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from dlt.common.destination.client import JobClientBase
+    from dlt.extract import DltResource
 
-_FEWEST_ROWS = 1000
-"""A table with fewer rows is sent whole: to keep its buckets would cost as much."""
-_MOST_RANGES = 2000
-"""Ranges that have lost a row are written into a statement; a table with more of them is sent whole."""
-_FLOATS = frozenset({"DOUBLE", "FLOAT"})
-_BATCH_ROWS = 100_000
-_KEEPS_VERSIONS = {
-    "snowflake": "Snowflake's Time Travel keeps the old rows for the retention time of the tables.",
-    "bigquery": "BigQuery's time travel keeps the old rows for up to seven days.",
-    "databricks": "Databricks keeps the old rows until VACUUM deletes them.",
-    "motherduck": "MotherDuck keeps the old rows in its snapshots for their retention time.",
+_OPTIONS = frozenset({"table_format", "name"})
+_TABLE_FORMATS = frozenset({"delta", "iceberg"})
+_SECRET_OF = {"databricks": "access_token", "bigquery": "private_key", "filesystem": "aws_secret_access_key"}
+"""The credential that RIVO_TARGET_<NAME>_PASSWORD is, by destination; otherwise the password."""
+_EXTRA_OF = {"delta": "deltalake", "iceberg": "pyiceberg"}
+"""dlt's extra for a table format; for a destination it has the destination's name."""
+_NEEDS_ADBC = frozenset({"postgres", "mssql"})
+"""Destinations into which Parquet goes by a driver that is not installed with dlt."""
+_SECRET_NAME = re.compile(r"pass|secret|token|key|connection_string", re.IGNORECASE)
+_ENVIRONMENT = {
+    # Otherwise the rows that were sent last stay in a dataset of their own, with a person who has been erased since.
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",
+    "LOAD__RAISE_ON_FAILED_JOBS": "true",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "RESTORE_FROM_DESTINATION": "false",
+    "DATA_WRITER__FILE_MAX_ITEMS": "2000000",
 }
-"""Destinations in which deleted rows can be read for some time, and nothing here can change that."""
-
-
-def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
-    """Publish the tables that have changed, and the mark last.
-
-    With `purge`, the tables in a bucket are deleted and written again, since they keep their old versions.
-
-    Raises:
-        TargetError: the destination cannot be used, or holds something that must not be replaced.
-    """
-    with opened_far_end(content, target) as far:
-        return _Publishing(far, content, target, purge=purge and far.is_files).publish(
-            replace_all=replace_all,
-            notes=[_KEEPS_VERSIONS[far.kind]] if purge and far.kind in _KEEPS_VERSIONS else [],
-        )
 
 
 @dataclass(frozen=True)
-class _Sending:
-    """A table that is to be sent."""
+class Load:
+    """Rows for a table of a dataset."""
 
-    table: Table
-    label: str
-    dataset: str
-    changes: Changes | None
-    is_whole: bool
-    drop_first: bool
+    table: str
+    batches: Iterable[pa.Table]
+    """At least one batch, which may be empty: it has the columns."""
+    disposition: Any = "replace"
+    """dlt's write disposition."""
+    key: tuple[str, ...] = ()
+    hints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """dlt's hints by column."""
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class OpenedDestination:
+    """An opened destination."""
+
+    target: TargetSetting
+    kind: str
+    """Name of the destination in dlt, such as `snowflake`."""
+    table_format: str | None
+    factory: Any
+    """dlt's factory of the destination."""
+    folder: Path
+    """Where dlt keeps a load until it has ended."""
+
+    @cached_property
+    def _capabilities(self) -> Any:
+        # Each call reads all of dlt's configuration.
+        return self.factory.capabilities()
 
     @property
-    def rows(self) -> int:
-        return self.table.rows if self.is_whole or self.changes is None else self.changes.rows
+    def is_files(self) -> bool:
+        """Whether it is a folder or bucket, and no database."""
+        return self.kind == "filesystem"
+
+    @cached_property
+    def strategies(self) -> frozenset[str]:
+        """How rows can be merged into a table; empty if it can only be replaced."""
+        if self.is_files and not self.table_format:
+            return frozenset()
+        found = frozenset(self._capabilities.supported_merge_strategies or ())
+        return found - {"cdc"} if self.table_format == "iceberg" else found
+
+    @contextmanager
+    def client(self, dataset: str, *tables: str) -> Iterator[Any]:
+        """Open a client of a dataset.
+
+        Args:
+            dataset: name of the dataset.
+            tables: tables that are to be known as tables of the destination's format.
+        """
+        import dlt
+        from dlt.common.schema.utils import new_table
+
+        schema = dlt.Schema(dataset)
+        for name in tables:
+            # dlt takes a table without columns for one that does not exist.
+            columns: Any = [{"name": "any", "data_type": "text"}]
+            schema.update_table(new_table(name, columns=columns, table_format=self.table_format))  # type: ignore[arg-type]
+        # dlt opens a client of its own for a dataset; the pipeline holds the name only.
+        client: JobClientBase
+        with self._pipeline(dataset) as pipeline:
+            client = pipeline._get_destination_clients(schema)[0]
+            with client:
+                yield client
+
+    @cached_property
+    def needs_text(self) -> bool:
+        """Whether rows go in INSERT statements, in which infinity can be a text only."""
+        return self._capabilities.preferred_loader_file_format == "insert_values" and (self.kind != "duckdb")
+
+    def existing(self, dataset: str, names: Sequence[str]) -> set[str]:
+        """Return which of the tables a dataset has."""
+        with self.client(dataset, *names) as client:
+            # A folder with files of others has no sign of dlt's.
+            if not self.is_files and not client.is_storage_initialized():
+                return set()
+            return {name for name, columns in client.get_storage_tables(names) if columns}
+
+    def drop(self, dataset: str, names: Sequence[str]) -> None:
+        """Drop tables, and the copies that dlt stages."""
+        with self.client(dataset, *names) as client:
+            client.drop_tables(*names, delete_schema=False)
+            if not self.is_files:
+                with client.with_staging_dataset():
+                    if client.is_storage_initialized():
+                        client.drop_tables(*names, delete_schema=False)
+
+    def load(self, dataset: str, loads: Sequence[Load]) -> None:
+        """Load tables into a dataset: each is complete at once, but one comes after the other."""
+        import dlt
+
+        self._forget_schema(dataset)
+        with self._pipeline(dataset) as pipeline:
+            resources = [self._resource(load) for load in loads]
+            source = dlt.source(lambda: resources, schema=dlt.Schema(dataset), root_key=False)()
+            pipeline.run(source)
+
+    def _forget_schema(self, dataset: str) -> None:
+        """Make dlt look at the tables that there are, rather than at what it noted of earlier loads.
+
+        Its notes would grow with each load, since they have the ranges of ids that were replaced.
+        """
+        from dlt.destinations.exceptions import DatabaseUndefinedRelation
+
+        with self.client(dataset) as client:
+            if not client.is_storage_initialized():
+                return
+            for staging in (False, True):
+                if staging and self.is_files:
+                    continue
+                try:
+                    if staging:
+                        with client.with_staging_dataset():
+                            client.drop_tables(delete_schema=True)
+                    else:
+                        client.drop_tables(delete_schema=True)
+                except DatabaseUndefinedRelation:
+                    continue
+
+    def _resource(self, load: Load) -> DltResource:
+        import dlt
+
+        options: dict[str, Any] = {
+            "write_disposition": load.disposition,
+            "columns": {name: dict(hint) for name, hint in load.hints.items()},
+        }
+        if load.key:
+            options["primary_key"] = list(load.key)
+        options["file_format"] = self._file_format(load)
+        if self.table_format:
+            options["table_format"] = self.table_format
+        resource: DltResource = dlt.resource(lambda: iter(load.batches), name=load.table, **options)
+        if load.comment:
+            resource.apply_hints(additional_table_hints={"description": load.comment})
+        return resource
+
+    def _file_format(self, load: Load) -> str:
+        """Return the format in which the rows travel. Not CSV, in which dlt loads an empty text as a null."""
+        supported = self._capabilities.supported_loader_file_formats or ()
+        has_json = any(hint.get("data_type") == "json" for hint in load.hints.values())
+        # BigQuery reads no JSON column from Parquet.
+        is_parquet = "parquet" in supported and not (self.kind == "bigquery" and has_json)
+        return "parquet" if is_parquet and self.kind not in _NEEDS_ADBC else "preferred"
+
+    @contextmanager
+    def _pipeline(self, dataset: str) -> Iterator[Any]:
+        import dlt
+
+        shutil.rmtree(self.folder, ignore_errors=True)
+        pipeline = dlt.pipeline(
+            pipeline_name=f"rivo_{dataset}",
+            destination=self.factory,
+            dataset_name=dataset,
+            pipelines_dir=str(self.folder),
+        )
+        try:
+            yield pipeline
+        finally:
+            pipeline.deactivate()
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@dataclass
-class _Publishing:
-    """A publication to one destination."""
+@contextmanager
+def opened_destination(content: Content, target: TargetSetting) -> Iterator[OpenedDestination]:
+    """Open the destination that a target's URL names, with the environment set for dlt.
 
-    far: FarEnd
-    content: Content
-    target: TargetSetting
-    purge: bool
-    """Whether every table is to be deleted and written again."""
-    meta: MetaTables | MetaFiles = field(init=False)
+    Raises:
+        TargetError: packages or credentials are missing, or whatever dlt or the destination report in the block.
+    """
+    kind, table_format, name = _parse(target)
+    secrets: list[str] = []
+    variables = dict(_ENVIRONMENT)
+    if kind != "filesystem" or table_format:
+        # A reader of the table sees its old rows or its new ones, and grants on it stay.
+        variables["DESTINATION__REPLACE_STRATEGY"] = "insert-from-staging"
+    if target.password:
+        password = target.password.get_secret_value()
+        secrets.append(password)
+        credential = _SECRET_OF.get(kind, "password").upper()
+        variables[f"DESTINATION__{(name or kind).upper()}__CREDENTIALS__{credential}"] = password
+    with _environment(variables):
+        try:
+            from dlt.common.destination import Destination
 
-    def __post_init__(self) -> None:
-        self.meta = (MetaFiles if self.far.is_files else MetaTables)(self.far, self.content.shop)
-
-    def publish(self, *, replace_all: bool, notes: list[str]) -> Publication:
-        marker = self.meta.read()
-        check_marks(marker.marks, self.content, self.target, replace=replace_all)
-        own = [mark for mark in marker.marks if mark.shop == self.content.shop]
-        tables = [table for table in self.content.tables if table.view is None]
-        labels = {f"{self.content.schema_name(t.schema)}.{t.name}": t for t in tables}
-        left_out = [t.relation for t in self.content.tables if t.view is not None]
-        if left_out:
-            notes.append(
-                f"{', '.join(left_out)} is not published to dlt destinations: it is a view that grows."
+            factory = Destination.from_reference(kind, destination_name=name)
+            yield OpenedDestination(
+                target, kind, table_format, factory, content.warehouse.target_scratch(target.name)
             )
-        marks = [mark for mark in marks_of(self.content, self._labels()) if mark.rows is not None]
-        present = self._present([*labels, *(mark.table for mark in own)])
-        if sorted(own, key=lambda mark: mark.table) == sorted(marks, key=lambda mark: mark.table) and not (
-            self.purge or labels.keys() - present
-        ):
-            return Publication(self.target.name, self.content.observed_at, 0, len(labels), notes=tuple(notes))
-        journal = self.meta.journal()
-        self._refuse_foreign(marker, present - {mark.table for mark in own} - journal.keys())
-        sendings = list(self._sendings(labels, marker, present, journal))
-        gone = sorted({mark.table for mark in own} - labels.keys())
-        self._begin(sendings, journal, gone)
-        self._drop(
-            [*(s.label for s in sendings if s.drop_first), *(label for label in gone if label in present)]
+        except TargetError:
+            raise
+        except Exception as error:
+            raise _plain(error, target, secrets) from None
+
+
+def _parse(target: TargetSetting) -> tuple[str, str | None, str | None]:
+    """Return the destination, the table format and the name in dlt's configuration."""
+    kind, _, query = target.url.removeprefix("dlt:").partition("?")
+    options = {name: values[-1] for name, values in parse_qs(query, keep_blank_values=True).items()}
+    table_format = options.get("table_format")
+    if unknown := sorted(options.keys() - _OPTIONS):
+        raise TargetError(
+            f"{target.variable}: the option {unknown[0]} is not known. A dlt destination has the options "
+            f"{' and '.join(sorted(_OPTIONS))}; all else is dlt's own configuration. Nothing was published."
         )
-        for dataset in sorted({sending.dataset for sending in sendings}):
-            self.far.load(dataset, [self._load(s) for s in sendings if s.dataset == dataset])
-        self._finish(sendings)
-        self.meta.write(marks, [columns_of(labels[mark.table]) for mark in marks])
-        return Publication(
-            self.target.name,
-            self.content.observed_at,
-            len(sendings),
-            len(labels) - len(sendings),
-            sum(sending.rows for sending in sendings),
-            notes=tuple(notes),
+    if not re.fullmatch(r"[a-z][a-z0-9_.]*", kind) or (table_format or "delta") not in _TABLE_FORMATS:
+        raise TargetError(
+            f"{target.variable} is not a destination of dlt. Examples: dlt:snowflake, dlt:bigquery, "
+            "dlt:filesystem?table_format=delta. Nothing was published."
         )
-
-    def _labels(self) -> list[str]:
-        return [f"{self.content.schema_name(t.schema)}.{t.name}" for t in self.content.tables]
-
-    def _present(self, labels: Iterable[str]) -> set[str]:
-        """Return which of the tables the destination has."""
-        by_dataset: dict[str, list[str]] = {}
-        for label in dict.fromkeys(labels):
-            dataset, _, name = label.partition(".")
-            by_dataset.setdefault(dataset, []).append(name)
-        return {
-            f"{dataset}.{name}"
-            for dataset, names in by_dataset.items()
-            for name in self.far.existing(dataset, names)
-        }
-
-    def _refuse_foreign(self, marker: Marker, foreign: set[str]) -> None:
-        if not foreign:
-            return
-        label = min(foreign)
-        if not marker.exists:
-            raise refuse_unmarked(self.target, f"there is a table {label}")
-        raise foreign_table(self.target, label)
-
-    def _sendings(
-        self, labels: dict[str, Table], marker: Marker, present: set[str], journal: dict[str, bool]
-    ) -> Iterator[_Sending]:
-        known = {mark.table: mark.fingerprint for mark in marker.marks if mark.shop == self.content.shop}
-        columns = marker.columns or {}
-        for label, table in labels.items():
-            dataset = label.partition(".")[0]
-            if label not in present or self.purge:
-                yield _Sending(table, label, dataset, self._buckets(table, None), True, label in present)
-                continue
-            if _must_drop(columns.get(label), columns_of(table), self.far):
-                yield _Sending(table, label, dataset, self._buckets(table, None), True, True)
-                continue
-            if known.get(label) == table.fingerprint and not journal.get(label):
-                continue
-            state = self.meta.buckets(label) if label in journal else None
-            changes = self._buckets(table, state)
-            has_new_column = columns.get(label) != columns_of(table)
-            if changes is not None and changes.is_empty and not has_new_column:
-                continue
-            is_whole = changes is None or changes.is_whole or not self._can_merge(changes)
-            yield _Sending(table, label, dataset, changes, is_whole, False)
-
-    def _buckets(self, table: Table, state: pa.Table | None) -> Changes | None:
-        """Return the changes since the buckets that the destination has, or None if it needs none of this table."""
-        if table.rows < _FEWEST_ROWS or not self.far.strategies:
-            return None
-        if state is not None:
-            # A placeholder of a table that was being sent whole says nothing of its rows.
-            state = None if 0 in state["width"].to_pylist() else state
-        return find_changes(self.content, table, state)
-
-    def _can_merge(self, changes: Changes) -> bool:
-        """Return whether the destination can apply changes; otherwise it gets the whole table."""
-        strategies = self.far.strategies
-        ranges = len(changes.deleted_ranges(self.content)) if changes.deleted else 0
-        if ranges > _MOST_RANGES:
-            return False
-        if "delete-insert" in strategies:
-            return True
-        return bool(changes.table.key) and ("cdc" in strategies if ranges else "upsert" in strategies)
-
-    def _begin(self, sendings: list[_Sending], journal: dict[str, bool], gone: list[str]) -> None:
-        forgotten = [label for label in gone if label in journal]
-        rows: dict[str, pa.Table] = {}
-        for sending in sendings:
-            changes = sending.changes
-            if sending.is_whole or changes is None or changes.is_regrouped:
-                forgotten += [sending.label] if sending.label in journal else []
-                # Also what keeps the table of a first publication that fails from being taken for a foreign one.
-                rows[sending.label] = placeholder()
-            elif not changes.is_empty:
-                rows[sending.label] = dirty(self._state(changes, only_changed=True, with_gone=True))
-        if forgotten or rows:
-            self.meta.begin(rows, forgotten)
-
-    def _finish(self, sendings: list[_Sending]) -> None:
-        states = {
-            s.label: self._state(s.changes, only_changed=not (s.is_whole or s.changes.is_regrouped))
-            for s in sendings
-            if s.changes is not None
-        }
-        if sendings:
-            self.meta.finish(states)
-
-    def _state(self, changes: Changes, *, only_changed: bool, with_gone: bool = False) -> pa.Table:
-        if with_gone:
-            names = ", ".join(map(quoted, STATE_COLUMNS))
-            sql = f"select {names} from {changes.buckets} where is_changed"
-        else:
-            sql = changes.state(only_changed=only_changed)
-        with self.content.connection.cursor() as cursor:
-            return cursor.execute(sql).to_arrow_table().cast(placeholder().schema)
-
-    def _drop(self, labels: Iterable[str]) -> None:
-        for label in labels:
-            dataset, _, name = label.partition(".")
-            self.far.drop(dataset, [name])
-
-    def _load(self, sending: _Sending) -> Load:
-        table, changes = sending.table, sending.changes
-        hints = {column.name: _hints(column) for column in table.columns}
-        if sending.is_whole or changes is None:
-            batches = _batches(self.content, table, f"select * from {table.source}", self.far)
-            return Load(table.name, batches, "replace", (), hints, table.comment)
-        disposition, key = self._merge(sending, changes)
-        batches = _batches(self.content, table, changes.select, self.far)
-        return Load(table.name, batches, disposition, key, hints, table.comment)
-
-    def _merge(self, sending: _Sending, changes: Changes) -> tuple[Any, tuple[str, ...]]:
-        """Return the write disposition for changed rows, and the key that it needs."""
-        ranges = changes.deleted_ranges(self.content) if changes.deleted else []
-        if "delete-insert" not in self.far.strategies:
-            if not ranges:
-                return {"disposition": "merge", "strategy": "upsert"}, changes.table.key
-            scope = _in_ranges(f"{{table}}.{changes.column.name}", changes.column, ranges)
-            disposition = {"disposition": "merge", "strategy": "cdc", "destination_scope": scope}
-            return disposition, changes.table.key
-        with self.far.client(sending.dataset) as client:
-            name = client.sql_client.escape_column_name(changes.column.name)
-        scope = f"{name} IN (SELECT {name} FROM {{staging_table}})"
-        if ranges:
-            scope = f"{scope} OR {_in_ranges(name, changes.column, ranges)}"
-        return {"disposition": "merge", "strategy": "delete-insert", "destination_scope": scope}, ()
+    return kind, table_format, options.get("name")
 
 
-def _must_drop(old: str | None, new: str, far: FarEnd) -> bool:
-    """Return whether a table cannot be changed to other columns by adding some."""
-    if old is None or old == new:
-        return False
-    if far.table_format == "iceberg":
-        # dlt adds no column to an Iceberg table that it merges rows into.
-        return True
-    return not {tuple(column) for column in json.loads(old)} <= {tuple(column) for column in json.loads(new)}
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
-def _in_ranges(name: str, column: Column, ranges: list[tuple[int, int]]) -> str:
-    """SQL of every dialect: whether a value is in one of the ranges."""
+def _plain(error: BaseException, target: TargetSetting, secrets: Sequence[str]) -> TargetError:
+    """Return the error of the destination that dlt has wrapped, as one sentence without secrets."""
+    from dlt.common.configuration.exceptions import ConfigFieldMissingException
+    from dlt.common.destination.exceptions import UnknownDestinationModule
+    from dlt.common.exceptions import MissingDependencyException
 
-    def value(number: int) -> str:
-        if column.type != "DATE":
-            return str(number)
-        return f"cast('{date(1970, 1, 1) + timedelta(days=number)}' as date)"
-
-    single = [value(low) for low, high in ranges if low == high]
-    parts = [f"{name} IN ({', '.join(single)})"] if single else []
-    parts += [f"{name} BETWEEN {value(low)} AND {value(high)}" for low, high in ranges if low != high]
-    return "(" + " OR ".join(parts) + ")"
-
-
-def _hints(column: Column) -> dict[str, Any]:
-    """Return dlt's hints of a column: the types that it cannot tell from Arrow, and the description."""
-    hints: dict[str, Any] = {"description": column.comment} if column.comment else {}
-    if _is_json(column):
-        hints["data_type"] = "json"
-    elif column.type in _FLOATS:
-        hints["data_type"] = "double"
-    elif column.type.startswith("TIMESTAMP") and column.type != "TIMESTAMP WITH TIME ZONE":
-        hints |= {"data_type": "timestamp", "timezone": False}
-    return hints
-
-
-def _is_json(column: Column) -> bool:
-    return (
-        column.type == "JSON"
-        or column.type.endswith("]")
-        or column.type.startswith(("STRUCT", "MAP", "UNION"))
+    kind, table_format, name = _parse(target)
+    chain = _chain(error)
+    again = f"Then run `{command()} publish {target.name}`."
+    for cause in chain:
+        if isinstance(cause, UnknownDestinationModule):
+            return TargetError(
+                f"{target.variable}: dlt has no destination {kind}. Nothing was published. Examples: dlt:snowflake, "
+                "dlt:bigquery, dlt:databricks, dlt:filesystem."
+            )
+        if isinstance(cause, MissingDependencyException | ImportError):
+            extra = _EXTRA_OF.get(table_format or "", kind)
+            return TargetError(
+                f"{target.variable}: packages for {table_format or kind} are not installed. Nothing was published. "
+                f"Install dlt's extra {extra} beside them: `uv pip install 'dlt[{extra}]'`; for snowflake, bigquery, "
+                f"databricks, deltalake and pyiceberg also `make install EXTRAS={extra}`. {again}"
+            )
+        if isinstance(cause, ConfigFieldMissingException):
+            section = f"DESTINATION__{name or kind}".upper()
+            fields = ", ".join(f"{section}__{field.upper()}" for field in sorted(cause.traces))
+            return TargetError(
+                f"{target.variable}: dlt's configuration for {kind} is incomplete: {fields} is not set. Nothing was "
+                f"published. Set it in the environment, or in .dlt/secrets.toml under the same name. {again}"
+            )
+    text = next((line for cause in reversed(chain) if (line := _first_line(cause))), type(error).__name__)
+    return TargetError(
+        f"{target.variable} could not be published to: {_without_secrets(text, secrets)}. The mark in it is unchanged, "
+        f"and tables may be those of either day until the next publication. {again}"
     )
 
 
-def _batches(content: Content, table: Table, select: str, far: FarEnd) -> Iterator[pa.Table]:
-    """Yield the rows in batches, first an empty one, since dlt empties no table of which it gets none."""
-    import pyarrow as pa
-
-    columns = ", ".join(f"{_value(column, far)} as {quoted(column.name)}" for column in table.columns)
-    with content.connection.cursor() as cursor:
-        reader = cursor.execute(f"select {columns} from ({select})").to_arrow_reader(_BATCH_ROWS)
-        yield reader.schema.empty_table()
-        for batch in reader:
-            yield pa.Table.from_batches([batch])
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return an error and its causes, the original one last."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain
 
 
-def _value(column: Column, far: FarEnd) -> str:
-    """SQL: a value of a type that every destination has. Most cannot store U+0000; U+FFFD stands for it."""
-    name = quoted(column.name)
-    if _is_json(column):
-        return json_text(column)
-    if column.type in ("VARCHAR", "UUID", "INTERVAL"):
-        return f"replace({name}::varchar, chr(0), chr(65533))"
-    if column.type in _FLOATS and far.needs_text:
-        return f"{name}::varchar"
-    return f"{name}::decimal(20, 0)" if column.type == "UBIGINT" else name
+def _first_line(error: BaseException) -> str:
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), "")
+
+
+def _without_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Replace passwords in a text: those of the target, of the environment, of dlt's files, and any in a URL."""
+    known = list(secrets)
+    for name, value in os.environ.items():
+        last = name.rpartition("__")[2]
+        if name.startswith("DESTINATION__") and (last == "CREDENTIALS" or _SECRET_NAME.search(last)):
+            known.append(value)
+    for secret in sorted(filter(lambda value: len(value) > 3, known), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    text = re.sub(r"(://[^\s/:@]*):[^\s/@]+@", r"\1:***@", text)
+    return re.sub(
+        r"(?i)\b(\w*(?:password|secret|token|passphrase|private_key)\w*\s*[=:]\s*)('[^']*'|\S+)",
+        r"\1***",
+        text,
+    )

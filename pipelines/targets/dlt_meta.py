@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.targets.changes import STATE_COLUMNS
 from pipelines.targets.content import Table
-from pipelines.targets.dlt_far_end import FarEnd, Load
+from pipelines.targets.dlt_destination import Load, OpenedDestination
 from pipelines.targets.marks import COLUMNS, DESCRIPTION, SCHEMA, TABLE, Mark, TargetError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _DESCRIPTIONS = {
 
 
 @dataclass(frozen=True)
-class Marker:
+class FoundMark:
     """The mark of a destination: the tables that it has."""
 
     marks: tuple[Mark, ...] = ()
@@ -85,35 +85,35 @@ def _marks_table(marks: Sequence[Mark], columns: Sequence[str]) -> pa.Table:
     return table.append_column("columns", pa.array(columns, pa.string()))
 
 
-def _marks(table: pa.Table) -> Marker:
+def _marks(table: pa.Table) -> FoundMark:
     rows = table.select([*COLUMNS, "columns"]).to_pylist()
     marks = tuple(Mark(*(row[name] for name in COLUMNS)) for row in rows)
-    return Marker(marks, {row["table"]: row["columns"] for row in rows}, exists=True)
+    return FoundMark(marks, {row["table"]: row["columns"] for row in rows}, exists=True)
 
 
 class MetaTables:
     """The mark and the buckets as tables of a database."""
 
-    def __init__(self, far: FarEnd, shop: str) -> None:
-        if "delete-insert" not in far.strategies:
+    def __init__(self, destination: OpenedDestination, shop: str) -> None:
+        if "delete-insert" not in destination.strategies:
             raise TargetError(
-                f"{far.target.variable}: {far.kind} cannot replace rows of a table, so it cannot keep the mark of a "
-                "publication. Nothing was published. Choose a database, or dlt:filesystem."
+                f"{destination.target.variable}: {destination.kind} cannot replace rows of a table, so it cannot keep "
+                "the mark of a publication. Nothing was published. Choose a database, or dlt:filesystem."
             )
-        self._far = far
+        self._destination = destination
         self._shop = shop
 
-    def read(self) -> Marker:
+    def read(self) -> FoundMark:
         """Return the marks of all shops."""
-        if TABLE not in self._far.existing(SCHEMA, [TABLE]):
-            return Marker()
+        if TABLE not in self._destination.existing(SCHEMA, [TABLE]):
+            return FoundMark()
         return _marks(self._query(TABLE, [*COLUMNS, "columns"]))
 
     def journal(self) -> dict[str, bool]:
         """Return the tables of the shop of which there are buckets, and whether one of them is being replaced."""
-        if BUCKETS not in self._far.existing(SCHEMA, [BUCKETS]):
+        if BUCKETS not in self._destination.existing(SCHEMA, [BUCKETS]):
             return {}
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             sql = client.sql_client
             table, label, found = (
                 sql.make_qualified_table_name(BUCKETS),
@@ -134,7 +134,7 @@ class MetaTables:
     def begin(self, journal: Mapping[str, pa.Table], forgotten: Sequence[str]) -> None:
         """Delete the buckets of some tables, and write journal rows."""
         if forgotten:
-            with self._far.client(SCHEMA) as client:
+            with self._destination.client(SCHEMA) as client:
                 sql = client.sql_client
                 table, label, shop = (
                     sql.make_qualified_table_name(BUCKETS),
@@ -150,7 +150,7 @@ class MetaTables:
 
     def finish(self, states: Mapping[str, pa.Table]) -> None:
         """Replace the journal rows by the buckets that the tables have now."""
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             column = client.sql_client.escape_column_name
             scope = f"{self._is_of_shop(client)} AND {column('content_hash')} IS NULL"
         disposition = {"disposition": "merge", "strategy": "delete-insert", "destination_scope": scope}
@@ -158,13 +158,13 @@ class MetaTables:
 
     def write(self, marks: Sequence[Mark], columns: Sequence[str]) -> None:
         """Replace the mark of the shop."""
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             scope = self._is_of_shop(client)
         disposition = {"disposition": "merge", "strategy": "delete-insert", "destination_scope": scope}
         batches = [_marks_table(marks, columns)]
         hints = {name: {"description": text} for name, (_, text) in COLUMNS.items()}
         hints["columns"] = {"description": _DESCRIPTIONS["columns"]}
-        self._far.load(SCHEMA, [Load(TABLE, batches, disposition, (), hints, DESCRIPTION)])
+        self._destination.load(SCHEMA, [Load(TABLE, batches, disposition, (), hints, DESCRIPTION)])
 
     def _is_of_shop(self, client: Any) -> str:
         # The name of a shop has letters, digits and underscores only.
@@ -174,7 +174,7 @@ class MetaTables:
         import pyarrow as pa
 
         names = list(columns)
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             sql = client.sql_client
             text = f"SELECT {', '.join(map(sql.escape_column_name, names))}"
             text += f" FROM {sql.make_qualified_table_name(table)}"
@@ -202,20 +202,22 @@ class MetaTables:
             batches.append(pa.table([*constants, *state.select(list(STATE_COLUMNS)).columns], schema=schema))
         hints = {name: {"description": _DESCRIPTIONS[name]} for name in schema.names}
         key = ("shop", "table", "first") if has_key else ()
-        self._far.load(SCHEMA, [Load(BUCKETS, batches, disposition, key, hints, _BUCKETS_DESCRIPTION)])
+        self._destination.load(
+            SCHEMA, [Load(BUCKETS, batches, disposition, key, hints, _BUCKETS_DESCRIPTION)]
+        )
 
 
 class MetaFiles:
     """The mark and the buckets as Parquet files: one per shop, and one per table. Each is replaced at once."""
 
-    def __init__(self, far: FarEnd, shop: str) -> None:
-        self._far = far
+    def __init__(self, destination: OpenedDestination, shop: str) -> None:
+        self._destination = destination
         self._shop = shop
 
-    def read(self) -> Marker:
+    def read(self) -> FoundMark:
         """Return the mark of the shop. That of another shop is a file of its own, and never written here."""
         found = self._read(f"{TABLE}/{self._shop or 'all'}.parquet")
-        return _marks(found) if found is not None else Marker()
+        return _marks(found) if found is not None else FoundMark()
 
     def journal(self) -> dict[str, bool]:
         """Return the tables of the shop of which there are buckets, and whether one of them is being replaced."""
@@ -227,7 +229,7 @@ class MetaFiles:
         }
 
     def _labels(self) -> set[str]:
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             folder = self._path(client, BUCKETS)
             if not client.fs_client.isdir(folder):
                 return set()
@@ -284,7 +286,7 @@ class MetaFiles:
     def _read(self, name: str) -> pa.Table | None:
         import pyarrow.parquet as pq
 
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             try:
                 content = client.fs_client.cat_file(self._path(client, name))
             except FileNotFoundError:
@@ -296,7 +298,7 @@ class MetaFiles:
 
         sink = io.BytesIO()
         pq.write_table(table, sink)
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             path = self._path(client, name)
             client.fs_client.makedirs(client.pathlib.dirname(path), exist_ok=True)
             if client.config.is_local_filesystem:
@@ -307,7 +309,7 @@ class MetaFiles:
                 client.fs_client.pipe_file(path, sink.getvalue())
 
     def _delete(self, name: str) -> None:
-        with self._far.client(SCHEMA) as client:
+        with self._destination.client(SCHEMA) as client:
             path = self._path(client, name)
             if client.fs_client.exists(path):
                 client.fs_client.rm_file(path)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.postgres_server import Postgres, serve_postgres
+from tests.harness.postgres_server import PASSWORD, Postgres, serve_postgres
 from tests.targets.databases import Database
+from tests.targets.dlt_destinations import DltDestination
 from tests.targets.s3 import S3, serve_s3
 
 
@@ -43,3 +44,31 @@ def database(postgres: Postgres) -> Iterator[Database]:
     """Return an empty database of its own."""
     with Database.created(postgres) as made:
         yield made
+
+
+@pytest.fixture
+def destination(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> DltDestination:
+    """Return a destination of dlt, of the kind that is the parameter; DuckDB without one."""
+    for name in [name for name in os.environ if name.startswith("DESTINATION__")]:
+        monkeypatch.delenv(name)
+    kind = getattr(request, "param", "duckdb")
+    place = tmp_path / ("destination.duckdb" if kind == "duckdb" else "destination")
+    if kind == "postgres":
+        database = request.getfixturevalue("database")
+        values = {
+            "host": "127.0.0.1",
+            "port": database.server.port,
+            "database": database.name,
+            "username": "dagster",
+        }
+        for name, value in values.items():
+            monkeypatch.setenv(f"DESTINATION__POSTGRES__CREDENTIALS__{name.upper()}", str(value))
+        return DltDestination(kind, "dlt:postgres", place, database, PASSWORD)
+    if kind == "duckdb":
+        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(place))
+        return DltDestination(kind, "dlt:duckdb", place)
+    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(place))
+    options = f"?table_format={kind}" if kind in ("delta", "iceberg") else ""
+    return DltDestination(kind, f"dlt:filesystem{options}", place)

@@ -11,7 +11,7 @@ import pytest
 from pipelines.targets.publishing import publish
 from pipelines.warehouse import Warehouse
 from tests.harness.postgres_server import PASSWORD
-from tests.targets.far_ends import KEYS, Far, Shop
+from tests.targets.dlt_destinations import KEYS, DltDestination, Shop
 from tests.targets.warehouses import ADDRESS, publish_day
 
 DATABASES = ("duckdb", "postgres")
@@ -20,53 +20,28 @@ MERGING = ("duckdb", "postgres", "delta", "iceberg")
 TABLES = ("marts.ledger", "rivo_raw.points_events", "reports.rpt_small", "rivo_raw._quarantine")
 
 
-@pytest.fixture
-def far(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Far:
-    for name in [name for name in os.environ if name.startswith("DESTINATION__")]:
-        monkeypatch.delenv(name)
-    kind = getattr(request, "param", "duckdb")
-    place = tmp_path / ("far.duckdb" if kind == "duckdb" else "far")
-    if kind == "postgres":
-        database = request.getfixturevalue("database")
-        values = {
-            "host": "127.0.0.1",
-            "port": database.server.port,
-            "database": database.name,
-            "username": "dagster",
-        }
-        for name, value in values.items():
-            monkeypatch.setenv(f"DESTINATION__POSTGRES__CREDENTIALS__{name.upper()}", str(value))
-        return Far(kind, "dlt:postgres", place, database, PASSWORD)
-    if kind == "duckdb":
-        monkeypatch.setenv("DESTINATION__DUCKDB__CREDENTIALS", str(place))
-        return Far(kind, "dlt:duckdb", place)
-    monkeypatch.setenv("DESTINATION__FILESYSTEM__BUCKET_URL", str(place))
-    options = f"?table_format={kind}" if kind in ("delta", "iceberg") else ""
-    return Far(kind, f"dlt:filesystem{options}", place)
-
-
-@pytest.mark.parametrize("far", KINDS, indirect=True)
-def test_destination_has_rows_of_file(far: Far, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", KINDS, indirect=True)
+def test_destination_has_rows_of_file(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop(tmp_path / "shop")
     publish_day(shop.folder)
-    [done] = publish(Warehouse(shop.path), "", [far.target], ("marts", "reports"), KEYS)
+    [done] = publish(Warehouse(shop.path), "", [destination.target], ("marts", "reports"), KEYS)
     assert done.problem == ""
-    shop.check(far, "marts.dim_member", "marts.fct_ledger", "reports.rpt_constant")
-    if far.kind != "parquet":
-        shop.check(far, "marts.fct_empty")
-    assert far.marks()["marts.dim_member"] == 300
+    shop.check(destination, "marts.dim_member", "marts.fct_ledger", "reports.rpt_constant")
+    if destination.kind != "parquet":
+        shop.check(destination, "marts.fct_empty")
+    assert destination.marks()["marts.dim_member"] == 300
     assert any("marts.fct_member_daily" in note for note in done.notes)
 
 
-@pytest.mark.parametrize("far", DATABASES, indirect=True)
-def test_types_are_those_of_file(far: Far, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", DATABASES, indirect=True)
+def test_types_are_those_of_file(destination: DltDestination, tmp_path: Path) -> None:
     publish_day(tmp_path / "shop")
     [done] = publish(
-        Warehouse(tmp_path / "shop" / "rivo.duckdb"), "", [far.target], ("marts", "reports"), KEYS
+        Warehouse(tmp_path / "shop" / "rivo.duckdb"), "", [destination.target], ("marts", "reports"), KEYS
     )
     assert done.problem == ""
-    if far.kind == "postgres":
-        found = far.rows(
+    if destination.kind == "postgres":
+        found = destination.rows(
             "pg_attribute where attrelid = 'marts.dim_member'::regclass and attnum > 0 order by attnum",
             "attname, format_type(atttypid, atttypmod)",
         )
@@ -83,66 +58,66 @@ def test_types_are_those_of_file(far: Far, tmp_path: Path) -> None:
             "JSON": "jsonb",
         }
     else:
-        found = far.rows("(describe marts.dim_member)", "column_name, column_type")
+        found = destination.rows("(describe marts.dim_member)", "column_name, column_type")
         names = {"HUGEINT": "DECIMAL(38,0)"}
     with duckdb.connect(str(tmp_path / "shop" / "rivo.duckdb"), read_only=True) as connection:
         expected = connection.execute("describe marts.dim_member").fetchall()
     assert found == [(row[0], names.get(row[1], row[1])) for row in expected]
 
 
-@pytest.mark.parametrize("far", MERGING, indirect=True)
-def test_changes_alone_are_sent(far: Far, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", MERGING, indirect=True)
+def test_changes_alone_are_sent(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop")
-    assert shop.publish(far).problem == ""
-    shop.check(far, *TABLES)
-    again = shop.publish(far)
+    assert shop.publish(destination).problem == ""
+    shop.check(destination, *TABLES)
+    again = shop.publish(destination)
     assert (again.written, again.unchanged, again.rows) == (0, 6, 0)
     shop.next_day()
     shop.do("update marts.ledger set email = 'changed', tags = '{\"a\": 1}' where id in (703, 5503)")
     shop.do("update rivo_raw.points_events set _last_seen_at = timestamptz '2026-09-02'")
     shop.do("insert into rivo_raw.points_events values (5004000, 'new', 1, null, null)")
-    changed = shop.publish(far)
+    changed = shop.publish(destination)
     assert changed.problem == ""
     # The two rows, the new one, those of the same ranges of ids, and the sync log.
     assert 4 <= changed.rows <= 60
-    shop.check(far, *TABLES, but="_last_seen_at")
-    if far.kind == "iceberg":
+    shop.check(destination, *TABLES, but="_last_seen_at")
+    if destination.kind == "iceberg":
         return
     shop.next_day()
     shop.do("delete from marts.ledger where id in (700, 5500) or id between 9000 and 9300")
-    deleted = shop.publish(far)
+    deleted = shop.publish(destination)
     assert deleted.problem == ""
     assert deleted.rows <= 60
-    shop.check(far, *TABLES, but="_last_seen_at")
+    shop.check(destination, *TABLES, but="_last_seen_at")
 
 
-@pytest.mark.parametrize("far", ["duckdb", "iceberg"], indirect=True)
-def test_changed_columns_arrive(far: Far, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", ["duckdb", "iceberg"], indirect=True)
+def test_changed_columns_arrive(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
-    shop.publish(far)
+    shop.publish(destination)
     shop.next_day()
     shop.do(
         "alter table marts.ledger add column tier varchar; alter table reports.rpt_small alter one type varchar"
     )
     shop.do("update marts.ledger set tier = 'gold' where id = 703")
-    done = shop.publish(far)
+    done = shop.publish(destination)
     assert done.problem == ""
-    shop.check(far, *TABLES)
-    if far.kind == "duckdb":
+    shop.check(destination, *TABLES)
+    if destination.kind == "duckdb":
         assert done.rows <= 60
     shop.next_day()
     shop.do("alter table marts.ledger drop column amount; drop table reports.rpt_small")
-    assert shop.publish(far).problem == ""
-    shop.check(far, "marts.ledger")
-    assert "reports.rpt_small" not in far.marks()
-    if far.kind in DATABASES:
+    assert shop.publish(destination).problem == ""
+    shop.check(destination, "marts.ledger")
+    assert "reports.rpt_small" not in destination.marks()
+    if destination.kind in DATABASES:
         with pytest.raises(Exception, match="rpt_small"):
-            far.rows("reports.rpt_small")
+            destination.rows("reports.rpt_small")
 
 
-def test_days_cost_what_changed(far: Far, tmp_path: Path) -> None:
+def test_days_cost_what_changed(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 20_000)
-    shop.publish(far)
+    shop.publish(destination)
     for day in range(1, 5):
         shop.next_day()
         shop.do(
@@ -151,17 +126,17 @@ def test_days_cost_what_changed(far: Far, tmp_path: Path) -> None:
             f"update marts.ledger set email = 'd{day}' where id % 5000 = {day}; "
             f"delete from marts.ledger where id = 700 + 3 * {day * 50}"
         )
-        assert shop.publish(far).problem == ""
-    shop.check(far, *TABLES, but="_last_seen_at")
+        assert shop.publish(destination).problem == ""
+    shop.check(destination, *TABLES, but="_last_seen_at")
     assert max(done.rows for done in shop.sent[1:]) <= 300
     assert {done.written for done in shop.sent[1:]} == {3}
     # dlt's notes do not grow with the days.
-    assert far.rows("marts._dlt_version", "count(*)") == [(1,)]
-    assert far.rows("marts_staging.ledger", "count(*)") == [(0,)]
+    assert destination.rows("marts._dlt_version", "count(*)") == [(1,)]
+    assert destination.rows("marts_staging.ledger", "count(*)") == [(0,)]
 
 
 def test_failure_leaves_mark_and_next_publication_repairs(
-    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    destination: DltDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop.made(tmp_path / "shop")
     for first in (True, False):
@@ -170,30 +145,32 @@ def test_failure_leaves_mark_and_next_publication_repairs(
             shop.do(
                 "update marts.ledger set email = 'lost' where id < 2000; insert into marts.ledger (id) values (1)"
             )
-            before = far.marks()
+            before = destination.marks()
         with monkeypatch.context() as broken:
             # A table of the last dataset cannot be read, after the others have been loaded.
-            broken.setattr("pipelines.targets.dlt_far_end.FarEnd.load", _failing_load("rivo_raw"))
-            failed = shop.publish(far)
+            broken.setattr(
+                "pipelines.targets.dlt_destination.OpenedDestination.load", _failing_load("rivo_raw")
+            )
+            failed = shop.publish(destination)
         assert "the network is gone" in failed.problem
         if not first:
-            assert far.marks() == before
+            assert destination.marks() == before
             # Rows that the failed publication had sent and the warehouse no longer has must go as well.
             shop.next_day()
             shop.do(
                 "delete from marts.ledger where id = 1; update marts.ledger set email = 'kept' where id < 800"
             )
-        assert shop.publish(far).problem == ""
-        shop.check(far, *TABLES)
-        assert far.marks()["marts.ledger"] == 4000
+        assert shop.publish(destination).problem == ""
+        shop.check(destination, *TABLES)
+        assert destination.marks()["marts.ledger"] == 4000
 
 
 def _failing_load(dataset: str):  # type: ignore[no-untyped-def]
-    from pipelines.targets.dlt_far_end import FarEnd
+    from pipelines.targets.dlt_destination import OpenedDestination
 
-    load = FarEnd.load
+    load = OpenedDestination.load
 
-    def fail(self: FarEnd, name: str, loads: list) -> None:
+    def fail(self: OpenedDestination, name: str, loads: list) -> None:
         if name == dataset:
             raise OSError("the network is gone")
         load(self, name, loads)
@@ -201,81 +178,81 @@ def _failing_load(dataset: str):  # type: ignore[no-untyped-def]
     return fail
 
 
-def test_older_day_and_other_warehouse_are_refused(far: Far, tmp_path: Path) -> None:
+def test_older_day_and_other_warehouse_are_refused(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 50)
     newer = Shop.made(tmp_path / "newer", 60)
     newer.next_day()
-    assert newer.publish(far).problem == ""
-    assert "holds newer data, as of 2026-09-02 03:00:00 UTC" in shop.publish(far).problem
+    assert newer.publish(destination).problem == ""
+    assert "holds newer data, as of 2026-09-02 03:00:00 UTC" in shop.publish(destination).problem
     other = Shop.made(tmp_path / "other", 70, warehouse_id="second")
     other.day = 3
-    assert "holds the data of another warehouse" in other.publish(far).problem
-    assert far.marks()["marts.ledger"] == 60
-    assert shop.publish(far, replace_all=True).problem == ""
-    shop.check(far, *TABLES)
+    assert "holds the data of another warehouse" in other.publish(destination).problem
+    assert destination.marks()["marts.ledger"] == 60
+    assert shop.publish(destination, replace_all=True).problem == ""
+    shop.check(destination, *TABLES)
 
 
-def test_shops_share_a_destination(far: Far, tmp_path: Path) -> None:
+def test_shops_share_a_destination(destination: DltDestination, tmp_path: Path) -> None:
     shops = [Shop.made(tmp_path / name, 1200, name, name) for name in ("de", "fr")]
     for shop in shops:
-        assert shop.publish(far).problem == ""
+        assert shop.publish(destination).problem == ""
     shops[0].next_day()
     shops[0].do("update marts.ledger set email = 'x' where id = 703")
-    assert shops[0].publish(far).problem == ""
+    assert shops[0].publish(destination).problem == ""
     for shop in shops:
-        shop.check(far, *TABLES)
-    assert {name.partition("_")[0] for name in far.marks()} == {"de", "fr"}
+        shop.check(destination, *TABLES)
+    assert {name.partition("_")[0] for name in destination.marks()} == {"de", "fr"}
 
 
-@pytest.mark.parametrize("far", ["duckdb", "parquet"], indirect=True)
-def test_tables_of_others_are_refused(far: Far, tmp_path: Path) -> None:
-    if far.kind == "duckdb":
-        with duckdb.connect(str(far.place)) as connection:
+@pytest.mark.parametrize("destination", ["duckdb", "parquet"], indirect=True)
+def test_tables_of_others_are_refused(destination: DltDestination, tmp_path: Path) -> None:
+    if destination.kind == "duckdb":
+        with duckdb.connect(str(destination.place)) as connection:
             connection.execute(
                 "create schema reports; create table reports.rpt_small as select 'mine' as note"
             )
     else:
-        (far.place / "reports" / "rpt_small").mkdir(parents=True)
-        duckdb.execute(f"copy (select 'mine' as note) to '{far.place}/reports/rpt_small/1.parquet'")
-    assert "rivo-warehouse did not write it" in Shop.made(tmp_path / "shop", 50).publish(far).problem
-    assert far.rows("reports.rpt_small") == [("mine",)]
+        (destination.place / "reports" / "rpt_small").mkdir(parents=True)
+        duckdb.execute(f"copy (select 'mine' as note) to '{destination.place}/reports/rpt_small/1.parquet'")
+    assert "rivo-warehouse did not write it" in Shop.made(tmp_path / "shop", 50).publish(destination).problem
+    assert destination.rows("reports.rpt_small") == [("mine",)]
 
 
-def test_table_dropped_in_the_destination_comes_back(far: Far, tmp_path: Path) -> None:
+def test_table_dropped_in_the_destination_comes_back(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
-    shop.publish(far)
-    with duckdb.connect(str(far.place)) as connection:
+    shop.publish(destination)
+    with duckdb.connect(str(destination.place)) as connection:
         connection.execute("drop table marts.ledger")
-    assert shop.publish(far).written == 1
-    shop.check(far, *TABLES)
+    assert shop.publish(destination).written == 1
+    shop.check(destination, *TABLES)
 
 
-@pytest.mark.parametrize("far", ["postgres", "delta", "parquet"], indirect=True)
-def test_purge_leaves_no_version_of_an_erased_person(far: Far, tmp_path: Path) -> None:
+@pytest.mark.parametrize("destination", ["postgres", "delta", "parquet"], indirect=True)
+def test_purge_leaves_no_version_of_an_erased_person(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
     shop.do(f"update marts.ledger set email = '{ADDRESS}' where id = 703")
-    shop.publish(far)
+    shop.publish(destination)
     shop.do("update marts.ledger set email = 'erased-1' where id = 703")
-    done = shop.publish(far, purge=True)
+    done = shop.publish(destination, purge=True)
     assert done.problem == ""
-    shop.check(far, *TABLES)
-    if far.kind == "postgres":
-        assert far.database is not None
-        assert ADDRESS not in far.database.dump()
-    elif far.kind != "duckdb":
-        files = [file for file in far.place.rglob("*") if file.is_file()]
+    shop.check(destination, *TABLES)
+    if destination.kind == "postgres":
+        assert destination.database is not None
+        assert ADDRESS not in destination.database.dump()
+    elif destination.kind != "duckdb":
+        files = [file for file in destination.place.rglob("*") if file.is_file()]
         assert [file for file in files if ADDRESS.encode() in file.read_bytes()] == []
 
 
-@pytest.mark.parametrize("far", ["postgres"], indirect=True)
+@pytest.mark.parametrize("destination", ["postgres"], indirect=True)
 def test_errors_are_sentences_without_secrets(
-    far: Far, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    destination: DltDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = Shop.made(tmp_path / "shop", 50)
-    assert shop.publish(far).problem == ""
+    assert shop.publish(destination).problem == ""
 
     def problem(url: str, password: str | None) -> str:
-        text = shop.publish(Far("", url, far.place, None, password)).problem
+        text = shop.publish(DltDestination("", url, destination.place, None, password)).problem
         assert "\n" not in text
         assert PASSWORD not in text
         assert "wrong-word" not in text
@@ -286,7 +263,7 @@ def test_errors_are_sentences_without_secrets(
     assert "DESTINATION__OTHER__CREDENTIALS is not set" in problem("dlt:postgres?name=other", PASSWORD)
     assert "dlt has no destination nothing" in problem("dlt:nothing", None)
     assert "the option speed is not known" in problem("dlt:duckdb?speed=1", None)
-    url = f"postgresql://dagster:wrong-word@127.0.0.1:{far.database.server.port}/postgres"  # type: ignore[union-attr]
+    url = f"postgresql://dagster:wrong-word@127.0.0.1:{destination.database.server.port}/postgres"  # type: ignore[union-attr]
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS", url)
     assert "password authentication failed" in problem("dlt:postgres", None)
     monkeypatch.setenv("DESTINATION__POSTGRES__CREDENTIALS__PORT", "1")
@@ -297,9 +274,9 @@ def test_errors_are_sentences_without_secrets(
     assert "make install EXTRAS=snowflake" in problem("dlt:snowflake", None)
 
 
-def test_nothing_of_dlt_is_kept_beside_the_warehouse(far: Far, tmp_path: Path) -> None:
+def test_nothing_of_dlt_is_kept_beside_the_warehouse(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop", 1500)
-    shop.publish(far)
+    shop.publish(destination)
     assert sorted(file.name for file in shop.folder.iterdir()) == [
         "rivo.duckdb",
         "rivo.targets.json",

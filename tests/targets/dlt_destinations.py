@@ -26,7 +26,7 @@ JSON_COLUMNS = frozenset({"tags"})
 
 
 @dataclass(frozen=True)
-class Far:
+class DltDestination:
     """A destination."""
 
     kind: str
@@ -38,7 +38,7 @@ class Far:
     @property
     def target(self) -> TargetSetting:
         secret = SecretStr(self.password) if self.password else None
-        return TargetSetting("far", "dlt", self.url, secret)
+        return TargetSetting("elsewhere", "dlt", self.url, secret)
 
     def rows(self, table: str, columns: str = "*") -> list[tuple[Any, ...]]:
         """Return the rows of a table, as the destination's own reader sees them."""
@@ -115,15 +115,15 @@ class Shop:
         self.day += 1
         self.do("update rivo_raw.sync_log set observed_at = observed_at + interval 1 day")
 
-    def publish(self, far: Far, **options: Any) -> Publication:
+    def publish(self, destination: DltDestination, **options: Any) -> Publication:
         made = self.folder / "rivo.made.duckdb"
         shutil.copy(self._working_copy, made)
         made.replace(self.path)
-        [done] = publish(Warehouse(self.path), self.name, [far.target], SCHEMAS, KEYS, **options)
+        [done] = publish(Warehouse(self.path), self.name, [destination.target], SCHEMAS, KEYS, **options)
         self.sent.append(done)
         return done
 
-    def check(self, far: Far, *tables: str, but: str = "") -> None:
+    def check(self, destination: DltDestination, *tables: str, but: str = "") -> None:
         """Compare the rows of tables with those of the destination."""
         prefix = f"{self.name}_" if self.name else ""
         for table in tables:
@@ -133,9 +133,9 @@ class Shop:
                 columns = [name[0] for name in found.description if name[0] != but]
                 named = ", ".join(columns)
                 expected = connection.execute(f"select {named} from {table}").fetchall()
-            assert comparable(far.rows(prefix + table, named), columns) == comparable(expected, columns), (
-                table
-            )
+            assert comparable(destination.rows(prefix + table, named), columns) == comparable(
+                expected, columns
+            ), table
 
 
 def comparable(rows: list[tuple[Any, ...]], columns: list[str]) -> list[tuple[Any, ...]]:
