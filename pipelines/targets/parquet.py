@@ -185,9 +185,8 @@ class _Publisher:
         key = f"{folder}/{SCHEMA}/{TABLE}/{WHOLE}-001.parquet"
         with _emptied(scratch):
             connection.execute(f"create or replace temp table rivo_published ({columns})")
-            connection.executemany(
-                f"insert into rivo_published values ({places})", [mark.values for mark in marks]
-            )
+            for mark in marks:
+                connection.execute(f"insert into rivo_published values ({places})", mark.values)
             described = {name: text for name, (_, text) in COLUMNS.items()}
             rows = descriptions(f"{SCHEMA}.{TABLE}", DESCRIPTION, described)
             write_rows(connection, "rivo_published", scratch / "rows", rows)

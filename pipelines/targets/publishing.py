@@ -16,19 +16,21 @@ import duckdb
 from pipelines.errors import RivoError, command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content, opened
-from pipelines.targets.marks import TargetError, without_secret
+from pipelines.targets.marks import OtherWarehouse, TargetError, without_secret
 from pipelines.targets.publication import Publication
 from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
 
 _MODULES = {
-    "dlt": "pipelines.targets.dlt_destination",
+    "dlt": "pipelines.targets.dlt_publishing",
     "ducklake": "pipelines.targets.ducklake",
     "motherduck": "pipelines.targets.motherduck",
     "parquet": "pipelines.targets.parquet",
     "postgres": "pipelines.targets.postgres",
 }
 """The module for each kind of target. Each has a function `publish`; imported when used."""
+_PLACE_PER_SHOP = frozenset({"dlt", "ducklake", "parquet"})
+"""Kinds of targets in which a shop that gets another name gets another place; the others move its tables."""
 _WAIT_SECONDS = 1800
 """How long a publication waits for another one of the same warehouse on this machine."""
 
@@ -82,21 +84,26 @@ def publish(
             if must_purge and not state.must_purge:
                 # Noted first: if this process is killed, the next publication purges.
                 _note(warehouse, target.name, replace(state, must_purge=True))
-            outcome = _publish_to(content, target, replace_all=replace_all, purge=must_purge)
+            former = None if state.shop == content.shop else state.shop
+            outcome = _publish_to(content, target, former, replace_all=replace_all, purge=must_purge)
             if outcome.problem:
                 _note(warehouse, target.name, replace(state, problem=outcome.problem, must_purge=must_purge))
             else:
-                _note(warehouse, target.name, TargetState(outcome.observed_at, datetime.now(UTC)))
+                _note(warehouse, target.name, TargetState(outcome.observed_at, datetime.now(UTC), shop=shop))
             yield outcome
 
 
-def _publish_to(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
+def _publish_to(
+    content: Content, target: TargetSetting, former: str | None, *, replace_all: bool, purge: bool
+) -> Publication:
     started = time.monotonic()
     try:
         _refuse_empty(content)
         # Each kind has packages of its own, which are slow to import or not installed.
         to_target: _Publish = import_module(_MODULES[target.kind]).publish
         outcome = to_target(content, target, replace_all=replace_all, purge=purge)
+        if former is not None and target.kind in _PLACE_PER_SHOP:
+            _withdraw(to_target, content, target, former)
     except RivoError as error:
         problem = str(error)
     except (duckdb.Error, OSError) as error:
@@ -107,6 +114,24 @@ def _publish_to(content: Content, target: TargetSetting, *, replace_all: bool, p
     else:
         return replace(outcome, seconds=time.monotonic() - started)
     return Publication(target.name, problem=problem, seconds=time.monotonic() - started)
+
+
+def _withdraw(to_target: _Publish, content: Content, target: TargetSetting, former: str) -> None:
+    """Delete the tables that the target has under the former name of the shop, as before an adoption.
+
+    Raises:
+        TargetError: they could not be deleted.
+    """
+    try:
+        to_target(replace(content, shop=former, tables=()), target, replace_all=False, purge=True)
+    except OtherWarehouse:
+        # Another shop has taken the name and the place.
+        pass
+    except RivoError as error:
+        raise TargetError(
+            f"{target.variable} has been published to, but the copy from before the shop was renamed is still there. "
+            f"{error}"
+        ) from None
 
 
 def _refuse_empty(content: Content) -> None:

@@ -24,6 +24,8 @@ class TargetState:
     """Why the last publication failed; empty if it did not."""
     must_purge: bool = False
     """Whether a person was erased, and older versions in the target may still have them."""
+    shop: str | None = None
+    """The shop's name when it was published, empty without RIVO_SHOPS; None if nothing ever was."""
 
 
 def read_states(warehouse: Warehouse) -> dict[str, TargetState]:
@@ -53,7 +55,10 @@ def write_states(warehouse: Warehouse, states: Mapping[str, TargetState]) -> Non
 def _state(values: Mapping[str, Any]) -> TargetState:
     times = {name: _time(values.get(name)) for name in ("observed_at", "published_at")}
     return TargetState(
-        **times, problem=str(values.get("problem") or ""), must_purge=bool(values.get("must_purge"))
+        **times,
+        problem=str(values.get("problem") or ""),
+        must_purge=bool(values.get("must_purge")),
+        shop=values.get("shop"),
     )
 
 
