@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dbt_like_sql.runner import Project
 from pipelines.errors import command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.publication import Publication
 from runs.shop import Shop
+
+if TYPE_CHECKING:
+    from pipelines.rivo.doctor import Finding
 
 
 def known_targets(shop: Shop) -> list[str]:
@@ -45,6 +49,23 @@ def publish_to(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge
     )
     shop.warehouse.push_target_states()
+
+
+def check_targets(shop: Shop) -> Iterator[Finding]:
+    """Ask the targets of RIVO_PUBLISH whether a sync can publish to them.
+
+    Raises:
+        RivoError: the warehouse itself cannot be read.
+    """
+    if not shop.settings.to_publish:
+        return
+    from pipelines.rivo.doctor import Finding
+    from pipelines.targets.publishing import look_at
+
+    for target, state in look_at(shop.warehouse, shop.name, shop.settings.to_publish):
+        found = f"has data as of {state.observed_at:%Y-%m-%d %H:%M} UTC" if state.observed_at else "is empty"
+        text = state.problem or f"target {target.name} ({target.variable}) can be reached; it {found}"
+        yield Finding(not state.problem, text, is_local=True)
 
 
 def purge_later(shop: Shop) -> None:

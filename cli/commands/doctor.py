@@ -32,8 +32,9 @@ def doctor(file: Path | None, choice: ShopChoice) -> None:
     """Check whether syncs will work with this account. Writes nothing but the report.
 
     Requests a few rows of each list. Reports the proxy and the certificates in use, whether the key is accepted,
-    whether each list can be paged by since_id, and how long a first sync will take. Exits with 1 if there is a
-    PROBLEM. With several shops, checks all of them unless --shop names one.
+    whether each list can be paged by since_id, how long a first sync will take, and whether the targets of
+    RIVO_PUBLISH can be published to. Exits with 1 if there is a PROBLEM. With several shops, checks all of them
+    unless --shop names one.
     """
     shops = choice.all(usual=True)
     if file and len(shops) > 1:
@@ -44,6 +45,7 @@ def doctor(file: Path | None, choice: ShopChoice) -> None:
 def _examine(settings: Settings, file: Path | None) -> int:
     from pipelines.rivo.doctor import examine
     from pipelines.rivo.report import Report
+    from runs.publishing import check_targets
     from runs.shared_state import check_state
     from runs.shop import shop_to_sync
 
@@ -56,7 +58,7 @@ def _examine(settings: Settings, file: Path | None) -> int:
     failed = False
     try:
         found = examine(settings, report.listen if file else None)
-        for finding in chain(check_state(shop.warehouse), found):
+        for finding in chain(check_state(shop.warehouse), found, check_targets(shop)):
             report.add(finding)
             failed = failed or not finding.good
             click.echo(f"{finding.label:<7}  {printable(finding.text)}")

@@ -61,7 +61,7 @@ class Attached:
         large = {self._label(table): table for table in self.content.tables if table.rows > LARGE_ROWS}
         if not large:
             return
-        self._found = self._marks()
+        self._found = self.marks()
         current = {mark.table: mark.fingerprint for mark in self._found if mark.shop == self.content.shop}
         present = self._present()
         has_buckets = any(name == BUCKETS for _, name, _ in self._relations([SCHEMA]))
@@ -122,7 +122,7 @@ class Attached:
         mark = self._quoted(f"{SCHEMA}.{TABLE}")
         schemas = sorted({self._schema(table.schema) for table in self.content.tables})
         if self._relations([SCHEMA]):
-            return self._marks()
+            return self.marks()
         if filled := self._relations(schemas):
             raise refuse_unmarked(self.target, f"the schema {filled[0][0]} has tables")
         columns = [Column(name, kind, comment) for name, (kind, comment) in COLUMNS.items()]
@@ -131,7 +131,7 @@ class Attached:
         self._comment(f"{SCHEMA}.{TABLE}", DESCRIPTION, columns, is_view=False)
         return []
 
-    def _marks(self) -> list[Mark]:
+    def marks(self) -> list[Mark]:
         """Return the mark, in an order of its own; nothing if there is none."""
         if not self._relations([SCHEMA]):
             return []

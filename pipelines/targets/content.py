@@ -149,7 +149,7 @@ def _raw_keys() -> dict[str, tuple[str, ...]]:
 def _tables(
     connection: duckdb.DuckDBPyConnection, schemas: Collection[str], keys: Mapping[str, tuple[str, ...]]
 ) -> tuple[Table, ...]:
-    among = ", ".join(map(literal, schemas))
+    among = ", ".join(map(literal, schemas)) or "null"
     found = connection.execute(
         f"""
         select schema_name, table_name, comment, null from duckdb_tables()

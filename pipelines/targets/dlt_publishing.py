@@ -22,7 +22,7 @@ from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table, json_text
 from pipelines.targets.dlt_destination import Load, OpenedDestination, opened_destination
 from pipelines.targets.dlt_meta import FoundMark, MetaFiles, MetaTables, columns_of, dirty, placeholder
-from pipelines.targets.marks import check_marks, foreign_table, marks_of, refuse_unmarked
+from pipelines.targets.marks import Mark, check_marks, foreign_table, marks_of, refuse_unmarked
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
@@ -41,6 +41,16 @@ _KEEPS_VERSIONS = {
     "motherduck": "MotherDuck keeps the old rows in its snapshots for their retention time.",
 }
 """Destinations in which deleted rows can be read for some time, and nothing here can change that."""
+
+
+def look(content: Content, target: TargetSetting) -> list[Mark]:
+    """Return the mark of the destination, and write nothing.
+
+    Raises:
+        TargetError: the destination cannot be used.
+    """
+    with opened_destination(content, target) as destination:
+        return list(_meta_of(destination, content).read().marks)
 
 
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
@@ -88,9 +98,7 @@ class _Publishing:
     meta: MetaTables | MetaFiles = field(init=False)
 
     def __post_init__(self) -> None:
-        self.meta = (MetaFiles if self.destination.is_files else MetaTables)(
-            self.destination, self.content.shop
-        )
+        self.meta = _meta_of(self.destination, self.content)
 
     def publish(self, *, replace_all: bool, notes: list[str]) -> Publication:
         found = self.meta.read()
@@ -257,6 +265,10 @@ class _Publishing:
         if ranges:
             scope = f"{scope} OR {_in_ranges(name, changes.column, ranges)}"
         return {"disposition": "merge", "strategy": "delete-insert", "destination_scope": scope}, ()
+
+
+def _meta_of(destination: OpenedDestination, content: Content) -> MetaTables | MetaFiles:
+    return (MetaFiles if destination.is_files else MetaTables)(destination, content.shop)
 
 
 def _must_drop(old: str | None, new: str, destination: OpenedDestination) -> bool:

@@ -24,7 +24,7 @@ from pipelines.target_settings import TargetSetting
 from pipelines.targets.attached import Attached, overtaken, roll_back
 from pipelines.targets.content import Content
 from pipelines.targets.extensions import load_extension
-from pipelines.targets.marks import SCHEMA, TABLE, TargetError, refuse_unmarked, without_secret
+from pipelines.targets.marks import SCHEMA, TABLE, Mark, TargetError, refuse_unmarked, without_secret
 from pipelines.targets.publication import Publication
 
 LAKE = "lake"
@@ -37,6 +37,16 @@ _ORPHAN = timedelta(days=1)
 """Age from which a file that no snapshot has is that of a publication that was killed, not of one that goes on."""
 _DONE = f"{SCHEMA}.maintenance"
 _CATALOGUE = "catalogue"
+
+
+def look(content: Content, target: TargetSetting) -> list[Mark]:
+    """Return the mark of the lake, and write nothing.
+
+    Raises:
+        TargetError: the catalogue or the data cannot be used, or hold something that must not be replaced.
+    """
+    with _attached(content, target, only_existing=True) as is_attached:
+        return Attached(LAKE, content, target, schemas_by_shop=False).marks() if is_attached else []
 
 
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
@@ -117,8 +127,8 @@ def _moment(moment: datetime) -> str:
 
 
 @contextmanager
-def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
-    """Attach the lake for the length of the block.
+def _attached(content: Content, target: TargetSetting, *, only_existing: bool = False) -> Iterator[bool]:
+    """Attach the lake for the length of the block, and say whether it is; it is not if it would have to be made first.
 
     Raises:
         TargetError: the catalogue cannot be reached, or is not one that rivo-warehouse has made.
@@ -150,6 +160,9 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
             _refuse_filled(connection, target, place)
     finally:
         connection.execute(f"detach {_CATALOGUE}")
+    if is_new and only_existing:
+        yield False
+        return
     connection.execute(
         f"create or replace secret rivo_lake (type ducklake, metadata_path '', data_path {literal(place + '/')}, "
         f"metadata_schema {literal(schema)}, "
@@ -165,7 +178,7 @@ def _attached(content: Content, target: TargetSetting) -> Iterator[None]:
     try:
         # Rows in the catalogue would be a second place from which an erased person has to be deleted.
         connection.execute(f"attach 'ducklake:rivo_lake' as {LAKE} (data_inlining_row_limit 0)")
-        yield
+        yield True
     except duckdb.Error as error:
         raise TargetError(
             f"{target.variable} could not be published to ({without_secret(error, target)}). The lake keeps what it "

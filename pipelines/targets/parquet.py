@@ -27,6 +27,7 @@ from pipelines.targets.marks import (
     DESCRIPTION,
     SCHEMA,
     TABLE,
+    Mark,
     TargetError,
     check_marks,
     marks_of,
@@ -51,6 +52,17 @@ _OURS = re.compile(r"publications/\d{8}T\d{6}Z-[0-9a-f]{12}/")
 """How the keys of publications begin, also of one that was killed before the first `current.json`."""
 
 
+def look(content: Content, target: TargetSetting) -> list[Mark]:
+    """Return the mark of the place, and write nothing.
+
+    Raises:
+        TargetError: the place cannot be used, or holds something that must not be replaced.
+    """
+    with _opened(content, target) as publisher:
+        pointer, _ = publisher.read()
+        return pointer.marks if pointer else []
+
+
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     """Write the tables that have changed, then point `current.json` to all of them.
 
@@ -59,10 +71,15 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
     Raises:
         TargetError: the place cannot be used, or holds something that must not be replaced.
     """
+    with _opened(content, target) as publisher:
+        return publisher.publish(replace_all=replace_all, purge=purge)
+
+
+@contextmanager
+def _opened(content: Content, target: TargetSetting) -> Iterator[_Publisher]:
     try:
         objects = open_objects(target.url, target.variable, PROJECT).under(content.shop)
-        publisher = _Publisher(content, target, objects)
-        return publisher.publish(replace_all=replace_all, purge=purge)
+        yield _Publisher(content, target, objects)
     except ObjectsError as error:
         raise TargetError(
             f"{target.variable}: {error} It keeps what it has. Then run `{command()} publish {target.name}`."
@@ -82,7 +99,7 @@ class _Publisher:
     rows: int = 0
 
     def publish(self, *, replace_all: bool, purge: bool) -> Publication:
-        before, version = self._read()
+        before, version = self.read()
         if before:
             check_marks(before.marks, self.content, self.target, replace=replace_all)
         name = f"{self.content.observed_at:%Y%m%dT%H%M%SZ}-{secrets.token_hex(6)}"
@@ -121,7 +138,7 @@ class _Publisher:
             self.target.name, self.content.observed_at, self.written, unchanged, self.rows, notes=notes
         )
 
-    def _read(self) -> tuple[Pointer | None, str | None]:
+    def read(self) -> tuple[Pointer | None, str | None]:
         """Return what `current.json` says and its version; None for both for a place that is empty."""
         found = self.objects.read(POINTER)
         if found is None:

@@ -42,6 +42,28 @@ BUCKETS = f"{SCHEMA}.buckets"
 """Table with a hash for each range of ids of the large tables."""
 
 
+def look(content: Content, target: TargetSetting) -> list[Mark]:
+    """Return the mark of the database, and write nothing.
+
+    Raises:
+        TargetError: the server cannot be reached, or the user of the target may not create what a first publication
+            needs.
+    """
+    with connected(target) as connection:
+        found = _Database(connection, content, target).marks()
+        may_create = connection.execute(
+            "select has_database_privilege(current_database(), 'create') "
+            "or exists (select 1 from pg_namespace where nspname = %s)",
+            [SCHEMA],
+        ).fetchone()
+        if not may_create or not may_create[0]:
+            raise TargetError(
+                f"{target.variable}: its user may not create schemas in the database, and there is no schema {SCHEMA}. "
+                "Let the owner of the database run `grant create on database ... to` it."
+            )
+        return found
+
+
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     """Publish all tables in one transaction. Tables whose fingerprint is that of the mark are not written.
 
@@ -129,8 +151,7 @@ class _Database:
     def _read_marks(self) -> list[Mark]:
         """Return the mark; create its table in a database that has none and none of our schemas."""
         if self._exists(SCHEMA, TABLE):
-            names = ", ".join(map(quoted, COLUMNS))
-            return [Mark(*row) for row in self.connection.execute(f"select {names} from {SCHEMA}.{TABLE}")]
+            return self.marks()
         schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
         filled = [schema for (schema, _) in self._tables(schemas)]
         if filled:
@@ -142,6 +163,13 @@ class _Database:
         buckets = ", ".join(f"{quoted(column)} bigint" for column in STATE_COLUMNS)
         self.connection.execute(f'create table {BUCKETS} ("table" text, {buckets})')
         return []
+
+    def marks(self) -> list[Mark]:
+        """Return the mark; nothing if there is none."""
+        if not self._exists(SCHEMA, TABLE):
+            return []
+        names = ", ".join(map(quoted, COLUMNS))
+        return [Mark(*row) for row in self.connection.execute(f"select {names} from {SCHEMA}.{TABLE}")]
 
     def _create_schema(self, name: str) -> None:
         """Create a schema, if there is none: even `if not exists` needs the right to create schemas."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import import_module
@@ -16,7 +16,7 @@ import duckdb
 from pipelines.errors import RivoError, command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content, opened
-from pipelines.targets.marks import OtherWarehouse, TargetError, without_secret
+from pipelines.targets.marks import Mark, OtherWarehouse, TargetError, check_marks, without_secret
 from pipelines.targets.publication import Publication
 from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
@@ -28,24 +28,27 @@ _MODULES = {
     "parquet": "pipelines.targets.parquet",
     "postgres": "pipelines.targets.postgres",
 }
-"""The module for each kind of target. Each has a function `publish`; imported when used."""
+"""The module for each kind of target, a `_Target`; imported when used."""
 _PLACE_PER_SHOP = frozenset({"dlt", "ducklake", "parquet"})
 """Kinds of targets in which a shop that gets another name gets another place; the others move its tables."""
 _WAIT_SECONDS = 1800
 """How long a publication waits for another one of the same warehouse on this machine."""
 
 
-class _Publish(Protocol):
-    """Publishes a content to a target.
+class _Target(Protocol):
+    """A module for a kind of target. Raises a `TargetError` for whatever a server or a network can cause."""
 
-    With `replace_all`, a target that holds newer data or that of another warehouse is replaced; with `purge`, no older
-    version of the data is left in the target. Raises a `TargetError` for whatever a server or a network can cause; the
-    target then has the state that it had before.
-    """
+    def look(self, content: Content, target: TargetSetting) -> list[Mark]:
+        """Return the mark of the target; nothing if it is empty. Writes nothing."""
 
-    def __call__(
+    def publish(
         self, content: Content, target: TargetSetting, *, replace_all: bool, purge: bool
-    ) -> Publication: ...
+    ) -> Publication:
+        """Publish a content to a target, which keeps the state that it had if this fails.
+
+        With `replace_all`, a target that holds newer data or that of another warehouse is replaced; with `purge`, no
+        older version of the data is left in the target.
+        """
 
 
 def publish(
@@ -93,37 +96,78 @@ def publish(
             yield outcome
 
 
+def look_at(
+    warehouse: Warehouse, shop: str, targets: Sequence[TargetSetting]
+) -> Iterator[tuple[TargetSetting, TargetState]]:
+    """Ask targets whether they can be published to, and yield the answer of each. Writes nothing.
+
+    Args:
+        warehouse: the warehouse to be published; it may have to be made yet.
+        shop: the shop's name in RIVO_SHOPS; empty without it.
+        targets: the targets to ask.
+
+    Yields:
+        a state for each target: the time of its newest data, or the problem that a publication would have.
+
+    Raises:
+        RivoError: the warehouse itself cannot be read.
+    """
+    with ExitStack() as stack:
+        if warehouse.exists:
+            content = stack.enter_context(opened(warehouse, shop, (), {}))
+        else:
+            connection = stack.enter_context(duckdb.connect())
+            never = datetime.min.replace(tzinfo=UTC)
+            content = Content(connection, (), never, never, shop, "", warehouse)
+        for target in targets:
+            try:
+                found = _module_of(target).look(content, target)
+                check_marks(found, content, target, replace=False)
+            except (RivoError, duckdb.Error, OSError) as error:
+                yield target, TargetState(problem=_problem_of(target, error))
+            else:
+                own = [mark.observed_at for mark in found if mark.shop == shop]
+                yield target, TargetState(max(own, default=None))
+
+
 def _publish_to(
     content: Content, target: TargetSetting, former: str | None, *, replace_all: bool, purge: bool
 ) -> Publication:
     started = time.monotonic()
     try:
         _refuse_empty(content)
-        # Each kind has packages of its own, which are slow to import or not installed.
-        to_target: _Publish = import_module(_MODULES[target.kind]).publish
-        outcome = to_target(content, target, replace_all=replace_all, purge=purge)
+        outcome = _module_of(target).publish(content, target, replace_all=replace_all, purge=purge)
         if former is not None and target.kind in _PLACE_PER_SHOP:
-            _withdraw(to_target, content, target, former)
-    except RivoError as error:
-        problem = str(error)
-    except (duckdb.Error, OSError) as error:
-        problem = (
-            f"{target.variable} could not be published to ({without_secret(error, target)}). It keeps what it has. "
-            f"Then run `{command()} publish {target.name}`."
-        )
-    else:
-        return replace(outcome, seconds=time.monotonic() - started)
-    return Publication(target.name, problem=problem, seconds=time.monotonic() - started)
+            _withdraw(content, target, former)
+    except (RivoError, duckdb.Error, OSError) as error:
+        outcome = Publication(target.name, problem=_problem_of(target, error))
+    return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _withdraw(to_target: _Publish, content: Content, target: TargetSetting, former: str) -> None:
+def _module_of(target: TargetSetting) -> _Target:
+    # Each kind has packages of its own, which are slow to import or not installed.
+    module: _Target = import_module(_MODULES[target.kind])
+    return module
+
+
+def _problem_of(target: TargetSetting, error: Exception) -> str:
+    if isinstance(error, RivoError):
+        return str(error)
+    return (
+        f"{target.variable} could not be published to ({without_secret(error, target)}). It keeps what it has. "
+        f"Then run `{command()} publish {target.name}`."
+    )
+
+
+def _withdraw(content: Content, target: TargetSetting, former: str) -> None:
     """Delete the tables that the target has under the former name of the shop, as before an adoption.
 
     Raises:
         TargetError: they could not be deleted.
     """
     try:
-        to_target(replace(content, shop=former, tables=()), target, replace_all=False, purge=True)
+        nothing = replace(content, shop=former, tables=())
+        _module_of(target).publish(nothing, target, replace_all=False, purge=True)
     except OtherWarehouse:
         # Another shop has taken the name and the place.
         pass

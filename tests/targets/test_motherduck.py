@@ -24,10 +24,16 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file that takes the place of the service's database."""
     file = tmp_path / "service.duckdb"
 
-    def attach(connection: duckdb.DuckDBPyConnection, name: str, _target: TargetSetting) -> None:
+    def connect(connection: duckdb.DuckDBPyConnection, _target: TargetSetting) -> str:
+        if file.exists():
+            connection.execute(f"attach if not exists '{file}' as loyalty")
+        return "loyalty"
+
+    def create(connection: duckdb.DuckDBPyConnection, name: str) -> None:
         connection.execute(f"attach if not exists '{file}' as \"{name}\"")
 
-    monkeypatch.setattr(motherduck, "_attach", attach)
+    monkeypatch.setattr(motherduck, "_connect", connect)
+    monkeypatch.setattr(motherduck, "_create", create)
     return file
 
 

@@ -72,12 +72,21 @@ def install(tmp_path: Path, database: Database) -> Iterator[Install]:
 def test_sync_publishes_and_forget_purges(install: Install) -> None:
     _sync_with_a_failing_target(install)
     _every_table_is_equal(install)
+    _doctor_asks_the_targets(install)
     status = json.loads(install.rivo("status", "--json").stdout)
     assert {name: state["problem"] for name, state in status["targets"].items()} == {"lake": "", "pg": ""}
     again = install.rivo("publish", "pg")
     assert (again.returncode, " 0 tables" in again.stdout) == (0, True), again.stdout
     _forget_with_a_failing_target(install)
     _every_table_is_equal(install)
+
+
+def _doctor_asks_the_targets(install: Install) -> None:
+    examined = install.rivo("doctor", RIVO_TARGET_PG_PASSWORD="not-the-password")
+    assert examined.returncode == 1
+    lines = examined.stdout.splitlines()
+    assert [line[:7].strip() for line in lines if "RIVO_TARGET_" in line] == ["ok", "PROBLEM"]
+    assert "target lake (RIVO_TARGET_LAKE) can be reached; it has data as of " in examined.stdout
 
 
 def _sync_with_a_failing_target(install: Install) -> None:
