@@ -18,9 +18,22 @@ from pipelines.warehouse import RAW, Warehouse
 
 SOURCE = "published"
 """Name under which the warehouse is attached."""
-_EXACT = "DECIMAL(38,0)"
-_HUGE = frozenset({"HUGEINT", "UHUGEINT"})
-"""Types for which Parquet and Postgres have no equal. As a DOUBLE in Parquet, they would lose digits."""
+_TYPES = {
+    # As a DOUBLE in Parquet, they would lose digits.
+    "HUGEINT": "DECIMAL(38,0)",
+    "UHUGEINT": "DECIMAL(38,0)",
+    "BIGNUM": "VARCHAR",
+    "BIT": "VARCHAR",
+    # Parquet has no negative ones.
+    "INTERVAL": "VARCHAR",
+    # Parquet keeps no offset.
+    "TIME WITH TIME ZONE": "VARCHAR",
+    # Most databases have microseconds.
+    "TIMESTAMP_NS": "TIMESTAMP",
+    "TIME_NS": "TIME",
+}
+"""Types that a target cannot keep as they are -> the type that it gets."""
+_CASTS = frozenset(_TYPES.values())
 GROWING_VIEWS = frozenset({"marts.fct_member_daily"})
 """Views with a row for each day and member. They stay views where a target has views, and are left out elsewhere."""
 
@@ -58,8 +71,9 @@ class Table:
     @property
     def source(self) -> str:
         """SQL: the rows, in parentheses, for the connection of a `Content`."""
+        # To cast a value to the type that it has costs nothing.
         columns = [
-            f"{quoted(c.name)}::{_EXACT} as {quoted(c.name)}" if c.type == _EXACT else quoted(c.name)
+            f"{quoted(c.name)}::{c.type} as {quoted(c.name)}" if c.type in _CASTS else quoted(c.name)
             for c in self.columns
         ]
         return f"(select {', '.join(columns)} from {SOURCE}.{quoted(self.schema)}.{quoted(self.name)})"
@@ -167,9 +181,7 @@ def _tables(
         where database_name = '{SOURCE}' and schema_name in ({among}) order by column_index
         """
     ).fetchall():
-        columns.setdefault((schema, table), []).append(
-            Column(name, _EXACT if kind in _HUGE else kind, comment)
-        )
+        columns.setdefault((schema, table), []).append(Column(name, _type(kind), comment))
     tables = [
         _with_fingerprint(
             connection,
@@ -185,6 +197,11 @@ def _tables(
         for schema, name, comment, sql in found
     ]
     return tuple(sorted(tables, key=lambda table: table.view is not None))
+
+
+def _type(kind: str) -> str:
+    """Return the type that a target gets for a type of DuckDB."""
+    return "VARCHAR" if kind.startswith("ENUM(") and kind.endswith(")") else _TYPES.get(kind, kind)
 
 
 def _select_of(view: str) -> str:

@@ -24,12 +24,12 @@ _TYPES = {
     "FLOAT": "real",
     "BOOLEAN": "boolean",
     "VARCHAR": "text",
+    "BLOB": "bytea",
     "JSON": "jsonb",
     "DATE": "date",
     "TIME": "time",
     "TIMESTAMP": "timestamp",
     "TIMESTAMP WITH TIME ZONE": "timestamptz",
-    "INTERVAL": "interval",
     "UUID": "uuid",
 }
 _BATCH_ROWS = 50_000
@@ -74,4 +74,6 @@ def _as_text(column: Column) -> str:
         return f"replace({name}, chr(0), chr(65533))"
     if kind == "jsonb":
         return json_text(column)
+    if kind == "bytea":
+        return rf"'\x' || hex({name})"
     return f"{name}::varchar"
