@@ -97,7 +97,7 @@ def _free_space(connection: psycopg.Connection[Any], database: _Database, target
     except psycopg.Error as error:
         raise TargetError(
             f"{target.variable} has been published to, but the space of deleted rows could not be freed "
-            f"({reason_of(error, None)}), so the server's files may still hold an erased person. Close the sessions "
+            f"({reason_of(error, target)}), so the server's files may still hold an erased person. Close the sessions "
             f"that use the tables, then run `{command()} publish {target.name} --purge`."
         ) from None
 

@@ -14,9 +14,22 @@ from pipelines.targets.marks import TargetError
 if TYPE_CHECKING:
     import psycopg
 
-_CONNECT_SECONDS = 20
+_DEFAULTS: dict[str, Any] = {
+    "connect_timeout": 20,
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    # In milliseconds. Longer than a server may stop reading, as during a slow checkpoint.
+    "tcp_user_timeout": 120_000,
+}
+"""Options of a connection that its URL does not have. Without them, a publication hangs when the network is gone."""
 _WAIT_SECONDS = 600
 """How long a publication waits for another one, or for a session that has locked a table."""
+_UNREACHABLE = ("08", "28", "3D", "57P")
+"""Beginnings of SQLSTATE for a connection that failed or was closed. Errors of libpq have none."""
+_SHORT = 4
+"""Passwords of fewer characters are parts of ordinary words."""
 
 
 @contextmanager
@@ -32,57 +45,60 @@ def connected(target: TargetSetting) -> Iterator[psycopg.Connection[Any]]:
         raise TargetError(
             f"{target.variable}: publishing to Postgres needs the package psycopg. Run `make install EXTRAS=targets`."
         ) from None
-    parts = urlsplit(target.url)
-    place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
-    password = target.password.get_secret_value() if target.password else None
-    secret: dict[str, Any] = {"password": password} if password else {}
+    password = {"password": target.password.get_secret_value()} if target.password else {}
     try:
-        with psycopg.connect(
-            target.url,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name="rivo-warehouse",
-            autocommit=True,
-            **secret,
-        ) as connection:
+        given = psycopg.conninfo.conninfo_to_dict(target.url)
+        options: dict[str, Any] = {**_DEFAULTS, "application_name": "rivo-warehouse", **given, **password}
+        with psycopg.connect(**options, autocommit=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
             connection.execute(f"set lock_timeout = '{_WAIT_SECONDS}s'")
             yield connection
-    except psycopg.errors.LockNotAvailable:
-        raise TargetError(
-            f"{target.variable} ({place}): another session has locked a table, or another publication has been "
-            f"running, for {_WAIT_SECONDS // 60} minutes. The target keeps what it has. Then run "
-            f"`{command()} publish {target.name}`."
-        ) from None
-    except psycopg.errors.UniqueViolation as error:
-        table = f"{error.diag.schema_name}.{error.diag.table_name}"
-        raise TargetError(
-            f"{target.variable} ({place}): two rows of {table} agree in all columns of its grain, its primary key. "
-            f"The target keeps what it has. Correct `grain` in the property file of the model, then run "
-            f"`{command()} publish {target.name}`."
-        ) from None
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise TargetError(
-            f"{target.variable} ({place}): {reason_of(error, password)}. It keeps what it has. The user needs to own "
-            f"its schemas and tables, or `grant create on database ... to` it; then run "
-            f"`{command()} publish {target.name}`."
-        ) from None
-    except psycopg.OperationalError as error:
-        raise TargetError(
-            f"{target.variable} ({place}) cannot be used: {reason_of(error, password)}. It keeps what it has. Check "
-            f"that the server runs, and {target.password_variable}; then run `{command()} publish {target.name}`."
-        ) from None
     except psycopg.Error as error:
+        parts = urlsplit(target.url)
+        place = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
         raise TargetError(
-            f"{target.variable} ({place}) refused the publication: {reason_of(error, password)}. It keeps what it has. "
-            f"Then run `{command()} publish {target.name}`."
+            f"{target.variable} ({place}){_explained(error, target)}, then run `{command()} publish {target.name}`."
         ) from None
 
 
-def reason_of(error: Exception, password: str | None) -> str:
-    """Return the first line of an error, and the hint of the server, without the password and without rows."""
+def _explained(error: psycopg.Error, target: TargetSetting) -> str:
+    """Return what an error means and what to do, to be continued with the command to run."""
+    from psycopg import errors
+
+    reason = reason_of(error, target)
+    if isinstance(error, errors.LockNotAvailable):
+        return (
+            ": another session has locked a table, or another publication has been running, for "
+            f"{_WAIT_SECONDS // 60} minutes. The target keeps what it has. Wait or close the session"
+        )
+    if isinstance(error, errors.UniqueViolation):
+        return (
+            f": two rows of {error.diag.schema_name}.{error.diag.table_name} agree in all columns of its grain, its "
+            "primary key. The target keeps what it has. Correct `grain` in the property file of the model"
+        )
+    if isinstance(error, errors.InsufficientPrivilege):
+        return (
+            f": {reason}. It keeps what it has. Let its user own its schemas and tables, or run "
+            "`grant create on database ... to` it"
+        )
+    if isinstance(error, errors.OperationalError) and (error.sqlstate or "08").startswith(_UNREACHABLE):
+        return (
+            f" cannot be used: {reason}. It keeps what it has. Check that the server runs, and "
+            f"{target.password_variable}"
+        )
+    return f" refused the publication: {reason}. It keeps what it has. Correct that"
+
+
+def reason_of(error: Exception, target: TargetSetting) -> str:
+    """Return the first line of an error and the hint of the server, as one line without the password and without rows."""
     diagnosis = getattr(error, "diag", None)
-    # Other details quote a row.
-    detail = getattr(diagnosis, "message_detail", None) if getattr(error, "sqlstate", "") == "2BP01" else None
-    hints = [detail, getattr(diagnosis, "message_hint", None)]
-    text = " ".join(filter(None, [str(error).strip().partition("\n")[0], *hints])).rstrip(".")
-    return text.replace(password, "***") if password else text
+    is_dependency = getattr(error, "sqlstate", "") == "2BP01"
+    # Other details quote a row, and the hint is to drop what depends on a table with it.
+    more = getattr(diagnosis, "message_detail" if is_dependency else "message_hint", None)
+    text = f"{str(error).strip().partition(chr(10))[0]} {more or ''}"
+    password = target.password.get_secret_value() if target.password else ""
+    if password and password in text:
+        if len(password) < _SHORT:
+            return "the server's message has the password in it, so it is not shown"
+        text = text.replace(password, "***")
+    return " ".join(text.split()).rstrip(".")

@@ -1,4 +1,4 @@
-"""Types that Rivo's data does not have and a user's model may have: every target keeps their values, as text if need be."""
+"""Types that only a user's own models have: every target keeps their values, as text if need be."""
 
 from __future__ import annotations
 
