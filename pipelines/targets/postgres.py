@@ -1,8 +1,8 @@
 """A target in PostgreSQL: all tables in one transaction, so that readers see one publication or the next one.
 
-Rows of a table whose columns are the same are deleted and inserted, not the table dropped: grants, keys, indexes and
-views of the user stay, and a transaction that is reading keeps what it sees. (`truncate` and a dropped table would show
-such a transaction an empty one.)
+Rows are deleted and inserted and columns altered, not tables dropped: grants, policies, indexes and views of the user
+stay, and a transaction that is reading keeps what it sees. (`truncate` and a dropped table would show such a
+transaction an empty one.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,17 @@ from pipelines.targets.marks import (
 )
 from pipelines.targets.plan import plan_of, published_labels
 from pipelines.targets.postgres_connection import connected, reason_of
-from pipelines.targets.postgres_values import as_csv, as_shown, postgres_type
+from pipelines.targets.postgres_tables import (
+    alter_table,
+    create_table,
+    difference_of,
+    drop_relations,
+    drop_view,
+    find_relations,
+    settings_of,
+    write_view,
+)
+from pipelines.targets.postgres_values import as_csv, identifier, place, postgres_type, shortened
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
@@ -121,41 +131,62 @@ class _Database:
         return [self.name(table) for table in self.content.tables if table.view is None]
 
     def name(self, table: Table) -> str:
-        return _place(self._label(table))
+        return place(self._label(table))
 
     def publish(self, *, replace_all: bool) -> Publication:
         found = self._read_marks()
         check_marks(found, self.content, self.target, replace=replace_all)
-        present = self._present(published_labels(found, self.content))
+        earlier = published_labels(found, self.content)
+        present = find_relations(
+            self.connection, {label.partition(".")[0] for label in earlier} | set(self._schemas)
+        )
         plan = plan_of(self.content, self.target, found, present, self._label)
-        tables = plan.tables.items()
-        grants: list[str] = []
-        self._drop(plan.gone, present)
-        if any(self._has_other_columns(t, present.get(label)) for label, t in tables if t.view is None):
-            # A view keeps the tables that it reads from being dropped.
-            views = [label for label, table in tables if table.view is not None and label in present]
-            grants += [grant for label in views for grant in self._grants(plan.tables[label])]
-            self._drop(views, present)
-        for label, table in tables:
-            is_same = label in plan.unchanged and label in present
-            if is_same and not (self.compares_all and table.view is None):
-                continue
-            grants += self._write(table, present.get(label))
-            self.written += 1
-        for grant in grants:
-            self.connection.execute(grant)
+        drop_relations(self.connection, self.target, plan.gone)
+        for label in plan.gone:
+            self._take_buckets(label)
+        to_write = {
+            label: table
+            for label, table in plan.tables.items()
+            if label not in plan.unchanged or (self.compares_all and table.view is None)
+        }
+        settings: list[str] = []
+        for label, view in self._hindering_views(plan.tables, to_write, present):
+            settings += settings_of(self.connection, label, [c.name for c in view.columns])
+            drop_view(self.connection, self.target, label)
+            to_write[label] = view
+        for label, table in plan.tables.items():
+            if label in to_write:
+                settings += self._write(label, table, present.get(label))
+                self.written += 1
+        for statement in settings:
+            self.connection.execute(statement)
         self._write_marks(marks_of(self.content, plan.tables))
         unchanged = len(plan.tables) - self.written
         return Publication(self.target.name, self.content.observed_at, self.written, unchanged, self.rows)
 
+    def _hindering_views(
+        self, tables: dict[str, Table], to_write: dict[str, Table], present: dict[str, dict[str, str]]
+    ) -> list[tuple[str, Table]]:
+        """Return our views that keep the tables that they read from being altered."""
+        altered = [
+            table.relation
+            for label, table in to_write.items()
+            if label in present and difference_of(table, present[label]).is_felt_by_views
+        ]
+        return [
+            (label, view)
+            for label, view in tables.items()
+            if view.view is not None and label in present and any(name in view.view for name in altered)
+        ]
+
     def _read_marks(self) -> list[Mark]:
         """Return the mark; create its table in a database that has none and none of our schemas."""
-        if self._exists(SCHEMA, TABLE):
+        if self._is_marked():
             return self.marks()
-        schemas = sorted({self.content.schema_name(table.schema) for table in self.content.tables})
-        filled = [schema for (schema, _) in self._tables(schemas)]
-        if filled:
-            raise refuse_unmarked(self.target, f"the schema {filled[0]} has tables")
+        if filled := find_relations(self.connection, self._schemas):
+            raise refuse_unmarked(
+                self.target, f"the schema {next(iter(filled)).partition('.')[0]} has tables"
+            )
         columns = ", ".join(f"{quoted(name)} {postgres_type(kind)}" for name, (kind, _) in COLUMNS.items())
         self._create_schema(SCHEMA)
         self.connection.execute(f"create table {SCHEMA}.{TABLE} ({columns})")
@@ -166,7 +197,7 @@ class _Database:
 
     def marks(self) -> list[Mark]:
         """Return the mark; nothing if there is none."""
-        if not self._exists(SCHEMA, TABLE):
+        if not self._is_marked():
             return []
         names = ", ".join(map(quoted, COLUMNS))
         return [Mark(*row) for row in self.connection.execute(f"select {names} from {SCHEMA}.{TABLE}")]
@@ -177,108 +208,50 @@ class _Database:
         if not found.fetchone():
             self.connection.execute(f"create schema {quoted(name)}")
 
-    def _exists(self, schema: str, name: str) -> bool:
-        return (schema, name) in self._tables([schema])
+    def _is_marked(self) -> bool:
+        return f"{SCHEMA}.{TABLE}" in find_relations(self.connection, [SCHEMA])
 
-    def _tables(self, schemas: Iterable[str]) -> list[tuple[str, str]]:
-        return self.connection.execute(
-            "select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace "
-            "where n.nspname = any(%s) and c.relkind in ('r', 'v', 'm', 'p', 'f') order by 1, 2",
-            [list(schemas)],
-        ).fetchall()
+    @property
+    def _schemas(self) -> list[str]:
+        return sorted({self._schema(table) for table in self.content.tables})
 
-    def _present(self, earlier: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Return the columns of the tables and views in our schemas, earlier ones too: label -> column -> type."""
-        schemas = sorted(
-            {self.content.schema_name(table.schema) for table in self.content.tables}
-            | {label.partition(".")[0] for label in earlier}
-        )
-        found: dict[str, dict[str, str]] = {f"{schema}.{name}": {} for schema, name in self._tables(schemas)}
-        for schema, name, column, kind in self.connection.execute(
-            "select n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
-            "join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace "
-            "where n.nspname = any(%s) and c.relkind in ('r', 'v', 'm', 'p', 'f') and a.attnum > 0 "
-            "and not a.attisdropped order by a.attnum",
-            [schemas],
-        ):
-            found[f"{schema}.{name}"][column] = kind
-        return found
+    def _schema(self, table: Table) -> str:
+        return shortened(self.content.schema_name(table.schema))
 
-    def _drop(self, labels: Iterable[str], present: dict[str, dict[str, str]]) -> None:
-        """Drop tables and views: views first, since they keep the tables that they read from being dropped."""
-        kinds = {label: self._kind(label) for label in labels}
-        for label in sorted(kinds, key=lambda each: kinds[each] != "view"):
-            self.connection.execute(f"drop {kinds[label]} {_place(label)}")
-            self._take_buckets(label)
-            present.pop(label)
+    def _label(self, table: Table) -> str:
+        return f"{self._schema(table)}.{shortened(table.name)}"
 
-    def _kind(self, label: str) -> str:
-        row = self.connection.execute(
-            "select relkind from pg_class where oid = %s::regclass", [_place(label)]
-        ).fetchone()
-        return "view" if row and row[0] == "v" else "table"
-
-    def _has_other_columns(self, table: Table, present: dict[str, str] | None) -> bool:
-        """Return whether a table has other columns than it should, or another key."""
-        wanted = [(column.name, as_shown(postgres_type(column.type))) for column in table.columns]
-        if present is None:
-            return False
-        return list(present.items()) != wanted or self._key(table) != list(table.key)
-
-    def _key(self, table: Table) -> list[str]:
-        rows = self.connection.execute(
-            "select a.attname from pg_constraint c cross join unnest(c.conkey) with ordinality as k(attnum, place) "
-            "join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.attnum "
-            "where c.conrelid = %s::regclass and c.contype = 'p' order by k.place",
-            [self.name(table)],
-        )
-        return [name for (name,) in rows]
-
-    def _write(self, table: Table, present: dict[str, str] | None) -> list[str]:
-        """Write a table or view; return the statements that grant what was granted on one that was dropped."""
-        self._create_schema(self.content.schema_name(table.schema))
-        is_view = table.view is not None
-        grants: list[str] = []
-        if present is not None and (is_view or self._has_other_columns(table, present)):
-            grants = self._grants(table)
-            self.connection.execute(f"drop {'view' if is_view else 'table'} {self.name(table)}")
-            present = None
-        if is_view:
-            self.connection.execute(
-                f"create view {self.name(table)} as {self.content.select_of(table, self.name)}"
+    def _write(self, label: str, table: Table, present: dict[str, str] | None) -> list[str]:
+        """Write a table or view; return the statements that restore what a user has set on a view."""
+        self._create_schema(self._schema(table))
+        settings: list[str] = []
+        if table.view is not None:
+            select = self.content.select_of(table, self.name)
+            settings = write_view(
+                self.connection, self.target, label, [c.name for c in table.columns], select
             )
         else:
+            is_empty = present is None
             if present is None:
-                self.connection.execute(_create(self.name(table), table))
-            self._write_rows(table, is_new=present is None)
+                create_table(self.connection, label, table)
+            else:
+                is_empty = alter_table(self.connection, self.target, label, table, present)
+            self._write_rows(table, is_empty=is_empty)
         comments = {column.name: column.comment for column in table.columns}
-        self._comment(self.name(table), table.comment, comments, is_view=is_view)
-        return grants
+        self._comment(self.name(table), table.comment, comments, is_view=table.view is not None)
+        return settings
 
-    def _grants(self, table: Table) -> list[str]:
-        """Return the statements that grant again what is granted on a table."""
-        rows = self.connection.execute(
-            "select g.privilege_type, case when g.grantee = 0 then 'public' else quote_ident(r.rolname) end, "
-            "g.is_grantable from pg_class c, aclexplode(c.relacl) g left join pg_roles r on r.oid = g.grantee "
-            "where c.oid = %s::regclass and g.grantee <> c.relowner",
-            [self.name(table)],
-        ).fetchall()
-        return [
-            f"grant {privilege} on {self.name(table)} to {role}{' with grant option' if option else ''}"
-            for privilege, role, option in rows
-        ]
-
-    def _write_rows(self, table: Table, *, is_new: bool) -> None:
+    def _write_rows(self, table: Table, *, is_empty: bool) -> None:
         name = self.name(table)
         # Taken in any case: hashes of an earlier version would be wrong after this one is written.
         known = self._take_buckets(self._label(table))
         if table.rows > LARGE_ROWS and (
-            changes := find_changes(self.content, table, None if is_new or self.compares_all else known)
+            changes := find_changes(self.content, table, None if is_empty or self.compares_all else known)
         ):
             self._write_changes(table, changes)
             return
-        if is_new or not table.key:
-            if not is_new:
+        if is_empty or not table.key:
+            if not is_empty:
                 self.connection.execute(f"delete from {name}")
             self._copy(name, table)
             self.rows += table.rows
@@ -287,13 +260,15 @@ class _Database:
         self.connection.execute(f"create temporary table rivo_rows (like {name}) on commit drop")
         self._copy("pg_temp.rivo_rows", table)
         self.connection.execute("analyze pg_temp.rivo_rows")
-        same_key = " and ".join(f"n.{quoted(column)} = t.{quoted(column)}" for column in table.key)
+        columns = [identifier(column.name) for column in table.columns]
+        new, old = (", ".join(f"{row}.{column}" for column in columns) for row in "nt")
+        same_key = " and ".join(f"n.{identifier(column)} = t.{identifier(column)}" for column in table.key)
         self.connection.execute(
             f"delete from {name} t where not exists "
-            f"(select 1 from pg_temp.rivo_rows n where {same_key} and (n.*) is not distinct from (t.*))"
+            f"(select 1 from pg_temp.rivo_rows n where {same_key} and ({new}) is not distinct from ({old}))"
         )
         inserted = self.connection.execute(
-            f"insert into {name} select n.* from pg_temp.rivo_rows n "
+            f"insert into {name} ({', '.join(columns)}) select {new} from pg_temp.rivo_rows n "
             f"where not exists (select 1 from {name} t where {same_key})"
         )
         self.rows += inserted.rowcount
@@ -309,9 +284,6 @@ class _Database:
         values = zip(*rows, strict=True) if rows else [()] * len(STATE_COLUMNS)
         return pa.table([pa.array(each, pa.int64()) for each in values], names=list(STATE_COLUMNS))
 
-    def _label(self, table: Table) -> str:
-        return f"{self.content.schema_name(table.schema)}.{table.name}"
-
     def _write_changes(self, table: Table, changes: Changes) -> None:
         """Replace the rows in the ranges of ids that have changed, and keep the hashes of all ranges."""
         name, connection = self.name(table), self.connection
@@ -323,7 +295,7 @@ class _Database:
             first = [Column("first", "BIGINT")]
             changed = f'(select "first" from {changes.buckets} where is_changed)'
             self._copy_rows("pg_temp.rivo_ranges", first, changed)
-            number = f"t.{quoted(changes.column.name)}"
+            number = f"t.{identifier(changes.column.name)}"
             number = f"({number} - date '1970-01-01')" if changes.column.type == "DATE" else number
             start = f"{number} - (({number} % {changes.width} + {changes.width}) % {changes.width})"
             connection.execute(f"delete from {name} t using pg_temp.rivo_ranges r where {start} = r.first")
@@ -337,7 +309,8 @@ class _Database:
         self._copy_rows(name, table.columns, table.source)
 
     def _copy_rows(self, name: str, columns: Sequence[Column], rows: str) -> None:
-        with self.connection.cursor().copy(f"copy {name} from stdin (format csv)") as copy:
+        names = ", ".join(identifier(column.name) for column in columns)
+        with self.connection.cursor().copy(f"copy {name} ({names}) from stdin (format csv)") as copy:
             for block in as_csv(self.content, columns, rows):
                 copy.write(block)
 
@@ -346,7 +319,7 @@ class _Database:
     ) -> None:
         statements = [f"comment on {'view' if is_view else 'table'} {name} is {literal(comment)}"]
         statements += [
-            f"comment on column {name}.{quoted(column)} is {literal(text)}"
+            f"comment on column {name}.{identifier(column)} is {literal(text)}"
             for column, text in columns.items()
         ]
         self.connection.execute("; ".join(statements))
@@ -361,15 +334,3 @@ class _Database:
             cursor.executemany(
                 f"insert into {SCHEMA}.{TABLE} values ({places})", [mark.values for mark in marks]
             )
-
-
-def _create(name: str, table: Table) -> str:
-    columns = [f"{quoted(column.name)} {postgres_type(column.type)}" for column in table.columns]
-    if table.key:
-        columns.append(f"primary key ({', '.join(map(quoted, table.key))})")
-    return f"create table {name} ({', '.join(columns)})"
-
-
-def _place(label: str) -> str:
-    schema, _, name = label.partition(".")
-    return f"{quoted(schema)}.{quoted(name)}"

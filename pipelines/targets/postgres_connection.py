@@ -90,7 +90,7 @@ def _explained(error: psycopg.Error, target: TargetSetting) -> str:
 
 
 def reason_of(error: Exception, target: TargetSetting) -> str:
-    """Return the first line of an error and the hint of the server, as one line without the password and without rows."""
+    """Return an error and the hint of the server as one line, without the password and without rows."""
     diagnosis = getattr(error, "diag", None)
     is_dependency = getattr(error, "sqlstate", "") == "2BP01"
     # Other details quote a row, and the hint is to drop what depends on a table with it.

@@ -1,7 +1,8 @@
-"""Types and values as Postgres has them."""
+"""Names, types and values as Postgres has them."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,28 @@ _TYPES = {
     "UUID": "uuid",
 }
 _BATCH_ROWS = 50_000
+_NAME_BYTES = 63
+_HASH_LETTERS = 12
+
+
+def shortened(name: str) -> str:
+    """Return a name as it is, or if Postgres would cut it, its beginning and a hash of the whole name."""
+    raw = name.encode()
+    if len(raw) <= _NAME_BYTES:
+        return name
+    beginning = raw[: _NAME_BYTES - _HASH_LETTERS - 1].decode(errors="ignore")
+    return f"{beginning}_{hashlib.md5(raw, usedforsecurity=False).hexdigest()[:_HASH_LETTERS]}"
+
+
+def identifier(name: str) -> str:
+    """Quote a name of any length for Postgres."""
+    return quoted(shortened(name))
+
+
+def place(label: str) -> str:
+    """Return the name in SQL of a table whose label, `schema.name`, has short names."""
+    schema, _, name = label.partition(".")
+    return f"{quoted(schema)}.{quoted(name)}"
 
 
 def postgres_type(duckdb_type: str) -> str:
@@ -58,7 +81,7 @@ def as_csv(content: Content, columns: Sequence[Column], rows: str) -> Iterator[b
     import pyarrow.csv
 
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
-    select = f"select {', '.join(map(_as_text, columns))} from {rows}"
+    select = f"select {', '.join(map(as_text, columns))} from {rows}"
     with content.connection.cursor() as cursor:
         for batch in cursor.execute(select).fetch_record_batch(_BATCH_ROWS):
             sink = io.BytesIO()
@@ -66,7 +89,7 @@ def as_csv(content: Content, columns: Sequence[Column], rows: str) -> Iterator[b
             yield sink.getvalue()
 
 
-def _as_text(column: Column) -> str:
+def as_text(column: Column) -> str:
     """SQL: a value as Postgres reads it. It cannot store U+0000, neither as it is nor in JSON; U+FFFD stands for it."""
     name = quoted(column.name)
     kind = postgres_type(column.type)

@@ -166,14 +166,6 @@ def test_grants_indexes_and_views_survive(tmp_path: Path, database: Database) ->
     assert granted == [(True,), (True,)]
 
 
-def test_view_of_a_user_keeps_a_table_from_being_replaced(tmp_path: Path, database: Database) -> None:
-    to_postgres(publish_day(tmp_path), database)
-    database.do("create view public.emails as select email from marts.dim_member")
-    failed = to_postgres(publish_day(tmp_path, 1, extra_column=True), database)
-    assert "emails depends on table marts.dim_member" in failed.problem
-    assert database.rows("select distinct day from marts.dim_member") == [(0,)]
-
-
 def test_table_that_is_gone_is_dropped(tmp_path: Path, database: Database) -> None:
     warehouse = publish_day(tmp_path)
     to_postgres(warehouse, database)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+import duckdb
 
 from dbt_like_sql.export import export
 from dbt_like_sql.runner import Project
@@ -47,3 +50,17 @@ def test_postgres_builds_equal_models_and_passes_all_tests(
         "PostgreSQL 15 with dbt-postgres", len(project.models), len(found), built, exported.left_out
     )
     check_document("postgres", proof)
+    check_new_attribute(file, tmp_path, database)
+
+
+def check_new_attribute(file: Path, folder: Path, database: Database) -> None:
+    """Publish again, with an attribute that Rivo has added. dbt's views read the published tables."""
+    changed = folder / "changed.duckdb"
+    shutil.copy(file, changed)
+    with duckdb.connect(str(changed)) as connection:
+        connection.execute("alter table rivo_raw.customers add column new_attribute varchar default 'x'")
+    [done] = publish(Warehouse(changed), "", [database.target()], ("rivo_raw", "rivo_actions"), {})
+    assert (done.problem, done.written) == ("", 1)
+    assert database.rows("select distinct new_attribute from rivo_raw.customers") == [("x",)]
+    [(kind,)] = database.rows("select relkind from pg_class where relname = 'stg_rivo__customers'")
+    assert kind == "v"
