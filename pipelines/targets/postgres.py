@@ -8,11 +8,11 @@ transaction an empty one.)
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import command
-from pipelines.sql import literal, quoted
+from pipelines.sql import literal, quoted, scalar
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import LARGE_ROWS, STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table
@@ -39,7 +39,7 @@ from pipelines.targets.postgres_tables import (
     settings_of,
     write_view,
 )
-from pipelines.targets.postgres_values import as_csv, identifier, place, postgres_type, shortened
+from pipelines.targets.postgres_values import as_csv, as_text, identifier, place, postgres_type, shortened
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ _LOCK = 7_230_911_540
 """Key of the advisory lock that a publication holds until it commits."""
 BUCKETS = f"{SCHEMA}.buckets"
 """Table with a hash for each range of ids of the large tables."""
+_KEY_BYTES = 2000
+"""Longest key of a row that gets a primary key: Postgres refuses entries of an index with more than 2704 bytes."""
+_LONG_TYPES = frozenset({"text", "jsonb", "bytea"})
+"""Types of Postgres whose values can be that long."""
 
 
 def look(content: Content, target: TargetSetting) -> list[Mark]:
@@ -231,6 +235,7 @@ class _Database:
                 self.connection, self.target, label, [c.name for c in table.columns], select
             )
         else:
+            table = self._without_long_key(table)
             is_empty = present is None
             if present is None:
                 create_table(self.connection, label, table)
@@ -240,6 +245,15 @@ class _Database:
         comments = {column.name: column.comment for column in table.columns}
         self._comment(self.name(table), table.comment, comments, is_view=table.view is not None)
         return settings
+
+    def _without_long_key(self, table: Table) -> Table:
+        """Return a table without its key if a row's key is too long for an index."""
+        texts = [c for c in table.columns if c.name in table.key and postgres_type(c.type) in _LONG_TYPES]
+        if not texts:
+            return table
+        length = " + ".join(f"strlen({as_text(column)})" for column in texts)
+        longest = scalar(self.content.connection, f"select max({length}) from {table.source}")
+        return replace(table, key=()) if (longest or 0) > _KEY_BYTES else table
 
     def _write_rows(self, table: Table, *, is_empty: bool) -> None:
         name = self.name(table)

@@ -107,26 +107,39 @@ def alter_table(
         ],
         "dropped": [f"drop column {quoted(column)}" for column in change.dropped],
         "unlocked": [],
-        "locked": [],
     }
     if key != wanted:
         kept = [column for column in key if column not in change.dropped]
         actions["unlocked"] = [f"drop constraint {quoted(constraint)}"] if constraint else []
         # The key made its columns so.
         actions["unlocked"] += [f"alter column {quoted(column)} drop not null" for column in kept]
-        actions["locked"] = [f"add primary key ({_names(table.key)})"] if table.key else []
     reasons = {
         "unlocked": f"the key of {label} has changed",
         "dropped": f"{label} has no {_listed(change.dropped)} any more",
         "retyped": f"{label} has another type of {_listed(shortened(c.name) for c in change.retyped)}",
         "added": f"{label} has got columns",
-        "locked": f"{label} has got a key",
     }
     for step, reason in reasons.items():
         if actions[step]:
             with _explained(target, reason):
                 connection.execute(f"alter table {name} {', '.join(actions[step])}")
+    if table.key and key != wanted:
+        _add_key(connection, name, table.key)
     return is_emptied
+
+
+def _add_key(connection: psycopg.Connection[Any], name: str, key: Sequence[str]) -> None:
+    """Add a primary key to a table whose rows have been deleted."""
+    from psycopg import errors
+
+    statement = f"alter table {name} add primary key ({_names(key)})"
+    try:
+        with connection.transaction():
+            connection.execute(statement)
+    except errors.ProgramLimitExceeded:
+        # Deleted rows are indexed as well, until they are gone for readers, too.
+        connection.execute(f"truncate {name}")
+        connection.execute(statement)
 
 
 def write_view(

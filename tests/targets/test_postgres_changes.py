@@ -3,7 +3,7 @@ the way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,11 @@ READ = "select * from marts.dim_member"
 
 
 def published(
-    folder: Path, database: Database, *changes: str, keys: dict[str, tuple[str, ...]] = KEYS, **options: Any
+    folder: Path,
+    database: Database,
+    *changes: str,
+    keys: Mapping[str, tuple[str, ...]] = KEYS,
+    **options: Any,
 ) -> tuple[Warehouse, Publication]:
     """Publish the next day of a warehouse, changed by some statements."""
     day = sum(1 for _ in folder.glob("day_*"))
@@ -260,3 +264,28 @@ def test_column_of_a_type_of_an_earlier_release_is_altered(tmp_path: Path, first
     change = "create table reports.rpt_span as select interval '1 month' as span"
     assert published(tmp_path, first_day, change)[1].problem == ""
     assert first_day.rows("select span from reports.rpt_span") == [("1 month",)]
+
+
+@pytest.mark.parametrize("limit", [1_000_000, 0], ids=["small", "large"])
+def test_long_key_is_no_primary_key(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr("pipelines.targets.postgres.LARGE_ROWS", limit)
+    keys = {**KEYS, "reports.rpt_source": ("source", "part")}
+    # Random letters, which no index can compress. U+0000 becomes three bytes.
+    for letters, key in ((100, True), (990, True), (1300, False), (3000, False), (10, True)):
+        text = f"(select string_agg(md5((id * 1000 + i)::varchar), '')[:{letters}] from range(120) r(i))"
+        change = (
+            f"create table reports.rpt_source as select {text} as source, {text} as part from range(3) q(id)"
+        )
+        _, done = published(tmp_path, database, change, keys=keys)
+        assert done.problem == ""
+        assert (
+            database.rows("select length(source), length(part) from reports.rpt_source")
+            == [(letters, letters)] * 3
+        )
+        assert database.rows(
+            "select count(*) from pg_constraint where conrelid = 'reports.rpt_source'::regclass and contype = 'p'"
+        ) == [(int(key),)]
+    nul = "create table reports.rpt_source as select repeat(chr(0), 900) || i as source, '' as part from range(3) r(i)"
+    assert published(tmp_path, database, nul, keys=keys)[1].problem == ""
