@@ -285,7 +285,9 @@ def _explained(target: TargetSetting, reason: str) -> Iterator[None]:
     try:
         yield
     except (errors.DependentObjectsStillExist, errors.FeatureNotSupported) as error:
-        details = (error.diag.message_detail or "other objects depend on it").splitlines()
+        if not error.diag.message_detail:
+            raise
+        details = error.diag.message_detail.splitlines()
         more = len(details) - _MOST_DEPENDENTS
         text = "; ".join(details[:_MOST_DEPENDENTS]) + (f"; and {more} more" if more > 0 else "")
         raise TargetError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.targets.postgres_values import shortened
@@ -24,6 +24,7 @@ NAMES = st.one_of(
 LONG = "attribute_" + "x" * 70
 
 
+@settings(deadline=None)
 @given(st.lists(NAMES, unique=True, min_size=2))
 def test_shortened_names_fit_and_stay_distinct(names: Sequence[str]) -> None:
     made = [shortened(name) for name in names]
