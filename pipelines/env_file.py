@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from pipelines.errors import SettingsError
+
+OF_KUBERNETES = re.compile(r"(?:^|_)(PORT(_\d+_\w+)?|SERVICE_(HOST|PORT)(_\w+)?)$")
+"""The end of the variables that Kubernetes sets for a service, such as RIVO_SHOP_PORT for one called rivo-shop."""
 
 
 def check_env_file(path: Any, known: list[str]) -> None:
@@ -49,3 +53,14 @@ def variables_of(file: Any) -> dict[str, str]:
     of_file = dotenv_values(file) if file and Path(file).is_file() else {}
     both = [*of_file.items(), *os.environ.items()]
     return {name.upper(): value for name, value in both if value}
+
+
+def export_variables(file: Any) -> None:
+    """Put those variables of the file into the environment that are of other programs and not there yet.
+
+    Libraries read theirs nowhere else: AWS_... of boto3, DESTINATION__... of dlt, PG... of libpq, motherduck_token.
+    """
+    of_file = dotenv_values(file) if file and Path(file).is_file() else {}
+    for name, value in of_file.items():
+        if value and not name.upper().startswith("RIVO_"):
+            os.environ.setdefault(name, value)

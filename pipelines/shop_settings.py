@@ -7,6 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from pipelines.env_file import OF_KUBERNETES
+
 if TYPE_CHECKING:
     from pipelines.settings import Settings
 
@@ -30,8 +32,6 @@ PREFIX = "RIVO_SHOP_"
 ALL = "all_shops"
 """Name of the warehouse that unites all shops; no shop can have it."""
 _RESERVED = SCHEMAS | {ALL, "main", "memory", "system", "temp"}
-_OF_KUBERNETES = re.compile(r"PORT(_\d+_\w+)?|SERVICE_(HOST|PORT)(_\w+)?")
-"""The rest of the variables that Kubernetes sets for a service called rivo-shop."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
@@ -104,7 +104,7 @@ def _unknown(
     rest = found.removeprefix(PREFIX)
     if rest.lower() in settings:
         return f"{found} names no shop. Write RIVO_{rest} for all shops, or {PREFIX}<NAME>_{rest} for one"
-    if _OF_KUBERNETES.fullmatch(rest):
+    if OF_KUBERNETES.match(rest):
         return None
     setting = next(
         (s for s in sorted(settings, key=len, reverse=True) if rest.endswith(f"_{s.upper()}")), None

@@ -9,10 +9,13 @@ from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import SecretStr
 
+from pipelines.env_file import OF_KUBERNETES
+
 PREFIX = "RIVO_TARGET_"
 PASSWORD = "_PASSWORD"  # noqa: S105, the end of a name
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _DLT = re.compile(r"dlt:[a-z][a-z0-9_]*(\?[a-z_]+=[A-Za-z0-9_]+(&[a-z_]+=[A-Za-z0-9_]+)*)?")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]")
 _SECRETS = frozenset(
     {
         "password",
@@ -104,7 +107,9 @@ def check_schemas(text: str) -> str:
     """
     names = [name.strip().lower() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in SCHEMAS]
-    if unknown or not names:
+    if not names:
+        raise ValueError(f"names no schema. The schemas are {', '.join(SCHEMAS)}")
+    if unknown:
         raise ValueError(f"'{', '.join(unknown)}' cannot be published. The schemas are {', '.join(SCHEMAS)}")
     return ",".join(dict.fromkeys(names))
 
@@ -127,6 +132,8 @@ def read_targets(variables: Mapping[str, str]) -> tuple[dict[str, TargetSetting]
             continue
         if variable.endswith(PASSWORD):
             passwords[name.removesuffix(PASSWORD.lower())] = value
+        elif OF_KUBERNETES.search(variable) and not _kind_of(value):
+            continue
         elif not _NAME.fullmatch(name):
             problems.append(
                 f"{variable}: the name of a target begins with a letter and has up to 40 characters"
@@ -134,8 +141,7 @@ def read_targets(variables: Mapping[str, str]) -> tuple[dict[str, TargetSetting]
         elif problem := _problem(value):
             problems.append(f"{variable}: {problem}")
         else:
-            kind = next(kind for begin, kind in _KINDS if value.startswith(begin))
-            targets[name] = TargetSetting(name, kind, value.rstrip("/") or value)
+            targets[name] = TargetSetting(name, _kind_of(value), value.rstrip("/") or value)
     wrong = {variable.removeprefix(PREFIX).lower() for variable in variables if variable.startswith(PREFIX)}
     for name, password in passwords.items():
         if name in targets:
@@ -147,9 +153,14 @@ def read_targets(variables: Mapping[str, str]) -> tuple[dict[str, TargetSetting]
     return targets, problems
 
 
+def _kind_of(url: str) -> str:
+    """Return the kind of a target; empty if the URL is of none."""
+    return next((kind for begin, kind in _KINDS if url.startswith(begin)), "")
+
+
 def _problem(url: str) -> str | None:
     """Return why a URL cannot be that of a target, without showing it: it may have a password in it."""
-    if not any(url.startswith(begin) for begin, _ in _KINDS):
+    if not _kind_of(url):
         return f"the value is none of the supported kinds. Examples: {EXAMPLES}"
     if url.startswith("dlt:"):
         return (
@@ -173,8 +184,10 @@ def _problem(url: str) -> str | None:
         return "the URL must not have a question mark"
     if parts.scheme in ("postgresql", "postgres") and not parts.path.strip("/"):
         return "the URL names no database. Write postgresql://user@host/db"
-    if parts.scheme == "s3" and not parts.netloc:
-        return "the URL names no bucket. Write s3://bucket/prefix"
+    if parts.scheme == "s3" and not _BUCKET.fullmatch(parts.netloc):
+        return "the URL names no bucket that S3 can have. Write s3://bucket/prefix"
+    if parts.scheme == "file" and parts.netloc not in ("", "localhost"):
+        return "the folder must be an absolute path, after three slashes: file:///folder"
     if parts.scheme == "md" and (
         not _NAME.fullmatch(parts.path.lower()) or parts.path.lower() in _NOT_DATABASES
     ):

@@ -19,7 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pipelines.env_file import variables_of
+from pipelines.env_file import export_variables
 from pipelines.errors import SettingsError
 from pipelines.objects.s3_errors import sentence
 from pipelines.objects.store import NoObject, ObjectsError, PointerMoved, Stored, joined
@@ -50,7 +50,7 @@ def open_bucket(bucket: str, prefix: str, setting: str) -> Bucket:
         raise SettingsError(
             f"{setting}: S3 needs the package boto3. Install it with `make install EXTRAS=s3`."
         ) from None
-    _read_env_file()
+    export_variables(Settings.model_config.get("env_file"))
     try:
         return Bucket(_client(tuple(sorted(_variables(os.environ).items()))), bucket, joined(prefix))
     except (BotoCoreError, ValueError) as error:
@@ -294,12 +294,6 @@ class Bucket:
             raise ObjectsError(
                 f"{error.filename or 'A file'} cannot be read or written ({error.strerror})."
             ) from None
-
-
-def _read_env_file() -> None:
-    """Set the variables AWS_... of `.env` that the environment does not have, since boto3 reads no other place."""
-    for name, value in _variables(variables_of(Settings.model_config.get("env_file"))).items():
-        os.environ.setdefault(name, value)
 
 
 def _variables(variables: Mapping[str, str]) -> dict[str, str]:

@@ -32,6 +32,10 @@ COLUMNS = {
 """Type and description of each column."""
 
 
+_SHORTEST_PASSWORD = 4
+"""A shorter one cannot be taken out of a sentence: its letters are in many words."""
+
+
 class TargetError(RivoError):
     """A target could not be published to. It has the state that it had before."""
 
@@ -123,7 +127,10 @@ def foreign_table(target: TargetSetting, table: str) -> TargetError:
 def without_secret(error: BaseException, target: TargetSetting) -> str:
     """Return the first line of an error without the target's password."""
     text = first_line(str(error) or type(error).__name__).rstrip(".")
-    return text.replace(target.password.get_secret_value(), "***") if target.password else text
+    password = target.password.get_secret_value() if target.password else ""
+    if 0 < len(password) < _SHORTEST_PASSWORD and password in text:
+        return type(error).__name__
+    return text.replace(password, "***") if password else text
 
 
 def _when(moment: datetime) -> str:

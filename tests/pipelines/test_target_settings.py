@@ -58,6 +58,9 @@ def test_url_says_the_kind(monkeypatch: pytest.MonkeyPatch, url: str, kind: str)
         ({"RIVO_TARGET_LAKE": f"ducklake:{PG}"}, "a lake has a Postgres catalogue and a folder for its data"),
         ({"RIVO_TARGET_LAKE": "ducklake:sqlite:x.db?data=/x"}, "a lake has a Postgres catalogue"),
         ({"RIVO_TARGET_S3": "s3:///prefix"}, "the URL names no bucket"),
+        ({"RIVO_TARGET_S3": "s3://a/prefix"}, "the URL names no bucket that S3 can have"),
+        ({"RIVO_TARGET_F": "file://srv/loyalty"}, "the folder must be an absolute path, after three slashes"),
+        ({"RIVO_PUBLISH_SCHEMAS": ","}, "names no schema. The schemas are rivo_raw"),
         (
             {"RIVO_TARGET_X": "mysql://host/very-secret"},
             "RIVO_TARGET_X: the value is none of the supported kinds",
@@ -115,3 +118,15 @@ def test_shop_can_publish_to_targets_of_its_own(monkeypatch: pytest.MonkeyPatch)
 def test_missing_target_of_a_shop_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match="RIVO_SHOP_FR_PUBLISH: there is no target lake"):
         load(monkeypatch, RIVO_SHOPS="de,fr", RIVO_SHOP_FR_PUBLISH="lake")
+
+
+def test_variables_of_kubernetes_are_no_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch,
+        RIVO_TARGET_PG=PG,
+        RIVO_TARGET_PG_PORT="tcp://10.0.0.1:5432",
+        RIVO_TARGET_PG_PORT_5432_TCP_ADDR="10.0.0.1",
+        RIVO_TARGET_PG_SERVICE_HOST="10.0.0.1",
+        RIVO_TARGET_AIR_PORT=PG,
+    )
+    assert sorted(settings.targets) == ["air_port", "pg"]
