@@ -205,7 +205,7 @@ class State:
         note = read_note(published, self.objects.url)
         if found is None and note is None:
             return None, None
-        if found is None or note is None or note.version != found[0].version:
+        if found is None or note is None or not _is_known(note, found[0]):
             raise self._moved()
         return found
 
@@ -226,10 +226,15 @@ class State:
                 f"was pushed. Check RIVO_STATE. To upload this machine's files as the first state, delete "
                 f"{note_path(published)} and run the command again. Nothing was changed."
             )
+        if found is None or note is not None:
+            return
         local = [path for name, path in _local(published).items() if path.exists() and name != WEBHOOKS]
-        if found is not None and note is None and local:
+        # After a first push that was killed, the state has what is here.
+        if unknown := [
+            path for path in local if not any(_equals(path, part) for part in found.parts.values())
+        ]:
             raise WarehouseError(
-                f"{local[0]} exists, and was never part of the state at {self.objects.url}, which would replace it. "
+                f"{unknown[0]} exists, and was never part of the state at {self.objects.url}, which would replace it. "
                 "Move it away to work on that state, or set RIVO_STATE to an empty prefix to upload it. Nothing was "
                 "changed."
             )
@@ -366,6 +371,15 @@ def _local(published: Path) -> dict[str, Path]:
         **{kind: journal_path(published, kind) for kind in (OUTBOX, WEBHOOKS)},
         TARGETS: target_states_path(published),
     }
+
+
+def _is_known(note: Note, pointer: Pointer) -> bool:
+    """Return whether a machine has all of a state but, at most, how publications to targets ended."""
+    keys = {name: part.key for name, part in pointer.parts.items()}
+    of_targets = {TARGETS: None}
+    return note.version == pointer.version or (
+        note.is_whole and {**keys, **of_targets} == {**note.keys, **of_targets}
+    )
 
 
 def _equals(file: Path, part: Part | None) -> bool:
