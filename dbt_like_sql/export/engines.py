@@ -79,7 +79,11 @@ ENGINES: Mapping[str, Engine] = {
             "schema": "rivo",
             "threads": 4,
         },
-        (*_LOGIN, ("RIVO_DBT_DATABASE", "database, which also has the published rivo_raw")),
+        (
+            *_LOGIN,
+            ("RIVO_DBT_PORT", "port (default: 5432)"),
+            ("RIVO_DBT_DATABASE", "database, which also has the published rivo_raw"),
+        ),
         note="PostgreSQL 15 or newer.",
     ),
     "spark": Engine(
@@ -95,7 +99,7 @@ ENGINES: Mapping[str, Engine] = {
             "threads": 4,
             "server_side_parameters": {"spark.sql.session.timeZone": "UTC"},
         },
-        _LOGIN[:2],
+        (*_LOGIN[:2], ("RIVO_DBT_PORT", "port of the Thrift server (default: 10000)")),
         database=None,
         comments=False,
         note=f"Spark 4.0 or newer. {_UTC}",

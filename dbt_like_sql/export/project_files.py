@@ -130,7 +130,7 @@ def _readme(choice: Choice, engine: Engine, shop: str) -> str:
 
         ## Run
 
-            python -m pip install "dbt-core>=1.10.5,<1.12" {engine.adapter}
+            python -m pip install "dbt-core>=1.10.5,<1.12" "{engine.adapter}"
             export DBT_PROFILES_DIR="$PWD"
             dbt build
 
