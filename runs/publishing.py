@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dbt_like_sql.runner import Project
@@ -14,6 +13,7 @@ from runs.shop import Shop
 
 if TYPE_CHECKING:
     from pipelines.rivo.doctor import Finding
+    from pipelines.targets.states import TargetState
 
 
 def known_targets(shop: Shop) -> list[str]:
@@ -43,12 +43,31 @@ def publish_to(
     # Imported here, since most installs have no target.
     from pipelines.targets.publishing import publish
 
+    if not shop.warehouse.is_being_built:
+        # Another machine may have published since; a run that goes on has pulled.
+        shop.warehouse.pull()
     keys = {node.relation: tuple(node.texts("grain")) for node in project.nodes.values()}
     schemas = shop.settings.publish_schemas.split(",")
     yield from publish(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge
     )
     shop.warehouse.push_target_states()
+
+
+def forget_target(shop: Shop, name: str) -> bool:
+    """Forget that a target got a copy of a shop's data, since that copy is gone; return whether it was known.
+
+    Raises:
+        RivoError: this cannot be noted.
+    """
+    from pipelines.targets.states import read_states, write_states
+
+    states = read_states(shop.warehouse)
+    if name not in states:
+        return False
+    write_states(shop.warehouse, {other: state for other, state in states.items() if other != name})
+    shop.warehouse.push_target_states()
+    return True
 
 
 def check_targets(shop: Shop) -> Iterator[Finding]:
@@ -68,25 +87,13 @@ def check_targets(shop: Shop) -> Iterator[Finding]:
         yield Finding(not state.problem, text, is_local=True)
 
 
-def purge_later(shop: Shop) -> None:
-    """Make the next publication to each target delete its older versions, which have a person who was erased.
-
-    Raises:
-        RivoError: this cannot be noted.
-    """
-    from pipelines.targets.states import TargetState, read_states, write_states
-
-    if names := known_targets(shop):
-        states = read_states(shop.warehouse)
-        changed = {name: replace(states.get(name, TargetState()), must_purge=True) for name in names}
-        write_states(shop.warehouse, {**states, **changed})
-
-
 def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
     """Publish to every target that may hold a person who was erased, and delete its older versions.
 
     A target of the past that is no longer set is an outcome with a problem: it still has the person.
     """
+    from pipelines.targets.states import TargetState, read_states
+
     names = known_targets(shop)
     targets = [shop.settings.targets[name] for name in names if name in shop.settings.targets]
     if targets:
@@ -95,9 +102,19 @@ def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
         shop.warehouse.delete_target_scratch()
     for name in names:
         if name not in shop.settings.targets:
-            yield Publication(
-                name,
-                problem=f"The target {name} got a copy in the past and is not set any more, so it may still have the "
-                f"person. Set RIVO_TARGET_{name.upper()} and run `{command()} publish {name} --purge`, or delete that "
-                f"copy and the entry {name} of {shop.warehouse.target_states}.",
-            )
+            state = read_states(shop.warehouse).get(name, TargetState())
+            yield Publication(name, problem=unset_target(name, state))
+
+
+def unset_target(name: str, state: TargetState) -> str:
+    """Return the sentence about a target that may have data of a shop, and that is not set any more."""
+    past = (
+        "got a copy in the past"
+        if state.observed_at
+        else "may have got a part of the data from a publication that failed"
+    )
+    return (
+        f"The target {name} {past} and is not set any more, so an erased person may still be there. Set "
+        f"RIVO_TARGET_{name.upper()} and run `{command()} publish {name} --purge`; or delete what is there, then run "
+        f"`{command()} publish {name} --gone`."
+    )

@@ -19,7 +19,7 @@ from pipelines.settings import Settings
 from pipelines.targets.states import TargetState, read_states
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.webhooks.deliveries import last_arrival
-from runs.publishing import known_targets
+from runs.publishing import known_targets, unset_target
 from runs.shared_state import SharedState, shared_state
 from runs.shop import Shop, shop_to_read
 
@@ -126,6 +126,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
             ).fetchall()
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
+        stamps = _publication(shown)
     targets = {name: TargetState() for name in known_targets(shop)} | read_states(published)
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     next_sync_at = schedule.next_after(now)
@@ -136,7 +137,11 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         size_bytes=published.size_bytes,
         is_running=published.is_being_built,
         last_sync=last_sync,
-        problems=(*failures, *_publishing_problems(published, last_sync), *_target_problems(targets)),
+        problems=(
+            *failures,
+            *_publishing_problems(published, last_sync),
+            *_target_problems(shop, targets, *stamps),
+        ),
         oldest_list=oldest,
         oldest_read_at=read_at.get(oldest),
         is_stale=_is_stale(schedule, shop, read_at.get(oldest), next_sync_at, now),
@@ -201,13 +206,41 @@ def _publishing_problems(published: Warehouse, last_sync: LastSync) -> list[str]
     return problems
 
 
-def _target_problems(targets: Mapping[str, TargetState]) -> list[str]:
-    return [state.problem for state in targets.values() if state.problem] + [
-        f"The target {name} keeps older versions of the data, which have a person who was erased. Run "
-        f"`{command()} publish {name} --purge`."
-        for name, state in targets.items()
-        if state.must_purge
-    ]
+def _publication(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None, datetime | None]:
+    """Return when the file was published, and when personal data was last deleted from it."""
+    with suppress(duckdb.CatalogException):
+        rows = connection.execute(f"select published_at, erased_at from {RAW}._publication").fetchall()
+        return rows[0] if rows else (None, None)
+    return None, None
+
+
+def _target_problems(
+    shop: Shop,
+    targets: Mapping[str, TargetState],
+    published_at: datetime | None,
+    erased_at: datetime | None,
+) -> list[str]:
+    """Return why targets do not have what readers of the file see, or may have a person who was erased."""
+    problems = []
+    followed = {target.name for target in shop.settings.to_publish}
+    for name, state in targets.items():
+        if name not in shop.settings.targets:
+            if erased_at not in (None, state.erased_at):
+                problems.append(unset_target(name, state))
+            continue
+        if state.problem:
+            problems.append(state.problem)
+        elif name in followed and state.version != published_at and not shop.warehouse.is_being_published:
+            problems.append(
+                f"The target {name} does not have the newest publication of the warehouse. Run "
+                f"`{command()} publish {name}`."
+            )
+        if state.observed_at and erased_at not in (None, state.erased_at):
+            problems.append(
+                f"The target {name} keeps older versions of the data, which have a person who was erased. Run "
+                f"`{command()} publish {name}`."
+            )
+    return problems
 
 
 def _is_stale(

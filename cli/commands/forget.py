@@ -115,7 +115,6 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> t
     from pipelines.warehouse import RAW, Build
     from pipelines.warehouse.action_tables import load_outbox
     from pipelines.webhooks.deliveries import erase_person
-    from runs.publishing import purge_later
     from runs.run import Plan
     from runs.shop import shop_to_read
 
@@ -134,8 +133,6 @@ def _forget(settings: Settings, signalled: Signalled, customer: str | None) -> t
                 f"select identifier, customer_key, key_check from {RAW}._forgotten"
             )
             erase_person(shop.warehouse, person.words, person.id, person.key, erased.fetchall())
-            # Noted before anything is published: a command that is killed must not forget it.
-            purge_later(shop)
             outbox = shop.warehouse.outbox
             erase_from_outbox(outbox, person)
             load_outbox(work.connection, outbox)

@@ -20,6 +20,7 @@ Examples:
   rivo publish                publish to every target of RIVO_PUBLISH
   rivo publish lake           publish to RIVO_TARGET_LAKE
   rivo publish lake --purge   and delete older versions of the data there
+  rivo publish old --gone     the copy in a target that is not set any more was deleted
 
 \b
 Every sync publishes to the targets of RIVO_PUBLISH. The kinds of targets: docs/targets.md."""
@@ -29,8 +30,13 @@ Every sync publishes to the targets of RIVO_PUBLISH. The kinds of targets: docs/
     "--replace", is_flag=True, help="Replace a target that has newer data, or that of another warehouse."
 )
 @click.option("--purge", is_flag=True, help="Delete older versions of the data, which the target keeps.")
+@click.option(
+    "--gone",
+    is_flag=True,
+    help="Publish nothing: you have deleted the copy in a target that is not set any more.",
+)
 @shop_options()
-def publish(targets: tuple[str, ...], replace: bool, purge: bool, choice: ShopChoice) -> None:
+def publish(targets: tuple[str, ...], replace: bool, purge: bool, gone: bool, choice: ShopChoice) -> None:
     """Publish the warehouse to targets: databases, lakes and folders that other programs read.
 
     Sends no request to Rivo. Tables that have not changed are not written again. Each target is published to by itself:
@@ -40,12 +46,37 @@ def publish(targets: tuple[str, ...], replace: bool, purge: bool, choice: ShopCh
         raise click.UsageError(
             "--replace overwrites what a target has, so name the target: rivo publish NAME --replace."
         )
+    if gone and (replace or purge or len(targets) != 1):
+        raise click.UsageError("--gone is for one target, and publishes nothing: rivo publish NAME --gone.")
     names = tuple(name.strip().lower() for name in targets)
 
+    shops = choice.all()
+
     def of_shop(settings: Settings) -> int:
+        if gone:
+            return _forget(settings, names[0])
+        if len(shops) > 1 and not names and not settings.to_publish:
+            click.echo(f"{settings.variable('publish')} is not set, so there is no target to publish to.")
+            return exits.DONE
         return _publish(settings, names, replace=replace, purge=purge)
 
-    sys.exit(for_each(choice.all(), of_shop))
+    sys.exit(for_each(shops, of_shop))
+
+
+def _forget(settings: Settings, name: str) -> int:
+    from pipelines.errors import SettingsError
+    from runs.publishing import forget_target
+    from runs.shop import shop_to_read
+
+    if name in settings.targets:
+        raise SettingsError(
+            f"{settings.targets[name].variable} is still set. Remove it first, then run this again."
+        )
+    if forget_target(shop_to_read(settings), name):
+        click.echo(f"No command asks for the target {name} any more.")
+        return exits.DONE
+    click.echo(f"No copy in a target {name} is known.")
+    return exits.FAILED
 
 
 def _publish(settings: Settings, names: tuple[str, ...], *, replace: bool, purge: bool) -> int:

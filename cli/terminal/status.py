@@ -100,7 +100,7 @@ def target_line(name: str, state: TargetState) -> tuple[str, str, str]:
     """Return a title, a sentence and a colour: how old the data in a target is."""
     if state.observed_at is None or state.published_at is None:
         return "Target", f"{name}: nothing has been published to it yet", "yellow"
-    colour = "yellow" if state.problem or state.must_purge else ""
+    colour = "yellow" if state.problem else ""
     age = in_words(max((datetime.now(UTC) - state.published_at).total_seconds(), 0))
     return "Target", f"{name}: as of {when(state.observed_at)}, published {age} ago", colour
 

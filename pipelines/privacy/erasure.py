@@ -209,7 +209,7 @@ def replace_person(build: Build, settings: Settings, person: Person) -> int:
         # A row revealed another address, which may occur in rows without the id.
         lowered |= {word.lower() for word in person.words}
         tokens |= {text for text in lowered if is_token(text)} if settings.pii == "hash" else set()
-    build.is_rewritten = True
+    build.note_erasure()
     return changed
 
 

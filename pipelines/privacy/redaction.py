@@ -166,7 +166,7 @@ def apply_setting(build: Build, settings: Settings) -> str | None:
     is_read_again = is_new_key or (before != "keep" and settings.pii != "drop")
     if is_rewritten and replacer and is_filled:
         _rewrite(connection, replacer)
-        build.is_rewritten = True
+        build.note_erasure()
     connection.execute(
         f"update {RAW}.settings set pii = ?, pii_key_check = ?, reread_since = "
         f"if(?, (select max(observed_at) from {RAW}.sync_log), reread_since)",

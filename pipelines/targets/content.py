@@ -90,6 +90,8 @@ class Content:
     """Time of the newest data: that of the last complete read of a list."""
     published_at: datetime
     """When the warehouse was published locally."""
+    erased_at: datetime | None
+    """When personal data was last deleted from the warehouse."""
     shop: str
     """Name of the shop in RIVO_SHOPS; empty without it."""
     warehouse_id: str
@@ -134,25 +136,33 @@ def opened(
         RivoError: the file cannot be read, or an older release wrote it.
     """
     with warehouse.attach(SOURCE) as connection:
-        published_at = warehouse.published_at
-        assert published_at is not None
         try:
             observed_at = scalar(
                 connection, f"select max(observed_at) from {SOURCE}.{RAW}.sync_log where complete"
             )
             warehouse_id = scalar(connection, f"select max(warehouse_id) from {SOURCE}.{RAW}.settings")
+            published_at, erased_at = connection.execute(
+                f"select max(published_at), max(erased_at) from {SOURCE}.{RAW}._publication"
+            ).fetchone() or (None, None)
             tables = _tables(connection, schemas, {**_raw_keys(), **keys}) if warehouse_id else ()
-        except duckdb.BinderException:
-            warehouse_id = None
+        except (duckdb.BinderException, duckdb.CatalogException):
+            published_at = None
         except duckdb.Error as error:
             raise warehouse.damage(error) or error from None
-        if not warehouse_id or not observed_at:
+        if not published_at or not warehouse_id or not observed_at:
             raise RivoError(
                 f"{warehouse} was published by an older release, or before any complete read, so no target can "
                 f"recognise it. Run `{command()} sync` once; it publishes to the targets too."
             )
         yield Content(
-            connection, tables, observed_at.astimezone(UTC), published_at, shop, str(warehouse_id), warehouse
+            connection,
+            tables,
+            observed_at.astimezone(UTC),
+            published_at.astimezone(UTC),
+            erased_at,
+            shop,
+            str(warehouse_id),
+            warehouse,
         )
 
 

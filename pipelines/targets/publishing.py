@@ -13,7 +13,9 @@ from typing import Protocol
 
 import duckdb
 
+from pipelines.env_file import export_variables
 from pipelines.errors import RivoError, command
+from pipelines.settings import Settings
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content, opened
 from pipelines.targets.marks import Mark, OtherWarehouse, TargetError, check_marks, without_secret
@@ -83,16 +85,24 @@ def publish(
     with _alone(warehouse), opened(warehouse, shop, schemas, keys) as content:
         for target in targets:
             state = read_states(warehouse).get(target.name, TargetState())
-            must_purge = purge or state.must_purge
-            if must_purge and not state.must_purge:
-                # Noted first: if this process is killed, the next publication purges.
-                _note(warehouse, target.name, replace(state, must_purge=True))
+            # An older file that is published after an erasure has an older time, and so does not count as purged.
+            must_purge = purge or content.erased_at not in (None, state.erased_at)
             former = None if state.shop == content.shop else state.shop
             outcome = _publish_to(content, target, former, replace_all=replace_all, purge=must_purge)
             if outcome.problem:
-                _note(warehouse, target.name, replace(state, problem=outcome.problem, must_purge=must_purge))
+                _note(warehouse, target.name, replace(state, problem=outcome.problem))
             else:
-                _note(warehouse, target.name, TargetState(outcome.observed_at, datetime.now(UTC), shop=shop))
+                _note(
+                    warehouse,
+                    target.name,
+                    TargetState(
+                        outcome.observed_at,
+                        datetime.now(UTC),
+                        version=content.published_at,
+                        erased_at=content.erased_at,
+                        shop=shop,
+                    ),
+                )
             yield outcome
 
 
@@ -118,7 +128,7 @@ def look_at(
         else:
             connection = stack.enter_context(duckdb.connect())
             never = datetime.min.replace(tzinfo=UTC)
-            content = Content(connection, (), never, never, shop, "", warehouse)
+            content = Content(connection, (), never, never, None, shop, "", warehouse)
         for target in targets:
             try:
                 found = _module_of(target).look(content, target)
@@ -145,6 +155,7 @@ def _publish_to(
 
 
 def _module_of(target: TargetSetting) -> _Target:
+    export_variables(Settings.model_config.get("env_file"))
     # Each kind has packages of its own, which are slow to import or not installed.
     module: _Target = import_module(_MODULES[target.kind])
     return module
@@ -196,7 +207,7 @@ def _alone(warehouse: Warehouse) -> Iterator[None]:
     if not warehouse.exists:
         # Says that there is none.
         warehouse.read().close()
-    path = warehouse.target_states.with_suffix(".lock")
+    path = warehouse.target_states_lock
     try:
         lock = path.open("a")
     except OSError as error:

@@ -22,8 +22,10 @@ class TargetState:
     """When that was published."""
     problem: str = ""
     """Why the last publication failed; empty if it did not."""
-    must_purge: bool = False
-    """Whether a person was erased, and older versions in the target may still have them."""
+    version: datetime | None = None
+    """`published_at` in the warehouse that was published to it."""
+    erased_at: datetime | None = None
+    """The last deletion of personal data after which the target's older versions were deleted as well."""
     shop: str | None = None
     """The shop's name when it was published, empty without RIVO_SHOPS; None if nothing ever was."""
 
@@ -53,13 +55,10 @@ def write_states(warehouse: Warehouse, states: Mapping[str, TargetState]) -> Non
 
 
 def _state(values: Mapping[str, Any]) -> TargetState:
-    times = {name: _time(values.get(name)) for name in ("observed_at", "published_at")}
-    return TargetState(
-        **times,
-        problem=str(values.get("problem") or ""),
-        must_purge=bool(values.get("must_purge")),
-        shop=values.get("shop"),
-    )
+    times = {
+        name: _time(values.get(name)) for name in ("observed_at", "published_at", "version", "erased_at")
+    }
+    return TargetState(**times, problem=str(values.get("problem") or ""), shop=values.get("shop"))
 
 
 def _time(text: str | None) -> datetime | None:

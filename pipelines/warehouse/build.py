@@ -80,6 +80,14 @@ class Build:
             megabytes = READING_MEMORY_MB + _TIMES_A_CHUNK * chunk_bytes // 1_000_000
             self.connection.execute(f"set global memory_limit = '{megabytes}MB'")
 
+    def note_erasure(self) -> None:
+        """Note that personal data was deleted: neither this file nor any copy of it is to keep the deleted rows."""
+        # Imported here, since readers load this module and no raw tables.
+        from pipelines.warehouse.raw_tables import note_erasure
+
+        self.is_rewritten = True
+        note_erasure(self.connection)
+
     def keep(self) -> None:
         """Keep the working copy as the state that the next sync starts from, without publishing it.
 
@@ -95,6 +103,9 @@ class Build:
         Raises:
             RivoError: as for `keep`.
         """
+        from pipelines.warehouse.raw_tables import note_publication
+
+        note_publication(self.connection)
         pending = self._close()
         self._push({"warehouse": pending, "pending": None})
         published = self.published

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import duckdb
 
@@ -107,6 +108,21 @@ SETTINGS: tuple[Column, ...] = (
     ),
 )
 
+PUBLICATION: tuple[Column, ...] = (
+    Column(
+        "published_at",
+        "timestamp",
+        "When this file was published. Later in each publication, even if the clock was set back; null before the "
+        "first one of this release.",
+    ),
+    Column(
+        "erased_at",
+        "timestamp",
+        "When personal data was last deleted from all tables, by `rivo forget` or since RIVO_PII changed; null if it "
+        "never was.",
+    ),
+)
+
 ERASED_PEOPLE: tuple[Column, ...] = (
     Column("customer_key", "bigint", "Random negative id that replaces the person's id."),
     Column(
@@ -144,6 +160,7 @@ def raw_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
     )
     tables["_quarantine"] = ("Rows that could not be loaded, each with the reason.", QUARANTINE)
     tables["_forgotten"] = ("Hashes by which syncs recognise people erased by `rivo forget`.", ERASED_PEOPLE)
+    tables["_publication"] = ("When this file was published, in one row.", PUBLICATION)
     tables["settings"] = ("The settings that the models read, in one row.", SETTINGS)
     return tables
 
@@ -158,6 +175,31 @@ def write_settings(connection: duckdb.DuckDBPyConnection, timezone: str) -> None
     )
     connection.execute(
         f"update {RAW}.settings set warehouse_id = ? where warehouse_id is null", [secrets.token_hex(8)]
+    )
+
+
+def note_publication(connection: duckdb.DuckDBPyConnection) -> None:
+    """Note when the file is published, which targets compare; nothing in a file without the raw tables."""
+    if not exists(
+        connection, "from duckdb_tables() where schema_name = ? and table_name = '_publication'", [RAW]
+    ):
+        return
+    _ensure_row(connection)
+    connection.execute(
+        f"update {RAW}._publication set published_at = greatest(?, published_at + interval 1 microsecond)",
+        [datetime.now(UTC)],
+    )
+
+
+def note_erasure(connection: duckdb.DuckDBPyConnection) -> None:
+    """Note that personal data was deleted, so that each target deletes its older versions of the data."""
+    _ensure_row(connection)
+    connection.execute(f"update {RAW}._publication set erased_at = ?", [datetime.now(UTC)])
+
+
+def _ensure_row(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        f"insert into {RAW}._publication select null, null where not exists (from {RAW}._publication)"
     )
 
 

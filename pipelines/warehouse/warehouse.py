@@ -38,7 +38,14 @@ from pipelines.settings import PROJECT, Settings
 from pipelines.shop_settings import SCHEMAS
 from pipelines.sql import literal, quoted
 from pipelines.warehouse.build import Build, building, is_being_built, locked
-from pipelines.warehouse.files import base_of, report_path, sibling, target_states_path, wal_of
+from pipelines.warehouse.files import (
+    base_of,
+    is_locked,
+    report_path,
+    sibling,
+    target_states_path,
+    wal_of,
+)
 from pipelines.warehouse.journals import OUTBOX, journal_path
 from pipelines.warehouse.reading import reading_config, restrict
 from pipelines.warehouse.storage_errors import damaged, refuse_foreign, unreadable
@@ -197,6 +204,16 @@ class Warehouse:
     def target_states(self) -> Path:
         """The file beside the warehouse that says how the last publication to each target ended; it need not exist."""
         return target_states_path(self.path)
+
+    @property
+    def target_states_lock(self) -> Path:
+        """The file that a publication to targets locks; it need not exist."""
+        return self.target_states.with_suffix(".lock")
+
+    @property
+    def is_being_published(self) -> bool:
+        """Whether a process publishes this warehouse to targets right now."""
+        return self.target_states_lock.exists() and is_locked(self.target_states_lock)
 
     @property
     def is_being_built(self) -> bool:

@@ -262,12 +262,13 @@ class Store:
         return {row["id"]: row for row in self.dicts(f"from rivo_raw.{name} {condition}")}
 
     def contents(self, *names: str) -> dict[str, list[tuple[Any, ...]]]:
-        """Return whole tables of `rivo_raw`, sorted; all of them where none is named."""
+        """Return whole tables of `rivo_raw`, sorted; where none is named, all but the one about the publication."""
         with self.warehouse.read() as connection:
             found = names or [
                 name
                 for (name,) in connection.execute(
-                    "select table_name from information_schema.tables where table_schema = 'rivo_raw' order by 1"
+                    "select table_name from information_schema.tables where table_schema = 'rivo_raw' "
+                    "and table_name <> '_publication' order by 1"
                 ).fetchall()
             ]
             return {

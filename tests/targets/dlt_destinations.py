@@ -114,6 +114,7 @@ class Shop:
     def next_day(self) -> None:
         self.day += 1
         self.do("update rivo_raw.sync_log set observed_at = observed_at + interval 1 day")
+        self.do("update rivo_raw._publication set published_at = published_at + interval 1 day")
 
     def publish(self, destination: DltDestination, **options: Any) -> Publication:
         made = self.folder / "rivo.made.duckdb"
@@ -162,6 +163,8 @@ _MADE = """
 create schema rivo_raw; create schema marts; create schema reports;
 create table rivo_raw.settings (timezone varchar, warehouse_id varchar);
 insert into rivo_raw.settings values ('UTC', '{warehouse_id}');
+create table rivo_raw._publication (published_at timestamptz, erased_at timestamptz);
+insert into rivo_raw._publication values (timestamptz '2026-09-01 03:03:00+00', null);
 create table rivo_raw.sync_log as
 select 'customers' as list, timestamptz '2026-09-01 03:00:00+00' as observed_at, true as complete;
 create table rivo_raw._quarantine (list varchar, reason varchar);

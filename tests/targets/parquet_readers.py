@@ -88,6 +88,13 @@ class Place:
             connection.execute(f"create view rows as from read_parquet([{self._local(table, shop)}])")
             return connection.execute(sql).fetchall()
 
+    def rows_of_file(self, key: str, columns: str = "*") -> list[tuple[Any, ...]]:
+        """Return the rows of a file in a folder."""
+        with duckdb.connect() as connection:
+            return connection.execute(
+                f"select {columns} from read_parquet({literal(str(self._folder / key))})"
+            ).fetchall()
+
     def metadata(self, table: str) -> dict[str, str]:
         with duckdb.connect() as connection:
             rows = connection.execute(f"select key, value from parquet_kv_metadata([{self._local(table)}])")

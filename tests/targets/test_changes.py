@@ -43,7 +43,7 @@ class Ledger:
         return Table("rivo_raw", "t", tuple(Column(row[0], row[1]) for row in found), None, self.key, rows)
 
     def find(self) -> Changes:
-        content = Content(self.connection, (self.table,), NOW, NOW, "", "w", NOWHERE)
+        content = Content(self.connection, (self.table,), NOW, NOW, None, "", "w", NOWHERE)
         changes = find_changes(content, self.table, self.known)
         assert changes is not None
         return changes
@@ -53,7 +53,7 @@ class Ledger:
         changes = self.find()
         run = self.connection.execute
         run(f"create or replace table sent as {changes.select}")
-        content = Content(self.connection, (), NOW, NOW, "", "w", NOWHERE)
+        content = Content(self.connection, (), NOW, NOW, None, "", "w", NOWHERE)
         column = changes.column.name
         value = f"({column} - date '1970-01-01')" if changes.column.type == "DATE" else column
         if changes.is_whole:
@@ -226,7 +226,8 @@ def test_a_table_without_a_column_to_group_by_is_sent_whole(ledger: Ledger) -> N
     ledger.key = ("name",)
     ledger.make("values ('a', 1)")
     assert (
-        find_changes(Content(ledger.connection, (), NOW, NOW, "", "w", NOWHERE), ledger.table, None) is None
+        find_changes(Content(ledger.connection, (), NOW, NOW, None, "", "w", NOWHERE), ledger.table, None)
+        is None
     )
 
 

@@ -22,7 +22,7 @@ from tests.targets.killing import Child, killed_at_request
 from tests.targets.parquet_readers import FOLDER, Place, publish_day_to, publish_files
 from tests.targets.s3 import BUCKET, KEY_ID, S3, SECRET
 from tests.targets.test_postgres import comparable, in_file
-from tests.targets.warehouses import ADDRESS, publish_day
+from tests.targets.warehouses import ADDRESS, FIRST_DAY, publish_day
 
 TABLES = (
     "marts.dim_member",
@@ -239,13 +239,11 @@ def _files_with(place: Place, text: str) -> list[str]:
 def test_purge_fails_loudly_if_files_cannot_be_deleted(tmp_path: Path, in_s3: Place, s3: S3) -> None:
     publish_files(publish_day(tmp_path / "warehouse"), in_s3)
     s3.fails = lambda method, path: (403, "AccessDenied") if method == "POST" else None
-    assert (
-        "could not be deleted"
-        in publish_files(publish_day(tmp_path / "warehouse", 1), in_s3, purge=True).problem
-    )
+    erased = publish_day(tmp_path / "warehouse", 1, address="erased-1", erased_at=FIRST_DAY)
+    assert "could not be deleted" in publish_files(erased, in_s3).problem
     s3.fails = lambda _method, _path: None
     # The next publication purges by itself.
-    publish_files(publish_day(tmp_path / "warehouse", 1, address="erased-1"), in_s3)
+    publish_files(erased, in_s3)
     assert _files_with(in_s3, ADDRESS) == []
 
 

@@ -186,7 +186,7 @@ def test_older_day_is_refused(tmp_path: Path, database: Database) -> None:
 
 def test_earlier_publication_of_the_same_day_is_refused(tmp_path: Path, database: Database) -> None:
     earlier = publish_day(tmp_path / "one")
-    to_postgres(publish_day(tmp_path / "two", address="erased@example.com"), database)
+    to_postgres(publish_day(tmp_path / "two", address="erased@example.com", minutes=4), database)
     assert "holds newer data" in to_postgres(earlier, database).problem
     assert ADDRESS not in database.dump()
 

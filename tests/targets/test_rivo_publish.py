@@ -79,6 +79,18 @@ def test_sync_publishes_and_forget_purges(install: Install) -> None:
     assert (again.returncode, " 0 tables" in again.stdout) == (0, True), again.stdout
     _forget_with_a_failing_target(install)
     _every_table_is_equal(install)
+    _sync_that_hashes_personal_data(install)
+
+
+def _sync_that_hashes_personal_data(install: Install) -> None:
+    """No target keeps an older version with addresses in clear."""
+    [(email,)] = in_file(
+        install.store.warehouse, "select min(email) from rivo_raw.customers where email like '%@%'"
+    )
+    assert install.has(email)
+    synced = install.rivo("sync", RIVO_PII="hash")
+    assert synced.returncode == 0, synced.stdout + synced.stderr
+    assert install.has(email) == []
 
 
 def _doctor_asks_the_targets(install: Install) -> None:

@@ -25,11 +25,13 @@ def publish_day(
     warehouse_id: str = "first-warehouse",
     extra_column: bool = False,
     address: str = ADDRESS,
+    minutes: int = 3,
+    erased_at: datetime | None = None,
 ) -> Warehouse:
     """Write the warehouse of a day, as a sync does: whole, by a rename.
 
     Each table says of which day it is, so that a mixture of two days can be seen. On each day ten balances change, a
-    member joins, and one leaves.
+    member joins, and one leaves. `minutes` after its sync it is published.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rivo.duckdb"
@@ -42,6 +44,9 @@ def publish_day(
         connection.execute("set variable address = ?", [address])
         connection.execute(_RAW)
         connection.execute("insert into rivo_raw.settings values ('UTC', ?)", [warehouse_id])
+        connection.execute(
+            "insert into rivo_raw._publication values (?, ?)", [at + timedelta(minutes=minutes), erased_at]
+        )
         connection.execute(_MARTS.format(day=day, members=members))
         if extra_column:
             connection.execute("alter table marts.dim_member add column tier varchar default 'gold'")
@@ -53,6 +58,7 @@ def publish_day(
 _RAW = """
 create schema rivo_raw;
 create table rivo_raw.settings (timezone varchar, warehouse_id varchar);
+create table rivo_raw._publication (published_at timestamptz, erased_at timestamptz);
 create table rivo_raw.sync_log as
 select 'customers' as list, getvariable('observed_at') as observed_at, true as complete;
 """

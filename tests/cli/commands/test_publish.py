@@ -48,3 +48,28 @@ def test_publish_without_targets_or_with_a_wrong_name_says_what_to_do(rivo: Rivo
     assert (wrong.returncode, "There is no target lake" in wrong.stderr) == (1, True)
     replaced = rivo("publish", "--replace")
     assert (replaced.returncode, "name the target" in replaced.stderr) == (2, True)
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("models", ["+dim_member"])
+def test_status_names_a_target_that_is_behind_and_one_that_is_gone(rivo: Rivo, tmp_path: Path) -> None:
+    target = {"RIVO_PUBLISH": "files", "RIVO_TARGET_FILES": f"file://{tmp_path / 'files'}"}
+    assert rivo("sync").returncode == 0
+    behind = "The target files does not have the newest publication of the warehouse."
+    assert behind in rivo("status", **target).stdout
+    assert rivo("publish", **target).returncode == 0
+    assert behind not in rivo("status", **target).stdout
+    assert rivo("models", "build", "--all").returncode == 0
+    assert behind in rivo("status", **target).stdout
+    # Not set any more, and nothing was erased since.
+    assert "The target files" not in rivo("status").stdout
+    assert "RIVO_TARGET_FILES is still set" in rivo("publish", "files", "--gone", **target).stderr
+    gone = rivo("publish", "files", "--gone")
+    assert (gone.returncode, gone.stdout) == (0, "No command asks for the target files any more.\n")
+    assert "files" not in json.loads(rivo("status", "--json").stdout)["targets"]
+
+
+def test_gone_is_for_one_target(rivo: Rivo) -> None:
+    for arguments in (("--gone",), ("a", "b", "--gone"), ("a", "--gone", "--purge")):
+        refused = rivo("publish", *arguments)
+        assert (refused.returncode, "--gone is for one target" in refused.stderr) == (2, True)

@@ -71,7 +71,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
 
 
 def tables(store: Store, *, with_raw: bool = False) -> Tables:
-    """Return all marts and reports, and on request the raw tables except the sync log and dlt's own."""
+    """Return all marts and reports, and on request the raw tables but those about syncs."""
     schemas = ["marts", "reports", *(["rivo_raw"] if with_raw else [])]
     names = store.dicts("select table_schema, table_name from information_schema.tables")
     return {
@@ -80,7 +80,7 @@ def tables(store: Store, *, with_raw: bool = False) -> Tables:
         )
         for row in names
         if row["table_schema"] in schemas
-        and row["table_name"] != "sync_log"
+        and row["table_name"] not in ("sync_log", "_publication")
         and not row["table_name"].startswith("_dlt")
     }
 

@@ -157,3 +157,19 @@ def test_load_backup_numbers_an_older_log(tmp_path: Path) -> None:
 
     assert notes == [], "the missing numbers are not reported as null"
     assert found == [(1, "rewards", True), (2, "customers", False), (3, "customers", True)]
+
+
+def test_publications_are_later_than_those_before_whatever_the_clock_says(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    raw_tables.note_publication(connection)
+    ensure_tables(connection)
+    raw_tables.note_publication(connection)
+    connection.execute("update rivo_raw._publication set published_at = '2999-12-31 00:00:00+00'")
+    raw_tables.note_erasure(connection)
+    raw_tables.note_publication(connection)
+    found = connection.execute(
+        "select published_at > '2999-12-31 00:00:00+00', erased_at < now() + interval 1 minute "
+        "from rivo_raw._publication"
+    )
+    assert found.fetchall() == [(True, True)]
