@@ -13,15 +13,17 @@ from runs.shop import Shop
 
 if TYPE_CHECKING:
     from pipelines.rivo.doctor import Finding
-    from pipelines.targets.states import TargetState
+    from pipelines.targets.last_publications import LastPublication
 
 
 def known_targets(shop: Shop) -> list[str]:
     """Return the names of the targets that may hold data of a shop: those to publish to, and those of the past."""
-    from pipelines.targets.states import read_states
+    from pipelines.targets.last_publications import read_last_publications
 
     return list(
-        dict.fromkeys([*(target.name for target in shop.settings.to_publish), *read_states(shop.warehouse)])
+        dict.fromkeys(
+            [*(target.name for target in shop.settings.to_publish), *read_last_publications(shop.warehouse)]
+        )
     )
 
 
@@ -51,7 +53,7 @@ def publish_to(
     yield from publish(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge
     )
-    shop.warehouse.push_target_states()
+    shop.warehouse.push_last_publications()
 
 
 def forget_target(shop: Shop, name: str) -> bool:
@@ -60,13 +62,13 @@ def forget_target(shop: Shop, name: str) -> bool:
     Raises:
         RivoError: this cannot be noted.
     """
-    from pipelines.targets.states import read_states, write_states
+    from pipelines.targets.last_publications import read_last_publications, write_last_publications
 
-    states = read_states(shop.warehouse)
-    if name not in states:
+    known = read_last_publications(shop.warehouse)
+    if name not in known:
         return False
-    write_states(shop.warehouse, {other: state for other, state in states.items() if other != name})
-    shop.warehouse.push_target_states()
+    write_last_publications(shop.warehouse, {other: last for other, last in known.items() if other != name})
+    shop.warehouse.push_last_publications()
     return True
 
 
@@ -81,10 +83,10 @@ def check_targets(shop: Shop) -> Iterator[Finding]:
     from pipelines.rivo.doctor import Finding
     from pipelines.targets.publishing import look_at
 
-    for target, state in look_at(shop.warehouse, shop.name, shop.settings.to_publish):
-        found = f"has data as of {state.observed_at:%Y-%m-%d %H:%M} UTC" if state.observed_at else "is empty"
-        text = state.problem or f"target {target.name} ({target.variable}) can be reached; it {found}"
-        yield Finding(not state.problem, text, is_local=True)
+    for target, last in look_at(shop.warehouse, shop.name, shop.settings.to_publish):
+        found = f"has data as of {last.observed_at:%Y-%m-%d %H:%M} UTC" if last.observed_at else "is empty"
+        text = last.problem or f"target {target.name} ({target.variable}) can be reached; it {found}"
+        yield Finding(not last.problem, text, is_local=True)
 
 
 def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
@@ -92,7 +94,7 @@ def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
 
     A target of the past that is no longer set is an outcome with a problem: it still has the person.
     """
-    from pipelines.targets.states import TargetState, read_states
+    from pipelines.targets.last_publications import LastPublication, read_last_publications
 
     names = known_targets(shop)
     targets = [shop.settings.targets[name] for name in names if name in shop.settings.targets]
@@ -102,15 +104,15 @@ def purge_targets(shop: Shop, project: Project) -> Iterator[Publication]:
         shop.warehouse.delete_target_scratch()
     for name in names:
         if name not in shop.settings.targets:
-            state = read_states(shop.warehouse).get(name, TargetState())
-            yield Publication(name, problem=unset_target(name, state))
+            last = read_last_publications(shop.warehouse).get(name, LastPublication())
+            yield Publication(name, problem=unset_target(name, last))
 
 
-def unset_target(name: str, state: TargetState) -> str:
+def unset_target(name: str, last: LastPublication) -> str:
     """Return the sentence about a target that may have data of a shop, and that is not set any more."""
     past = (
         "got a copy in the past"
-        if state.observed_at
+        if last.observed_at
         else "may have got a part of the data from a publication that failed"
     )
     return (

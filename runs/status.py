@@ -16,7 +16,7 @@ from pipelines.errors import NoWarehouse, WarehouseError, command
 from pipelines.load.sweeps import last_sweep
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
-from pipelines.targets.states import TargetState, read_states
+from pipelines.targets.last_publications import LastPublication, read_last_publications
 from pipelines.warehouse import RAW, Warehouse
 from pipelines.webhooks.deliveries import last_arrival
 from runs.publishing import known_targets, unset_target
@@ -88,7 +88,7 @@ class Status:
     next_full_sweep_at: datetime
     sync_cron: str
     timezone: str
-    targets: dict[str, TargetState]
+    targets: dict[str, LastPublication]
     """The targets that follow each sync, and those that got a copy in the past."""
     last_delivery_at: datetime | None
     """When the last delivery of a webhook arrived; None without webhooks."""
@@ -127,7 +127,7 @@ def look(settings: Settings, schedule: Schedule, now: datetime | None = None) ->
         )
         sweeps = [last_sweep(connection, each) for each in ENDPOINTS.values() if each.reading == "cursor"]
         stamps = _publication(shown)
-    targets = {name: TargetState() for name in known_targets(shop)} | read_states(published)
+    targets = {name: LastPublication() for name in known_targets(shop)} | read_last_publications(published)
     oldest = min(ENDPOINTS, key=lambda name: (name in read_at, read_at.get(name)))
     next_sync_at = schedule.next_after(now)
     sweeps_due = [swept + timedelta(days=settings.full_sweep_days) if swept else now for swept in sweeps]
@@ -216,7 +216,7 @@ def _publication(connection: duckdb.DuckDBPyConnection) -> tuple[datetime | None
 
 def _target_problems(
     shop: Shop,
-    targets: Mapping[str, TargetState],
+    targets: Mapping[str, LastPublication],
     published_at: datetime | None,
     erased_at: datetime | None,
 ) -> list[str]:

@@ -14,7 +14,7 @@ from cli.terminal.tables import counted, plain, short, terminal
 from pipelines.durations import in_words
 from pipelines.errors import command
 from pipelines.rivo.endpoints import ENDPOINTS
-from pipelines.targets.states import TargetState
+from pipelines.targets.last_publications import LastPublication
 from pipelines.warehouse import RAW
 from runs.status import Status
 
@@ -96,7 +96,7 @@ def _actions(states: dict[str, int]) -> list[tuple[str, str, str]]:
     return [("Actions", f"{text}, {open_ones:,} with an unknown outcome: {hint}", "yellow")]
 
 
-def target_line(name: str, state: TargetState) -> tuple[str, str, str]:
+def target_line(name: str, state: LastPublication) -> tuple[str, str, str]:
     """Return a title, a sentence and a colour: how old the data in a target is."""
     if state.observed_at is None or state.published_at is None:
         return "Target", f"{name}: nothing has been published to it yet", "yellow"

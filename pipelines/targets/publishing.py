@@ -18,9 +18,13 @@ from pipelines.errors import RivoError, command
 from pipelines.settings import Settings
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.content import Content, opened
+from pipelines.targets.last_publications import (
+    LastPublication,
+    read_last_publications,
+    write_last_publications,
+)
 from pipelines.targets.marks import Mark, OtherWarehouse, TargetError, check_marks, without_secret
 from pipelines.targets.publication import Publication
-from pipelines.targets.states import TargetState, read_states, write_states
 from pipelines.warehouse import Warehouse
 
 _MODULES = {
@@ -84,18 +88,18 @@ def publish(
         return
     with _alone(warehouse), opened(warehouse, shop, schemas, keys) as content:
         for target in targets:
-            state = read_states(warehouse).get(target.name, TargetState())
+            last = read_last_publications(warehouse).get(target.name, LastPublication())
             # An older file that is published after an erasure has an older time, and so does not count as purged.
-            must_purge = purge or content.erased_at not in (None, state.erased_at)
-            former = None if state.shop == content.shop else state.shop
+            must_purge = purge or content.erased_at not in (None, last.erased_at)
+            former = None if last.shop == content.shop else last.shop
             outcome = _publish_to(content, target, former, replace_all=replace_all, purge=must_purge)
             if outcome.problem:
-                _note(warehouse, target.name, replace(state, problem=outcome.problem))
+                _note(warehouse, target.name, replace(last, problem=outcome.problem))
             else:
                 _note(
                     warehouse,
                     target.name,
-                    TargetState(
+                    LastPublication(
                         outcome.observed_at,
                         datetime.now(UTC),
                         version=content.published_at,
@@ -108,7 +112,7 @@ def publish(
 
 def look_at(
     warehouse: Warehouse, shop: str, targets: Sequence[TargetSetting]
-) -> Iterator[tuple[TargetSetting, TargetState]]:
+) -> Iterator[tuple[TargetSetting, LastPublication]]:
     """Ask targets whether they can be published to, and yield the answer of each. Writes nothing.
 
     Args:
@@ -134,10 +138,10 @@ def look_at(
                 found = _module_of(target).look(content, target)
                 check_marks(found, content, target, replace=False)
             except (RivoError, duckdb.Error, OSError) as error:
-                yield target, TargetState(problem=_problem_of(target, error))
+                yield target, LastPublication(problem=_problem_of(target, error))
             else:
                 own = [mark.observed_at for mark in found if mark.shop == shop]
-                yield target, TargetState(max(own, default=None))
+                yield target, LastPublication(max(own, default=None))
 
 
 def _publish_to(
@@ -197,17 +201,17 @@ def _refuse_empty(content: Content) -> None:
         )
 
 
-def _note(warehouse: Warehouse, name: str, state: TargetState) -> None:
-    write_states(warehouse, {**read_states(warehouse), name: state})
+def _note(warehouse: Warehouse, name: str, last: LastPublication) -> None:
+    write_last_publications(warehouse, {**read_last_publications(warehouse), name: last})
 
 
 @contextmanager
 def _alone(warehouse: Warehouse) -> Iterator[None]:
-    """Wait until no other process publishes this warehouse to targets: the last one must publish the newest state."""
+    """Wait until no other process publishes this warehouse to targets: the last one must publish the newest file."""
     if not warehouse.exists:
         # Says that there is none.
         warehouse.read().close()
-    path = warehouse.target_states_lock
+    path = warehouse.publishing_lock
     try:
         lock = path.open("a")
     except OSError as error:

@@ -30,7 +30,7 @@ def report_path(published: Path, name: str = "") -> Path:
     return published.with_name(f"{published.stem}{suffix}.report{f'-{name}' if name else ''}.html")
 
 
-def target_states_path(published: Path) -> Path:
+def last_publications_path(published: Path) -> Path:
     """Return the file that says how publications to targets ended, such as `rivo.targets.json`."""
     return published.with_name(f"{published.stem}.targets.json")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from pipelines.errors import NoWarehouse, WarehouseError
 from pipelines.warehouse.files import (
     discard,
+    last_publications_path,
     report_path,
     scratch_of,
     sibling,
     sync_to_disk,
-    target_states_path,
 )
 from pipelines.warehouse.journals import OUTBOX, WEBHOOKS, journal_path, sole_use
 from pipelines.warehouse.warehouse import Warehouse
@@ -77,7 +77,7 @@ def _pairs(source: Path, target: Path) -> list[tuple[Path, Path]]:
         *((journal_path(source, kind), journal_path(target, kind)) for kind in _JOURNALS),
         *((sibling(source, kind), sibling(target, kind)) for kind in ("news", "pending")),
         *_report_pages(source, target),
-        (target_states_path(source), target_states_path(target)),
+        (last_publications_path(source), last_publications_path(target)),
         (source, target),
     ]
 

@@ -24,10 +24,10 @@ from pathlib import Path
 from pipelines.errors import WarehouseError
 from pipelines.objects import NoObject, Objects, ObjectsError, PointerMoved, Stored, open_objects
 from pipelines.warehouse.files import (
+    last_publications_path,
     replace_durably,
     sibling,
     sync_to_disk,
-    target_states_path,
     wal_of,
 )
 from pipelines.warehouse.journals import OUTBOX, WEBHOOKS, copy_journal, journal_path, sole_use
@@ -369,7 +369,7 @@ def _local(published: Path) -> dict[str, Path]:
         WAREHOUSE: published,
         PENDING: sibling(published, "pending"),
         **{kind: journal_path(published, kind) for kind in (OUTBOX, WEBHOOKS)},
-        TARGETS: target_states_path(published),
+        TARGETS: last_publications_path(published),
     }
 
 

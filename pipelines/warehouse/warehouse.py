@@ -41,9 +41,9 @@ from pipelines.warehouse.build import Build, building, is_being_built, locked
 from pipelines.warehouse.files import (
     base_of,
     is_locked,
+    last_publications_path,
     report_path,
     sibling,
-    target_states_path,
     wal_of,
 )
 from pipelines.warehouse.journals import OUTBOX, journal_path
@@ -201,19 +201,19 @@ class Warehouse:
         return self.journal(OUTBOX)
 
     @property
-    def target_states(self) -> Path:
+    def last_publications_file(self) -> Path:
         """The file beside the warehouse that says how the last publication to each target ended; it need not exist."""
-        return target_states_path(self.path)
+        return last_publications_path(self.path)
 
     @property
-    def target_states_lock(self) -> Path:
+    def publishing_lock(self) -> Path:
         """The file that a publication to targets locks; it need not exist."""
-        return self.target_states.with_suffix(".lock")
+        return self.last_publications_file.with_suffix(".lock")
 
     @property
     def is_being_published(self) -> bool:
         """Whether a process publishes this warehouse to targets right now."""
-        return self.target_states_lock.exists() and is_locked(self.target_states_lock)
+        return self.publishing_lock.exists() and is_locked(self.publishing_lock)
 
     @property
     def is_being_built(self) -> bool:
@@ -314,7 +314,7 @@ class Warehouse:
         """
         return self.state.look(self.path) if self.state else (None, False)
 
-    def push_target_states(self) -> None:
+    def push_last_publications(self) -> None:
         """Store in the shared state how publications to targets ended, if there is one.
 
         Raises:

@@ -51,6 +51,6 @@ def test_target_without_a_noted_state_is_purged(tmp_path: Path, place: Place) ->
     folder = tmp_path / "warehouse"
     publish_files(publish_day(folder), place)
     erased = publish_day(folder, 1, address="erased@example.com", erased_at=ERASED_AT)
-    erased.target_states.unlink()
+    erased.last_publications_file.unlink()
     publish_files(erased, place)
     assert holders(place) == 0

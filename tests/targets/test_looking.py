@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.target_settings import TargetSetting
+from pipelines.targets.last_publications import LastPublication
 from pipelines.targets.publishing import look_at, publish
-from pipelines.targets.states import TargetState
 from pipelines.warehouse import Warehouse
 from tests.targets.databases import Database
 from tests.targets.s3 import BUCKET, S3
@@ -32,7 +32,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     return database.target() if request.param == "postgres" else database.lake(str(tmp_path / "lake"))
 
 
-def state_of(warehouse: Warehouse, target: TargetSetting, shop: str = "") -> TargetState:
+def state_of(warehouse: Warehouse, target: TargetSetting, shop: str = "") -> LastPublication:
     [(asked, state)] = look_at(warehouse, shop, [target])
     assert asked == target
     return state
@@ -42,15 +42,15 @@ def test_target_says_what_it_holds(tmp_path: Path, target: TargetSetting) -> Non
     no_warehouse = Warehouse(tmp_path / "none" / "rivo.duckdb")
     warehouse = publish_day(tmp_path / "warehouse", 1)
     for asking in (no_warehouse, warehouse):
-        assert state_of(asking, target) == TargetState()
+        assert state_of(asking, target) == LastPublication()
     # Still empty: it accepts the data of another warehouse.
     other = publish_day(tmp_path / "other", 1, warehouse_id="other")
     [done] = publish(other, "", [target], SCHEMAS, KEYS)
     assert done.problem == ""
-    assert state_of(other, target) == TargetState(datetime(2026, 9, 2, 3, 0, tzinfo=UTC))
+    assert state_of(other, target) == LastPublication(datetime(2026, 9, 2, 3, 0, tzinfo=UTC))
     for asking in (no_warehouse, warehouse):
         assert f"{target.variable} holds the data of another warehouse" in state_of(asking, target).problem
-    assert state_of(warehouse, target, "de") == TargetState()
+    assert state_of(warehouse, target, "de") == LastPublication()
     older = publish_day(tmp_path / "other", 0, warehouse_id="other")
     assert "holds newer data, as of 2026-09-02 03:00:00 UTC" in state_of(older, target).problem
 

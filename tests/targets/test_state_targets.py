@@ -26,14 +26,14 @@ def test_publication_to_targets_on_another_machine_discards_no_run(two: tuple[Ma
     b.run()
 
     def publish() -> None:
-        b.warehouse.target_states.write_text("{}")
-        b.warehouse.push_target_states()
+        b.warehouse.last_publications_file.write_text("{}")
+        b.warehouse.push_last_publications()
 
     a.run(during=publish)
     assert a.numbers == [1, 2, 3]
     b.run()
     assert b.numbers == [1, 2, 3, 4]
-    assert b.warehouse.target_states.read_text() == "{}"
+    assert b.warehouse.last_publications_file.read_text() == "{}"
 
 
 def test_first_push_that_was_killed_before_its_note_goes_on(

@@ -13,8 +13,8 @@ from pipelines.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
-class TargetState:
-    """The state of a target, as this machine knows it."""
+class LastPublication:
+    """The last publication to a target, as this machine knows it."""
 
     observed_at: datetime | None = None
     """Time of the newest data that was published to it; None if nothing ever was."""
@@ -30,35 +30,35 @@ class TargetState:
     """The shop's name when it was published, empty without RIVO_SHOPS; None if nothing ever was."""
 
 
-def read_states(warehouse: Warehouse) -> dict[str, TargetState]:
-    """Return the states by the name of the target; those of a file that cannot be read are lost."""
+def read_last_publications(warehouse: Warehouse) -> dict[str, LastPublication]:
+    """Return the publications by the name of the target; those of a file that cannot be read are lost."""
     try:
-        found = json.loads(warehouse.target_states.read_text(encoding="utf-8"))
-        return {name: _state(values) for name, values in found.items()}
+        found = json.loads(warehouse.last_publications_file.read_text(encoding="utf-8"))
+        return {name: _decoded(values) for name, values in found.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def write_states(warehouse: Warehouse, states: Mapping[str, TargetState]) -> None:
-    """Replace the states.
+def write_last_publications(warehouse: Warehouse, publications: Mapping[str, LastPublication]) -> None:
+    """Replace the publications.
 
     Raises:
         RivoError: the file cannot be written.
     """
-    content = {name: asdict(state) for name, state in states.items()}
+    content = {name: asdict(last) for name, last in publications.items()}
     text = json.dumps(content, indent=2, default=lambda value: value.isoformat())
     write_whole(
-        warehouse.target_states,
+        warehouse.last_publications_file,
         text.encode() + b"\n",
         advice="It says which targets are up to date. Check the permissions of the folder, and the space that is left.",
     )
 
 
-def _state(values: Mapping[str, Any]) -> TargetState:
+def _decoded(values: Mapping[str, Any]) -> LastPublication:
     times = {
         name: _time(values.get(name)) for name in ("observed_at", "published_at", "version", "erased_at")
     }
-    return TargetState(**times, problem=str(values.get("problem") or ""), shop=values.get("shop"))
+    return LastPublication(**times, problem=str(values.get("problem") or ""), shop=values.get("shop"))
 
 
 def _time(text: str | None) -> datetime | None:
