@@ -223,19 +223,19 @@ def _target_problems(
     """Return why targets do not have what readers of the file see, or may have a person who was erased."""
     problems = []
     followed = {target.name for target in shop.settings.to_publish}
-    for name, state in targets.items():
+    for name, last in targets.items():
         if name not in shop.settings.targets:
-            if erased_at not in (None, state.erased_at):
-                problems.append(unset_target(name, state))
+            if erased_at not in (None, last.erased_at):
+                problems.append(unset_target(name, last))
             continue
-        if state.problem:
-            problems.append(state.problem)
-        elif name in followed and state.version != published_at and not shop.warehouse.is_being_published:
+        if last.problem:
+            problems.append(last.problem)
+        elif name in followed and last.version != published_at and not shop.warehouse.is_being_published:
             problems.append(
                 f"The target {name} does not have the newest publication of the warehouse. Run "
                 f"`{command()} publish {name}`."
             )
-        if state.observed_at and erased_at not in (None, state.erased_at):
+        if last.observed_at and erased_at not in (None, last.erased_at):
             problems.append(
                 f"The target {name} keeps older versions of the data, which have a person who was erased. Run "
                 f"`{command()} publish {name}`."
