@@ -103,8 +103,9 @@ def check_marks(found: Iterable[Mark], content: Content, target: TargetSetting, 
     newest = max(own, key=lambda mark: (mark.observed_at, mark.published_at))
     if (newest.observed_at, newest.published_at) > (content.observed_at, content.published_at):
         raise TargetError(
-            f"{target.variable} holds newer data, as of {_when(newest.observed_at)}, than this warehouse, as of "
-            f"{_when(content.observed_at)}. Nothing was published to it. {advice}"
+            f"{target.variable} holds newer data, as of {_when(newest.observed_at)} and published "
+            f"{_when(newest.published_at)}, than this warehouse, as of {_when(content.observed_at)} and published "
+            f"{_when(content.published_at)}. Nothing was published to it. {advice}"
         )
 
 
