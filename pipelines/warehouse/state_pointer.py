@@ -34,7 +34,7 @@ class Pointer:
         shop: the shop's name in RIVO_SHOPS; empty without it.
         machine: the name of the machine that wrote it.
         written_at: when, by that machine's clock.
-        parts: the files of the state, by name: warehouse, pending, outbox, webhooks.
+        parts: the files of the state, by name: warehouse, pending, outbox, webhooks, targets.
         earlier: the keys of the objects of earlier states that are kept, newest first.
         has_erased: whether a person was erased, and the published warehouse still has the person's rows.
     """
