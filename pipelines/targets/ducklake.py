@@ -35,6 +35,10 @@ _MAINTENANCE = timedelta(days=7)
 """How often small files are merged, old snapshots expire, and files that no snapshot has are deleted."""
 _ORPHAN = timedelta(days=1)
 """Age from which a file that no snapshot has is that of a publication that was killed, not of one that goes on."""
+_CONNECT_SECONDS = 20
+"""How long the server of the catalogue may take to answer, unless PGCONNECT_TIMEOUT says otherwise."""
+_SILENCE_SECONDS = 20
+"""How long the service of the data may send nothing; DuckDB then asks again, three times."""
 _DONE = f"{SCHEMA}.maintenance"
 _CATALOGUE = "catalogue"
 
@@ -142,6 +146,7 @@ def _attached(content: Content, target: TargetSetting, *, only_existing: bool = 
     for name in ("postgres_scanner", "ducklake", *(("httpfs",) if data.startswith("s3://") else ())):
         load_extension(connection, name, target)
     if data.startswith("s3://"):
+        connection.execute(f"set http_timeout = {_SILENCE_SECONDS}")
         connection.execute(_s3_secret(target))
     else:
         place = place.removeprefix("file://")
@@ -236,6 +241,8 @@ def _postgres_secret(target: TargetSetting) -> str:
         "password": target.password.get_secret_value()
         if target.password
         else os.environ.get("PGPASSWORD", ""),
+        # Otherwise a server that accepts connections and never answers holds a publication for ever.
+        "connect_timeout": "" if os.environ.get("PGCONNECT_TIMEOUT") else str(_CONNECT_SECONDS),
     }
     given = ", ".join(f"{name} {literal(value)}" for name, value in values.items() if value)
     return f"create or replace secret rivo_catalogue (type postgres, {given})"
