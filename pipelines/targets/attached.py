@@ -50,6 +50,8 @@ class Attached:
     rows: int = 0
     changes: dict[str, Changes] = field(default_factory=dict)
     """By label, what has changed in the large tables."""
+    comments: dict[str, dict[str, str]] = field(default_factory=dict)
+    """By label, the comments that columns have in the database."""
     _found: list[Mark] | None = None
     """The mark, when `find_changes` read the target."""
 
@@ -90,6 +92,7 @@ class Attached:
         check_marks(found, self.content, self.target, replace=replace_all)
         present = self._present(published_labels(found, self.content))
         plan = plan_of(self.content, self.target, found, present, self._label)
+        self._find_comments()
         for label in plan.gone:
             self._execute(f"drop {'table' if present[label] else 'view'} {self._quoted(label)}")
             self.touched.append(label)
@@ -166,6 +169,13 @@ class Attached:
                 found[f"{schema}.{name}"].append((str(column), str(kind)))
         return found
 
+    def _find_comments(self) -> None:
+        for schema, name, column, comment in self._execute(
+            "select schema_name, table_name, column_name, comment from duckdb_columns() "
+            f"where database_name = {literal(self.catalog)} and comment is not null"
+        ):
+            self.comments.setdefault(f"{schema}.{name}", {})[str(column)] = str(comment)
+
     def _write(self, label: str, table: Table, present: Columns | None, *, rewrite: bool) -> None:
         name = self._quoted(label)
         schema = label.partition(".")[0]
@@ -180,21 +190,23 @@ class Attached:
                 self._execute(f"delete from {name} where {found.is_in_changed(quoted(found.column.name))}")
                 self._execute(f"insert into {name} {found.select}")
                 self.rows += found.rows
-                return
-            self._execute(f"delete from {name}")
-            self._execute(f"insert into {name} select * from {table.source}")
-            self.rows += table.rows
+            else:
+                self._execute(f"delete from {name}")
+                self._execute(f"insert into {name} select * from {table.source}")
+                self.rows += table.rows
         else:
             self._execute(f"create or replace table {name} as select * from {table.source}")
+            self.comments.pop(label, None)
             self.rows += table.rows
         self._comment(label, table.comment, table.columns, is_view=table.view is not None)
 
     def _comment(self, label: str, comment: str | None, columns: Iterable[Column], *, is_view: bool) -> None:
         name = self._quoted(label)
         self._execute(f"comment on {'view' if is_view else 'table'} {name} is {literal(comment)}")
+        known = self.comments.get(label, {})
         # A lake keeps no comments on the columns of a view.
         for column in columns if not is_view else ():
-            if column.comment:
+            if column.comment != known.get(column.name):
                 self._execute(f"comment on column {name}.{quoted(column.name)} is {literal(column.comment)}")
 
     def _write_buckets(self) -> None:

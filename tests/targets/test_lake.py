@@ -94,6 +94,31 @@ def test_changed_columns_are_published(tmp_path: Path, database: Database) -> No
     ) == [("E-mail address, with 'quotes'.",)]
 
 
+@pytest.mark.parametrize("large_rows", [100, 1_000_000])
+def test_changed_and_removed_comments_are_published(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch, large_rows: int
+) -> None:
+    """Of a large table, the changed rows alone are written, here none."""
+    monkeypatch.setattr("pipelines.targets.attached.LARGE_ROWS", large_rows)
+    comments = (
+        "comment on table {0} is {1}; comment on column {0}.day is {2}; comment on column {0}.email is {3};"
+    )
+    query = (
+        "select comment from duckdb_tables() where database_name = {0} and table_name = 'dim_member' union all "
+        "select comment from duckdb_columns() where database_name = {0} and table_name = 'dim_member' "
+        "and column_name in ('day', 'email')"
+    )
+    for texts in (("'a'", "'b'", "null"), ("null", "null", "'it''s'"), ("'d'", "'e'", "null")):
+        warehouse = publish_day(tmp_path / "warehouse")
+        with duckdb.connect(str(warehouse.path)) as connection:
+            connection.execute(comments.format("marts.dim_member", *texts))
+        for _ in range(2):
+            assert to_lake(warehouse, database, tmp_path / "lake").problem == ""
+        assert comparable(in_lake(database, query.format("'lake'"))) == comparable(
+            in_file(warehouse, query.format("current_database()"))
+        )
+
+
 def test_older_day_and_other_warehouse_are_refused(tmp_path: Path, database: Database) -> None:
     lake = tmp_path / "lake"
     to_lake(publish_day(tmp_path / "warehouse", 5), database, lake)
