@@ -179,7 +179,7 @@ def _problem(url: str) -> str | None:
             f"{PASSWORD} at its end; S3 keys come from the usual AWS variables"
         )
     if url.startswith("ducklake:"):
-        return _problem_of_lake(parts, options)
+        return _problem_of_lake(parts)
     if parts.query and parts.scheme in ("s3", "file", "md"):
         return "the URL must not have a question mark"
     if parts.scheme in ("postgresql", "postgres") and not parts.path.strip("/"):
@@ -195,7 +195,13 @@ def _problem(url: str) -> str | None:
     return None
 
 
-def _problem_of_lake(parts: SplitResult, options: Mapping[str, list[str]]) -> str | None:
+def lake_options(query: str) -> dict[str, list[str]]:
+    """Return the options of a lake's URL. A plus is a plus, since it can be part of a folder's name."""
+    return parse_qs(query.replace("+", "%2B"), keep_blank_values=True)
+
+
+def _problem_of_lake(parts: SplitResult) -> str | None:
+    options = lake_options(parts.query)
     places = options.get("data", [])
     if parts.scheme not in ("postgresql", "postgres") or len(places) != 1 or not parts.path.strip("/"):
         return (

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
 from pipelines.errors import SettingsError, command
 from pipelines.sql import exists, literal, quoted, scalar
-from pipelines.target_settings import TargetSetting
+from pipelines.target_settings import TargetSetting, lake_options
 from pipelines.targets.attached import Attached, overtaken, roll_back
 from pipelines.targets.content import Content
 from pipelines.targets.extensions import load_extension
@@ -139,7 +139,7 @@ def _attached(content: Content, target: TargetSetting, *, only_existing: bool = 
     """
     connection = content.connection
     url = urlsplit(target.url.removeprefix("ducklake:"))
-    data = parse_qs(url.query)["data"][0]
+    data = lake_options(url.query)["data"][0]
     schema = f"rivo_{content.shop}" if content.shop else "rivo"
     # A folder of its own, so that no lake's orphans can be the files of another one.
     place = f"{data.rstrip('/')}/{schema}"

@@ -57,6 +57,13 @@ def test_lake_has_rows_types_and_comments_of_file(tmp_path: Path, database: Data
     assert in_its_lake >= set(in_file(warehouse, comments.format("current_database()", "current_database()")))
 
 
+@pytest.mark.parametrize(("written", "name"), [("my+lake", "my+lake"), ("my%20lake", "my lake")])
+def test_folder_has_the_name_in_the_url(tmp_path: Path, database: Database, written: str, name: str) -> None:
+    warehouse = publish_day(tmp_path / "warehouse", members=5)
+    assert to_lake(warehouse, database, f"{tmp_path}/{written}").problem == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"warehouse", name}
+
+
 def test_publication_is_a_snapshot_with_a_message(tmp_path: Path, database: Database) -> None:
     for day in (0, 1):
         to_lake(publish_day(tmp_path / "warehouse", day), database, tmp_path / "lake")
