@@ -24,6 +24,7 @@ from pipelines.target_settings import TargetSetting, lake_options
 from pipelines.targets.attached import Attached, overtaken, roll_back
 from pipelines.targets.content import Content
 from pipelines.targets.extensions import load_extension
+from pipelines.targets.lake_catalogue import free_space
 from pipelines.targets.marks import SCHEMA, TABLE, Mark, TargetError, refuse_unmarked, without_secret
 from pipelines.targets.publication import Publication
 
@@ -56,7 +57,8 @@ def look(content: Content, target: TargetSetting) -> list[Mark]:
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
     """Publish all tables in one transaction, then do the maintenance that is due.
 
-    With `purge`, every table is written again, and older snapshots and their files are deleted at once.
+    With `purge`, every table is written again, older snapshots and their files are deleted at once, and the server of
+    the catalogue frees the space of deleted rows.
 
     Raises:
         TargetError: the catalogue or the data cannot be used, or hold something that must not be replaced.
@@ -78,7 +80,12 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
         except BaseException as error:
             roll_back(connection)
             raise overtaken(target, error) or error from None
-        return _maintained(connection, target, publication, purge=purge)
+        publication = _maintained(connection, target, publication, purge=purge)
+    if purge:
+        # When DuckDB's own connections are closed, which could hold locks.
+        notes = (*publication.notes, *free_space(target, _schema_of(content)))
+        publication = replace(publication, notes=notes)
+    return publication
 
 
 def _maintained(
@@ -126,6 +133,11 @@ def _maintain(connection: duckdb.DuckDBPyConnection, *, purge: bool) -> None:
     connection.execute(f"begin; delete from {done}; insert into {done} values ({_moment(now)}); commit")
 
 
+def _schema_of(content: Content) -> str:
+    """Return the schema of the catalogue."""
+    return f"rivo_{content.shop}" if content.shop else "rivo"
+
+
 def _moment(moment: datetime) -> str:
     return f"timestamptz '{moment.isoformat()}'"
 
@@ -140,7 +152,7 @@ def _attached(content: Content, target: TargetSetting, *, only_existing: bool = 
     connection = content.connection
     url = urlsplit(target.url.removeprefix("ducklake:"))
     data = lake_options(url.query)["data"][0]
-    schema = f"rivo_{content.shop}" if content.shop else "rivo"
+    schema = _schema_of(content)
     # A folder of its own, so that no lake's orphans can be the files of another one.
     place = f"{data.rstrip('/')}/{schema}"
     for name in ("postgres_scanner", "ducklake", *(("httpfs",) if data.startswith("s3://") else ())):

@@ -12,11 +12,14 @@ import pytest
 
 from pipelines.target_settings import TargetSetting
 from pipelines.targets import ducklake
+from pipelines.targets.lake_catalogue import NOT_FREED, NOT_OWNER
 from pipelines.targets.publication import Publication
 from pipelines.targets.publishing import publish
+from pipelines.targets.states import read_states
+from tests.harness.postgres_server import PASSWORD
 from tests.targets.databases import Database
 from tests.targets.s3 import BUCKET, S3
-from tests.targets.warehouses import KEYS, SCHEMAS, publish_day
+from tests.targets.warehouses import ADDRESS, KEYS, SCHEMAS, publish_day
 
 
 @pytest.fixture
@@ -78,3 +81,65 @@ def test_silent_s3_ends_the_publication(
     target = database.lake(f"s3://{BUCKET}/lake")
     assert "Timeout was reached" in publish_within(60, tmp_path, target).problem
     assert time.monotonic() - started < 30
+
+
+def files_with(database: Database, text: str) -> list[Path]:
+    """Return the files of the server that have a text after a checkpoint, without its log, which it overwrites."""
+    database.do("checkpoint")
+    held = [file for file in database.server.data_files() if text.encode() in file.read_bytes()]
+    return [file for file in held if "pg_wal" not in str(file)]
+
+
+@pytest.mark.parametrize("shop", ["", "de"])
+def test_purge_leaves_nothing_of_an_erased_person_in_the_catalogue(
+    tmp_path: Path, database: Database, shop: str
+) -> None:
+    # Of a test of its own, since the server still has the databases' files of others.
+    address = f"only-{shop}-{ADDRESS}"
+    target = database.lake(str(tmp_path / "lake"))
+    for day in range(3):
+        list(
+            publish(publish_day(tmp_path / "warehouse", day, address=address), shop, [target], SCHEMAS, KEYS)
+        )
+    # As its autovacuum does.
+    database.do("analyze")
+    assert files_with(database, address)
+    erased = publish_day(tmp_path / "warehouse", 2, address="erased-1@example.com")
+    [done] = publish(erased, shop, [target], SCHEMAS, KEYS, purge=True)
+    assert (done.problem, done.notes) == ("", ())
+    assert files_with(database, address) == []
+
+
+def test_purge_says_that_a_catalogue_cannot_be_freed(
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = database.lake(str(tmp_path / "lake"))
+    warehouse = publish_day(tmp_path / "warehouse", members=5)
+    list(publish(warehouse, "", [target], SCHEMAS, KEYS))
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.targets.lake_catalogue.find_spec", lambda _name: None)
+        [done] = publish(warehouse, "", [target], SCHEMAS, KEYS, purge=True)
+    assert (done.problem, done.notes) == ("", (NOT_FREED,))
+    monkeypatch.setattr("pipelines.targets.postgres_connection._WAIT_SECONDS", 0.2)
+    with database.connect() as reader:
+        reader.execute("select count(*) from rivo.ducklake_file_column_stats")
+        [failed] = publish(warehouse, "", [target], SCHEMAS, KEYS, purge=True)
+    assert "the space of deleted rows of its catalogue could not be freed" in failed.problem
+    [again] = publish(warehouse, "", [target], SCHEMAS, KEYS)
+    assert again.problem == ""
+    assert not read_states(warehouse)["pg"].must_purge
+
+
+def test_purge_says_that_statistics_need_the_owner_of_the_database(
+    tmp_path: Path, database: Database
+) -> None:
+    database.do(
+        f"create role loader login password '{PASSWORD}'; grant create on database {database.name} to loader"
+    )
+    try:
+        lake = f"ducklake:{database.url.replace('dagster@', 'loader@')}?data={tmp_path / 'lake'}"
+        warehouse = publish_day(tmp_path / "warehouse", members=5)
+        [done] = publish(warehouse, "", [database.target(lake)], SCHEMAS, KEYS, purge=True)
+        assert (done.problem, done.notes) == ("", (NOT_OWNER,))
+    finally:
+        database.do("drop owned by loader cascade; drop role loader")
