@@ -23,8 +23,7 @@ def opened_lake(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Attach a lake read-only as `lake`."""
     with duckdb.connect() as connection:
-        for name in _PACKAGES:
-            connection.execute(f"load {literal(str(_extension(name)))}")
+        load_extensions(connection)
         if s3:
             connection.execute(s3.duckdb_secret)
         connection.execute("set TimeZone = 'UTC'")
@@ -47,6 +46,12 @@ def in_lake(
     with opened_lake(database, schema, s3) as connection:
         connection.execute("use lake")
         return connection.execute(sql).fetchall()
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load the extensions that a reader of a lake needs, from their packages."""
+    for name in _PACKAGES:
+        connection.execute(f"load {literal(str(_extension(name)))}")
 
 
 def _extension(name: str) -> Path:

@@ -1,15 +1,18 @@
-"""The servers of a DuckLake: its catalogue's, and S3."""
+"""The servers of a DuckLake, its catalogue's and S3: silence, readers, and what they keep of an erased person."""
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from pipelines.settings import PROJECT
 from pipelines.target_settings import TargetSetting
 from pipelines.targets import ducklake
 from pipelines.targets.lake_catalogue import NOT_FREED, NOT_OWNER
@@ -18,6 +21,7 @@ from pipelines.targets.publishing import publish
 from pipelines.targets.states import read_states
 from tests.harness.postgres_server import PASSWORD
 from tests.targets.databases import Database
+from tests.targets.lakes import load_extensions
 from tests.targets.s3 import BUCKET, S3
 from tests.targets.warehouses import ADDRESS, KEYS, SCHEMAS, publish_day
 
@@ -81,6 +85,34 @@ def test_silent_s3_ends_the_publication(
     target = database.lake(f"s3://{BUCKET}/lake")
     assert "Timeout was reached" in publish_within(60, tmp_path, target).problem
     assert time.monotonic() - started < 30
+
+
+def test_statements_of_the_documentation_work_for_a_reader(tmp_path: Path, database: Database) -> None:
+    target = database.lake(str(tmp_path / "lake"))
+    [done] = publish(publish_day(tmp_path / "warehouse"), "", [target], SCHEMAS, KEYS)
+    assert done.problem == ""
+    text = (PROJECT / "docs" / "targets.md").read_text().partition("## DuckLake\n")[2].partition("\n## ")[0]
+    text = text.replace("'...'", f"'{PASSWORD}'").replace("database 'loyalty'", f"database '{database.name}'")
+    text = text.replace("host 'db.example'", f"host '127.0.0.1', port {database.server.port}")
+    text = re.sub(r"rpt_tier_migration|rpt_program_monthly", "rpt_day", text)
+    grants, attach, travel = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
+    try:
+        database.do(grants)
+        with duckdb.connect() as connection:
+            load_extensions(connection)
+            assert connection.execute(attach.partition("\n")[2]).fetchall() == [(0, "report of day 0")]
+            assert connection.execute(travel).fetchall() == [(0, "report of day 0")]
+            # A table of a later release is readable, too.
+            later = publish_day(tmp_path / "warehouse", 1, extra_column=True)
+            list(publish(later, "", [target], SCHEMAS, KEYS))
+            assert connection.execute("select distinct day, tier from lake.marts.dim_member").fetchall() == [
+                (1, "gold")
+            ]
+            assert connection.execute(travel).fetchall() == [(0, "report of day 0")]
+            with pytest.raises(duckdb.Error, match="read-only"):
+                connection.execute("drop table lake.reports.rpt_day")
+    finally:
+        database.do("drop owned by analyst cascade; drop role analyst")
 
 
 def files_with(database: Database, text: str) -> list[Path]:
