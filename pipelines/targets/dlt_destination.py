@@ -221,14 +221,12 @@ def opened_destination(content: Content, target: TargetSetting) -> Iterator[Open
         TargetError: packages or credentials are missing, or whatever dlt or the destination report in the block.
     """
     kind, table_format, name = _parse(target)
-    secrets: list[str] = []
     variables = dict(_ENVIRONMENT)
     if kind != "filesystem" or table_format:
         # A reader of the table sees its old rows or its new ones, and grants on it stay.
         variables["DESTINATION__REPLACE_STRATEGY"] = "insert-from-staging"
     if target.password:
         password = target.password.get_secret_value()
-        secrets.append(password)
         credential = _SECRET_OF.get(kind, "password").upper()
         variables[f"DESTINATION__{(name or kind).upper()}__CREDENTIALS__{credential}"] = password
     with _environment(variables):
@@ -242,7 +240,7 @@ def opened_destination(content: Content, target: TargetSetting) -> Iterator[Open
         except TargetError:
             raise
         except Exception as error:
-            raise _plain(error, target, secrets) from None
+            raise _plain(error, target) from None
 
 
 def _parse(target: TargetSetting) -> tuple[str, str | None, str | None]:
@@ -277,16 +275,22 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _plain(error: BaseException, target: TargetSetting, secrets: Sequence[str]) -> TargetError:
+def reason_of(error: BaseException, target: TargetSetting) -> str:
+    """Return the original error that dlt has wrapped, as one line without secrets and without a full stop."""
+    lines = (_first_line(cause) for cause in reversed(_chain(error)))
+    secrets = [target.password.get_secret_value()] if target.password else []
+    return _without_secrets(next(filter(None, lines), type(error).__name__), secrets)
+
+
+def _plain(error: BaseException, target: TargetSetting) -> TargetError:
     """Return the error of the destination that dlt has wrapped, as one sentence without secrets."""
     from dlt.common.configuration.exceptions import ConfigFieldMissingException
     from dlt.common.destination.exceptions import UnknownDestinationModule
     from dlt.common.exceptions import MissingDependencyException
 
     kind, table_format, name = _parse(target)
-    chain = _chain(error)
     again = f"Then run `{command()} publish {target.name}`."
-    for cause in chain:
+    for cause in _chain(error):
         if isinstance(cause, UnknownDestinationModule):
             return TargetError(
                 f"{target.variable}: dlt has no destination {kind}. Nothing was published. Examples: dlt:snowflake, "
@@ -306,9 +310,8 @@ def _plain(error: BaseException, target: TargetSetting, secrets: Sequence[str]) 
                 f"{target.variable}: dlt's configuration for {kind} is incomplete: {fields} is not set. Nothing was "
                 f"published. Set it in the environment, or in .dlt/secrets.toml under the same name. {again}"
             )
-    text = next((line for cause in reversed(chain) if (line := _first_line(cause))), type(error).__name__)
     return TargetError(
-        f"{target.variable} could not be published to: {_without_secrets(text, secrets)}. The mark in it is unchanged, "
+        f"{target.variable} could not be published to: {reason_of(error, target)}. The mark in it is unchanged, "
         f"and tables may be those of either day until the next publication. {again}"
     )
 

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelines.targets.changes import STATE_COLUMNS
@@ -276,6 +277,21 @@ class MetaFiles:
     def write(self, marks: Sequence[Mark], columns: Sequence[str]) -> None:
         """Replace the mark of the shop."""
         self._write(f"{TABLE}/{self._shop or 'all'}.parquet", _marks_table(marks, columns))
+
+    def maintained_at(self) -> datetime | None:
+        """Return the time of the last maintenance of the shop's tables; None if there was none."""
+        found = self._read(self._maintenance)
+        return found["done_at"][0].as_py() if found is not None else None
+
+    def write_maintained(self, at: datetime) -> None:
+        """Note the time of a maintenance."""
+        import pyarrow as pa
+
+        self._write(self._maintenance, pa.table({"done_at": pa.array([at], pa.timestamp("us", tz="UTC"))}))
+
+    @property
+    def _maintenance(self) -> str:
+        return f"maintenance/{self._shop or 'all'}.parquet"
 
     def _file(self, label: str) -> str:
         return f"{BUCKETS}/{self._shop or 'all'}.{label}.parquet"

@@ -21,6 +21,7 @@ from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
 from pipelines.targets.content import Column, Content, Table, json_text
 from pipelines.targets.dlt_destination import Load, OpenedDestination, opened_destination
+from pipelines.targets.dlt_maintenance import maintained
 from pipelines.targets.dlt_meta import FoundMark, MetaFiles, MetaTables, columns_of, dirty, placeholder
 from pipelines.targets.marks import Mark, check_marks, foreign_table, marks_of, refuse_unmarked
 from pipelines.targets.publication import Publication
@@ -129,6 +130,7 @@ class _Publishing:
             self.destination.load(dataset, [self._load(s) for s in sendings if s.dataset == dataset])
         self._finish(sendings)
         self.meta.write(marks, [columns_of(labels[mark.table]) for mark in marks])
+        notes.extend(maintained(self.destination, self.meta, labels))
         return Publication(
             self.target.name,
             self.content.observed_at,

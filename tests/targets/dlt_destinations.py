@@ -120,7 +120,8 @@ class Shop:
         made = self.folder / "rivo.made.duckdb"
         shutil.copy(self._working_copy, made)
         made.replace(self.path)
-        [done] = publish(Warehouse(self.path), self.name, [destination.target], SCHEMAS, KEYS, **options)
+        schemas = options.pop("schemas", SCHEMAS)
+        [done] = publish(Warehouse(self.path), self.name, [destination.target], schemas, KEYS, **options)
         self.sent.append(done)
         return done
 
