@@ -65,6 +65,31 @@ def test_types_are_those_of_file(destination: DltDestination, tmp_path: Path) ->
     assert found == [(row[0], names.get(row[1], row[1])) for row in expected]
 
 
+@pytest.mark.parametrize("destination", KINDS, indirect=True)
+def test_times_of_any_precision_and_bytes_arrive(destination: DltDestination, tmp_path: Path) -> None:
+    shop = Shop.made(tmp_path / "shop", 50)
+    shop.do(
+        "create table reports.rpt_types as select i as id, "
+        "case i when 0 then '2026-03-29 02:30:01'::timestamp_s when 1 then '1969-12-31 23:59:59' end as seconds, "
+        "case i when 0 then '2026-03-29 02:30:01.987'::timestamp_ms when 1 then '1969-12-31 23:59:59.999' end "
+        "as milliseconds, "
+        r"case i when 0 then '\xAA\x00'::blob when 1 then ''::blob end as bytes from range(3) r(i)"
+    )
+    assert shop.publish(destination, schemas=("reports",)).problem == ""
+    shop.check(destination, "reports.rpt_types")
+
+
+@pytest.mark.parametrize("destination", DATABASES, indirect=True)
+def test_dlt_writes_no_descriptions_into_this_database(destination: DltDestination, tmp_path: Path) -> None:
+    """docs/targets-dlt.md says so; if this fails, a later dlt does."""
+    shop = Shop.made(tmp_path / "shop", 50)
+    assert shop.publish(destination, schemas=("marts",)).problem == ""
+    if destination.kind == "duckdb":
+        assert destination.rows("duckdb_columns() where comment is not null", "column_name") == []
+    else:
+        assert destination.rows("pg_description where objoid = 'marts.ledger'::regclass", "description") == []
+
+
 @pytest.mark.parametrize("destination", MERGING, indirect=True)
 def test_changes_alone_are_sent(destination: DltDestination, tmp_path: Path) -> None:
     shop = Shop.made(tmp_path / "shop")
