@@ -311,8 +311,8 @@ def _plain(error: BaseException, target: TargetSetting) -> TargetError:
                 f"published. Set it in the environment, or in .dlt/secrets.toml under the same name. {again}"
             )
     return TargetError(
-        f"{target.variable} could not be published to: {reason_of(error, target)}. The mark in it is unchanged, "
-        f"and tables may be those of either day until the next publication. {again}"
+        f"{target.variable} could not be published to: {reason_of(error, target)}. Until the "
+        f"next publication, its tables may be those of either day. {again}"
     )
 
 

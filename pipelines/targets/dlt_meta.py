@@ -1,7 +1,7 @@
 """The mark and the buckets in a dlt destination: two tables of the dataset `rivo_meta`, or Parquet files in a bucket.
 
-`published` is written last. `published_buckets` is also the journal: a row whose `content_hash` is null is of a range
-that is being replaced, so that a publication that fails leaves what the next one has to send again.
+`published` is written when all tables are there. `published_buckets` is also the journal: a row whose `content_hash` is
+null is of a range that is being replaced, so that a publication that fails leaves what the next one has to send again.
 """
 
 from __future__ import annotations

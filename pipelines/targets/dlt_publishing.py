@@ -1,7 +1,7 @@
 """A target in any destination of dlt: Snowflake, BigQuery, Databricks, a bucket with Delta or Iceberg tables, ...
 
-Not atomic: each table is replaced or merged at once, but one after the other, and the mark is written last. Until then
-a reader may see some tables of today beside some of yesterday. A publication that fails leaves the mark as it was, and
+Not atomic: each table is replaced or merged at once, but one after the other, and the mark after them. Until then a
+reader may see some tables of today beside some of yesterday. A publication that fails leaves the mark as it was, and
 the next one sends what the failed one may have sent in part.
 
 Of a table with a thousand rows or more, the rows of changed ranges of ids alone are sent (`changes`). They replace
@@ -55,7 +55,7 @@ def look(content: Content, target: TargetSetting) -> list[Mark]:
 
 
 def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge: bool) -> Publication:
-    """Publish the tables that have changed, and the mark last.
+    """Publish the tables that have changed, then the mark.
 
     With `purge`, the tables in a bucket are deleted and written again, since they keep their old versions.
 
@@ -128,8 +128,10 @@ class _Publishing:
         )
         for dataset in sorted({sending.dataset for sending in sendings}):
             self.destination.load(dataset, [self._load(s) for s in sendings if s.dataset == dataset])
-        self._finish(sendings)
+        # Before the journal ends: with a mark of earlier rows and no journal, the next publication would leave out a
+        # table whose rows are again as in that mark.
         self.meta.write(marks, [columns_of(labels[mark.table]) for mark in marks])
+        self._finish(sendings)
         notes.extend(maintained(self.destination, self.meta, labels))
         return Publication(
             self.target.name,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.harness.postgres_server import PASSWORD, Postgres, serve_postgres
 from tests.targets.databases import Database
-from tests.targets.dlt_destinations import DltDestination
+from tests.targets.dlt_destinations import DltDestination, look_often
 from tests.targets.s3 import S3, serve_s3
 
 
@@ -51,6 +51,7 @@ def destination(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> DltDestination:
     """Return a destination of dlt, of the kind that is the parameter; DuckDB without one."""
+    look_often()
     for name in [name for name in os.environ if name.startswith("DESTINATION__")]:
         monkeypatch.delenv(name)
     kind = getattr(request, "param", "duckdb")

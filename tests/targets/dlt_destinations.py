@@ -82,6 +82,23 @@ class DltDestination:
         return {str(name): int(rows) for name, rows in found}
 
 
+class _Soon:
+    """A tenth of a second, whatever is assigned."""
+
+    def __get__(self, _instance: object, _owner: object) -> float:
+        return 0.1
+
+    def __set__(self, _instance: object, _value: float) -> None:
+        pass
+
+
+def look_often() -> None:
+    """Let dlt look every tenth of a second whether a load has ended, and not every second."""
+    from dlt.load.load import Load
+
+    Load._run_loop_sleep_duration = _Soon()  # type: ignore[assignment]
+
+
 @dataclass
 class Shop:
     """A warehouse in a folder of its own: `do` changes it, `publish` publishes it locally and to a destination."""

@@ -20,6 +20,7 @@ _processes = multiprocessing.get_context("forkserver")
 _PACKAGES = (
     *("boto3", "botocore.endpoint", "duckdb", "pandas", "pyarrow.parquet", "tests.harness.actions"),
     *("tests.targets.machines", "tests.targets.parquet_readers", "pipelines.targets.parquet"),
+    *("dlt.load.load", "tests.targets.dlt_destinations", "pipelines.targets.dlt_publishing"),
 )
 
 

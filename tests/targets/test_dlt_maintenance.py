@@ -14,24 +14,6 @@ from tests.targets.dlt_destinations import DltDestination, Shop
 SCHEMAS = ("marts",)
 
 
-@pytest.fixture(autouse=True)
-def quick_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let dlt look every 20 milliseconds whether a job has ended, and not every second."""
-    from dlt.load.load import Load
-
-    monkeypatch.setattr(Load, "_run_loop_sleep_duration", _Constant(), raising=False)
-
-
-class _Constant:
-    """A value of an attribute that assignments do not change."""
-
-    def __get__(self, _instance: object, _owner: object) -> float:
-        return 0.02
-
-    def __set__(self, _instance: object, _value: float) -> None:
-        pass
-
-
 @pytest.fixture
 def days(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list; the maintenance takes the sum of its numbers for the days that have passed."""
