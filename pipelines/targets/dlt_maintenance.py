@@ -36,7 +36,10 @@ def maintained(
     now = _now()
     try:
         done = meta.maintained_at()
-        if done is not None and now - done < EVERY:
+        if done is None:
+            # A first publication leaves nothing to do.
+            meta.write_maintained(now)
+        if done is None or now - done < EVERY:
             return ()
         by_dataset: dict[str, list[str]] = {}
         for label in labels:

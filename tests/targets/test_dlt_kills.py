@@ -12,7 +12,7 @@ from tests.targets.killing import Child
 
 SCHEMAS = ("marts",)
 TABLES = ("marts.ledger", "marts.day")
-MOMENTS = {"duckdb": (70, 100), "delta": (20, 49, 55)}
+MOMENTS = {"duckdb": (70,), "delta": (20, 49, 55)}
 """Of the about 150 and 60 moves of files in a publication, those at which it is killed: in the tables, after them."""
 
 

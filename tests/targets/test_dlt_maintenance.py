@@ -51,7 +51,7 @@ def files_of(destination: DltDestination) -> Counter[str]:
 def test_small_days_leave_few_files(
     destination: DltDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: list[int]
 ) -> None:
-    """Weeks of three days, so that nine of them have three maintenances."""
+    """Weeks of three days, so that nine of them have two maintenances."""
     for name in ("EVERY", "KEEP"):
         monkeypatch.setattr(dlt_maintenance, name, timedelta(days=3))
     monkeypatch.setattr(dlt_maintenance, "MOST_FILES", 2)
@@ -69,7 +69,8 @@ def test_small_days_leave_few_files(
             of_killed.write_bytes(b"unfinished")
         counts.append(files_of(destination)["marts"])
     shop.check(destination, "marts.ledger", "marts.day")
-    assert max(counts) == max(counts[:3])
+    # The log of a Delta table begins with a checkpoint after the first maintenance, and one file says where it is.
+    assert max(counts[6:]) <= max(counts[3:6]) <= counts[2] + 4
     assert not of_killed.exists()
 
 
@@ -104,6 +105,7 @@ def test_failed_maintenance_is_a_note_and_due_again(
     destination: DltDestination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days: list[int]
 ) -> None:
     shop = made_shop(tmp_path / "shop")
+    assert shop.publish(destination, schemas=SCHEMAS).problem == ""
     note = f"{destination.target.variable}: the maintenance failed and is due again at the next publication: no space."
     with monkeypatch.context() as broken:
 
@@ -111,10 +113,11 @@ def test_failed_maintenance_is_a_note_and_due_again(
             raise OSError("no space")
 
         broken.setattr(dlt_maintenance, "_maintain_delta", fails)
+        days.append(8)
         for _ in range(2):
+            shop.next_day()
             done = shop.publish(destination, schemas=SCHEMAS)
             assert (done.problem, done.notes[1:]) == ("", (note,))
-            shop.next_day()
     published_day(shop, destination, days)
 
 
