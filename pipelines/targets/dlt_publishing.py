@@ -114,11 +114,11 @@ class _Publishing:
             )
         marks = [mark for mark in marks_of(self.content, self._labels()) if mark.rows is not None]
         present = self._present([*labels, *(mark.table for mark in own)])
-        if sorted(own, key=lambda mark: mark.table) == sorted(marks, key=lambda mark: mark.table) and not (
-            self.purge or labels.keys() - present
-        ):
-            return Publication(self.target.name, self.content.observed_at, 0, len(labels), notes=tuple(notes))
         journal = self.meta.journal()
+        is_marked = sorted(own, key=lambda mark: mark.table) == sorted(marks, key=lambda mark: mark.table)
+        # A restored file can have the mark of the destination, which may have rows of a later one that was killed.
+        if is_marked and not (self.purge or labels.keys() - present or any(journal.values())):
+            return Publication(self.target.name, self.content.observed_at, 0, len(labels), notes=tuple(notes))
         self._refuse_foreign(found, present - {mark.table for mark in own} - journal.keys())
         sendings = list(self._sendings(labels, found, present, journal))
         gone = sorted({mark.table for mark in own} - labels.keys())
