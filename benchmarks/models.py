@@ -24,12 +24,14 @@ from dbt_like_sql.runner.sql import quoted
 
 
 def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
-    """Run the SELECTs of the models one after the other, without the runner."""
+    """Run the SELECTs of the models one after the other, without the runner and without models in Python."""
     connection.execute(f"set memory_limit = '{MEMORY}'")
     for schema in dict.fromkeys(node.schema for node in project.nodes.values()):
         connection.execute(f"create schema if not exists {schema}")
     for model in project.models:
-        connection.execute(f"create or replace table {model.relation} as {model.code}")
+        if model.language == "python":
+            continue
+        connection.execute(f"create or replace {model.materialized} {model.relation} as {model.code}")
 
 
 def untested(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
@@ -73,7 +75,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         copy = Path(folder) / "build.duckdb"
         shutil.copyfile(path, copy)
-        with duckdb.connect(str(copy), config={"temp_directory": f"{folder}/spill"}) as connection:
+        # As the working copy of a sync is opened.
+        config = {"temp_directory": f"{folder}/spill", "preserve_insertion_order": False}
+        with duckdb.connect(str(copy), config=config) as connection:
             connection.execute("set global TimeZone = 'UTC'")
             list(build(connection, project, [seed.name for seed in project.seeds]))
             started, cpu_before = time.perf_counter(), time.process_time()
