@@ -76,8 +76,9 @@ def main() -> None:
         copy = Path(folder) / "build.duckdb"
         shutil.copyfile(path, copy)
         # As the working copy of a sync is opened.
-        config = {"temp_directory": f"{folder}/spill", "preserve_insertion_order": False}
-        with duckdb.connect(str(copy), config=config) as connection:
+        with duckdb.connect(
+            str(copy), config={"temp_directory": f"{folder}/spill", "preserve_insertion_order": False}
+        ) as connection:
             connection.execute("set global TimeZone = 'UTC'")
             list(build(connection, project, [seed.name for seed in project.seeds]))
             started, cpu_before = time.perf_counter(), time.process_time()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from pipelines.errors import command
 from pipelines.sql import quoted
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.changes import STATE_COLUMNS, Changes, find_changes
@@ -23,7 +24,7 @@ from pipelines.targets.content import Column, Content, Table, json_text
 from pipelines.targets.dlt_destination import Load, OpenedDestination, opened_destination
 from pipelines.targets.dlt_maintenance import maintained
 from pipelines.targets.dlt_meta import FoundMark, MetaFiles, MetaTables, columns_of, dirty, placeholder
-from pipelines.targets.marks import Mark, check_marks, foreign_table, marks_of, refuse_unmarked
+from pipelines.targets.marks import Mark, TargetError, check_marks, foreign_table, marks_of, refuse_unmarked
 from pipelines.targets.publication import Publication
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class _Publishing:
         )
         for dataset in sorted({sending.dataset for sending in sendings}):
             self.destination.load(dataset, [self._load(s) for s in sendings if s.dataset == dataset])
+        self._refuse_overtaken(found, sendings)
         # Before the journal ends: with a mark of earlier rows and no journal, the next publication would leave out a
         # table whose rows are again as in that mark.
         self.meta.write(marks, [columns_of(labels[mark.table]) for mark in marks])
@@ -164,6 +166,25 @@ class _Publishing:
         if not found.exists:
             raise refuse_unmarked(self.target, f"there is a table {label}")
         raise foreign_table(self.target, label)
+
+    def _refuse_overtaken(self, found: FoundMark, sendings: list[_Sending]) -> None:
+        """Refuse to write the mark if another process has written one meanwhile; the next publication sends all again.
+
+        There is no lock, since few destinations have one.
+        """
+        before, now = (
+            {mark for mark in each.marks if mark.shop == self.content.shop}
+            for each in (found, self.meta.read())
+        )
+        if before == now:
+            return
+        # The other process has ended the journal of both.
+        self._begin(sendings, {}, [])
+        raise TargetError(
+            f"{self.target.variable}: another process has published to it at the same time, so tables may be those of "
+            f"either until the next publication. Run `{command()} publish {self.target.name}` on the machine with the "
+            "newer data."
+        )
 
     def _sendings(
         self, labels: dict[str, Table], found: FoundMark, present: set[str], journal: dict[str, bool]

@@ -9,17 +9,12 @@ from urllib.parse import urlsplit, urlunsplit
 from pipelines.errors import command
 from pipelines.target_settings import TargetSetting
 from pipelines.targets.marks import TargetError
-from pipelines.targets.postgres_connection import connected
+from pipelines.targets.postgres_connection import connected, free_statistics
 
 NOT_FREED = (
     "The catalogue's server keeps deleted statistics of columns, with their smallest and largest values, in its files "
     "until it uses the space again: freeing it needs the package psycopg. Run `make install EXTRAS=targets`, then "
     "publish with --purge."
-)
-
-NOT_OWNER = (
-    "The catalogue's server may keep values of an erased person in pg_statistic, its statistics of all tables, which "
-    "only the owner of the database can vacuum. Let that user run `vacuum full pg_catalog.pg_statistic`."
 )
 
 
@@ -49,14 +44,10 @@ def free_space(target: TargetSetting, schema: str) -> tuple[str, ...]:
             ).fetchall()
             for (name,) in names:
                 connection.execute(f"vacuum (full, analyze) {name}")
-            # ANALYZE keeps samples of values, which it has just replaced. Without the right, Postgres skips the table.
-            skipped: list[object] = []
-            connection.add_notice_handler(skipped.append)
-            connection.execute("vacuum full pg_catalog.pg_statistic")
+            return free_statistics(connection)
     except TargetError as error:
         raise TargetError(
             f"{target.variable} has been published to, but the space of deleted rows of its catalogue could not be "
             f"freed, so the server's files may still hold an erased person. {error} Then run "
             f"`{command()} publish {target.name} --purge`."
         ) from None
-    return (NOT_OWNER,) if skipped else ()

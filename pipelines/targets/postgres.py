@@ -28,7 +28,7 @@ from pipelines.targets.marks import (
     refuse_unmarked,
 )
 from pipelines.targets.plan import plan_of, published_labels
-from pipelines.targets.postgres_connection import connected, reason_of
+from pipelines.targets.postgres_connection import connected, free_statistics, reason_of
 from pipelines.targets.postgres_tables import (
     alter_table,
     create_table,
@@ -93,12 +93,15 @@ def publish(content: Content, target: TargetSetting, *, replace_all: bool, purge
             database = _Database(connection, content, target, compares_all=purge)
             publication = database.publish(replace_all=replace_all)
         if purge:
-            _free_space(connection, database, target)
+            notes = _free_space(connection, database, target)
+            publication = replace(publication, notes=(*publication.notes, *notes))
         return publication
 
 
-def _free_space(connection: psycopg.Connection[Any], database: _Database, target: TargetSetting) -> None:
-    """Free the space of deleted rows, after the publication.
+def _free_space(
+    connection: psycopg.Connection[Any], database: _Database, target: TargetSetting
+) -> tuple[str, ...]:
+    """Free the space of deleted rows and statistics, after the publication; return notes.
 
     Raises:
         TargetError: a table cannot be locked; the publication itself is there.
@@ -108,6 +111,7 @@ def _free_space(connection: psycopg.Connection[Any], database: _Database, target
     try:
         for name in database.names:
             connection.execute(f"vacuum (full, analyze) {name}")
+        return free_statistics(connection)
     except psycopg.Error as error:
         raise TargetError(
             f"{target.variable} has been published to, but the space of deleted rows could not be freed "

@@ -31,6 +31,11 @@ _UNREACHABLE = ("08", "28", "3D", "57P")
 _SHORT = 4
 """Passwords of fewer characters are parts of ordinary words."""
 
+NOT_OWNER = (
+    "The server may keep values of an erased person in pg_statistic, its statistics of all tables, which only the "
+    "owner of the database can vacuum. Let that user run `vacuum full pg_catalog.pg_statistic`."
+)
+
 
 @contextmanager
 def connected(target: TargetSetting) -> Iterator[psycopg.Connection[Any]]:
@@ -87,6 +92,19 @@ def _explained(error: psycopg.Error, target: TargetSetting) -> str:
             f"{target.password_variable}"
         )
     return f" refused the publication: {reason}. It keeps what it has. Correct that"
+
+
+def free_statistics(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
+    """Free the space of deleted statistics of all tables: ANALYZE samples values, which may be an erased person's.
+
+    Returns:
+        a note if the user of the target may not do that.
+    """
+    skipped: list[object] = []
+    connection.add_notice_handler(skipped.append)
+    # Without the right, Postgres skips the table with a warning.
+    connection.execute("vacuum full pg_catalog.pg_statistic")
+    return (NOT_OWNER,) if skipped else ()
 
 
 def reason_of(error: Exception, target: TargetSetting) -> str:

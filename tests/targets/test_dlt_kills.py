@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.targets.dlt_destination import Load, OpenedDestination
 from tests.targets.dlt_destinations import DltDestination, Shop, look_often
 from tests.targets.killing import Child
 
@@ -93,3 +94,30 @@ def test_rows_that_are_again_as_in_the_mark_are_sent_after_a_failure(
     shop.check(destination, *TABLES)
     again = shop.publish(destination, schemas=SCHEMAS)
     assert (again.problem, again.written) == ("", 0)
+
+
+@pytest.mark.parametrize("destination", ["duckdb", "delta", "parquet"], indirect=True)
+def test_of_two_publications_at_once_one_fails_and_the_next_sends_all(
+    tmp_path: Path, destination: DltDestination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = made_shop(tmp_path / "older"), made_shop(tmp_path / "newer")
+    older.publish(destination, schemas=SCHEMAS)
+    change(older, 1)
+    for day in (1, 2):
+        newer.next_day()
+        change(newer, day)
+    load = OpenedDestination.load
+    others = iter([lambda: newer.publish(destination, schemas=SCHEMAS)])
+
+    def load_after_the_other(self: OpenedDestination, dataset: str, loads: list[Load]) -> None:
+        if dataset == "marts":
+            for publish in others:
+                assert publish().problem == ""
+        load(self, dataset, loads)
+
+    monkeypatch.setattr(OpenedDestination, "load", load_after_the_other)
+    overtaken = older.publish(destination, schemas=SCHEMAS)
+    assert "another process has published to it at the same time" in overtaken.problem
+    assert newer.publish(destination, schemas=SCHEMAS).problem == ""
+    newer.check(destination, *TABLES)
+    assert newer.publish(destination, schemas=SCHEMAS).written == 0

@@ -15,7 +15,8 @@ import pytest
 from pipelines.settings import PROJECT
 from pipelines.target_settings import TargetSetting
 from pipelines.targets import ducklake
-from pipelines.targets.lake_catalogue import NOT_FREED, NOT_OWNER
+from pipelines.targets.lake_catalogue import NOT_FREED
+from pipelines.targets.postgres_connection import NOT_OWNER
 from pipelines.targets.publication import Publication
 from pipelines.targets.publishing import publish
 from tests.harness.postgres_server import PASSWORD
