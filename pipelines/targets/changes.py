@@ -5,6 +5,10 @@ values, and the target keeps a hash per bucket. All rows of the buckets whose ha
 that the target has in the same ranges. So a ledger whose newest ids change nightly costs its newest buckets, and rows
 that were deleted need no list of old keys.
 
+With a width of 8, the ids 16 to 23 are one bucket. If the row 19 has changed, the rows of the whole bucket are sent
+again; if it was deleted, the target deletes 16 to 23 and gets the others. When a table has grown, the width doubles:
+the kept hashes of 16 to 23 and of 24 to 31 are added to one, so nothing is sent for it.
+
 `_last_seen_at` of the raw tables moves in every row that a sync reads, so it is not compared: in a target it is the
 time at which the row was last sent.
 """

@@ -355,7 +355,7 @@ def _batches(
 
 
 def _value(column: Column, destination: OpenedDestination) -> str:
-    """SQL: a value of a type that every destination has. Most cannot store U+0000; U+FFFD stands for it."""
+    """SQL: a value of a type that every destination has. Most cannot store U+0000, and get U+FFFD for it."""
     name = quoted(column.name)
     if _is_json(column):
         return json_text(column)

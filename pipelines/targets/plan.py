@@ -1,4 +1,4 @@
-"""What a publication has to do in a database, from the mark there and the tables that are there."""
+"""Compares a database with what is to be published: tables that are new, changed or gone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Plan:
     tables: dict[str, Table]
     """All tables and views, in the order in which they can be made."""
     gone: list[str]
-    """What an earlier publication has written and this one does not have."""
+    """Labels of tables and views that an earlier publication has written and this one does not have."""
     unchanged: frozenset[str]
-    """What the database has already, by the fingerprint in the mark."""
+    """Labels of those that the database has already, by the fingerprint in the mark."""
 
 
 def published_labels(found: Sequence[Mark], content: Content) -> list[str]:
@@ -36,7 +36,7 @@ def plan_of(
     present: Collection[str],
     label_of: Callable[[Table], str],
 ) -> Plan:
-    """Return what there is to do.
+    """Return the plan of a publication.
 
     Args:
         content: what is to be published.

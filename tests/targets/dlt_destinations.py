@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from pipelines.targets.publication import Publication
 from pipelines.targets.publishing import publish
 from pipelines.warehouse import Warehouse
 from tests.targets.databases import Database
+from tests.targets.warehouses import plain
 
 KEYS = {"marts.ledger": ("id",), "marts.dim_member": ("customer_id",)}
 SCHEMAS = ("marts", "reports", "rivo_raw")
@@ -159,7 +158,7 @@ class Shop:
 
 def comparable(rows: list[tuple[Any, ...]], columns: list[str]) -> list[tuple[Any, ...]]:
     """Return rows in an order of their own, with one form for each value."""
-    forms: list[Callable[[Any], Any]] = [_json if name in JSON_COLUMNS else _plain for name in columns]
+    forms: list[Callable[[Any], Any]] = [_json if name in JSON_COLUMNS else plain for name in columns]
     return sorted(
         (tuple(form(value) for form, value in zip(forms, row, strict=True)) for row in rows), key=repr
     )
@@ -167,14 +166,6 @@ def comparable(rows: list[tuple[Any, ...]], columns: list[str]) -> list[tuple[An
 
 def _json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value.normalize()
-    if isinstance(value, float) and math.isnan(value):
-        return "nan"
-    return value
 
 
 _MADE = """

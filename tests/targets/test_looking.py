@@ -1,4 +1,4 @@
-"""What `rivo doctor` asks a target: whether a sync can publish to it. Nothing is written."""
+"""`rivo doctor` asks each target whether a sync can publish to it, and writes nothing."""
 
 from __future__ import annotations
 

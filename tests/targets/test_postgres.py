@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from pipelines.targets.publishing import publish
 from pipelines.warehouse import Warehouse
 from tests.harness.postgres_server import PASSWORD
 from tests.targets.databases import Database
-from tests.targets.warehouses import ADDRESS, FIRST_DAY, KEYS, SCHEMAS, publish_day
+from tests.targets.warehouses import ADDRESS, FIRST_DAY, KEYS, SCHEMAS, plain, publish_day
 
 NEW = 8
 """Number of tables and views of the small warehouse."""
@@ -36,15 +34,7 @@ def in_file(warehouse: Warehouse, sql: str) -> list[tuple[Any, ...]]:
 
 def comparable(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Return rows in an order of their own, with one form for each value."""
-    return sorted((tuple(map(_plain, row)) for row in rows), key=repr)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else value.normalize()
-    if isinstance(value, float) and math.isnan(value):
-        return "nan"
-    return value
+    return sorted((tuple(map(plain, row)) for row in rows), key=repr)
 
 
 def test_postgres_has_rows_of_file(tmp_path: Path, database: Database) -> None:

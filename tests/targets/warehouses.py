@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -53,6 +56,15 @@ def publish_day(
         connection.execute(_VIEWS.format(day=day))
     made.replace(path)
     return Warehouse(path)
+
+
+def plain(value: Any) -> Any:
+    """Return a value in a form of which equal values have one: decimals of any scale, NaN."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else value.normalize()
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"
+    return value
 
 
 _RAW = """
