@@ -11,12 +11,13 @@ import duckdb
 import pytest
 
 from cli.exits import STALE
+from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, serve
 from tests.harness.postgres_server import PASSWORD
 from tests.harness.settings import RIVO
 from tests.harness.store import Store
 from tests.targets.databases import Database
-from tests.targets.lakes import in_lake, parquet_files
+from tests.targets.lakes import opened_lake, parquet_files
 from tests.targets.test_postgres import comparable, in_file
 
 SCHEMAS = "rivo_raw,marts,reports"
@@ -54,11 +55,11 @@ class Install:
     def has(self, word: str) -> list[str]:
         """Return the places in which a word still is."""
         places = ["pg_dump"] if word in self.database.dump() else []
-        for file in parquet_files(self.folder / "lake"):
-            with duckdb.connect() as connection:
+        with duckdb.connect() as connection:
+            for file in parquet_files(self.folder / "lake"):
                 text = str(connection.execute(f"from read_parquet('{file}')").fetchall())
-            if word in text or word.encode() in file.read_bytes():
-                places.append(str(file.relative_to(self.folder)))
+                if word in text or word.encode() in file.read_bytes():
+                    places.append(str(file.relative_to(self.folder)))
         return places
 
 
@@ -160,17 +161,27 @@ def _every_table_is_equal(install: Install) -> None:
         "where schema_name in ('marts', 'reports')",
     )
     assert len(tables) > 60
+    with opened_lake(install.database) as lake:
+        lake.execute("use lake")
+        for (table,) in tables:
+            columns = _columns(file, table, are_json=False)
+            rows = comparable(in_file(file, f"select {', '.join(columns)} from {table}"))
+            found = lake.execute(f"select {', '.join(columns)} from {table}").fetchall()
+            assert comparable(found) == rows, table
+            found = install.database.rows(f"select {', '.join(columns)} from {table}")
+            assert comparable(found) == rows, table
     for (table,) in tables:
-        kinds = in_file(file, f"select column_name, column_type from (describe {table})")
-        columns = ", ".join(f'"{name}"' for name, kind in kinds if kind != "JSON")
-        rows = comparable(in_file(file, f"select {columns} from {table}"))
-        assert comparable(in_lake(install.database, f"select {columns} from {table}")) == rows, table
-        assert comparable(install.database.rows(f"select {columns} from {table}")) == rows, table
-        for name in [name for name, kind in kinds if kind == "JSON"]:
+        for name in _columns(file, table, are_json=True):
             values = sorted(
                 json.dumps(json.loads(value), sort_keys=True)
-                for (value,) in in_file(file, f'select "{name}" from {table}')
+                for (value,) in in_file(file, f"select {name} from {table}")
                 if value
             )
-            found = install.database.rows(f'select "{name}" from {table} where "{name}" is not null')
+            found = install.database.rows(f"select {name} from {table} where {name} is not null")
             assert sorted(json.dumps(value, sort_keys=True) for (value,) in found) == values, (table, name)
+
+
+def _columns(file: Warehouse, table: str, *, are_json: bool) -> list[str]:
+    """Return the quoted names of the columns that have JSON, or of all others."""
+    kinds = in_file(file, f"select column_name, column_type from (describe {table})")
+    return [f'"{name}"' for name, kind in kinds if (kind == "JSON") == are_json]
