@@ -53,7 +53,7 @@ test-postgres: install ## the tests of Dagster's storage in Postgres; they need 
 	@$(UV) run --frozen --quiet --extra postgres python -m pytest tests/postgres
 
 # An environment of its own, because DuckDB's extensions as packages are for one release of DuckDB.
-TEST_TARGETS := .venv-targets/bin/python -m pytest --numprocesses 3 --dist loadfile
+TEST_TARGETS := .venv-targets/bin/python -m pytest $(SUITE)
 
 targets-environment: install
 	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --extra postgres --group targets

@@ -65,10 +65,8 @@ def test_next_publication_repairs_what_a_killed_one_left(destination: DltDestina
     ("destination", "step", "first"),
     [
         ("duckdb", "write", False),
-        ("delta", "write", False),
         ("delta", "write", True),
         ("delta", "finish", False),
-        ("delta", "finish", True),
     ],
     indirect=["destination"],
 )
@@ -96,7 +94,7 @@ def test_rows_that_are_again_as_in_the_mark_are_sent_after_a_failure(
     assert (again.problem, again.written) == ("", 0)
 
 
-@pytest.mark.parametrize("destination", ["duckdb", "delta", "parquet"], indirect=True)
+@pytest.mark.parametrize("destination", ["duckdb", "parquet"], indirect=True)
 def test_of_two_publications_at_once_one_fails_and_the_next_sends_all(
     tmp_path: Path, destination: DltDestination, monkeypatch: pytest.MonkeyPatch
 ) -> None:
