@@ -45,15 +45,23 @@ def publish_to(
     # Imported here, since most installs have no target.
     from pipelines.targets.publishing import publish
 
-    if not shop.warehouse.is_being_built:
-        # Another machine may have published since; a run that goes on has pulled.
-        shop.warehouse.pull()
     keys = {node.relation: tuple(node.texts("grain")) for node in project.nodes.values()}
     schemas = shop.settings.publish_schemas.split(",")
     yield from publish(
         shop.warehouse, shop.name, targets, schemas, keys, replace_all=replace_all, purge=purge
     )
     shop.warehouse.push_last_publications()
+
+
+def pull_newest(shop: Shop) -> None:
+    """Bring the files of a shop up to date with the shared state, before something is published without a run.
+
+    Raises:
+        RivoError: the state cannot be read.
+    """
+    # A run that goes on has pulled.
+    if not shop.warehouse.is_being_built:
+        shop.warehouse.pull()
 
 
 def forget_target(shop: Shop, name: str) -> bool:

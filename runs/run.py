@@ -23,7 +23,7 @@ from pipelines.webhooks.loading import load_deliveries
 from runs.demo import DEMO_SYNCS, demo_store, demo_times
 from runs.events import Event, Finished, ListsRead, Page, Plan, Step
 from runs.pictures import picture
-from runs.publishing import publish_to, purge_targets
+from runs.publishing import publish_to, pull_newest, purge_targets
 from runs.samples import LAYERS as LAYERS_WITH_PAGES
 from runs.samples import sample
 from runs.shop import Shop
@@ -230,6 +230,7 @@ def _publish_to_targets(
 
 def _publish_alone(plan: Plan, project: Project, shop: Shop) -> Generator[Event, None, None]:
     """Publish what is published already to targets, and nothing else."""
+    pull_newest(shop)
     publications = yield from _publish_to_targets(plan, project, shop)
     yield Finished(
         warehouse=shop.warehouse,

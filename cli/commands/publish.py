@@ -84,7 +84,7 @@ def _publish(settings: Settings, names: tuple[str, ...], *, replace: bool, purge
     from cli.terminal.tables import plain, terminal
     from dbt_like_sql.runner import load_project
     from pipelines.errors import SettingsError
-    from runs.publishing import publish_to
+    from runs.publishing import publish_to, pull_newest
     from runs.shop import shop_to_read
 
     unknown = [name for name in names if name not in settings.targets]
@@ -100,6 +100,7 @@ def _publish(settings: Settings, names: tuple[str, ...], *, replace: bool, purge
             "to a URL and RIVO_PUBLISH to its name, or name a target. .env.example shows how."
         )
     shop = shop_to_read(settings)
+    pull_newest(shop)
     console = terminal()
     console.soft_wrap = True
     failed = False
