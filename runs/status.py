@@ -225,7 +225,7 @@ def _target_problems(
     followed = {target.name for target in shop.settings.to_publish}
     for name, last in targets.items():
         if name not in shop.settings.targets:
-            if erased_at not in (None, last.erased_at):
+            if last.is_before(erased_at):
                 problems.append(unset_target(name, last))
             continue
         if last.problem:
@@ -235,7 +235,7 @@ def _target_problems(
                 f"The target {name} does not have the newest publication of the warehouse. Run "
                 f"`{command()} publish {name}`."
             )
-        if last.observed_at and erased_at not in (None, last.erased_at):
+        if last.observed_at and last.is_before(erased_at):
             problems.append(
                 f"The target {name} keeps older versions of the data, which have a person who was erased. Run "
                 f"`{command()} publish {name}`."

@@ -29,6 +29,10 @@ class LastPublication:
     shop: str | None = None
     """The shop's name when it was published, empty without RIVO_SHOPS; None if nothing ever was."""
 
+    def is_before(self, erased_at: datetime | None) -> bool:
+        """Return whether the target was not yet cleared of older versions since personal data was last deleted."""
+        return erased_at not in (None, self.erased_at)
+
 
 def read_last_publications(warehouse: Warehouse) -> dict[str, LastPublication]:
     """Return the publications by the name of the target; those of a file that cannot be read are lost."""

@@ -90,7 +90,7 @@ def publish(
         for target in targets:
             last = read_last_publications(warehouse).get(target.name, LastPublication())
             # An older file that is published after an erasure has an older time, and so does not count as purged.
-            must_purge = purge or content.erased_at not in (None, last.erased_at)
+            must_purge = purge or last.is_before(content.erased_at)
             former = None if last.shop == content.shop else last.shop
             outcome = _publish_to(content, target, former, replace_all=replace_all, purge=must_purge)
             if outcome.problem:
