@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.sql import literal, quoted, scalar
+from pipelines.sql import literal, quoted
 from pipelines.warehouse.storage_errors import unwritable
 
 _FICLONE = 0x40049409
@@ -126,12 +126,13 @@ def rewrite(path: Path, scratch: Path) -> None:
     with duckdb.connect(config={"temp_directory": str(scratch / "spill")}) as connection:
         connection.execute(f"attach {literal(str(path))} as old (read_only)")
         # The new file keeps the format of the old one, so that the programs that read it can read it.
-        version = scalar(
-            connection,
-            "select tags['storage_version'] from duckdb_databases() where database_name = 'old'",
-        )
+        [[version, block]] = connection.execute(
+            "select tags['storage_version'], block_size from duckdb_databases() "
+            "inner join pragma_database_size() using (database_name) where database_name = 'old'"
+        ).fetchall()
         connection.execute(
-            f"attach {literal(str(fresh))} as new (storage_version {literal(version.rstrip('+'))})"
+            f"attach {literal(str(fresh))} as new "
+            f"(storage_version {literal(version.rstrip('+'))}, block_size {block})"
         )
         connection.execute("copy from database old to new")
         # DuckDB copies the comments of tables but not those of columns.

@@ -67,24 +67,27 @@ def test_publish_keeps_the_permissions_of_the_file(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_file_keeps_its_format_when_it_is_written_again(tmp_path: Path) -> None:
+def test_file_keeps_its_format_and_blocks_when_it_is_written_again(tmp_path: Path) -> None:
     new, old = tmp_path / "new.duckdb", tmp_path / "old.duckdb"
     publish(new, 1)
     with duckdb.connect(str(old)) as connection:
         connection.execute("create table t as select 1 as x")
 
-    def version(path: Path) -> str:
+    def form(path: Path) -> tuple[str, int]:
         with duckdb.connect(str(path), read_only=True) as connection:
-            [[found]] = connection.execute(
+            [[version]] = connection.execute(
                 "select tags['storage_version'] from duckdb_databases() where not internal"
             ).fetchall()
-        return str(found)
+            [[block]] = connection.execute(
+                "select block_size from pragma_database_size() where database_name = current_database()"
+            ).fetchall()
+        return version, block
 
-    before = [version(path) for path in (new, old)]
-    assert before == ["v1.2.0+", "v1.0.0+"]
+    before = [form(path) for path in (new, old)]
+    assert before == [("v1.2.0+", 65_536), ("v1.0.0+", 262_144)]
     for path in (new, old):
         with Warehouse(path).build() as build:
             build.is_rewritten = True
             build.publish()
         publish(path, 2)
-    assert [version(path) for path in (new, old)] == before
+    assert [form(path) for path in (new, old)] == before
