@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, reduce
 
 import duckdb
 
 from dbt_like_sql.runner.project import Model, Node, Project, Seed
-from dbt_like_sql.runner.sql import describe, quoted
+from dbt_like_sql.runner.sql import describe, literal, quoted
 from dbt_like_sql.runner.volatile import is_volatile
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Part of every fingerprint. A new value makes the next build build everything."""
 
 _WORDS = re.compile(r"\w+")
@@ -119,16 +119,21 @@ class Fingerprints:
         return known[columns]
 
     def _scan(self, relation: str, wanted: list[Columns]) -> Mapping[Columns, str]:
-        # By name, because the values of two columns may be exchanged.
         existing = sorted(describe(self._connection, relation))
         sums, types = [], []
         for columns in wanted:
             shown = [column for column in existing if columns is None or column[0].lower() in columns]
-            names = ", ".join(quoted(name) for name, _ in shown)
-            # A sum, because the order of the rows does not count; in 16 bytes, so that it cannot overflow.
-            sums.append(f"sum(hash({names})::hugeint)" if names else "0")
+            sums.append(_sum_of_rows([quoted(name) for name, _ in shown]))
             types.append(shown)
-        [row] = self._connection.execute(f"select count(*), {', '.join(sums)} from {relation}").fetchall()
+        # Each column is hashed once, for all sets, together with its name: the values of two columns may be exchanged.
+        # The outer hash keeps such rows apart, because hash() joins its arguments by XOR, as the sum joins columns.
+        read = {name for shown in types for name, _ in shown}
+        hashes = (
+            ", ".join(f"hash(hash({quoted(n)}, {literal(n)})) as {quoted(n)}" for n in sorted(read)) or "0"
+        )
+        [row] = self._connection.execute(
+            f"select count(*), {', '.join(sums)} from (select {hashes} from {relation})"
+        ).fetchall()
         found = zip(wanted, types, row[1:], strict=True)
         return {columns: f"{shown} {row[0]} {content}" for columns, shown, content in found}
 
@@ -153,6 +158,17 @@ class Fingerprints:
             for relation in self._tested_with(node):
                 want(relation, None)
         return wanted
+
+
+def _sum_of_rows(hashes: Sequence[str]) -> str:
+    """SQL: the fingerprint of some columns over all rows, from the names of their hashes.
+
+    A sum, because the order of the rows does not count, of the upper 56 bits, since DuckDB adds signed numbers of 64
+    bits faster than wider ones. The result has 128 bits and cannot overflow.
+    """
+    if not hashes:
+        return "0"
+    return f"sum(({reduce(lambda row, column: f'xor({row}, {column})', hashes)} >> 8)::bigint)"
 
 
 def _reads(project: Project, node: Model | Seed, columns: Columns) -> Mapping[str, Columns]:
