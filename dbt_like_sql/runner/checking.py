@@ -103,6 +103,8 @@ def run_test(
             result, status=status, message=f"Not run because it also reads {unavailable[0]}, which failed."
         )
     try:
+        if test.proof and connection.execute(test.proof).fetchall() == [(True,)]:
+            return result
         # A test may end with a semicolon or a comment, which a subquery in brackets may not.
         [[failures]] = connection.execute(f"select count(*) from query({literal(test.sql)})").fetchall()
         sample = _sample(connection.sql(test.sql), node) if failures else ()

@@ -38,6 +38,8 @@ class DataTest:
     """File, model and column where the test is defined."""
     fails_if: str = ""
     """Condition of a failing row, if the test looks at each row of its table by itself. Such tests can share a scan."""
+    proof: str = ""
+    """SELECT of true if no row can fail, if there is one that takes less time than `sql`. False proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,28 @@ def _expression(call: _Call) -> str:
     return f"{quoted(call.column) if call.column else ''} {call.arguments['expression']}".strip()
 
 
+def _no_value_twice(call: _Call) -> str:
+    column = quoted(call.column)
+    return f"{_all_differ(call.relation, [call.column])} where {column} is not null"
+
+
+def _no_combination_twice(call: _Call) -> str:
+    return _all_differ(call.relation, _list(call.arguments["combination_of_columns"]))
+
+
+def _all_differ(relation: str, columns: Sequence[str]) -> str:
+    """SQL: whether all rows have different hashes. Equal rows have the same one, so such rows differ."""
+    return f"select count(*) = count(distinct hash({', '.join(map(quoted, columns))})) from {relation}"
+
+
 ROW_TESTS = (not_null, accepted_values, expression_is_true)
 """Tests that return the condition of a failing row; the others return the SELECT of all failing rows."""
+
+PROOFS: Mapping[str, Callable[[_Call], str]] = {
+    "unique": _no_value_twice,
+    "unique_combination_of_columns": _no_combination_twice,
+}
+"""Tests with a `DataTest.proof`: to count the hashes of some columns takes half as long as to group by them."""
 
 # name -> (function that builds the SQL, required arguments, optional arguments, whether it needs a column)
 GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]] = {
@@ -172,6 +194,7 @@ def build_test(
         depends_on=(other,) if other and other != node else (),
         where=where,
         fails_if=build(call) if looks_at_rows and "where" not in config else "",
+        proof=PROOFS[kind](call) if kind in PROOFS else "",
     )
 
 
