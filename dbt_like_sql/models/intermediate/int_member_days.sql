@@ -1,5 +1,5 @@
 with clock as (
-    select timezone from intermediate.int_clock
+    select timezone, history_start_date from intermediate.int_clock
 ),
 
 ledger as (
@@ -24,7 +24,7 @@ orders_in_both_units as (
 entries as (
     select
         customer_id,
-        entry_date as local_day,
+        entry_date,
         if(unit = 'points', amount, 0)::bigint as points,
         if(unit = 'credits', amount, 0)::decimal(18, 4) as credits,
         case
@@ -39,48 +39,37 @@ entries as (
             'issue_purchase', 'issue_action', 'issue_referral', 'redeem'
         ) as has_activity
     from ledger
-),
-
-booked as (
+    union all
+    -- A claim counts as activity even if no ledger entry pays for it.
     select
-        customer_id,
-        local_day,
-        sum(points)::bigint as points,
-        sum(credits)::decimal(18, 4) as credits,
-        sum(if(movement = 'issued', points, 0))::bigint as issued,
-        -sum(if(movement = 'redeemed', points, 0))::bigint as redeemed,
-        -sum(if(movement = 'expired', points, 0))::bigint as expired,
-        count(*) filter (where is_order) as orders,
-        bool_or(has_activity) as has_activity
-    from entries
-    group by customer_id, local_day
-),
-
--- A claim counts as activity even if no ledger entry pays for it.
-claimed as (
-    select distinct
         redemptions.customer_id,
-        (redemptions.claimed_at at time zone clock.timezone)::date as local_day
+        (redemptions.claimed_at at time zone clock.timezone)::date as entry_date,
+        0 as points,
+        0 as credits,
+        null as movement,
+        false as is_order,
+        true as has_activity
     from staging.stg_rivo__points_redemptions as redemptions
     cross join clock
     where redemptions.customer_id is not null
 ),
 
+-- Of the time before history only the balances at its end count, and the last activity.
 days as (
     select
-        coalesce(booked.customer_id, claimed.customer_id) as customer_id,
-        coalesce(booked.local_day, claimed.local_day) as local_day,
-        coalesce(booked.points, 0) as points,
-        coalesce(booked.credits, 0) as credits,
-        coalesce(booked.issued, 0) as issued,
-        coalesce(booked.redeemed, 0) as redeemed,
-        coalesce(booked.expired, 0) as expired,
-        coalesce(booked.orders, 0) as orders,
-        claimed.customer_id is not null or booked.has_activity as has_activity
-    from booked
-    full outer join claimed
-        on claimed.customer_id = booked.customer_id
-        and claimed.local_day = booked.local_day
+        entries.customer_id,
+        greatest(entries.entry_date, clock.history_start_date - 1) as local_day,
+        sum(entries.points)::bigint as points,
+        sum(entries.credits)::decimal(18, 4) as credits,
+        sum(if(entries.movement = 'issued', entries.points, 0))::bigint as issued,
+        -sum(if(entries.movement = 'redeemed', entries.points, 0))::bigint as redeemed,
+        -sum(if(entries.movement = 'expired', entries.points, 0))::bigint as expired,
+        count(*) filter (where entries.is_order) as orders,
+        bool_or(entries.has_activity) as has_activity,
+        max(case when entries.has_activity then entries.entry_date end) as active_day
+    from entries
+    cross join clock
+    group by entries.customer_id, greatest(entries.entry_date, clock.history_start_date - 1)
 ),
 
 final as (
@@ -88,7 +77,7 @@ final as (
         customer_id,
         local_day,
         points,
-        credits::decimal(18, 4) as credits,
+        credits,
         issued,
         redeemed,
         expired,
@@ -96,7 +85,7 @@ final as (
         has_activity,
         (sum(points) over by_customer)::bigint as points_balance,
         (sum(credits) over by_customer)::decimal(18, 4) as credits_balance,
-        max(case when has_activity then local_day end) over by_customer as last_active_day,
+        max(active_day) over by_customer as last_active_day,
         lead(local_day) over by_customer as next_day
     from days
     window by_customer as (partition by customer_id order by local_day)
