@@ -24,6 +24,18 @@ debits as (
     where amount < 0
 ),
 
+expiries as (
+    select
+        debits.event_id,
+        debits.leg,
+        debits.unit,
+        debits.customer_id,
+        try_cast(events.sourceable_id as bigint) as lot_event_id
+    from debits
+    inner join staging.stg_rivo__points_events as events on events.event_id = debits.event_id
+    where debits.leg = 'original' and debits.kind = 'expired'
+),
+
 -- The event whose lot a debit names: a revocation its own event, an expiry the event that Rivo says it expires.
 naming as (
     select
@@ -35,31 +47,28 @@ naming as (
     where debits.leg = 'revocation'
     union all
     select
-        debits.event_id,
-        debits.leg,
-        debits.unit,
+        expiries.event_id,
+        expiries.leg,
+        expiries.unit,
         lots.event_id as lot_event_id
-    from debits
-    inner join staging.stg_rivo__points_events as events on events.event_id = debits.event_id
+    from expiries
     inner join lots
-        on lots.event_id = try_cast(events.sourceable_id as bigint)
-        and lots.customer_id = debits.customer_id
-        and lots.unit = debits.unit
+        on lots.event_id = expiries.lot_event_id
+        and lots.customer_id = expiries.customer_id
+        and lots.unit = expiries.unit
         and lots.leg = 'original'
-    where debits.leg = 'original' and debits.kind = 'expired'
 ),
 
 -- Rivo does not document the object that an expiry entry names. It is believed for a unit if nearly all of them name an
 -- event of the same customer.
 units_with_names as (
-    select debits.unit
-    from debits
+    select expiries.unit
+    from expiries
     left join naming
-        on naming.event_id = debits.event_id
-        and naming.unit = debits.unit
-        and naming.leg = debits.leg
-    where debits.leg = 'original' and debits.kind = 'expired'
-    group by debits.unit
+        on naming.event_id = expiries.event_id
+        and naming.unit = expiries.unit
+        and naming.leg = expiries.leg
+    group by expiries.unit
     having count(naming.event_id) >= 0.95 * count(*)
 ),
 
@@ -112,7 +121,7 @@ lots_left as (
         lots.unit,
         lots.entry_at,
         (lots.amount - coalesce(taken.amount, 0))::decimal(18, 4) as amount,
-        sum((lots.amount - coalesce(taken.amount, 0))::decimal(18, 4)) over in_order as total,
+        (sum((lots.amount - coalesce(taken.amount, 0))::decimal(18, 4)) over in_order)::decimal(18, 4) as total,
         row_number() over in_order as number
     from lots
     left join (
@@ -138,7 +147,7 @@ debits_left as (
         debits.unit,
         debits.entry_at,
         debits.kind,
-        sum((debits.amount - coalesce(taken.amount, 0))::decimal(18, 4)) over in_order as total,
+        (sum((debits.amount - coalesce(taken.amount, 0))::decimal(18, 4)) over in_order)::decimal(18, 4) as total,
         row_number() over in_order as number
     from debits
     left join named_takings as taken
@@ -179,29 +188,19 @@ ends as (
     select customer_id, unit, total, 0 as lots, 1 as debits from debits_left
 ),
 
-cuts as (
-    select
-        customer_id,
-        unit,
-        total,
-        sum(lots) as lots,
-        sum(debits) as debits
-    from ends
-    group by customer_id, unit, total
-),
-
--- Between two ends, all points are of one lot and go to one debit: the next ones that end.
+-- Between two ends, all points are of one lot and go to one debit: the next ones that end. Where a lot and a debit end
+-- at the same point, there is nothing between them.
 pieces as (
     select
         customer_id,
         unit,
-        total - coalesce(lag(total) over (partition by customer_id, unit order by total), 0) as amount,
-        sum(lots) over in_order - lots + 1 as lot_number,
-        sum(debits) over in_order - debits + 1 as debit_number
-    from cuts
+        total - coalesce(lag(total) over (partition by customer_id, unit order by total, lots), 0) as amount,
+        (sum(lots) over in_order)::bigint - lots + 1 as lot_number,
+        (sum(debits) over in_order)::bigint - debits + 1 as debit_number
+    from ends
     window in_order as (
         partition by customer_id, unit
-        order by total
+        order by total, lots
         rows between unbounded preceding and current row
     )
 ),
@@ -227,6 +226,7 @@ fifo_takings as (
         on debits_left.customer_id = pieces.customer_id
         and debits_left.unit = pieces.unit
         and debits_left.number = pieces.debit_number
+    where pieces.amount > 0
 ),
 
 takings as (
