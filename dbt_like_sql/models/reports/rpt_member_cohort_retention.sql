@@ -28,39 +28,47 @@ grid as (
 ),
 
 activity as (
-    select distinct
+    select
         customer_id,
-        date_trunc('month', entry_date)::date as month,
-        'earner' as kind
+        entry_date as local_day,
+        amount > 0 as is_earner,
+        entry_class = 'issue_purchase' as is_buyer,
+        false as is_redeemer
     from marts.fct_points_ledger
-    where leg = 'original' and amount > 0 and entry_class in (
+    where leg = 'original' and entry_class in (
         'issue_purchase', 'issue_action', 'issue_referral', 'issue_tier', 'issue_manual'
     )
     union all
-    select distinct
+    select
         customer_id,
-        date_trunc('month', entry_date)::date as month,
-        'buyer' as kind
-    from marts.fct_points_ledger
-    where leg = 'original' and entry_class = 'issue_purchase'
-    union all
-    select distinct
-        customer_id,
-        date_trunc('month', claim_date)::date as month,
-        'redeemer' as kind
+        claim_date as local_day,
+        false as is_earner,
+        false as is_buyer,
+        true as is_redeemer
     from marts.fct_redemption
+),
+
+active_months as (
+    select
+        customer_id,
+        date_trunc('month', local_day)::date as month,
+        bool_or(is_earner) as is_earner,
+        bool_or(is_buyer) as is_buyer,
+        bool_or(is_redeemer) as is_redeemer
+    from activity
+    group by customer_id, date_trunc('month', local_day)
 ),
 
 active as (
     select
         joiners.join_month,
-        date_diff('month', joiners.join_month, activity.month) as months_since,
-        count(*) filter (where activity.kind = 'earner') as active_earners,
-        count(*) filter (where activity.kind = 'redeemer') as active_redeemers,
-        count(*) filter (where activity.kind = 'buyer') as buyers
+        date_diff('month', joiners.join_month, active_months.month) as months_since,
+        count(*) filter (where active_months.is_earner) as active_earners,
+        count(*) filter (where active_months.is_redeemer) as active_redeemers,
+        count(*) filter (where active_months.is_buyer) as buyers
     from joiners
-    inner join activity on activity.customer_id = joiners.customer_id
-    group by joiners.join_month, date_diff('month', joiners.join_month, activity.month)
+    inner join active_months on active_months.customer_id = joiners.customer_id
+    group by joiners.join_month, date_diff('month', joiners.join_month, active_months.month)
 ),
 
 final as (
