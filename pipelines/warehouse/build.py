@@ -251,7 +251,7 @@ def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> d
 
 
 def _create(path: Path) -> None:
-    """Create an empty database. A file keeps its format and its blocks, which can only be chosen when it is attached."""
+    """Create an empty database. A file keeps its format and block size, which are chosen when it is first attached."""
     with duckdb.connect() as connection:
         connection.execute(
             f"attach {literal(str(path))} as created (storage_version '{_FILE_FORMAT}', block_size {_BLOCK_BYTES})"

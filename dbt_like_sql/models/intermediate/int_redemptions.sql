@@ -2,37 +2,40 @@ with clock as (
     select * from intermediate.int_clock
 ),
 
-listed as (
-    select
-        *,
-        -- If Rivo creates a redemption again under a new id, the deleted row must not count beside the new one.
-        max(if(is_deleted, 0, 1)) over (partition by customer_id, claimed_at, code) = 1 as has_listed_copy
-    from staging.stg_rivo__points_redemptions
+-- If Rivo creates a redemption again under a new id, the deleted row must not count beside the new one.
+replaced as (
+    select deleted.redemption_id
+    from staging.stg_rivo__points_redemptions as deleted
+    inner join staging.stg_rivo__points_redemptions as listed
+        on listed.claimed_at = deleted.claimed_at
+        and listed.customer_id is not distinct from deleted.customer_id
+        and listed.code is not distinct from deleted.code
+    where deleted.is_deleted and not listed.is_deleted
 ),
 
 final as (
     select
-        listed.redemption_id,
-        listed.customer_id,
-        listed.reward_id,
-        listed.code,
-        listed.redemption_name,
-        listed.claimed_reward_name,
-        listed.claimed_reward_type,
-        listed.claimed_points_type,
-        listed.claimed_reward_value,
-        listed.claimed_points_amount,
-        listed.points_spent,
-        listed.credits_spent,
-        listed.claimed_at,
-        (listed.claimed_at at time zone clock.timezone)::date as claim_date,
-        listed.expires_at,
-        listed.used_at,
-        listed.revoked_at,
-        listed.refunded_at
-    from listed
+        redemptions.redemption_id,
+        redemptions.customer_id,
+        redemptions.reward_id,
+        redemptions.code,
+        redemptions.redemption_name,
+        redemptions.claimed_reward_name,
+        redemptions.claimed_reward_type,
+        redemptions.claimed_points_type,
+        redemptions.claimed_reward_value,
+        redemptions.claimed_points_amount,
+        redemptions.points_spent,
+        redemptions.credits_spent,
+        redemptions.claimed_at,
+        (redemptions.claimed_at at time zone clock.timezone)::date as claim_date,
+        redemptions.expires_at,
+        redemptions.used_at,
+        redemptions.revoked_at,
+        redemptions.refunded_at
+    from staging.stg_rivo__points_redemptions as redemptions
     cross join clock
-    where not (listed.is_deleted and listed.has_listed_copy)
+    where redemptions.redemption_id not in (select redemption_id from replaced)
 )
 
 select * from final
