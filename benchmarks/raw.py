@@ -43,6 +43,10 @@ _STATEMENTS = (
     from range(10)
     """,
     """
+    insert into rivo_raw.earning_rules by name
+    select 628340 as id, 'Place an order' as name, {first} as _first_seen_at, {last} as _last_seen_at
+    """,
+    """
     insert into rivo_raw.points_redemptions by name
     select 24186851 + range as id, 'REDEEM-' || range as code, '$5 off coupon' as name, 500 as points_amount,
         -500 as points_diff, 0 as credits_amount, moment as applied_at, moment + interval 90 days as expires_at,

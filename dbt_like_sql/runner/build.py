@@ -67,6 +67,12 @@ def _build(
     broken: dict[str, str] = {}
     done: list[NodeResult] = []
     replaced_rows = 0
+    python_inputs = {
+        name
+        for model in project.models
+        if model.language == "python" and model.name in wanted
+        for name in model.depends_on
+    }
     with resources(connection, memory):
         existing = tables(connection)
         for node in project.nodes.values():
@@ -77,7 +83,11 @@ def _build(
             result = _attempt(connection, project, node, broken, fingerprints, last, kept)
             if not result.is_good:
                 broken[node.name] = result.status
-            elif result.status == "success" and kept:
+            elif result.status == "success" and node.name in python_inputs:
+                # A model in Python reads the new rows.
+                python_models.import_pandas_soon()
+                python_inputs.clear()
+            if result.status == "success" and kept:
                 replaced_rows += result.rows or 0
                 if replaced_rows > _ROWS_TO_CHECKPOINT:
                     replaced_rows = 0

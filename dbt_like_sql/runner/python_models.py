@@ -19,7 +19,9 @@ from __future__ import annotations
 import ast
 import traceback
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path, PurePath
+from threading import Thread
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,11 @@ FUNCTION = "model"
 
 class PythonModelError(Exception):
     """The function failed or did not return a table. The message says why, with the file and line."""
+
+
+def import_pandas_soon() -> None:
+    """Import pandas in a thread: it takes a third of a second, in which DuckDB builds other models."""
+    Thread(target=import_module, args=("pandas",), daemon=True).start()
 
 
 def names(nodes: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
