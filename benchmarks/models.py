@@ -21,6 +21,7 @@ from benchmarks.raw import fill
 from dbt_like_sql.runner import Project, build, load_project
 from dbt_like_sql.runner.build import MEMORY
 from dbt_like_sql.runner.sql import quoted
+from pipelines.warehouse.build import create_file
 
 
 def bare(project: Project, connection: duckdb.DuckDBPyConnection) -> None:
@@ -60,7 +61,8 @@ def make_raw(entries: int, path: Path, years: int = 1) -> None:
         connection.execute("set memory_limit = '2GB'")
         connection.execute("set preserve_insertion_order = false")
         fill(connection, entries, years)
-        # A copy, without the free blocks that the statements left.
+        # A copy as a sync makes one, without the free blocks that the statements left.
+        create_file(path)
         connection.execute(f"attach '{path}' as copy; copy from database {quoted(filled.stem)} to copy")
     filled.unlink()
 

@@ -234,7 +234,7 @@ def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> d
         clone(base, build_path)
     try:
         if not build_path.exists():
-            _create(build_path)
+            create_file(build_path)
         # Spills go beside the warehouse, because /tmp may be small.
         connection = duckdb.connect(
             str(build_path),
@@ -250,7 +250,7 @@ def _open_copy(base: Path, build_path: Path, scratch: Path, is_fresh: bool) -> d
     return connection
 
 
-def _create(path: Path) -> None:
+def create_file(path: Path) -> None:
     """Create an empty database. A file keeps its format and block size, which are chosen when it is first attached."""
     with duckdb.connect() as connection:
         connection.execute(
