@@ -16,7 +16,7 @@ from functools import cached_property, reduce
 import duckdb
 
 from dbt_like_sql.runner.project import Model, Node, Project, Seed
-from dbt_like_sql.runner.sql import describe, literal, quoted
+from dbt_like_sql.runner.sql import describe, quoted
 from dbt_like_sql.runner.volatile import is_volatile
 
 _FORMAT = "2"
@@ -125,12 +125,9 @@ class Fingerprints:
             shown = [column for column in existing if columns is None or column[0].lower() in columns]
             sums.append(_sum_of_rows([quoted(name) for name, _ in shown]))
             types.append(shown)
-        # Each column is hashed once, for all sets, together with its name: the values of two columns may be exchanged.
-        # The outer hash keeps such rows apart, because hash() joins its arguments by XOR, as the sum joins columns.
+        # Each column is hashed once, for all sets.
         read = {name for shown in types for name, _ in shown}
-        hashes = (
-            ", ".join(f"hash(hash({quoted(n)}, {literal(n)})) as {quoted(n)}" for n in sorted(read)) or "0"
-        )
+        hashes = ", ".join(f"{_hash_of_column(name)} as {quoted(name)}" for name in sorted(read)) or "0"
         [row] = self._connection.execute(
             f"select count(*), {', '.join(sums)} from (select {hashes} from {relation})"
         ).fetchall()
@@ -158,6 +155,12 @@ class Fingerprints:
             for relation in self._tested_with(node):
                 want(relation, None)
         return wanted
+
+
+def _hash_of_column(name: str) -> str:
+    """SQL: the hash of a column's value and its name: without the name, two columns could exchange their values."""
+    salt = int(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:16], 16)
+    return f"hash(xor(hash({quoted(name)}), {salt}::ubigint))"
 
 
 def _sum_of_rows(hashes: Sequence[str]) -> str:
