@@ -159,7 +159,7 @@ class Fingerprints:
 
 def _hash_of_column(name: str) -> str:
     """SQL: the hash of a column's value and its name: without the name, two columns could exchange their values."""
-    salt = int(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:16], 16)
+    salt = int(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()[:15], 16)
     return f"hash(xor(hash({quoted(name)}), {salt}::ubigint))"
 
 
