@@ -41,7 +41,7 @@ class PythonModelError(Exception):
 
 def import_pandas_soon() -> None:
     """Import pandas in a thread: it takes a third of a second, in which DuckDB builds other models."""
-    Thread(target=import_module, args=("pandas",), daemon=True).start()
+    Thread(target=import_module, args=("pandas",)).start()
 
 
 def names(nodes: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
