@@ -11,19 +11,15 @@ import pytest
 from sandbox import Server
 from tests.cli.conftest import RIVO, Rivo, environment
 from tests.harness.command import start_command
-from tests.torture.disk import from_newer_duckdb, with_turned_bit
-
-_FIRST_BLOCK = 3 * 4096
-_BLOCK = 262_144
+from tests.torture.disk import from_newer_duckdb, turn_bit_of_block
 
 
 def damage(path: Path, table: str) -> None:
     """Flip one bit in the block that holds a table's rows; the file can still be opened."""
+    rows = f"from pragma_storage_info('{table}') where block_id >= 0 order by block_id, block_offset limit 1"
     with duckdb.connect(str(path), read_only=True) as connection:
-        [[block, offset]] = connection.execute(
-            f"select block_id, block_offset from pragma_storage_info('{table}') where block_id >= 0 limit 1"
-        ).fetchall()
-    path.write_bytes(with_turned_bit(path.read_bytes(), _FIRST_BLOCK + block * _BLOCK + offset + 100))
+        [[offset]] = connection.execute(f"select block_offset {rows}").fetchall()
+    turn_bit_of_block(path, f"select block_id {rows}", offset + 100)
 
 
 @pytest.mark.usefixtures("home")

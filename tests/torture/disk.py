@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import duckdb
+
 from tests.harness.store import Store
 from tests.torture.figures import Figures
 from tests.torture.judge import judge
@@ -21,6 +23,17 @@ _HEADER = 4096
 def with_turned_bit(file: bytes, place: int) -> bytes:
     """Return a file with one bit flipped."""
     return file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :]
+
+
+def turn_bit_of_block(path: Path, sql: str, offset: int = 0) -> None:
+    """Flip a bit in a block of a database file: in the block that a query for one block_id returns."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        [[block]] = connection.execute(sql).fetchall()
+        [[size]] = connection.execute(
+            "select block_size from pragma_database_size() where database_name = current_database()"
+        ).fetchall()
+    # The blocks come after three headers.
+    path.write_bytes(with_turned_bit(path.read_bytes(), 3 * _HEADER + size * block + offset))
 
 
 def from_newer_duckdb(file: bytes) -> bytes:

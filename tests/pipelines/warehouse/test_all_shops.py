@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.errors import NoWarehouse, WarehouseError
 from pipelines.warehouse import AllShops, Warehouse
+from tests.torture.disk import turn_bit_of_block
 
 SHOP = """
 create schema rivo_raw; create schema intermediate; create schema marts; create schema reports;
@@ -180,20 +181,13 @@ def test_file_that_is_no_warehouse_is_named(folder: Path) -> None:
         union.read()
 
 
-def damaged_block(warehouse: Warehouse, sql: str) -> None:
-    """Flip a bit in a block of a file that only the rows of a table use."""
-    content = bytearray(warehouse.path.read_bytes())
-    block = 12_288 + 262_144 * rows(warehouse, sql)[0][0]
-    content[block + 1_000] ^= 1
-    warehouse.path.write_bytes(content)
-
-
 def test_damaged_rows_are_reported_with_the_file_that_has_them(folder: Path, target: Warehouse) -> None:
     many = "create table marts.fct_many as select md5(i::varchar) as text from range(30000) as r(i)"
     union = AllShops({name: publish(folder, name, many) for name in ("de", "fr", "it")})
-    damaged_block(
-        union.warehouses["fr"],
+    turn_bit_of_block(
+        union.warehouses["fr"].path,
         "select block_id from pragma_storage_info('marts.fct_many') where segment_type = 'VARCHAR' limit 1",
+        offset=1_000,
     )
     connection = union.read()
     with pytest.raises(duckdb.Error) as error:
