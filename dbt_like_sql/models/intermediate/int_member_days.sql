@@ -65,7 +65,6 @@ days as (
         -sum(if(entries.movement = 'redeemed', entries.points, 0))::bigint as redeemed,
         -sum(if(entries.movement = 'expired', entries.points, 0))::bigint as expired,
         count(*) filter (where entries.is_order) as orders,
-        bool_or(entries.has_activity) as has_activity,
         max(case when entries.has_activity then entries.entry_date end) as active_day
     from entries
     cross join clock
@@ -82,7 +81,7 @@ final as (
         redeemed,
         expired,
         orders,
-        has_activity,
+        active_day is not null as has_activity,
         (sum(points) over by_customer)::bigint as points_balance,
         (sum(credits) over by_customer)::decimal(18, 4) as credits_balance,
         max(active_day) over by_customer as last_active_day,

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 from matplotlib import image
 
+from benchmarks.large import documented_queries
 from dbt_like_sql.runner.docs import THEMES
 from examples.tier_migration import burn_ratio, main, migration
 from pipelines.settings import PROJECT
@@ -44,13 +45,6 @@ def blocks(document: str) -> list[str]:
     )
 
 
-def worked_queries() -> dict[str, str]:
-    """Return the SQL of each section by its question."""
-    sections = re.split(r"^### ", (PROJECT / "docs" / "queries.md").read_text(), flags=re.MULTILINE)[1:]
-    questions = [section.splitlines()[0] for section in sections]
-    return dict(zip(questions, blocks("docs/queries.md"), strict=True))
-
-
 def run_example(*arguments: object, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the example in a process of its own; modules are searched in `path` first."""
     return subprocess.run(
@@ -62,16 +56,16 @@ def run_example(*arguments: object, path: Path | None = None) -> subprocess.Comp
     )
 
 
-@pytest.mark.parametrize("question", worked_queries())
+@pytest.mark.parametrize("question", documented_queries())
 def test_documented_query_returns_rows(store: Store, question: str) -> None:
-    rows = store.dicts(worked_queries()[question])
+    rows = store.dicts(documented_queries()[question])
 
     assert rows
     assert any(value is not None for value in rows[0].values())
 
 
 def test_documented_queries_are_numbered_one_to_twenty_five() -> None:
-    assert [int(question.split(".")[0]) for question in worked_queries()] == list(range(1, 26))
+    assert [int(question.split(".")[0]) for question in documented_queries()] == list(range(1, 26))
 
 
 def test_orders_are_joined_by_their_codes(
@@ -159,8 +153,8 @@ def test_metrics_document_has_a_section_for_every_report() -> None:
 
 
 def test_last_month_in_queries_is_the_last_complete_month(store: Store) -> None:
-    moved = store.dicts(worked_queries()["1. Who moved between tiers last month?"])
-    earned = store.dicts(worked_queries()["7. Which way to earn produced most points last month?"])
+    moved = store.dicts(documented_queries()["1. Who moved between tiers last month?"])
+    earned = store.dicts(documented_queries()["7. Which way to earn produced most points last month?"])
     september = (
         "select sum({what}) as n from reports.{table} where {month} = date '2026-09-01' and {more}"
     ).format
@@ -189,7 +183,7 @@ def test_burn_ratio_of_query_and_example_equals_the_report(store: Store) -> None
     }
     with Warehouse(store.path).read() as warehouse:
         drawn = burn_ratio(warehouse)
-    queried = store.dicts(worked_queries()["10. How many points are redeemed each month?"])
+    queried = store.dicts(documented_queries()["10. How many points are redeemed each month?"])
 
     assert len(reported) == 2
     by_month = {
