@@ -2,12 +2,8 @@ with states as (
     select * from intermediate.int_state_days
 ),
 
--- Of the days before history, the last one still decides the balance with which history begins.
 days as (
-    select days.*
-    from intermediate.int_member_days as days
-    cross join intermediate.int_clock as clock
-    where coalesce(days.next_day, clock.history_start_date + 1) > clock.history_start_date
+    select * from intermediate.int_member_days
 ),
 
 first_days as (
