@@ -10,27 +10,31 @@ results of its tests.
 
 from __future__ import annotations
 
-import re
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
+from graphlib import TopologicalSorter
 
 import duckdb
 
 from dbt_like_sql.runner import last_results, python_models
-from dbt_like_sql.runner.checking import TestResult, error_text, run_tests
+from dbt_like_sql.runner.checking import TestResult, run_tests
+from dbt_like_sql.runner.creating import comment, create, explain
 from dbt_like_sql.runner.fingerprints import Fingerprints
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
 from dbt_like_sql.runner.resources import MEMORY, resources
-from dbt_like_sql.runner.sql import describe, literal, quoted, tables
+from dbt_like_sql.runner.sql import describe, quoted, tables
+from dbt_like_sql.runner.workers import Workers
 
 LAST_GOOD_SUFFIX = "__last_good"
 """Suffix of the previous version of a table, kept until the new version has passed its tests."""
 
 _ROWS_TO_CHECKPOINT = 50_000
-_RETURNED = "_returned_by_python"
 
 
 def build(
@@ -42,8 +46,9 @@ def build(
     memory: str = MEMORY,
     rebuild: Collection[str] = (),
 ) -> Iterator[NodeResult]:
-    """Build and test the selected nodes, and yield one result as each node finishes.
+    """Build and test the selected nodes, and yield the result of each, in the order of the project.
 
+    Nodes that do not depend on each other are built at the same time, unless a table has very many rows.
     `selected` is None to build every node. Nodes that cannot have changed are left as they are, except
     those in `rebuild`. A full build without failures also drops the tables of seeds and models that no
     longer exist. `as_of` is the observation time of the data; it is stored with the results in the
@@ -62,44 +67,84 @@ def _build(
     rebuild: Collection[str],
 ) -> Iterator[NodeResult]:
     _restore_leftovers(connection)
-    fingerprints = Fingerprints(connection, project)
     last = last_results.read(connection).without({project.node(name).relation for name in rebuild})
-    broken: dict[str, str] = {}
+    finished: dict[str, NodeResult] = {}
     done: list[NodeResult] = []
-    replaced_rows = 0
     python_inputs = {
         name
         for model in project.models
         if model.language == "python" and model.name in wanted
         for name in model.depends_on
     }
-    with resources(connection, memory):
-        existing = tables(connection)
-        for node in project.nodes.values():
-            if node.name not in wanted:
-                continue
-            started = time.perf_counter()
-            kept = existing.get((node.schema, node.name))
-            result = _attempt(connection, project, node, broken, fingerprints, last, kept)
-            if not result.is_good:
-                broken[node.name] = result.status
-            elif result.status == "success" and node.name in python_inputs:
+    with resources(connection, memory) as at_once:
+        # Here, since two threads cannot create the same schema at the same time.
+        for schema in dict.fromkeys(project.node(name).schema for name in wanted):
+            connection.execute(f"create schema if not exists {schema}")
+        order = [name for name in project.nodes if name in wanted]
+        for result in _results(connection, project, order, last, at_once):
+            finished[result.name] = result
+            if result.status == "success" and result.name in python_inputs:
                 # A model in Python reads the new rows.
                 python_models.import_pandas_soon()
                 python_inputs.clear()
-            if result.status == "success" and kept:
-                replaced_rows += result.rows or 0
-                if replaced_rows > _ROWS_TO_CHECKPOINT:
-                    replaced_rows = 0
-                    # The blocks of dropped tables become free only now. Without it, the file grows to twice its size.
-                    connection.execute("checkpoint")
-            done.append(replace(result, seconds=time.perf_counter() - started))
-            yield done[-1]
-        if not broken and len(wanted) == len(project.nodes):
+            while len(done) < len(order) and order[len(done)] in finished:
+                done.append(finished[order[len(done)]])
+                yield done[-1]
+        if all(result.is_good for result in done) and len(wanted) == len(project.nodes):
             for result in _drop_stale(connection, project):
                 done.append(result)
                 yield result
         last_results.record(connection, done, as_of)
+
+
+def _results(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    wanted: Sequence[str],
+    last: last_results.LastResults,
+    at_once: int,
+) -> Iterator[NodeResult]:
+    """Build and test nodes, up to `at_once` at the same time, each after all that it and its tests read.
+
+    Yields the results in the order in which the nodes finish.
+    """
+    existing = tables(connection)
+    waiting = TopologicalSorter({name: _needs(project, name).intersection(wanted) for name in wanted})
+    waiting.prepare()
+    ready: deque[str] = deque()
+    broken: dict[str, str] = {}
+    replaced_rows = 0
+    with connection.cursor() as reader, closing(Workers(connection, at_once)) as workers:
+        attempt = partial(_attempt, project=project, fingerprints=Fingerprints(reader, project), last=last)
+        while waiting.is_active():
+            ready += waiting.get_ready()
+            if replaced_rows > _ROWS_TO_CHECKPOINT and workers.are_idle:
+                replaced_rows = 0
+                # The blocks of dropped tables become free only now. Without it, the file grows to twice its size.
+                connection.execute("checkpoint")
+            while ready and workers.has_free and replaced_rows <= _ROWS_TO_CHECKPOINT:
+                node = project.nodes[ready.popleft()]
+                kept = existing.get((node.schema, node.name))
+                # Python code in this thread, where a signal can end it.
+                here = isinstance(node, Model) and node.language == "python"
+                workers.start(partial(attempt, node=node, broken={**broken}, kept=kept), here=here)
+            for result in workers.finished():
+                waiting.done(result.name)
+                if not result.is_good:
+                    broken[result.name] = result.status
+                elif result.status == "success" and (result.schema, result.name) in existing:
+                    replaced_rows += result.rows or 0
+                yield result
+
+
+def _needs(project: Project, name: str) -> set[str]:
+    """Return the nodes that one needs in order to be built and tested, with all that those are built from."""
+    tested_with = {read for test in project.tests_of(name) for read in test.depends_on}
+    return {
+        *project.upstream(name),
+        *tested_with,
+        *(n for read in tested_with for n in project.upstream(read)),
+    }
 
 
 def _attempt(
@@ -112,6 +157,20 @@ def _attempt(
     kept: str | None,
 ) -> NodeResult:
     """Build and test one node, if it can have changed. `kept` is 'table' or 'view' if there is an earlier version."""
+    started = time.perf_counter()
+    result = _built_or_unchanged(connection, project, node, broken, fingerprints, last, kept)
+    return replace(result, seconds=time.perf_counter() - started)
+
+
+def _built_or_unchanged(
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    node: Model | Seed,
+    broken: dict[str, str],
+    fingerprints: Fingerprints,
+    last: last_results.LastResults,
+    kept: str | None,
+) -> NodeResult:
     result = NodeResult(node.name, node.schema, node.kind, "success")
     failed = _failed_dependencies(project, node, broken)
     if failed:
@@ -169,7 +228,7 @@ def _failed_dependencies(project: Project, node: Model | Seed, broken: dict[str,
     for test in project.tests_of(node.name):
         if test.severity == "error":
             needed.update(test.depends_on)
-    failed = [name for name in broken if name in needed]
+    failed = [name for name in project.nodes if name in needed & broken.keys()]
     # Report the root causes, not the nodes that were skipped because of them.
     return tuple([n for n in failed if broken[n] != "skipped"] or failed)
 
@@ -183,19 +242,18 @@ def _build_node(
 ) -> NodeResult:
     """Build and test one node; its earlier version, if any, is kept until the tests pass."""
     result = NodeResult(node.name, node.schema, node.kind, "success")
-    connection.execute(f"create schema if not exists {node.schema}")
     if kept:
         connection.execute(f"alter {kept} {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
     try:
-        _create(connection, project, node)
+        create(connection, project, node)
     except duckdb.Error as error:
         _restore(connection, node.schema, node.name)
-        return replace(result, status="error", message=_explain(connection, project, node, error))
+        return replace(result, status="error", message=explain(connection, project, node, error))
     except python_models.PythonModelError as error:
         _restore(connection, node.schema, node.name)
         return replace(result, status="error", message=str(error))
     columns = describe(connection, node.relation)
-    _comment(connection, project, node, [column for column, _ in columns])
+    comment(connection, project, node, [column for column, _ in columns])
     tests = _run_tests(connection, project, node, broken)
     if blocking := _blocking(tests):
         _restore(connection, node.schema, node.name)
@@ -218,96 +276,6 @@ def _run_tests(
 def _blocking(tests: Iterable[TestResult]) -> str:
     """Return what the blocking tests that failed have found; empty if there are none."""
     return " ".join(f"{test.name}: {test.message}" for test in tests if test.blocks)
-
-
-def _create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
-    if isinstance(node, Seed):
-        connection.execute(f"create table {node.relation} as\n{_seed(project, node)}")
-    elif node.language == "sql":
-        connection.execute(f"create {node.materialized} {node.relation} as\n{node.code}")
-    else:
-        _create_from_python(connection, project, node)
-
-
-def _seed(project: Project, node: Seed) -> str:
-    # Fix the CSV dialect; otherwise DuckDB guesses it from the contents.
-    options = "header = true, delim = ',', quote = '\"', escape = '\"', sample_size = -1"
-    if node.column_types:
-        types = ", ".join(f"{literal(c)}: {literal(t)}" for c, t in node.column_types.items())
-        options += f", types = {{{types}}}"
-    return f"select * from read_csv({literal(str(project.root / node.path))}, {options})"
-
-
-def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project, node: Model) -> None:
-    relations = python_models.names([project.node(name).relation for name in node.depends_on], node.sources)
-    arguments = {
-        parameter: connection.execute(f"select * from {relations[parameter]}").df()
-        for parameter in python_models.parameters(node.code, node.path)
-    }
-    frame = python_models.run(node.code, project.root / node.path, node.path, arguments)
-    types = {column.name: column.data_type for column in node.columns}
-    columns = [
-        f"{quoted(c)}::{types[c.lower()]} as {quoted(c)}" if types.get(c.lower()) else quoted(c)
-        for c in frame.columns
-    ]
-    connection.register(_RETURNED, frame)
-    try:
-        connection.execute(f"create table {node.relation} as select {', '.join(columns)} from {_RETURNED}")
-    finally:
-        connection.unregister(_RETURNED)
-
-
-def _comment(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, columns: Sequence[str]
-) -> None:
-    """Store the descriptions as comments in the database, where BI tools show them."""
-    comments = {c.name: c.description for c in node.columns}
-    statements = [f"comment on {node.materialized} {node.relation} is {literal(node.description or None)}"]
-    for column in columns:
-        text = comments.get(column.lower()) or project.column_descriptions.get(column.lower())
-        if text:
-            statements.append(f"comment on column {node.relation}.{quoted(column)} is {literal(text)}")
-    # One transaction: DuckDB writes each to the disk otherwise.
-    connection.execute(";\n".join(["begin", *statements, "commit"]))
-
-
-def _explain(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, error: duckdb.Error
-) -> str:
-    """Return why a table could not be built, with the file and, for SQL, the line."""
-    existing = tables(connection)
-    for name in node.depends_on:
-        read = project.node(name)
-        if (read.schema, read.name) not in existing:
-            return (
-                f"{node.path} reads {read.relation}, which has not been built yet. "
-                f"Build it too: --select +{node.name}"
-            )
-    for source in node.sources:
-        schema, _, name = source.partition(".")
-        if (schema, name) not in existing:
-            return f"{node.path} reads {source}, which is not in this database. Run a sync to load it."
-    if isinstance(error, duckdb.OutOfMemoryException):
-        [[limit]] = connection.execute("select current_setting('memory_limit')").fetchall()
-        return (
-            f"{node.path}: the build ran out of memory (limit {limit}), and DuckDB could not spill the rest to disk. "
-            f"Free some disk space, or simplify the model. ({str(error).splitlines()[0]})"
-        )
-    for name in project.upstream(node.name):
-        view = project.node(name)
-        if isinstance(view, Model) and view.materialized == "view":
-            try:
-                # A view computes its rows only when it is read, so its error comes up in the first model that does.
-                connection.execute(f"select max(hash(rows_of)) from {view.relation} as rows_of")
-            except duckdb.Error as of_view:
-                return f"{node.path} reads {view.relation}, and {view.path}: {error_text(of_view, view.code)}"
-    line = re.search(r"\n\nLINE (\d+):", str(error))
-    is_sql = isinstance(node, Model) and node.language == "sql"
-    # DuckDB counts the `create table ... as` line before the file's own text.
-    place = f", line {int(line[1]) - 1}" if line and is_sql else ""
-    return (
-        f"{node.path}{place}: {error_text(error, node.code if isinstance(node, Model) else str(node.path))}"
-    )
 
 
 def _drop_stale(connection: duckdb.DuckDBPyConnection, project: Project) -> Iterator[NodeResult]:

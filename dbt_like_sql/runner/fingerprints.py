@@ -12,6 +12,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
+from threading import Lock
 
 import duckdb
 
@@ -34,13 +35,17 @@ Columns = frozenset[str] | None
 
 
 class Fingerprints:
-    """The fingerprints of one build. Each table is scanned at most once, for all models that read it."""
+    """The fingerprints of one build. Each table is scanned at most once, for all models that read it.
+
+    Several threads may ask for them; they are computed one after the other.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, project: Project) -> None:
         """Take the connection of the build; nothing is read yet."""
         self._connection = connection
         self._project = project
         self._contents: dict[str, dict[Columns, str]] = {}
+        self._lock = Lock()
 
     def of_inputs(self, node: Model | Seed) -> str:
         """Return the fingerprint of everything that decides the content of a table or view.
@@ -53,7 +58,8 @@ class Fingerprints:
         """
         if isinstance(node, Model) and is_volatile(node):
             return ""
-        return self._digest([_definition(self._project, node), *self._read(node, self._used(node))])
+        with self._lock:
+            return self._digest([_definition(self._project, node), *self._read(node, self._used(node))])
 
     def of_tests(self, node: Model | Seed) -> str:
         """Return the fingerprint of the tests of a node, and of the other tables that these read.
@@ -62,13 +68,15 @@ class Fingerprints:
             duckdb.Error: a table that a test reads does not exist.
         """
         texts = [f"{test.name} {test.severity} {test.sql}" for test in self._project.tests_of(node.name)]
-        for relation in self._tested_with(node):
-            texts += self._table(relation, None)
+        with self._lock:
+            for relation in self._tested_with(node):
+                texts += self._table(relation, None)
         return self._digest(texts)
 
     def forget(self, node: Model | Seed) -> None:
         """Forget the content of a table, because it is about to be built again."""
-        self._contents.pop(node.relation, None)
+        with self._lock:
+            self._contents.pop(node.relation, None)
 
     def _tested_with(self, node: Model | Seed) -> list[str]:
         """Return the other tables and views that the tests of a node read."""

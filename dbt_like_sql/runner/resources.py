@@ -14,6 +14,13 @@ MEMORY = "5GB"
 ROW_GROUP = 122_880
 """Rows that one thread of DuckDB scans at a time (https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads)."""
 
+AT_ONCE = 2
+"""Number of nodes that are built at once. While one is planned, tested or commented on, another one uses the processor.
+More gain little, since DuckDB uses several threads for each, and need more memory."""
+ROWS_TO_BUILD_ALONE = 5_000_000
+"""Rows of the largest table from which on nodes are built one after the other: two at once need a fifth more memory and
+save no time."""
+
 _SETTINGS = {
     # A size of the log that no build reaches. The checkpoints that the build asks for are enough; those that DuckDB
     # makes by itself, after nearly every model of a large shop, take an eighth of the time.
@@ -25,11 +32,14 @@ _SETTINGS = {
 
 
 @contextmanager
-def resources(connection: duckdb.DuckDBPyConnection, memory: str) -> Iterator[None]:
+def resources(connection: duckdb.DuckDBPyConnection, memory: str) -> Iterator[int]:
     """Set DuckDB up for a build: memory up to `memory` and up to half of the machine's, and one thread for small data.
 
     A table of one row group is scanned by one thread. The others only wait for it: with them, the demo's models take a
     third more processor time, and twice as long on a machine that has other work.
+
+    Yields:
+        the number of nodes to build at once.
     """
     settings = {name: _setting(connection, name) for name in ("memory_limit", "threads", *_SETTINGS)}
     _limit_memory(connection, memory)
@@ -40,8 +50,9 @@ def resources(connection: duckdb.DuckDBPyConnection, memory: str) -> Iterator[No
     ).fetchall()
     if largest <= ROW_GROUP:
         connection.execute("set threads = 1")
+    at_once = min(AT_ONCE, int(settings["threads"])) if largest <= ROWS_TO_BUILD_ALONE else 1
     try:
-        yield
+        yield at_once
     finally:
         for name, before in settings.items():
             connection.execute(f"set {name} = {literal(before)}")
