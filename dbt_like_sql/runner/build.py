@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -189,14 +189,14 @@ def _built_or_unchanged(
         result = replace(result, status="unchanged", rows=before["row_count"], inputs=inputs, tested=tested)
         if tested and before.get("tested") == tested:
             return replace(result, tests=last.test_results(project, node))
-        tests = _run_tests(connection, project, node, broken)
+        tests = tuple(run_tests(connection, project, project.tests_of(node.name), broken))
         if blocking := _blocking(tests):
             message = f"{blocking} {_outcome(node, kept)}"
             return replace(result, status="failed", tests=tests, is_tested=True, message=message)
         return replace(result, tests=tests, is_tested=True, tested=tested if _have_run(tests) else "")
-    fingerprints.forget(node)
     result = _build_node(connection, project, node, broken, kept)
     if result.status == "success":
+        fingerprints.replaced(node, result.columns)
         tested = _fingerprint(fingerprints.of_tests, node) if _have_run(result.tests) else ""
         return replace(result, inputs=inputs, tested=tested)
     return result
@@ -245,7 +245,7 @@ def _build_node(
     if kept:
         connection.execute(f"alter {kept} {node.relation} rename to {quoted(node.name + LAST_GOOD_SUFFIX)}")
     try:
-        create(connection, project, node)
+        rows = create(connection, project, node)
     except duckdb.Error as error:
         _restore(connection, node.schema, node.name)
         return replace(result, status="error", message=explain(connection, project, node, error))
@@ -253,24 +253,16 @@ def _build_node(
         _restore(connection, node.schema, node.name)
         return replace(result, status="error", message=str(error))
     columns = describe(connection, node.relation)
-    comment(connection, project, node, [column for column, _ in columns])
-    tests = _run_tests(connection, project, node, broken)
+    names = [name for name, _ in columns]
+    comment(connection, project, node, names)
+    tests = tuple(run_tests(connection, project, project.tests_of(node.name), broken, names))
     if blocking := _blocking(tests):
         _restore(connection, node.schema, node.name)
         message = f"{blocking} {_outcome(node, kept)}"
         return replace(result, status="failed", tests=tests, is_tested=True, message=message)
     if kept:
         connection.execute(f"drop {kept} {node.schema}.{quoted(node.name + LAST_GOOD_SUFFIX)}")
-    rows = None
-    if node.materialized == "table":
-        [[rows]] = connection.execute(f"select count(*) from {node.relation}").fetchall()
     return replace(result, rows=rows, columns=columns, tests=tests, is_tested=True)
-
-
-def _run_tests(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed, broken: Mapping[str, str]
-) -> tuple[TestResult, ...]:
-    return tuple(run_tests(connection, project, project.tests_of(node.name), broken))
 
 
 def _blocking(tests: Iterable[TestResult]) -> str:

@@ -51,35 +51,36 @@ def run_tests(
     project: Project,
     tests: Iterable[DataTest],
     broken: Mapping[str, str],
+    columns: Sequence[str] = (),
 ) -> Iterator[TestResult]:
     """Run tests of one table, and yield their results in order; see `run_test`.
 
-    Tests that look at each row by itself are counted in one scan of the table. Only those that do not pass run again,
-    each alone, to find the rows.
+    Tests of the table alone share one scan of it. Only those that do not pass run again, each by itself, to find the
+    rows. `columns` are those of the table, if the caller knows them.
     """
     tests = list(tests)
-    passed = _passed_in_one_scan(connection, project, [test for test in tests if test.fails_if])
+    passed = _passed_in_one_scan(connection, project, [test for test in tests if test.passes_if])
     for test in tests:
         if test.name in passed:
             yield _passed(test)
         else:
-            yield run_test(connection, project, test, broken)
+            yield run_test(connection, project, test, broken, columns)
 
 
 def _passed_in_one_scan(
     connection: duckdb.DuckDBPyConnection, project: Project, tests: Sequence[DataTest]
 ) -> set[str]:
-    """Return the names of the tests without a failing row; none if one of them cannot run."""
-    if len(tests) < 2:
+    """Return the names of tests that have no failing row; none if one of them cannot run."""
+    if not tests:
         return set()
-    counts = ", ".join(f"count(*) filter (where {test.fails_if})" for test in tests)
+    passes = ", ".join(test.passes_if for test in tests)
     try:
-        [failures] = connection.execute(
-            f"select {counts} from {project.node(tests[0].node).relation}"
+        [found] = connection.execute(
+            f"select {passes} from {project.node(tests[0].node).relation}"
         ).fetchall()
     except duckdb.Error:
         return set()
-    return {test.name for test, number in zip(tests, failures, strict=True) if not number}
+    return {test.name for test, is_passed in zip(tests, found, strict=True) if is_passed}
 
 
 def _passed(test: DataTest) -> TestResult:
@@ -89,13 +90,17 @@ def _passed(test: DataTest) -> TestResult:
 
 
 def run_test(
-    connection: duckdb.DuckDBPyConnection, project: Project, test: DataTest, broken: Mapping[str, str]
+    connection: duckdb.DuckDBPyConnection,
+    project: Project,
+    test: DataTest,
+    broken: Mapping[str, str],
+    columns: Sequence[str] = (),
 ) -> TestResult:
     """Run a test. `broken` holds the status of each node that this build could not update."""
     result = _passed(test)
     node = project.node(test.node)
     if test.name == DOCUMENTED_COLUMNS and isinstance(node, Model):
-        return _documented_columns(connection, project, node, result)
+        return _documented_columns(project, node, result, columns or _columns(connection, node))
     unavailable = [project.node(name).relation for name in test.depends_on if name in broken]
     if unavailable:
         status: Literal["warn", "error"] = "error" if test.severity == "error" else "warn"
@@ -103,8 +108,6 @@ def run_test(
             result, status=status, message=f"Not run because it also reads {unavailable[0]}, which failed."
         )
     try:
-        if test.proof and connection.execute(test.proof).fetchall() == [(True,)]:
-            return result
         # A test may end with a semicolon or a comment, which a subquery in brackets may not.
         [[failures]] = connection.execute(f"select count(*) from query({literal(test.sql)})").fetchall()
         sample = _sample(connection.sql(test.sql), node) if failures else ()
@@ -136,10 +139,14 @@ def error_text(error: duckdb.Error, code: str) -> str:
     return masked(text.partition("\n")[0].strip(), code)
 
 
+def _columns(connection: duckdb.DuckDBPyConnection, node: Model) -> list[str]:
+    return [name for name, _ in describe(connection, node.relation)]
+
+
 def _documented_columns(
-    connection: duckdb.DuckDBPyConnection, project: Project, node: Model, result: TestResult
+    project: Project, node: Model, result: TestResult, columns: Sequence[str]
 ) -> TestResult:
-    actual = [name.lower() for name, _ in describe(connection, node.relation)]
+    actual = [name.lower() for name in columns]
     described = {c.name for c in node.columns if c.description}
     missing = sorted(described - set(actual))
     if missing:

@@ -15,19 +15,18 @@ from dbt_like_sql.runner.sql import literal, quoted, tables
 _RETURNED = "_returned_by_python"
 
 
-def create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> None:
-    """Create the table or view of a node.
+def create(connection: duckdb.DuckDBPyConnection, project: Project, node: Model | Seed) -> int | None:
+    """Create the table or view of a node. Returns the number of rows of a table.
 
     Raises:
         duckdb.Error: its SQL or its CSV file has an error, or a table that it reads does not exist.
         PythonModelError: its Python function has an error.
     """
-    if isinstance(node, Seed):
-        connection.execute(f"create table {node.relation} as\n{_seed(project, node)}")
-    elif node.language == "sql":
-        connection.execute(f"create {node.materialized} {node.relation} as\n{node.code}")
-    else:
-        _create_from_python(connection, project, node)
+    if isinstance(node, Model) and node.language == "python":
+        return _create_from_python(connection, project, node)
+    code = _seed(project, node) if isinstance(node, Seed) else node.code
+    created = connection.execute(f"create {node.materialized} {node.relation} as\n{code}").fetchall()
+    return int(created[0][0]) if created else None
 
 
 def _seed(project: Project, node: Seed) -> str:
@@ -39,7 +38,7 @@ def _seed(project: Project, node: Seed) -> str:
     return f"select * from read_csv({literal(str(project.root / node.path))}, {options})"
 
 
-def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project, node: Model) -> None:
+def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project, node: Model) -> int:
     relations = python_models.names([project.node(name).relation for name in node.depends_on], node.sources)
     arguments = {
         parameter: connection.execute(f"select * from {relations[parameter]}").df()
@@ -53,7 +52,10 @@ def _create_from_python(connection: duckdb.DuckDBPyConnection, project: Project,
     ]
     connection.register(_RETURNED, frame)
     try:
-        connection.execute(f"create table {node.relation} as select {', '.join(columns)} from {_RETURNED}")
+        [[rows]] = connection.execute(
+            f"create table {node.relation} as select {', '.join(columns)} from {_RETURNED}"
+        ).fetchall()
+        return int(rows)
     finally:
         connection.unregister(_RETURNED)
 

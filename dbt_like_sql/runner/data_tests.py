@@ -36,10 +36,9 @@ class DataTest:
     """Names of the other models and seeds that it reads."""
     where: str = ""
     """File, model and column where the test is defined."""
-    fails_if: str = ""
-    """Condition of a failing row, if the test looks at each row of its table by itself. Such tests can share a scan."""
-    proof: str = ""
-    """SELECT of true if no row can fail, if there is one that takes less time than `sql`. False proves nothing."""
+    passes_if: str = ""
+    """Aggregate over the rows of its table that is true only if none fails, so that tests share a scan; empty if the
+    test reads other tables or needs `sql`. False proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,26 +95,23 @@ def _expression(call: _Call) -> str:
 
 def _no_value_twice(call: _Call) -> str:
     column = quoted(call.column)
-    return f"{_all_differ(call.relation, [call.column])} where {column} is not null"
+    return f"count({column}) = count(distinct hash({column})) filter (where {column} is not null)"
 
 
 def _no_combination_twice(call: _Call) -> str:
-    return _all_differ(call.relation, _list(call.arguments["combination_of_columns"]))
-
-
-def _all_differ(relation: str, columns: Sequence[str]) -> str:
-    """SQL: whether all rows have different hashes. Equal rows have the same one, so such rows differ."""
-    return f"select count(*) = count(distinct hash({', '.join(map(quoted, columns))})) from {relation}"
+    columns = ", ".join(map(quoted, _list(call.arguments["combination_of_columns"])))
+    return f"count(*) = count(distinct hash({columns}))"
 
 
 ROW_TESTS = (not_null, accepted_values, expression_is_true)
 """Tests that return the condition of a failing row; the others return the SELECT of all failing rows."""
 
-PROOFS: Mapping[str, Callable[[_Call], str]] = {
+HASHED: Mapping[str, Callable[[_Call], str]] = {
     "unique": _no_value_twice,
     "unique_combination_of_columns": _no_combination_twice,
 }
-"""Tests with a `DataTest.proof`: to count the hashes of some columns takes half as long as to group by them."""
+"""Tests with a `DataTest.passes_if` that counts hashes, in half the time of grouping by the columns. Equal rows have
+equal hashes, so rows whose hashes all differ are different."""
 
 # name -> (function that builds the SQL, required arguments, optional arguments, whether it needs a column)
 GENERIC_TESTS: dict[str, tuple[Callable[[_Call], str], set[str], set[str], bool]] = {
@@ -193,9 +189,15 @@ def build_test(
         description=str(given.get("description") or "").strip() or _SENTENCES[kind](call) + only,
         depends_on=(other,) if other and other != node else (),
         where=where,
-        fails_if=build(call) if looks_at_rows and "where" not in config else "",
-        proof=PROOFS[kind](call) if kind in PROOFS else "",
+        passes_if="" if "where" in config else _passes_if(kind, call),
     )
+
+
+def _passes_if(kind: str, call: _Call) -> str:
+    build = GENERIC_TESTS[kind][0]
+    if build in ROW_TESTS:
+        return f"count(*) filter (where {build(call)}) = 0"
+    return HASHED[kind](call) if kind in HASHED else ""
 
 
 def severity(config: Mapping[str, Any], where: str) -> Severity:

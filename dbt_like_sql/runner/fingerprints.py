@@ -45,6 +45,7 @@ class Fingerprints:
         self._connection = connection
         self._project = project
         self._contents: dict[str, dict[Columns, str]] = {}
+        self._described: dict[str, Sequence[tuple[str, str]]] = {}
         self._lock = Lock()
 
     def of_inputs(self, node: Model | Seed) -> str:
@@ -73,10 +74,11 @@ class Fingerprints:
                 texts += self._table(relation, None)
         return self._digest(texts)
 
-    def forget(self, node: Model | Seed) -> None:
-        """Forget the content of a table, because it is about to be built again."""
+    def replaced(self, node: Model | Seed, described: Sequence[tuple[str, str]]) -> None:
+        """Forget the content of a table that was built again; `described` are its columns with their types."""
         with self._lock:
             self._contents.pop(node.relation, None)
+            self._described[node.relation] = described
 
     def _tested_with(self, node: Model | Seed) -> list[str]:
         """Return the other tables and views that the tests of a node read."""
@@ -127,7 +129,7 @@ class Fingerprints:
         return known[columns]
 
     def _scan(self, relation: str, wanted: list[Columns]) -> Mapping[Columns, str]:
-        existing = sorted(describe(self._connection, relation))
+        existing = sorted(self._described.get(relation) or describe(self._connection, relation))
         sums, types = [], []
         for columns in wanted:
             shown = [column for column in existing if columns is None or column[0].lower() in columns]

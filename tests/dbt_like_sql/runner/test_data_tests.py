@@ -86,8 +86,8 @@ def test_generic_test_returns_the_failing_rows(
     test = make_test(entry, column)
     assert test.name == name
     assert table.execute(test.sql).fetchall() == failing
-    if test.proof:
-        assert table.execute(test.proof).fetchall() == [(not failing,)]
+    if test.passes_if:
+        assert table.execute(f"select {test.passes_if} from marts.t").fetchall() == [(not failing,)]
 
 
 def test_generic_test_reads_severity_and_dependencies() -> None:
