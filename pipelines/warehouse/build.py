@@ -65,8 +65,8 @@ class Build:
     scratch: Path
     """A folder for load packages and spilled data, deleted when the build ends. SQL can hold its name as it is."""
     connection: duckdb.DuckDBPyConnection
-    """The connection to the working copy, in UTC, shared by dlt and the models. Nothing else opens the file; models that
-    are built at once have cursors of this connection."""
+    """The connection to the working copy, in UTC, shared by dlt and the models. Models that are built at once use
+    cursors of it; nothing else opens the file."""
     is_rewritten: bool = False
     """Whether to rewrite the file before it is kept, so that it holds no bytes of deleted rows."""
     state: State | None = None
