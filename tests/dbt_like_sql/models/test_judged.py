@@ -58,9 +58,10 @@ def test_tests_of_a_table_can_share_a_scan(store: Store) -> None:
     with store.warehouse.read() as connection:
         for node in project().nodes.values():
             tests = [t for t in project().tests_of(node.name) if t.passes_if and t.severity == "error"]
-            passes = ", ".join(["count(*) >= 0", *(test.passes_if for test in tests)])
-            [found] = connection.execute(f"select {passes} from {node.relation}").fetchall()
-            assert all(found), node.relation
+            if tests:
+                passes = ", ".join(test.passes_if for test in tests)
+                [found] = connection.execute(f"select {passes} from {node.relation}").fetchall()
+                assert all(found), node.relation
 
 
 def test_fct_points_ledger_equals_the_judge(store: Store, world: World) -> None:
