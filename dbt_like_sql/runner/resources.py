@@ -9,7 +9,7 @@ import duckdb
 
 from dbt_like_sql.runner.sql import literal
 
-MEMORY = "5GB"
+MEMORY = "4.5GB"
 """Memory limit of a build. Half of the machine's memory if that is less; DuckDB spills the rest to disk."""
 ROW_GROUP = 122_880
 """Rows that one thread of DuckDB scans at a time (https://duckdb.org/docs/stable/guides/performance/how_to_tune_workloads)."""
