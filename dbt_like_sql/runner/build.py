@@ -29,7 +29,7 @@ from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import LAYERS, SEEDS, Model, Project, Seed
 from dbt_like_sql.runner.resources import MEMORY, resources
 from dbt_like_sql.runner.sql import describe, quoted, tables
-from dbt_like_sql.runner.workers import Workers
+from dbt_like_sql.runner.workers import Work, Workers
 
 LAST_GOOD_SUFFIX = "__last_good"
 """Suffix of the previous version of a table, kept until the new version has passed its tests."""
@@ -127,7 +127,8 @@ def _results(
                 kept = existing.get((node.schema, node.name))
                 # Python code in this thread, where a signal can end it.
                 here = isinstance(node, Model) and node.language == "python"
-                workers.start(partial(attempt, node=node, broken={**broken}, kept=kept), here=here)
+                work = partial(attempt, node=node, broken={**broken}, kept=kept)
+                workers.start(partial(_timed, work), here=here)
             for result in workers.finished():
                 waiting.done(result.name)
                 if not result.is_good:
@@ -147,6 +148,12 @@ def _needs(project: Project, name: str) -> set[str]:
     }
 
 
+def _timed(work: Work, connection: duckdb.DuckDBPyConnection) -> NodeResult:
+    started = time.perf_counter()
+    result = work(connection)
+    return replace(result, seconds=time.perf_counter() - started)
+
+
 def _attempt(
     connection: duckdb.DuckDBPyConnection,
     project: Project,
@@ -157,20 +164,6 @@ def _attempt(
     kept: str | None,
 ) -> NodeResult:
     """Build and test one node, if it can have changed. `kept` is 'table' or 'view' if there is an earlier version."""
-    started = time.perf_counter()
-    result = _built_or_unchanged(connection, project, node, broken, fingerprints, last, kept)
-    return replace(result, seconds=time.perf_counter() - started)
-
-
-def _built_or_unchanged(
-    connection: duckdb.DuckDBPyConnection,
-    project: Project,
-    node: Model | Seed,
-    broken: dict[str, str],
-    fingerprints: Fingerprints,
-    last: last_results.LastResults,
-    kept: str | None,
-) -> NodeResult:
     result = NodeResult(node.name, node.schema, node.kind, "success")
     failed = _failed_dependencies(project, node, broken)
     if failed:

@@ -10,6 +10,7 @@ import duckdb
 from dbt_like_sql.runner.nodes import NodeResult
 
 Work = Callable[[duckdb.DuckDBPyConnection], NodeResult]
+"""What a thread does, with its connection."""
 
 _SECONDS_BETWEEN_INTERRUPTS = 0.05
 
