@@ -208,11 +208,15 @@ class Project:
 
     def upstream(self, name: str) -> tuple[str, ...]:
         """Return all models and seeds that `name` is built from, in build order."""
-        return self._reach(name, {n.name: n.depends_on for n in self.nodes.values()})
+        return self._reach(name, self._inputs)
 
     def downstream(self, name: str) -> tuple[str, ...]:
         """Return all models that are built from `name`, in build order."""
         return self._reach(name, self._readers)
+
+    @cached_property
+    def _inputs(self) -> Mapping[str, Sequence[str]]:
+        return {node.name: node.depends_on for node in self.nodes.values()}
 
     @cached_property
     def _readers(self) -> Mapping[str, Sequence[str]]:
