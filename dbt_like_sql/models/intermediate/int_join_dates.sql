@@ -1,4 +1,8 @@
-with customers as (
+with clock as (
+    select timezone from intermediate.int_clock
+),
+
+customers as (
     select
         customer_id,
         loyalty_status_changed_at
@@ -36,11 +40,13 @@ dated as (
 
 final as (
     select
-        customer_id,
-        joined_at,
-        joined_at_basis
+        dated.customer_id,
+        dated.joined_at,
+        (dated.joined_at at time zone clock.timezone)::date as join_date,
+        dated.joined_at_basis
     from dated
-    where joined_at is not null
+    cross join clock
+    where dated.joined_at is not null
 )
 
 select * from final

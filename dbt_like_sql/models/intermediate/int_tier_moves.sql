@@ -6,6 +6,15 @@ spells as (
     select * from intermediate.int_tier_spells
 ),
 
+observations as (
+    select
+        observations.observed_at,
+        observations.previous_observed_at,
+        (observations.observed_at at time zone clock.timezone)::date as local_day
+    from intermediate.int_observations as observations
+    cross join clock
+),
+
 -- A move leads directly from one spell to the next. A customer who was absent in between has not moved.
 moves as (
     select
@@ -65,7 +74,7 @@ final as (
         ranked.to_tier_id,
         observations.previous_observed_at as changed_after,
         ranked.changed_by,
-        (ranked.changed_by at time zone clock.timezone)::date as change_date,
+        observations.local_day as change_date,
         announced.changed_at as announced_at,
         case
             when ranked.from_state_kind = 'not_member' then 'enter'
@@ -76,8 +85,7 @@ final as (
         end as direction,
         ranked.days_in_previous
     from ranked
-    inner join intermediate.int_observations as observations on observations.observed_at = ranked.changed_by
-    cross join clock
+    inner join observations on observations.observed_at = ranked.changed_by
     left join announced
         on announced.customer_id = ranked.customer_id
         and announced.vip_tier_id = ranked.to_tier_id

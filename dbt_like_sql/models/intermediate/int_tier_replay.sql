@@ -18,13 +18,13 @@ thresholds as (
 members as (
     select
         spells.customer_id,
-        (joined.joined_at at time zone clock.timezone)::date as joined_on
+        joined.join_date
     from intermediate.int_tier_spells as spells
     inner join intermediate.int_join_dates as joined on joined.customer_id = spells.customer_id
     cross join clock
     where spells.is_right_censored
         and spells.state_kind <> 'not_member'
-        and (joined.joined_at at time zone clock.timezone)::date <= clock.local_date
+        and joined.join_date <= clock.local_date
 ),
 
 -- Each amount is added on the day from which it counts and taken off when it drops out, so no day is looked at on which
@@ -45,7 +45,7 @@ changes as (
     union all
     select
         customer_id,
-        joined_on as local_day,
+        join_date as local_day,
         0 as amount
     from members
     where exists (select 1 from intermediate.int_tier_progress_entries)
@@ -55,20 +55,20 @@ by_day as (
     select
         changes.customer_id,
         changes.local_day,
-        members.joined_on,
+        members.join_date,
         sum(changes.amount) as amount
     from changes
     inner join members on members.customer_id = changes.customer_id
     cross join clock
     where changes.local_day <= clock.local_date
-    group by changes.customer_id, changes.local_day, members.joined_on
+    group by changes.customer_id, changes.local_day, members.join_date
 ),
 
 progress as (
     select
         customer_id,
         local_day,
-        joined_on,
+        join_date,
         sum(amount) over (partition by customer_id order by local_day) as progress
     from by_day
 ),
@@ -83,7 +83,7 @@ reached as (
     left join thresholds
         on thresholds.threshold <= progress.progress
         and coalesce(thresholds.next_threshold, progress.progress + 1) > progress.progress
-    where progress.local_day >= progress.joined_on
+    where progress.local_day >= progress.join_date
 ),
 
 moved as (

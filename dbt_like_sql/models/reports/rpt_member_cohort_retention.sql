@@ -4,11 +4,11 @@ with clock as (
 
 joiners as (
     select
-        members.customer_id,
-        date_trunc('month', members.joined_at at time zone clock.timezone)::date as join_month
-    from marts.dim_member as members
+        joined.customer_id,
+        date_trunc('month', joined.join_date)::date as join_month
+    from intermediate.int_join_dates as joined
     cross join clock
-    where members.joined_at <= clock.observed_at
+    where joined.joined_at <= clock.observed_at
 ),
 
 cohorts as (

@@ -14,15 +14,16 @@ codes as (
 -- Each step only counts customers who reached all previous steps.
 steps as (
     select
-        date_trunc('month', members.joined_at at time zone clock.timezone)::date as join_month,
+        date_trunc('month', joined.join_date)::date as join_month,
         members.first_earn_at is not null as has_earned,
         members.first_earn_at is not null and codes.claims >= 1 as has_redeemed,
         members.first_earn_at is not null and codes.uses >= 1 as has_used,
         members.first_earn_at is not null and codes.uses >= 1 and codes.claims >= 2 as has_redeemed_again
     from marts.dim_member as members
+    inner join intermediate.int_join_dates as joined on joined.customer_id = members.customer_id
     cross join clock
     left join codes on codes.customer_id = members.customer_id
-    where members.joined_at <= clock.observed_at
+    where joined.joined_at <= clock.observed_at
 ),
 
 final as (

@@ -9,6 +9,17 @@ purchases as (
     group by customer_id
 ),
 
+-- A join before the time zone is applied would make DuckDB look the zone up for each row.
+dated_purchases as (
+    select
+        purchases.customer_id,
+        purchases.last_order_at,
+        date_diff('day', (purchases.last_order_at at time zone clock.timezone)::date, clock.local_date)
+            as days_since_order
+    from purchases
+    cross join clock
+),
+
 members as (
     select
         members.customer_id,
@@ -16,13 +27,11 @@ members as (
         members.tier_name,
         members.points_balance,
         purchases.last_order_at,
-        date_diff('day', (purchases.last_order_at at time zone clock.timezone)::date, clock.local_date)
-            as days_since_order,
+        purchases.days_since_order,
         coalesce(members.orders_count, 0) as orders_count,
         coalesce(members.total_spent, 0) as total_spent
     from marts.dim_member as members
-    cross join clock
-    left join purchases on purchases.customer_id = members.customer_id
+    left join dated_purchases as purchases on purchases.customer_id = members.customer_id
     where members.is_member
 ),
 
