@@ -16,14 +16,19 @@ versions as (
     from staging.stg_rivo__customers_history
 ),
 
--- A version continues the previous spell if the state is the same and there is no gap; balances may differ.
+-- A version begins a spell unless it continues the one before: in the same state and without a gap. Balances may differ.
 flagged as (
     select
         customer_id,
         state_kind,
         tier_id,
         valid_from,
-        valid_to,
+        lag(valid_to) over by_customer as previous_valid_to,
+        last_value(valid_to) over (
+            partition by customer_id
+            order by valid_from
+            rows between unbounded preceding and unbounded following
+        ) as last_valid_to,
         coalesce(
             lag(state_kind) over by_customer is not distinct from state_kind
             and lag(tier_id) over by_customer is not distinct from tier_id
@@ -34,27 +39,20 @@ flagged as (
     window by_customer as (partition by customer_id order by valid_from)
 ),
 
-numbered as (
-    select
-        customer_id,
-        state_kind,
-        tier_id,
-        valid_from,
-        valid_to,
-        sum(if(continues, 0, 1)) over (partition by customer_id order by valid_from) as spell_number
-    from flagged
-),
-
+-- A spell ends with the version before the next spell, or with the customer's last version.
 spells as (
     select
         customer_id,
-        spell_number,
+        row_number() over by_customer as spell_number,
         state_kind,
         tier_id,
-        min(valid_from) as entered_at,
-        if(bool_or(valid_to is null), null, max(valid_to)) as exited_at
-    from numbered
-    group by customer_id, spell_number, state_kind, tier_id
+        valid_from as entered_at,
+        if(
+            lead(valid_from) over by_customer is null, last_valid_to, lead(previous_valid_to) over by_customer
+        ) as exited_at
+    from flagged
+    where not continues
+    window by_customer as (partition by customer_id order by valid_from)
 ),
 
 -- A tier that is no longer listed keeps its last known rank.
