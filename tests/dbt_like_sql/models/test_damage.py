@@ -11,6 +11,8 @@ import duckdb
 import pytest
 
 from dbt_like_sql.runner import TestResult, build, select
+from dbt_like_sql.runner.testing import select_tests
+from dbt_like_sql.runner.testing import test as run_tests
 from sandbox import DEFAULT_END, Program, ProgramOptions
 from tests.dbt_like_sql.models.stores import open_observed_store
 from tests.harness.store import Store, project
@@ -149,3 +151,42 @@ def test_lost_row_blocks_publishing_until_it_is_read_again(store: Store) -> None
         f"from reports.rpt_ledger_reconciliation where customer_id = {customer} and unit = 'points'"
     )
     assert row["is_reconciled"]
+
+
+LEDGER = "intermediate.int_ledger_entries"
+SPANS = "intermediate.int_member_spans"
+CHECKED_ROWS = {
+    "ledger_has_the_entries_of_every_event": (
+        "event_id",
+        f"select min(event_id) from {LEDGER} where leg = 'original' and not is_revoked",
+    ),
+    "spans_do_not_overlap": (
+        "customer_id",
+        f"select min(customer_id) from {SPANS} where last_day is not null",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("check", "damage"),
+    [
+        ("ledger_has_the_entries_of_every_event", f"insert into {LEDGER} select * from {LEDGER} where"),
+        ("ledger_has_the_entries_of_every_event", f"delete from {LEDGER} where"),
+        ("ledger_has_the_entries_of_every_event", f"update {LEDGER} set unit = 'credits' where"),
+        ("ledger_has_the_entries_of_every_event", f"update {LEDGER} set leg = 'revocation' where"),
+        ("spans_do_not_overlap", f"insert into {SPANS} select * from {SPANS} where"),
+        ("spans_do_not_overlap", f"update {SPANS} set last_day = last_day + 1 where"),
+    ],
+    ids=["entry_twice", "entry_missing", "other_unit", "other_leg", "span_twice", "span_too_long"],
+)
+def test_wrong_row_of_a_table_is_found(store: Store, tmp_path: Path, check: str, damage: str) -> None:
+    copy = tmp_path / "damaged.duckdb"
+    shutil.copy(store.path, copy)
+    column, query = CHECKED_ROWS[check]
+    with duckdb.connect(str(copy)) as connection:
+        [[row]] = connection.execute(query).fetchall()
+        [before] = run_tests(connection, project(), select_tests(project(), check))
+        connection.execute(f"{damage} {column} = {row}")
+        [after] = run_tests(connection, project(), select_tests(project(), check))
+    assert (before.status, after.status) == ("pass", "fail")
+    assert f"{column} {row}" in after.message
