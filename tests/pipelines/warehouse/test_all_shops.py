@@ -182,8 +182,9 @@ def test_file_that_is_no_warehouse_is_named(folder: Path) -> None:
 
 
 def test_damaged_rows_are_reported_with_the_file_that_has_them(folder: Path, target: Warehouse) -> None:
-    many = "create table marts.fct_many as select md5(i::varchar) as text from range(30000) as r(i)"
-    union = AllShops({name: publish(folder, name, many) for name in ("de", "fr", "it")})
+    # Files that hold the same block cannot be told apart by its checksum.
+    many = "create table marts.fct_many as select md5(concat('{}', i)) as text from range(30000) as r(i)"
+    union = AllShops({name: publish(folder, name, many.format(name)) for name in ("de", "fr", "it")})
     turn_bit_of_block(
         union.warehouses["fr"].path,
         "select block_id from pragma_storage_info('marts.fct_many') where segment_type = 'VARCHAR' limit 1",
