@@ -10,24 +10,37 @@ with returns as (
     where is_counted and customer_id is not null and amount > 0 and entry_class = 'redeem_return'
 ),
 
+redeems as (
+    select
+        event_id,
+        unit,
+        customer_id,
+        redemption_id
+    from intermediate.int_ledger_entries
+    where is_counted and amount < 0 and entry_class = 'redeem'
+),
+
 -- A revocation returns what its own event has taken; a refund names the redemption.
 paid_by as (
     select
-        returns.event_id,
-        returns.unit,
-        returns.leg,
-        returns.customer_id,
-        returns.entry_at,
+        returns.*,
         redeems.event_id as redeem_event_id
     from returns
-    inner join intermediate.int_ledger_entries as redeems
-        on redeems.customer_id = returns.customer_id
+    inner join redeems
+        on redeems.event_id = returns.event_id
+        and redeems.customer_id = returns.customer_id
         and redeems.unit = returns.unit
-        and case
-            when returns.leg = 'revocation' then redeems.event_id = returns.event_id
-            else redeems.redemption_id = returns.redemption_id
-        end
-    where redeems.is_counted and redeems.amount < 0 and redeems.entry_class = 'redeem'
+    where returns.leg = 'revocation'
+    union all
+    select
+        returns.*,
+        redeems.event_id as redeem_event_id
+    from returns
+    inner join redeems
+        on redeems.redemption_id = returns.redemption_id
+        and redeems.customer_id = returns.customer_id
+        and redeems.unit = returns.unit
+    where returns.leg = 'original'
 ),
 
 paid_from as (

@@ -23,11 +23,7 @@ redeems as (
 -- A revocation returns what its own event has taken; a refund names the redemption.
 paid_by as (
     select
-        returns.event_id,
-        returns.unit,
-        returns.leg,
-        returns.customer_id,
-        returns.entry_at,
+        returns.*,
         redeems.event_id as redeem_event_id
     from returns
     inner join redeems
@@ -37,11 +33,7 @@ paid_by as (
     where returns.leg = 'revocation'
     union all
     select
-        returns.event_id,
-        returns.unit,
-        returns.leg,
-        returns.customer_id,
-        returns.entry_at,
+        returns.*,
         redeems.event_id as redeem_event_id
     from returns
     inner join redeems
