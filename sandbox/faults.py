@@ -136,6 +136,7 @@ class Fault:
     rate   share of the requests or rows affected
     value  parameter of some kinds: seconds, milliseconds, the value of a new attribute
     times  maximum number of times (not for faults of the stage `rows`); None for no maximum
+    after  number of requests that are answered well first (not for faults of the stage `rows`)
     """
 
     name: str
@@ -143,6 +144,7 @@ class Fault:
     rate: float = 1.0
     value: Any = None
     times: int | None = None
+    after: int = 0
 
     def __post_init__(self) -> None:
         """Validate name, list and rate."""
@@ -207,7 +209,8 @@ class Switchboard:
                     continue
                 self._asked[place] += 1
                 spent = fault.times is not None and self._happened[place] >= fault.times
-                if not spent and chance(self._seed, fault.name, place, self._asked[place]) < fault.rate:
+                due = not spent and self._asked[place] > fault.after
+                if due and chance(self._seed, fault.name, place, self._asked[place]) < fault.rate:
                     self._happened[place] += 1
                     hits.append(fault)
         return hits

@@ -134,9 +134,9 @@ def test_fault_rates_are_deterministic(server: Server) -> None:
     assert 4 < runs[0].count(503) < 22
 
 
-def test_fault_happens_at_most_its_times(server: Server) -> None:
-    server.faults = {"name": "http_500", "times": 2}
-    assert [call(server, "/vip_tiers").status for _ in range(4)] == [500, 500, 200, 200]
+def test_fault_happens_after_some_requests_and_at_most_its_times(server: Server) -> None:
+    server.faults = {"name": "http_500", "times": 2, "after": 1}
+    assert [call(server, "/vip_tiers").status for _ in range(5)] == [200, 500, 500, 200, 200]
 
 
 def test_fault_is_parsed_from_text_and_mapping() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ApiError, command
 from pipelines.load.sync import SyncOptions, sync_lists
+from pipelines.rivo.arrow import in_batches
 from pipelines.warehouse import Warehouse
+from sandbox import Fault
 from tests.harness.settings import make_settings
 from tests.harness.store import Store
 from tests.harness.stub import Asked, Reply, answering
@@ -74,7 +77,7 @@ def test_list_failing_midway_changes_nothing(
 ) -> None:
     # With small chunks dlt already holds part of the list when the second page fails.
     monkeypatch.setattr("pipelines.load.landing._CHUNK_ROWS", chunk)
-    monkeypatch.setattr("pipelines.load.landing._BATCH_ROWS", 100, raising=False)
+    monkeypatch.setattr("pipelines.load.landing.in_batches", partial(in_batches, rows=100))
     store = open_store(customers=60, months=6)
     store.options = {"patience_seconds": 0.3}
     store.sync("points_events")
@@ -85,14 +88,12 @@ def test_list_failing_midway_changes_nothing(
         store.program.override("points_events", id, at=store.now, title="changed", new_attribute="new")
     store.wait(0.1)
     settings = make_settings(store.server, **store.options)
-    failing: list[object] = []
-
-    def fail_after_the_first_page(name: str, rows: int) -> None:
-        failing.append(rows)
-        store.server.faults = ["http_500:points_events"]
-
+    rows_read: list[int] = []
+    store.server.faults = Fault("http_500", "points_events", after=1)
     with Warehouse(store.path).build() as work:
-        options = SyncOptions(only=("points_events",), full=True, progress=fail_after_the_first_page)
+        options = SyncOptions(
+            only=("points_events",), full=True, progress=lambda _name, rows: rows_read.append(rows)
+        )
         (result,) = sync_lists(work, settings, options)
         assert not result.complete
         assert result.error
@@ -103,7 +104,7 @@ def test_list_failing_midway_changes_nothing(
         (again,) = sync_lists(work, settings, SyncOptions(only=("rewards",)))
         assert again.complete
         work.publish()
-    assert failing == [250]
+    assert rows_read == [250]
     assert state(store, "points_events") == before
     result = store.sync("points_events", full=True)["points_events"]
     assert (result.counts.rows_changed, result.new_columns) == (len(objects), ("new_attribute",))
