@@ -57,11 +57,13 @@ def drop_dlt_staging(build: Build) -> None:
 
 
 def configure_dlt() -> None:
-    """Set dlt's defaults for a sync: no telemetry, no state to restore, no warnings about Arrow types.
+    """Set dlt's defaults for a sync: no telemetry, no state to restore, no trace, no warnings about Arrow types.
 
-    The warehouse is the state, so what dlt would look for in it at each run is not used. Every column's type is
-    declared, so its warnings that JSON arrives as text say nothing.
+    The warehouse is the state, so what dlt would look for in it at each run is not used. dlt writes the trace of a run
+    to the pipeline's folder, which a sync deletes. Every column's type is declared, so its warnings that JSON arrives
+    as text say nothing.
     """
     os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     os.environ.setdefault("RESTORE_FROM_DESTINATION", "false")
+    os.environ.setdefault("ENABLE_RUNTIME_TRACE", "false")
     os.environ.setdefault("RUNTIME__LOG_LEVEL", "CRITICAL")
