@@ -53,7 +53,6 @@ own = {module.partition(".")[0] for module in own}
 # A collection in a child would copy the memory of every object that the server has.
 gc.collect()
 gc.freeze()
-gc.set_threshold(20_000, 20, 20)
 gc.enable()
 
 def run(job):
