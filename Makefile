@@ -40,7 +40,7 @@ SUITE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 test test-ui test-postgres test-targets test-export: export PYTHONDONTWRITEBYTECODE :=
 
 test: install ## the whole test suite (ALL=1: those of test-ui and test-postgres with it)
-	@$(UV) sync --frozen --quiet --group docs $(if $(ALL),--extra postgres)
+	@$(UV) sync --frozen --quiet --group docs --group compiled $(if $(ALL),--extra postgres)
 	@$(RUN)/python -m pytest $(SUITE) $(if $(ALL),--override-ini 'norecursedirs=.* targets')
 
 test-ui: install ## the browser tests of the Dagster UI; they need Chromium
@@ -56,7 +56,7 @@ test-postgres: install ## the tests of Dagster's storage in Postgres; they need 
 TEST_TARGETS := .venv-targets/bin/python -m pytest $(SUITE)
 
 targets-environment: install
-	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --extra postgres --group targets
+	@UV_PROJECT_ENVIRONMENT=.venv-targets $(UV) sync --frozen --quiet --extra targets --extra s3 --extra postgres --group targets --group compiled
 	@$(UV) pip install --quiet --python .venv-targets/bin/python --requirement tests/targets/requirements.txt
 
 # dbt and Spark have pins of their own. The stamp keeps uv from being asked again.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from random import Random
 from typing import Any
+
+import duckdb
 
 from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
@@ -252,9 +254,12 @@ class Store:
     def dicts(self, sql: str, *parameters: Any) -> list[Row]:
         """Return the rows of a query by column."""
         with self.warehouse.read() as connection:
-            cursor = connection.execute(sql, list(parameters))
-            names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return _dicts(connection.execute(sql, list(parameters)))
+
+    def rows_of(self, tables: Iterable[str]) -> dict[str, list[Row]]:
+        """Return the rows of tables by column, such as those of "marts.dim_tier"."""
+        with self.warehouse.read() as connection:
+            return {table: _dicts(connection.execute(f"from {table}")) for table in tables}
 
     def table(self, name: str, alive: bool = True) -> dict[int, Row]:
         """Return a raw table by id, without the deleted rows unless `alive` is false."""
@@ -275,6 +280,11 @@ class Store:
                 name: connection.execute(f'select * from rivo_raw."{name}" order by all').fetchall()
                 for name in found
             }
+
+
+def _dicts(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 @contextmanager

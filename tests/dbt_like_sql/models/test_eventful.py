@@ -74,15 +74,13 @@ def tables(store: Store, *, with_raw: bool = False) -> Tables:
     """Return all marts and reports, and on request the raw tables but those about syncs."""
     schemas = ["marts", "reports", *(["rivo_raw"] if with_raw else [])]
     names = store.dicts("select table_schema, table_name from information_schema.tables")
-    return {
-        f"{row['table_schema']}.{row['table_name']}": store.dicts(
-            f'from {row["table_schema"]}."{row["table_name"]}"'
-        )
+    return store.rows_of(
+        f"{row['table_schema']}.{row['table_name']}"
         for row in names
         if row["table_schema"] in schemas
         and row["table_name"] not in ("sync_log", "_publication")
         and not row["table_name"].startswith("_dlt")
-    }
+    )
 
 
 def outstanding(found: Tables, day: date) -> int:

@@ -51,7 +51,7 @@ def test_empty_shop_builds_with_empty_reports(tmp_path: Path) -> None:
         if node.name.startswith(("fct_", "dim_member", "rpt_")) and node.name != "rpt_data_trust"
     ]
     assert len(tables) >= 20
-    assert {table: store.dicts(f"from {table}") for table in tables} == {table: [] for table in tables}
+    assert store.rows_of(tables) == {table: [] for table in tables}
     trust = store.dicts("from reports.rpt_data_trust")
     assert {row["status"] for row in trust} == {"ok"}
     assert all(row["finding"] for row in trust)

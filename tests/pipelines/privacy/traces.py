@@ -31,7 +31,8 @@ TOTALS_SELECTION = " ".join(f"+{name}" for name in TOTALS)
 
 def totals(store: Store) -> dict[str, list[tuple[Any, ...]]]:
     """Return the reports in TOTALS, sorted."""
-    return {name: store.query(f"from reports.{name} order by all") for name in TOTALS}
+    with store.warehouse.read() as connection:
+        return {name: connection.execute(f"from reports.{name} order by all").fetchall() for name in TOTALS}
 
 
 def values(store: Store) -> str:
