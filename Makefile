@@ -33,8 +33,8 @@ sync: install ## one daily sync: all lists, models, checks, publish
 dev: install ## the Dagster UI with its daemon on http://127.0.0.1:3000
 	@$(RUN)/rivo dev
 
-# Four workers on two cores, since many tests wait for kills and retries.
-SUITE := --numprocesses 4 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores, since many tests wait for kills and retries; a fourth would only add its imports.
+SUITE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 # Compiled modules are kept even where the environment says otherwise: to compile Dagster, dlt and the tests again
 # costs each process about 20 seconds.
 test test-ui test-postgres test-targets test-export: export PYTHONDONTWRITEBYTECODE :=

@@ -18,13 +18,16 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
-_LONG = (
+_EARLY = (
     "tests/ui",
     "tests/postgres",
+    # Long, and they wait most of the time: beside one another they would leave the machine idle.
+    "tests/pipelines/rivo/test_limiter",
     "tests/torture",
     "tests/dbt_like_sql/models",
     "tests/pipelines/privacy",
     "tests/assets",
+    "tests/pipelines/rivo/test_client",
     "tests/cli",
     "tests/pipelines/load/test_thirty",
     "tests/upgrades",
@@ -32,8 +35,10 @@ _LONG = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the longest files, so that no worker of pytest-xdist waits for another one at the end."""
-    items.sort(key=lambda item: next((n for n, name in enumerate(_LONG) if item.nodeid.startswith(name)), 99))
+    """Start with the long files, so that no worker of pytest-xdist waits for another one at the end."""
+    items.sort(
+        key=lambda item: next((n for n, name in enumerate(_EARLY) if item.nodeid.startswith(name)), 99)
+    )
 
 
 def pytest_collection_finish() -> None:

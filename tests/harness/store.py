@@ -101,7 +101,8 @@ class Store:
 
     def objects(self, name: str) -> dict[int, Object]:
         """Return what the API answers now for a list, by id."""
-        return {row["id"]: row for row in self.program.snapshot(self.now)[name]}
+        view = self.program.view(self.now)
+        return {row["id"]: row for row in (view.object(name, row) for row in view.rows(name))}
 
     def sent(self, name: str) -> list[dict[str, str]]:
         """Return the parameters of the requests that the last sync sent for a list."""

@@ -46,7 +46,7 @@ def values(data: Any) -> Iterator[str]:
 
 
 def found_in(text: str, value: str) -> bool:
-    return re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w.-])", text) is not None
+    return value in text and re.search(rf"(?<![\w.-]){re.escape(value)}(?![\w.-])", text) is not None
 
 
 def test_report_holds_no_value_of_a_row_and_no_secret(
