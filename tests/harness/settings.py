@@ -16,8 +16,6 @@ from sandbox import Server
 RIVO = str(Path(sys.executable).parent / "rivo")
 """The installed command."""
 
-_OF_THE_MACHINE = ("PATH", "SLURM_CPUS_ON_NODE")
-
 FAST: dict[str, Any] = {"rate_limit": 10_000, "patience_seconds": 5, "report": False}
 """No test waits for a rate limit, retries end early, and the report page is drawn only where a test reads it."""
 
@@ -31,9 +29,9 @@ def make_settings(server: Server | None = None, **values: Any) -> Settings:
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """Return a user's environment: nothing of the process that runs the tests but its PATH and DuckDB's threads."""
+    """Return a user's environment: nothing of the machine that runs the tests but its PATH."""
     return {
-        **{name: os.environ[name] for name in _OF_THE_MACHINE if name in os.environ},
+        "PATH": os.environ["PATH"],
         "HOME": str(home),
         "RIVO_ENV_FILE": os.devnull,
         "DAGSTER_HOME": str(home / "dagster"),
