@@ -105,9 +105,13 @@ class View:
             attrs = shapes.rename_legacy(attrs)
         return {"id": row.id, "type": LISTS[name], "attributes": attrs}
 
+    def objects(self, name: str) -> list[Object]:
+        """Return a list completely."""
+        return [self.object(name, row) for row in self.rows(name)]
+
     def snapshot(self) -> dict[str, list[Object]]:
         """Return every list completely."""
-        return {name: [self.object(name, row) for row in self.rows(name)] for name in LISTS}
+        return {name: self.objects(name) for name in LISTS}
 
     def _tally(self, customer_id: int) -> tuple[int, int]:
         # A test has changed the ledger, so the tally is computed again from the objects.

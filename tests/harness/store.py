@@ -101,8 +101,7 @@ class Store:
 
     def objects(self, name: str) -> dict[int, Object]:
         """Return what the API answers now for a list, by id."""
-        view = self.program.view(self.now)
-        return {row["id"]: row for row in (view.object(name, row) for row in view.rows(name))}
+        return {row["id"]: row for row in self.program.view(self.now).objects(name)}
 
     def sent(self, name: str) -> list[dict[str, str]]:
         """Return the parameters of the requests that the last sync sent for a list."""
