@@ -195,7 +195,7 @@ def create_referral(shop: Shop, fields: Fields) -> Object:
         raise Refused(404, "Could not find a customer with that referral code.")
     if email.lower() == (advocate["email"] or "").lower():
         raise Refused(422, "Customers cannot refer themselves.")
-    rows = [shop.view.object("referrals", row)["attributes"] for row in shop.view.rows("referrals")]
+    rows = [each["attributes"] for each in shop.view.objects("referrals")]
     if any((each.get("referred_email") or "").lower() == email.lower() for each in rows):
         raise Refused(422, "This friend was referred before.")
     attributes: Attributes = {
@@ -314,7 +314,7 @@ def _price(reward: Attributes, fields: Fields) -> tuple[int, float]:
 
 
 def _customers(shop: Shop) -> list[Attributes]:
-    return [shop.view.object("customers", row)["attributes"] for row in shop.view.rows("customers")]
+    return [each["attributes"] for each in shop.view.objects("customers")]
 
 
 def _refuse_status(customer: Attributes, *statuses: str) -> None:
