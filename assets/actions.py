@@ -26,7 +26,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import duckdb_type
 from pipelines.settings import Settings
 from pipelines.warehouse import action_tables
-from pipelines.warehouse.action_tables import ACTIONS, TABLES
+from pipelines.warehouse.action_tables import ACTIONS
 from runs.action_rows import Definition, from_project
 from runs.actions import Applied, Watcher, apply, applying, desk
 from runs.retrieve import NOUNS, retrieve
@@ -79,7 +79,7 @@ def outbox_specs() -> list[dg.AssetSpec]:
                 **code_reference(PurePath(action_tables.__file__), "action_tables.py"),
             },
         )
-        for table, (_, description, columns) in TABLES.items()
+        for table, (description, columns) in action_tables.action_tables().items()
     ]
 
 

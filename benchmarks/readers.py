@@ -26,10 +26,13 @@ def ours(url: str, folder: Path) -> None:
     from pipelines.load.sync import sync_lists
     from pipelines.settings import Settings
     from pipelines.warehouse import Warehouse
+    from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 
     rate = float(os.environ.get("BENCH_RATE", "100000"))
     settings = Settings(api_key=SecretStr("benchmark-key"), api_url=url, rate_limit=rate)
     with Warehouse(folder / "rivo.duckdb").build() as build:
+        ensure_tables(build.connection)
+        write_settings(build.connection, settings.timezone)
         results = list(sync_lists(build, settings))
         build.publish()
     assert all(result.complete for result in results), results

@@ -28,7 +28,7 @@ from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import Settings
 from pipelines.sql import scalar
 from pipelines.warehouse import RAW, Build
-from pipelines.warehouse.raw_tables import ensure_tables, history_name, live_rows, write_settings
+from pipelines.warehouse.raw_tables import history_name, live_rows
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SyncOptions:
 
 
 def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = None) -> Iterator[ListResult]:
-    """Bring the raw tables of the working copy up to date, one list after the other.
+    """Bring the raw tables of the working copy, which `ensure_tables` has prepared, up to date: list after list.
 
     Yields:
         a result for each list when it ends, also for one that failed (`complete` false, `error` a sentence):
@@ -80,8 +80,6 @@ def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = N
     """
     options = options or SyncOptions()
     configure_dlt()
-    ensure_tables(build.connection)
-    write_settings(build.connection, settings.timezone)
     redactor = Redactor(build.connection, settings)
     if changed := apply_setting(build, settings):
         options.notice(changed)

@@ -13,7 +13,7 @@ import duckdb
 
 from pipelines.rivo.columns import Column
 from pipelines.rivo.types import duckdb_type
-from pipelines.sql import literal, quoted
+from pipelines.sql import quoted
 from pipelines.warehouse.journals import open_journal
 
 ACTIONS = "rivo_actions"
@@ -80,36 +80,9 @@ IMPERSONAL = (
 """The parameters that are copied and kept. Any other can identify a person, or is free text that may."""
 
 
-def ensure_action_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the tables of `rivo_actions` up to this release, without rows; write descriptions that have changed."""
-    here = "where schema_name = ? and database_name = current_database()"
-    tables = dict(
-        connection.execute(f"select table_name, comment from duckdb_tables() {here}", [ACTIONS]).fetchall()
-    )
-    columns = {
-        (table, column): comment
-        for table, column, comment in connection.execute(
-            f"select table_name, column_name, comment from duckdb_columns() {here}", [ACTIONS]
-        ).fetchall()
-    }
-    statements = [] if tables else [f"create schema if not exists {ACTIONS}"]
-    for table, (_, description, wanted) in TABLES.items():
-        name = f"{ACTIONS}.{table}"
-        if table not in tables:
-            definitions = ", ".join(f"{quoted(c.name)} {duckdb_type(c)}" for c in wanted)
-            statements.append(f"create table {name} ({definitions})")
-        if tables.get(table) != description:
-            statements.append(f"comment on table {name} is {literal(description)}")
-        for column in wanted:
-            if table in tables and (table, column.name) not in columns:
-                statements.append(
-                    f"alter table {name} add column {quoted(column.name)} {duckdb_type(column)}"
-                )
-            if columns.get((table, column.name)) != column.description:
-                text = literal(column.description)
-                statements.append(f"comment on column {name}.{quoted(column.name)} is {text}")
-    if statements:
-        connection.execute(";\n".join(statements))
+def action_tables() -> dict[str, tuple[str, tuple[Column, ...]]]:
+    """Return every table of `rivo_actions`: name -> (description, columns)."""
+    return {table: (description, columns) for table, (_, description, columns) in TABLES.items()}
 
 
 def load_outbox(connection: duckdb.DuckDBPyConnection, outbox: Path) -> None:

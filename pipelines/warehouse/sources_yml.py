@@ -11,8 +11,7 @@ import yaml
 from pipelines.rivo.columns import Column
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.rivo.types import duckdb_type
-from pipelines.warehouse.action_tables import ACTIONS
-from pipelines.warehouse.action_tables import TABLES as ACTION_TABLES
+from pipelines.warehouse.action_tables import ACTIONS, action_tables
 from pipelines.warehouse.raw_tables import RAW, history_name, raw_tables
 
 
@@ -36,7 +35,7 @@ def sources_yml() -> str:
         "description": "Calls that change something in Rivo: what was planned, sent and answered.",
         "tables": [
             {"name": name, "description": description, "columns": [_column(name, c) for c in columns]}
-            for name, (_, description, columns) in ACTION_TABLES.items()
+            for name, (description, columns) in action_tables().items()
         ],
     }
     return "# Made by `make sources` from pipelines/rivo/endpoints.py; change it there.\n" + yaml.safe_dump(

@@ -24,11 +24,10 @@ from pipelines.errors import RivoError
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
-from pipelines.warehouse.action_tables import load_outbox
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, Step, run
 from runs.shop import shop_to_sync
 from tests.harness.command import SINGLE_THREAD
+from tests.harness.working_copy import working_copy
 
 _processes = multiprocessing.get_context("forkserver")
 _PACKAGES = (
@@ -149,10 +148,7 @@ def _work(job: Job, pipe: Connection) -> None:
 
 
 def _sync_lists(job: Job, report: Callable[[str], None]) -> list[str]:
-    with Warehouse(job.path).build() as work:
-        ensure_tables(work.connection)
-        load_outbox(work.connection, Warehouse(job.path).outbox)
-        write_settings(work.connection, job.settings.timezone)
+    with working_copy(Warehouse(job.path), job.settings) as work:
         report("lists")
         results = list(sync_lists(work, job.settings, SyncOptions(full=job.full)))
         if any(result.complete for result in results):

@@ -16,8 +16,6 @@ from dbt_like_sql.runner import NodeResult
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
-from pipelines.warehouse.action_tables import load_outbox
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_sync
 from sandbox import Program, ProgramOptions
@@ -25,6 +23,7 @@ from tests.harness.compare import Object
 from tests.harness.settings import make_settings
 from tests.harness.store import project
 from tests.harness.stub import Asked, Reply, Stub, answering
+from tests.harness.working_copy import working_copy
 
 NUMBERS = ("pagination[since_id]", "pagination[limit]", "pagination[page]", "pagination[per_page]")
 
@@ -77,10 +76,7 @@ class SmallShop:
 
     def _sync_lists(self, lists: SyncOptions, settings: Settings) -> Finished:
         warehouse = Warehouse.of_setting(settings.warehouse)
-        with warehouse.build() as work:
-            ensure_tables(work.connection)
-            load_outbox(work.connection, warehouse.outbox)
-            write_settings(work.connection, settings.timezone)
+        with working_copy(warehouse, settings) as work:
             self.results = {result.name: result for result in sync_lists(work, settings, lists)}
             work.publish()
         problems = tuple(result.error for result in self.results.values() if result.error)

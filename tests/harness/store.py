@@ -18,8 +18,6 @@ from dbt_like_sql.runner import NodeResult, Project, load_project
 from pipelines.load.sync import ListResult, SyncOptions, sync_lists
 from pipelines.settings import Settings
 from pipelines.warehouse import Build, Warehouse
-from pipelines.warehouse.action_tables import load_outbox
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from runs.run import Finished, Plan, run
 from runs.shop import shop_to_sync
 from sandbox import Program, ProgramOptions, Server, serve
@@ -28,6 +26,7 @@ from tests.harness.command import run_command
 from tests.harness.compare import Object, Row
 from tests.harness.models import part
 from tests.harness.settings import FAST, RIVO, environment, make_settings
+from tests.harness.working_copy import working_copy
 
 DAY = timedelta(days=1)
 
@@ -182,11 +181,7 @@ class Store:
 
     def _sync_lists(self, options: SyncOptions) -> None:
         settings = self.settings
-        with self.warehouse.build() as work:
-            # As every run begins.
-            ensure_tables(work.connection)
-            load_outbox(work.connection, self.warehouse.outbox)
-            write_settings(work.connection, settings.timezone)
+        with working_copy(self.warehouse, settings) as work:
             self.results = {result.name: result for result in sync_lists(work, settings, options)}
             work.publish()
 

@@ -13,6 +13,7 @@ from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import Warehouse
 from sandbox import Program, Server, serve
 from tests.harness.settings import make_settings
+from tests.harness.working_copy import working_copy
 
 KEY = "rv-live-3vX9qLm27TzKp48RbWd61YcN"
 PARTS = [KEY[n : n + 10].encode() for n in range(0, len(KEY) - 9, 2)]
@@ -68,7 +69,7 @@ def test_api_key_leaves_no_trace(
     store.faults = [fault] if fault else ()
     settings = make_settings(store, patience_seconds=0.2)
     try:
-        with Warehouse(path).build() as work:
+        with working_copy(Warehouse(path), settings) as work:
             for result in sync_lists(work, settings, SyncOptions(only=("vip_tiers", "rewards"))):
                 said.append(repr(result))
             # What dlt keeps while it works: state, schemas, traces, load packages.

@@ -16,8 +16,6 @@ from pipelines.actions.outbox_file import look_into_outbox
 from pipelines.errors import RivoError
 from pipelines.load.sync import SyncOptions, sync_lists
 from pipelines.warehouse import Warehouse
-from pipelines.warehouse.action_tables import load_outbox
-from pipelines.warehouse.raw_tables import ensure_tables, write_settings
 from pipelines.warehouse.state import StateMoved
 from runs.action_rows import from_row
 from runs.actions import Watcher, apply, applying
@@ -25,6 +23,7 @@ from sandbox import ProgramOptions
 from tests.harness.actions import carry_out, from_csv, landed, opened, people, states
 from tests.harness.settings import make_settings
 from tests.harness.store import Store, open_store
+from tests.harness.working_copy import working_copy
 from tests.targets.killing import Child
 from tests.targets.machines import URL, numbers_of, pointer
 from tests.targets.s3 import S3
@@ -47,10 +46,7 @@ def b(a: Store) -> Store:
 
 
 def _sync(store: Store) -> None:
-    with Warehouse.of_shop(store.settings).build() as work:
-        ensure_tables(work.connection)
-        load_outbox(work.connection, store.warehouse.outbox)
-        write_settings(work.connection, "UTC")
+    with working_copy(Warehouse.of_shop(store.settings), store.settings) as work:
         list(sync_lists(work, store.settings, SyncOptions(("vip_tiers",))))
         work.publish()
 

@@ -23,6 +23,7 @@ from runs.run import Finished, Plan, run
 from runs.shop import shop_to_read, shop_to_sync
 from runs.status import look
 from tests.harness.compare import differences
+from tests.harness.working_copy import working_copy
 
 HISTORIES = [history_name(endpoint) for endpoint in ENDPOINTS.values() if endpoint.history]
 Versions = dict[tuple[Any, ...], Any]
@@ -59,8 +60,7 @@ def tracked(path: Path, table: str) -> list[str]:
 
 
 def sync(path: Path, settings: Settings) -> list[ListResult]:
-    with Warehouse(path).build() as work:
-        ensure_tables(work.connection)
+    with working_copy(Warehouse(path), settings) as work:
         results = list(sync_lists(work, settings))
         work.publish()
     return results

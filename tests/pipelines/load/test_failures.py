@@ -16,6 +16,7 @@ from sandbox import Fault
 from tests.harness.settings import make_settings
 from tests.harness.store import Store
 from tests.harness.stub import Asked, Reply, answering
+from tests.harness.working_copy import working_copy
 from tests.pipelines.conftest import OpenStore
 
 
@@ -150,7 +151,10 @@ def test_key_refused_within_a_list_is_reported_as_refused_key(tmp_path: Path) ->
     path = tmp_path / "rivo.duckdb"
     with answering(answer) as stub:
         settings = make_settings(api_key="once-right", api_url=stub.url)
-        with Warehouse(path).build() as work, pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"):
+        with (
+            working_copy(Warehouse(path), settings) as work,
+            pytest.raises(ApiError, match=r"^Rivo refused the key \(401\)"),
+        ):
             list(sync_lists(work, settings, SyncOptions(only=("points_events",))))
     assert len(stub.asked) >= 3
     assert not path.exists()

@@ -20,6 +20,7 @@ from pipelines.warehouse import Warehouse
 from tests.harness.settings import make_settings
 from tests.harness.store import Store
 from tests.harness.stub import Asked, Reply, answering, page
+from tests.harness.working_copy import working_copy
 from tests.pipelines.conftest import OpenStore
 
 
@@ -170,7 +171,7 @@ def test_refused_key_ends_the_sync_while_next_list_is_retried(
     with answering(answer) as stub:
         settings = make_settings(api_key="sandbox-key", api_url=stub.url, patience_seconds=60)
         with (
-            Warehouse(tmp_path / "rivo.duckdb").build() as work,
+            working_copy(Warehouse(tmp_path / "rivo.duckdb"), settings) as work,
             pytest.raises(ApiError, match="refused the key"),
         ):
             list(sync_lists(work, settings, SyncOptions(only=("customers", "points_events"))))

@@ -21,6 +21,7 @@ from pipelines.rivo.paging import read_list
 from pipelines.warehouse import Warehouse
 from tests.harness.settings import make_settings
 from tests.harness.stub import Asked, Reply, answering
+from tests.harness.working_copy import working_copy
 
 CUSTOMERS = ENDPOINTS["customers"]
 FIRST = 7_000_000_000_000
@@ -151,7 +152,7 @@ def test_sync_loads_the_rows_of_a_changing_list(
         patch.setattr(ranges, "PAGE_SIZE", page_size)
         given = make_settings(api_key="sandbox-key", api_url=stub.url)
         for _ in range(2):
-            with Warehouse(path).build() as work:
+            with working_copy(Warehouse(path), given) as work:
                 (result,) = sync_lists(work, given, options)
                 assert result.complete, result.error
                 work.publish()
