@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.dagster import KEY, OPTIONS, DagsterStore, open_dagster_store, synced_folder
+from tests.harness.dagster import (
+    KEY,
+    OPTIONS,
+    DagsterStore,
+    home_without_runs,
+    open_dagster_store,
+    synced_folder,
+)
 from tests.harness.dagster_shops import Shops, open_shops
 
 __all__ = ["KEY", "OPTIONS"]
@@ -30,7 +37,8 @@ def store(synced: Path, tmp_path: Path) -> Iterator[DagsterStore]:
 
 
 @pytest.fixture
-def shops(synced: Path, tmp_path: Path) -> Iterator[Shops]:
+def shops(synced: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shops]:
     """Two shops, each with a copy of that folder's warehouse, and a Dagster instance without runs."""
-    with open_shops(tmp_path / "shops", synced / "rivo.duckdb", OPTIONS) as shops:
+    used_home = home_without_runs(tmp_path_factory)
+    with open_shops(tmp_path / "shops", synced / "rivo.duckdb", used_home, OPTIONS) as shops:
         yield shops

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from assets.instance.home import open_instance
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.harness import settings
+from tests.harness.dagster import home_without_runs
 from tests.harness.prepared import prepare_once
 from tests.harness.settings import RIVO
 from tests.harness.store import Store
@@ -49,15 +49,8 @@ def rivo(tmp_path: Path, server: Server, models: str) -> Rivo:
 
 @pytest.fixture(scope="session")
 def used_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A DAGSTER_HOME with its databases but without runs, which no test may change."""
-
-    def make(folder: Path) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
-            with open_instance():
-                pass
-
-    return prepare_once(tmp_path_factory, "cli-home", make) / "dagster"
+    """The folder of `home_without_runs`."""
+    return home_without_runs(tmp_path_factory)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import defs
+from assets.instance.home import open_instance
 from pipelines.rivo.endpoints import ENDPOINTS
 from pipelines.settings import PROJECT
 from sandbox import Program, ProgramOptions, serve
@@ -63,6 +64,18 @@ def open_dagster_store(folder: Path, options: ProgramOptions, key: str) -> Itera
                 patch.setenv(name, value)
         with dg.DagsterInstance.from_config(str(home)) as instance:
             yield DagsterStore(server, path, instance=instance)
+
+
+def home_without_runs(factory: pytest.TempPathFactory) -> Path:
+    """Return a DAGSTER_HOME with its databases but without runs. No test may change it."""
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
+            with open_instance():
+                pass
+
+    return prepare_once(factory, "dagster-home", make) / "dagster"
 
 
 def synced_folder(factory: pytest.TempPathFactory) -> Path:

@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from assets.definitions import definitions
-from pipelines.settings import PROJECT, Settings
+from pipelines.settings import Settings
 from pipelines.warehouse import Warehouse
 from sandbox import Program, ProgramOptions, Server, serve
 from tests.harness.settings import shorten_retries
@@ -67,11 +67,13 @@ class Shops:
 
 
 @contextmanager
-def open_shops(folder: Path, synced: Path | None, options: ProgramOptions) -> Iterator[Shops]:
-    """Serve both stores, with settings in this process's environment; each has a copy of the warehouse `synced`."""
+def open_shops(folder: Path, synced: Path, used_home: Path, options: ProgramOptions) -> Iterator[Shops]:
+    """Serve both stores, with settings in this process's environment and a copy of the DAGSTER_HOME `used_home`.
+
+    Each shop has a copy of the warehouse `synced`.
+    """
     home = folder / "dagster"
-    home.mkdir(parents=True)
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
+    shutil.copytree(used_home, home)
     (folder / "shops").mkdir()
     variables = {
         "RIVO_SHOPS": ",".join(SHOPS),
@@ -89,8 +91,7 @@ def open_shops(folder: Path, synced: Path | None, options: ProgramOptions) -> It
                 f"RIVO_SHOP_{shop.upper()}_API_KEY": key,
                 f"RIVO_SHOP_{shop.upper()}_API_URL": servers[shop].url,
             }
-            if synced:
-                shutil.copyfile(synced, folder / "shops" / f"{shop}.duckdb")
+            shutil.copyfile(synced, folder / "shops" / f"{shop}.duckdb")
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         shorten_retries(patch)
         for name, value in variables.items():
