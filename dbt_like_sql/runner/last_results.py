@@ -17,7 +17,7 @@ import duckdb
 from dbt_like_sql.runner.checking import TestResult
 from dbt_like_sql.runner.nodes import NodeResult
 from dbt_like_sql.runner.project import Model, Project, Seed
-from dbt_like_sql.runner.sql import literal, tables
+from dbt_like_sql.runner.sql import describe, literal, tables
 
 META = "meta"
 
@@ -157,12 +157,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[
 
 def read(connection: duckdb.DuckDBPyConnection) -> LastResults:
     """Read the stored results; empty if there are none."""
-    existing = tables(connection)
 
     def rows(table: str) -> list[dict[str, Any]]:
-        if (META, table) not in existing:
+        try:
+            cursor = connection.execute(f"select * from {META}.{table}")
+        except duckdb.CatalogException:
             return []
-        cursor = connection.execute(f"select * from {META}.{table}")
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -180,9 +180,11 @@ def _ensure(connection: duckdb.DuckDBPyConnection) -> None:
     existing = tables(connection)
     for table, (description, columns) in _TABLES.items():
         if (META, table) in existing:
+            present = {name for name, _ in describe(connection, f"{META}.{table}")}
             for name, (kind, _) in columns.items():
                 # A file of an earlier release has fewer columns.
-                connection.execute(f"alter table {META}.{table} add column if not exists {name} {kind}")
+                if name not in present:
+                    connection.execute(f"alter table {META}.{table} add column {name} {kind}")
             continue
         definition = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
         connection.execute(f"create schema if not exists {META}")
