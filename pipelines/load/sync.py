@@ -69,7 +69,7 @@ class SyncOptions:
 
 
 def sync_lists(build: Build, settings: Settings, options: SyncOptions | None = None) -> Iterator[ListResult]:
-    """Bring the raw tables of the working copy, which `ensure_tables` has prepared, up to date: list after list.
+    """Bring the raw tables of the working copy up to date, one list after the other. `ensure_tables` comes first.
 
     Yields:
         a result for each list when it ends, also for one that failed (`complete` false, `error` a sentence):

@@ -51,11 +51,11 @@ def ensure_declared(connection: duckdb.DuckDBPyConnection, schemas: Mapping[str,
 def _stored(
     connection: duckdb.DuckDBPyConnection, schemas: list[str]
 ) -> tuple[dict[_Table, dict[str, str]], dict[tuple[str, str, str | None], str | None]]:
-    """Return the DuckDB types of the columns of each table, and the comments of columns and tables (column null)."""
+    """Return the DuckDB types of the columns by table, and the comments by column; that of a table has no column."""
     types: dict[_Table, dict[str, str]] = {}
     comments: dict[tuple[str, str, str | None], str | None] = {}
     here = "database_name = current_database() and list_contains($schemas, schema_name)"
-    # In a new file it takes ten times as long to list columns, which DuckDB's own views have as well.
+    # A new file has none of them. There it would take longest, since DuckDB first makes its own views.
     if not scalar(connection, f"select count(*) from duckdb_schemas() where {here}", {"schemas": schemas}):
         return types, comments
     rows = connection.execute(
