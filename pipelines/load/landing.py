@@ -26,7 +26,7 @@ from pipelines.rivo.decode import Page, Row, likely_id
 from pipelines.rivo.types import duckdb_type, type_of_duckdb
 from pipelines.sql import exists, literal, quoted
 from pipelines.warehouse import RAW, Build
-from pipelines.warehouse.raw_tables import columns_of
+from pipelines.warehouse.raw_tables import columns_of_table
 
 _CHUNK_ROWS = 25_000
 """Rows that are compared with the stored ones at once."""
@@ -159,7 +159,7 @@ class Landing:
     def _found_before(self) -> list[Column]:
         """Return the columns that earlier syncs added for undeclared attributes."""
         declared = {column.name for column in (*self.endpoint.columns, *META_COLUMNS)}
-        existing = columns_of(self.build.connection, self.endpoint.name)
+        existing = columns_of_table(self.build.connection, self.endpoint.name)
         found = {
             name: Column(name, type_of_duckdb(kind), UNDECLARED, lenient=True)
             for name, kind in existing.items()

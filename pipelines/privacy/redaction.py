@@ -21,7 +21,7 @@ from pipelines.rivo.repair import UNREADABLE, is_too_deep, unreadable
 from pipelines.settings import Settings
 from pipelines.sql import exists, quoted
 from pipelines.warehouse import RAW, Build
-from pipelines.warehouse.raw_tables import HISTORY_META, columns_of, history_name
+from pipelines.warehouse.raw_tables import HISTORY_META, columns_of_table, history_name
 from pipelines.warehouse.versions import stamp_versions
 
 Redact = Callable[[Endpoint, list[Row]], list[Row]]
@@ -217,7 +217,7 @@ def _rewrite_table(
     connection: duckdb.DuckDBPyConnection, endpoint: Endpoint, table: str, replacer: Replacer
 ) -> None:
     declared = {column.name: column for column in endpoint.columns}
-    for column, kind in columns_of(connection, table).items():
+    for column, kind in columns_of_table(connection, table).items():
         if column.startswith("_"):
             continue
         if kind in ("VARCHAR", "JSON"):

@@ -26,7 +26,7 @@ from pipelines.sql import literal, quoted, scalar
 from pipelines.warehouse.build import Build
 from pipelines.warehouse.files import sync_to_disk
 from pipelines.warehouse.journals import copy_journal
-from pipelines.warehouse.raw_tables import RAW, columns_of, existing_columns, number_log
+from pipelines.warehouse.raw_tables import RAW, columns_of_table, existing_columns, number_log
 from pipelines.warehouse.storage_errors import first_line, refuse_foreign, unreadable
 from pipelines.warehouse.warehouse import Warehouse
 
@@ -296,7 +296,7 @@ def _export(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> d
         "file": file.name,
         "rows": row[0] if row else 0,
         "sha256": _checksum(file),
-        "columns": columns_of(connection, name),
+        "columns": columns_of_table(connection, name),
     }
 
 

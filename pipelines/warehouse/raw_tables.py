@@ -244,6 +244,6 @@ def existing_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[st
     return found
 
 
-def columns_of(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
+def columns_of_table(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     """Return the columns of one existing table: column -> DuckDB type. Ten times as fast as those of all tables."""
     return {row[0]: row[1] for row in connection.execute(f"describe {RAW}.{quoted(table)}").fetchall()}
